@@ -1,0 +1,1 @@
+"""From equations to source: lower, schedule, print, render. Knows `symbolic`."""

@@ -1,0 +1,191 @@
+"""Equations → ops: binders become temporaries, sums of products matrix products, the rest loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sympy import Add, Expr, Indexed, KroneckerDelta, Mul, Symbol
+
+from ..symbolic.binders import ArgMax, Binder, Max, Sum, rename_free
+from ..symbolic.equations import Equation
+from ..symbolic.indices import Index
+from ..symbolic.network import Network
+from ..symbolic.tensors import Tensor, element_of, elements, indices_of, is_element, tensor_of
+from .ops import Contraction, Extents, Op, Pointwise, Reduction, is_index
+from .products import Product, is_small, lies_well, matrix_product
+from .sizes import Sizes
+from .stable import stabilise
+
+
+class Lowering:
+    """Lowers the equations of one network in order; temporaries are shared between all that need them.
+
+    Attributes
+    ----------
+    ops : what was made so far, each reading only what stands before it
+    temporaries : the tensors that no equation names → the tensor of the equation that made each
+    """
+
+    def __init__(self, network: Network, sizes: Sizes) -> None:
+        self.network, self.sizes = network, sizes
+        self.ops: list[Op] = []
+        self.temporaries: dict[Tensor, Tensor] = {}
+        self._definitions = {equation.target: equation for equation in network.equations}
+        self._known: dict[Any, Tensor] = {}
+        self._names = set(network.tensors)
+        self._equation: Equation
+
+    def add(self, equation: Equation) -> None:
+        """Lower one equation."""
+        self._equation = equation
+        shape = self.sizes.shape(equation.target.shape)
+        space: Extents = dict(zip(equation.indices, shape, strict=True))
+        body = stabilise(equation.body, self._definitions)
+        covers = all(body.has(index) for index in space)
+        value = self._bind(body, space, equation.lhs) if isinstance(body, Binder) and covers else self._plain(body, space)
+        if value != equation.lhs:
+            self._emit(Pointwise(equation.lhs, value, tuple(space.items()), equation))
+
+    def temporary(self, kind: str, space: Extents, equation: Equation, classes: Any = None) -> Expr:
+        """A new tensor over `space`, named after the equation and what it holds, as an element."""
+        name = base = f"{equation.target.name}_{kind}"
+        count = 1
+        while name in self._names:
+            count += 1
+            name = f"{base}{count}"
+        self._names.add(name)
+        tensor = Tensor(name, tuple(space.values()), "value", classes=classes)
+        self.temporaries[tensor] = equation.target
+        return element_of(tensor, tuple(space))
+
+    # ---- inside ----------------------------------------------------------------------------------------------
+
+    def _emit(self, op: Op) -> Expr:
+        self.ops.append(op)
+        return op.target
+
+    def _plain(self, expr: Any, space: Extents) -> Any:
+        """`expr` with every binder replaced by an element of a temporary."""
+        if isinstance(expr, Binder):
+            return self._bind(expr, space, None)
+        if not expr.args or (is_element(expr) and not expr.has(Binder)):
+            return expr
+        if isinstance(expr, Indexed):
+            return tensor_of(expr)[tuple(self._plain(place, space) for place in expr.indices)]
+        return expr.func(*(self._plain(arg, space) for arg in expr.args)) if expr.has(Binder) else expr
+
+    def _bind(self, node: Binder, space: Extents, into: Expr | None) -> Expr:
+        """The value of a binder as an expression without binders; written to `into` if it needs no more work."""
+        body, bound = self._open(node, space)
+        if isinstance(node, Sum):
+            terms = Add.make_args(body)
+            if len(terms) > 1 and any(self._product(term, space, bound) for term in terms):
+                return Add(*(self._plain(Sum(term, *bound.items()), space) for term in terms))  # type: ignore[no-any-return]
+            inside, outside, left = self._solve_deltas(body, bound)
+            if outside or len(left) < len(bound):
+                rest = Sum(Mul(*inside), *left.items()) if left else Mul(*inside)
+                return self._plain(Mul(*outside), space) * self._plain(rest, space)
+        free = {index: size for index, size in space.items() if node.has(index)}
+        key = rename_free(node, {index: Index(f"_{place}") for place, index in enumerate(free)})
+        if key in self._known:
+            return element_of(self._known[key], tuple(free))
+        value = self._reduce(node, body, free, bound, into)
+        if indices_of(value) == tuple(free):
+            self._known[key] = tensor_of(value)
+        return value
+
+    def _open(self, node: Binder, space: Extents) -> tuple[Expr, Extents]:
+        """The body with letters for the bound indices that nothing around uses, and how far they run."""
+        body, pairs = node.open()
+        letters = self.network.fresh_indices([size for _, size in pairs], space)
+        names = {index: letter for (index, _), letter in zip(pairs, letters, strict=True)}
+        sizes = [self.sizes.resolve(size) for _, size in pairs]
+        return rename_free(body, names), dict(zip(letters, sizes, strict=True))
+
+    def _solve_deltas(self, body: Expr, bound: Extents) -> tuple[list[Expr], list[Expr], Extents]:
+        """The factors under a sum, those that do not depend on it, and its indices, with Σ_k [k = e] f(k) = f(e)."""
+        left = dict(bound)
+        factors = list(Mul.make_args(body))
+        for delta in [factor for factor in factors if isinstance(factor, KroneckerDelta)]:
+            for index, other in (delta.args, delta.args[::-1]):
+                if index in left and not other.has(index):
+                    del left[index]
+                    factors.remove(delta)
+                    factors = [rename_free(factor, {index: other}) for factor in factors]
+                    break
+        inside = [factor for factor in factors if any(factor.has(index) for index in left)]
+        return inside, [factor for factor in factors if factor not in inside], left
+
+    def _reduce(self, node: Binder, body: Expr, free: Extents, bound: Extents, into: Expr | None) -> Expr:
+        space = {**free, **bound}
+        if isinstance(node, Sum):
+            product = self._product(body, free, bound)
+            if product is not None:
+                return self._contract(product, space, free, into)
+            scatter = self._scatter(body, free, bound, into)
+            if scatter is not None:
+                return scatter
+        value = self._plain(body, space)
+        if isinstance(node, ArgMax):
+            size = Mul(*bound.values())
+            target = self.temporary("argmax", free, self._equation, classes=size)
+            return self._emit(Reduction(target, value, tuple(space.items()), self._equation, tuple(bound), "argmax"))
+        kind = "max" if isinstance(node, Max) else "sum"
+        target = self.temporary(kind, free, self._equation) if into is None else into
+        return self._emit(
+            Reduction(target, value, _order(target, space), self._equation, tuple(bound), kind)  # type: ignore[arg-type]
+        )
+
+    def _product(self, body: Expr, free: Extents, bound: Extents) -> Product | None:
+        factors = [factor for factor in Mul.make_args(body) if any(factor.has(index) for index in (*free, *bound))]
+        touched = [index for index in free if body.has(index)]
+        if is_small([*touched, *bound], {**free, **bound}):
+            return None
+        return matrix_product(factors, touched, tuple(bound))
+
+    def _contract(self, product: Product, space: Extents, free: Extents, into: Expr | None) -> Expr:
+        rows, columns, bound = product.rows, product.columns, product.bound
+        left = self._operand(product.left, rows, bound, space)
+        right = self._operand(product.right, bound, columns, space)
+        target = into
+        if target is None or indices_of(target) not in ((*rows, *columns), (*columns, *rows)):
+            target = self.temporary("dot", free, self._equation)
+        if indices_of(target) != (*rows, *columns):
+            left, right, rows, columns = right, left, columns, rows
+        return self._emit(
+            Contraction(target, left * right, tuple(space.items()), self._equation, bound, left, right, rows, columns)
+        )
+
+    def _operand(self, factors: tuple[Expr, ...], one: Any, other: Any, space: Extents) -> Expr:
+        """The product of `factors` as one element that lies as the matrix `one` by `other`; made first if it does not."""
+        if len(factors) == 1 and lies_well(factors[0], one, other):
+            return factors[0]
+        axes = {index: space[index] for index in space if index in (*one, *other)}
+        axes = {index: space[index] for index in (*one, *other)} if not _is_sided(axes, one, other) else axes
+        value = self._plain(Mul(*factors), axes)
+        target = self.temporary("factor", axes, self._equation)
+        return self._emit(Pointwise(target, value, tuple(axes.items()), self._equation))
+
+    def _scatter(self, body: Expr, free: Extents, bound: Extents, into: Expr | None) -> Expr | None:
+        """``T[v] = Σ_i [v = label[i]] f(i)`` as ``T[label[i]] += f(i)``."""
+        for delta in [factor for factor in Mul.make_args(body) if isinstance(factor, KroneckerDelta)]:
+            for index, label in (delta.args, delta.args[::-1]):
+                if index in free and elements(label) and is_element(label) and any(label.has(b) for b in bound):
+                    target = self.temporary("sum", free, self._equation) if into is None else into
+                    value = self._plain(rename_free(body / delta, {index: label}), {**free, **bound})
+                    space = {i: size for i, size in {**bound, **free}.items() if i != index}
+                    where = rename_free(target, {index: label})
+                    op = Reduction(where, value, tuple(space.items()), self._equation, tuple(bound), "sum")
+                    self._emit(op)
+                    return target
+        return None
+
+
+def _is_sided(axes: Extents, one: Any, other: Any) -> bool:
+    return tuple(axes) in ((*one, *other), (*other, *one))
+
+
+def _order(target: Expr, space: Extents) -> tuple[tuple[Symbol, Expr], ...]:
+    """The free indices as the target has them, then the bound ones."""
+    where = [place for place in indices_of(target) if is_index(place)]
+    return tuple((index, space[index]) for index in [*where, *(i for i in space if i not in where)])  # type: ignore[misc]

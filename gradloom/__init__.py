@@ -1,0 +1,121 @@
+"""gradloom: declare a network in SymPy; derive, print and check its gradients; weave them into fast kernels.
+
+>>> import gradloom as gl
+>>> net = gl.Sequential([gl.layers.Dense(16, gl.sigmoid), gl.layers.Dense(10, gl.sigmoid)],
+...                     input_shape=(784,), loss=gl.losses.SquaredError())
+>>> gradients = net.derive()
+
+Deriving and printing need SymPy alone; what runs kernels (`Model`, `Program`, …) is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .symbolic import activations, errors, layers, losses, optimizers, schedules
+from .symbolic.activations import (
+    AlongAxis,
+    elu,
+    gelu,
+    gelu_tanh,
+    identity,
+    leaky_relu,
+    log_softmax,
+    one_hot,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    tanh,
+)
+from .symbolic.binders import ArgMax, Max, Sum
+from .symbolic.derivation import Derivation
+from .symbolic.equations import Equation
+from .symbolic.errors import (
+    CacheError,
+    DataError,
+    DivergenceError,
+    GradloomError,
+    IndexingError,
+    LossError,
+    ModelFileError,
+    NameTakenError,
+    SavedFileError,
+    ShapeError,
+    SizeError,
+    UndefinedError,
+    UnsupportedError,
+    UnusedParameterError,
+)
+from .symbolic.functions import elementwise
+from .symbolic.indices import Dim, Index, dims, indices
+from .symbolic.network import Network
+from .symbolic.sequential import Sequential
+from .symbolic.tensors import Tensor
+
+if TYPE_CHECKING:
+    from .runtime import initializers
+    from .runtime.cache import CacheWarning, cache_dir, set_cache_dir
+    from .runtime.callbacks import Callback, EarlyStopping
+    from .runtime.data import one_hot_rows
+    from .runtime.gradcheck import gradcheck
+    from .runtime.history import History
+    from .runtime.model import Model
+    from .runtime.parameters import Parameters
+    from .runtime.program import Program
+    from .symbolic.evaluate import evaluate
+
+__version__ = "0.1.0"
+
+# Imported when first asked for: they bring NumPy, and some of them Numba.
+_LAZY = {
+    "CacheWarning": "runtime.cache",
+    "Callback": "runtime.callbacks",
+    "EarlyStopping": "runtime.callbacks",
+    "History": "runtime.history",
+    "Model": "runtime.model",
+    "Parameters": "runtime.parameters",
+    "Program": "runtime.program",
+    "cache_dir": "runtime.cache",
+    "evaluate": "symbolic.evaluate",
+    "gradcheck": "runtime.gradcheck",
+    "one_hot_rows": "runtime.data",
+    "set_cache_dir": "runtime.cache",
+}
+_LAZY_MODULES = {"initializers": "runtime.initializers"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY_MODULES:
+        found: Any = importlib.import_module(f".{_LAZY_MODULES[name]}", __name__)
+    elif name in _LAZY:
+        found = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})
+
+
+def _compile(network: Network, **options: Any) -> Program:
+    from .runtime.program import compile_network
+
+    return compile_network(network, **options)
+
+
+Network.compiler = staticmethod(_compile)
+
+__all__ = [
+    "AlongAxis", "ArgMax", "CacheError", "CacheWarning", "Callback", "DataError", "Derivation", "Dim", "DivergenceError",
+    "EarlyStopping", "Equation", "GradloomError", "History", "Index", "IndexingError", "LossError", "Max", "Model",
+    "ModelFileError", "NameTakenError", "Network", "Parameters", "Program", "SavedFileError", "Sequential", "ShapeError",
+    "SizeError", "Sum", "Tensor", "UndefinedError", "UnsupportedError", "UnusedParameterError", "activations",
+    "cache_dir", "dims", "elementwise", "elu", "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "identity",
+    "indices", "initializers", "layers", "leaky_relu", "log_softmax", "losses", "one_hot", "one_hot_rows", "optimizers",
+    "relu", "schedules", "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tanh",
+]  # fmt: skip

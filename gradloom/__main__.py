@@ -1,0 +1,6 @@
+"""``python -m gradloom``: the same as the ``gradloom`` command."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,183 @@
+"""The on-disk kernel cache: generated modules are written, loaded, and their machine code kept by Numba beside them.
+
+An entry is ``<digest>.py`` and what Numba compiled from it (``__pycache__/<digest>.*``). The digest covers the source,
+the versions of what compiles it, and every option, so an entry never goes stale. What is executed is always the
+source just generated; the file exists so that Numba has something to cache by, and people something to read. A file
+that differs from its source is rewritten, and what was compiled from it is dropped.
+
+The directory is, in this order: the one given to `set_cache_dir`, the environment variable ``GRADLOOM_CACHE_DIR``,
+``$XDG_CACHE_HOME/gradloom``, ``~/.cache/gradloom``. One that was chosen and cannot be used is an error; if the default
+cannot be used, kernels go to a temporary directory for this process, with a `CacheWarning`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import stat
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..symbolic.errors import CacheError
+from .cache_space import CacheSpace
+
+MODULE_PREFIX = "gradloom_kernels_"
+
+_lock = threading.RLock()
+_chosen: Path | None = None
+_spaces: dict[Path, CacheSpace] = {}
+_temporary: Path | None = None
+
+
+class CacheWarning(UserWarning):
+    """The default cache directory cannot be used; kernels are compiled anew in every process."""
+
+
+def set_cache_dir(directory: str | os.PathLike[str] | None) -> None:
+    """Keep compiled kernels in `directory`; None goes back to the environment's choice.
+
+    Raises
+    ------
+    CacheError
+        If the directory cannot be created or written.
+    """
+    global _chosen
+    if directory is None:
+        _chosen = None
+        return
+    path = Path(directory).expanduser().absolute()
+    with _lock:
+        _open_space(path)
+        _chosen = path
+
+
+def cache_dir() -> Path:
+    """The directory in which compiled kernels are kept; it is created.
+
+    Raises
+    ------
+    CacheError
+        If a directory was chosen (`set_cache_dir`, ``GRADLOOM_CACHE_DIR``) and cannot be used.
+    """
+    return _space().directory
+
+
+def load_module(source: str, options: Mapping[str, Any]) -> ModuleType:
+    """Write `source` to the cache and execute it as a module; the same source and options give the same module.
+
+    Parameters
+    ----------
+    source : a generated module.
+    options : all that was asked of the generator, as plain values; part of the digest.
+
+    Raises
+    ------
+    CacheError
+        See `cache_dir`.
+    """
+    digest = digest_of(source, options)
+    name = MODULE_PREFIX + digest
+    with _lock:
+        if name in sys.modules:
+            return sys.modules[name]
+        space = _space()
+        path = space.put(digest, source)
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+        # Numba finds a cached function's globals through sys.modules: the module must be there before it runs.
+        sys.modules[name] = module
+        try:
+            # What was generated is run, not what lies on the disk or in a .pyc file: neither can be tampered with.
+            exec(compile(source, str(path), "exec"), module.__dict__)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+
+def digest_of(source: str, options: Mapping[str, Any]) -> str:
+    """32 hexadecimal digits over the source, the options, and the versions of all that compiles it."""
+    import numba
+    import numpy
+
+    from .. import __version__
+
+    versions = {
+        "gradloom": __version__,
+        "numba": numba.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+    }
+    text = json.dumps([source, versions, dict(options)], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _space() -> CacheSpace:
+    """The space in use now; the choice is read anew each time, as tests and programs may change the environment."""
+    global _temporary
+    with _lock:
+        chosen = os.environ.get("GRADLOOM_CACHE_DIR")
+        if _chosen is not None:
+            return _open_space(_chosen)
+        if chosen:
+            return _open_space(Path(chosen).expanduser().absolute())
+        if _temporary is not None:
+            return _spaces[_temporary]
+        try:
+            return _open_space(_default_directory())
+        except (CacheError, RuntimeError) as error:
+            _temporary = Path(tempfile.mkdtemp(prefix="gradloom-"))
+            atexit.register(shutil.rmtree, _temporary, ignore_errors=True)
+            warnings.warn(
+                f"{error}. Kernels go to the temporary directory {_temporary} and are compiled anew in every "
+                "process; set GRADLOOM_CACHE_DIR to a directory that you can write",
+                CacheWarning,
+                stacklevel=3,
+            )
+            return _open_space(_temporary)
+
+
+def _default_directory() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    if not base or not os.path.isabs(base):
+        base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
+    return (Path(base) if base else Path.home() / ".cache") / "gradloom"
+
+
+def _open_space(path: Path) -> CacheSpace:
+    if path not in _spaces or not path.is_dir():
+        _check_directory(path)
+        _spaces[path] = CacheSpace(path)
+    return _spaces[path]
+
+
+def _check_directory(path: Path) -> None:
+    """Create `path` for this user alone, and see that files can be made in it and by nobody else."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise CacheError(
+            f"the kernel cache directory {path} cannot be used ({error.strerror or error}); "
+            "make it writable, or choose another with GRADLOOM_CACHE_DIR or gradloom.set_cache_dir()"
+        ) from error
+    if os.name != "nt" and mode & stat.S_IWOTH:
+        raise CacheError(
+            f"the kernel cache directory {path} can be written by every user, who could put code there that you "
+            "would run; take that right away (chmod o-w), or choose another with GRADLOOM_CACHE_DIR"
+        )

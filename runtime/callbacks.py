@@ -1,0 +1,108 @@
+"""Callbacks: code of yours that `fit` calls, and `EarlyStopping`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..symbolic.errors import DataError
+
+if TYPE_CHECKING:
+    from .history import History
+    from .model import Model
+
+
+class Callback:
+    """Base of the callbacks; override what you need. A plain function is taken as `on_epoch_end`."""
+
+    def on_train_begin(self, model: Model) -> None:
+        """Before the first epoch."""
+
+    def on_epoch_end(self, model: Model, epoch: int, logs: Mapping[str, float]) -> bool | None:
+        """After every epoch, counted from 1, with its row of the history; returning True ends the training."""
+
+    def on_train_end(self, model: Model, history: History) -> None:
+        """After the last epoch; not called when an error or Ctrl-C ends the training."""
+
+
+class FunctionCallback(Callback):
+    """A function ``f(model, epoch, logs)`` as a callback."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def on_epoch_end(self, model: Model, epoch: int, logs: Mapping[str, float]) -> bool | None:
+        return self.function(model, epoch, logs) is True
+
+
+class EarlyStopping(Callback):
+    """End the training when a number has not become better for some epochs.
+
+    Parameters
+    ----------
+    patience : how many epochs without improvement are borne.
+    min_delta : an improvement is a change by more than this.
+    monitor : a column of the history; by default ``val_loss``, or ``loss`` where there is no validation.
+    restore_best : whether the parameters of the best epoch are put back at the end.
+    """
+
+    def __init__(
+        self, patience: int = 5, min_delta: float = 0.0, monitor: str | None = None, restore_best: bool = True
+    ) -> None:
+        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
+            raise DataError(f"patience of early stopping is {patience!r}; expected a whole number of at least 1")
+        self.patience = patience
+        self.min_delta = float(min_delta)
+        self.monitor = monitor
+        self.restore_best = restore_best
+        self.best_epoch = 0
+        self.best = float("inf")
+        self._best_flat: Any = None
+
+    def on_train_begin(self, model: Model) -> None:
+        self.best_epoch, self.best, self._best_flat, self._waited = 0, float("inf"), None, 0
+
+    def on_epoch_end(self, model: Model, epoch: int, logs: Mapping[str, float]) -> bool | None:
+        monitor = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
+        if monitor not in logs:
+            raise DataError(f"early stopping monitors {monitor!r}, but the epoch has only {', '.join(logs)}")
+        # A larger accuracy is better, of anything else a smaller value.
+        value = -logs[monitor] if monitor.endswith("accuracy") else logs[monitor]
+        if value < self.best - self.min_delta:
+            self.best, self.best_epoch, self._waited = value, epoch, 0
+            self._best_flat = model.params.flat.copy() if self.restore_best else None
+            return False
+        self._waited += 1
+        return self._waited >= self.patience
+
+    def on_train_end(self, model: Model, history: History) -> None:
+        if self._best_flat is not None:
+            model.params.flat[:] = self._best_flat
+            self._best_flat = None
+
+
+def as_callbacks(callbacks: Any, early_stopping: Any) -> list[Callback]:
+    """A list of `Callback` from what `fit` is given.
+
+    Raises
+    ------
+    DataError
+        If one is neither a callback nor a function.
+    """
+    given: Iterable[Any] = [callbacks] if callable(callbacks) or isinstance(callbacks, Callback) else callbacks
+    made: list[Callback] = []
+    for callback in given:
+        if isinstance(callback, Callback):
+            made.append(callback)
+        elif callable(callback) and not isinstance(callback, type):
+            made.append(FunctionCallback(callback))
+        else:
+            raise DataError(f"callback {callback!r} is neither a gl.Callback nor a function f(model, epoch, logs)")
+    if early_stopping is not None and early_stopping is not False:
+        if isinstance(early_stopping, EarlyStopping):
+            made.append(early_stopping)
+        elif isinstance(early_stopping, Mapping):
+            made.append(EarlyStopping(**early_stopping))
+        else:
+            made.append(EarlyStopping(5 if early_stopping is True else early_stopping))
+    return made

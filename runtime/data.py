@@ -1,0 +1,262 @@
+"""Checking of the data that people hand over: every array is converted, or refused with what to mend.
+
+A network's data are its inputs and targets. Most have a batch axis, the leading one; networks without one (a scalar
+circuit) take their data as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sympy import Integer
+
+from ..codegen.sizes import batch_of
+from ..symbolic.errors import DataError, SizeError
+from ..symbolic.indices import Dim
+from ..symbolic.network import Network
+from ..symbolic.tensors import Tensor, shape_text
+
+Array = NDArray[Any]
+LABEL_TYPE = np.dtype(np.int64)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Checked data of a network, in the order inputs, targets.
+
+    Attributes
+    ----------
+    tensors : what the arrays are data of
+    arrays : C-contiguous, of the kernels' dtype; labels are int64
+    batched : whether the first axis of an array is the batch
+    rows : length of the batch axis; 1 where there is none
+    """
+
+    tensors: tuple[Tensor, ...]
+    arrays: tuple[Array, ...]
+    batched: tuple[bool, ...]
+    rows: int
+
+    def take(self, rows: Any) -> Data:
+        """The data of these rows: a slice (no copy) or an array of row numbers."""
+        arrays = tuple(
+            np.ascontiguousarray(array[rows]) if batched else array
+            for array, batched in zip(self.arrays, self.batched, strict=True)
+        )
+        count = next((len(a) for a, batched in zip(arrays, self.batched, strict=True) if batched), self.rows)
+        return Data(self.tensors, arrays, self.batched, count)
+
+    def of_role(self, role: str) -> Data:
+        """The data of the inputs alone, or of the targets."""
+        kept = [place for place, tensor in enumerate(self.tensors) if tensor.role == role]
+        parts = ([column[place] for place in kept] for column in (self.tensors, self.arrays, self.batched))
+        return Data(*(tuple(part) for part in parts), self.rows)  # type: ignore[arg-type]
+
+
+def name_data(tensors: list[Tensor], given: Any, role: str) -> dict[str, Any]:
+    """``{name: array}`` from what stands for the inputs, or the targets: a mapping, or the array of the only one.
+
+    Raises
+    ------
+    DataError
+        If names are missing or unknown, or one array stands for several tensors.
+    """
+    names = ", ".join(tensor.name for tensor in tensors)
+    if given is None:
+        given = {}
+    if not isinstance(given, Mapping):
+        if len(tensors) != 1:
+            found = "this network has none" if not tensors else f"this network has {len(tensors)}: give {{name: array}}"
+            raise DataError(f"one array was given as {role}, but {found}" + (f" for {names}" if tensors else ""))
+        return {tensors[0].name: given}
+    unknown = [str(name) for name in given if name not in {tensor.name for tensor in tensors}]
+    if unknown:
+        raise DataError(f"there is no {role} {unknown[0]!r}; this network's are {names or 'none'}")
+    for tensor in tensors:
+        if tensor.name not in given:
+            raise DataError(f"{role} {tensor.name} {shape_text(tensor.shape)} has no data; give an array for it")
+    return dict(given)
+
+
+def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: dict[str, int]) -> Data:
+    """Convert and check arrays, by name.
+
+    Parameters
+    ----------
+    values : an array for each tensor that is wanted; the others are left out of the result.
+    dtype : what real data are converted to.
+    sizes : the sizes known; those learned from the arrays are added.
+
+    Raises
+    ------
+    DataError
+        If an array has another shape or type than its tensor, holds NaN or infinity, labels out of range, no rows, or
+        another number of rows than the others. The message names the tensor, what was found, and the mend.
+    """
+    batch = batch_of(network)
+    tensors = tuple(t for t in network.inputs + network.targets if t.name in values)
+    arrays: list[Array] = []
+    first: tuple[str, int] | None = None
+    for tensor in tensors:
+        array = _as_array(tensor, values[tensor.name], network)
+        if tensor.rank and batch is not None and tensor.shape[0] == batch and array.ndim:
+            if not len(array):
+                raise DataError(f"{tensor.name} has no rows (shape {array.shape}); give at least one")
+            first = first or (tensor.name, len(array))
+            if array.ndim == tensor.rank and len(array) != first[1]:
+                raise DataError(
+                    f"{tensor.name} has {len(array)} rows and {first[0]} has {first[1]}; give the same number of each"
+                )
+        known = dict(sizes)
+        if batch is not None:
+            known.pop(batch.name, None)
+        _check_shape(tensor, array, known)
+        if batch is not None:
+            known.pop(batch.name, None)
+        sizes.update(known)
+        arrays.append(_check_values(tensor, array, np.dtype(dtype), sizes))
+    batched = tuple(bool(t.rank) and batch is not None and t.shape[0] == batch for t in tensors)
+    return Data(tensors, tuple(arrays), batched, first[1] if first else 1)
+
+
+def size_of(size: Any, sizes: Mapping[str, int], where: str = "") -> int:
+    """The number that a symbolic size stands for.
+
+    Raises
+    ------
+    SizeError
+        If a symbol in it has no number.
+    """
+    for symbol in sorted(size.free_symbols, key=str):
+        if symbol.name not in sizes:
+            raise SizeError(
+                f"size {symbol.name}{where and f' of {where}'} has no number; "
+                f"give it, as in sizes={{{symbol.name!r}: 16}}"
+            )
+    return int(size.xreplace({symbol: Integer(sizes[symbol.name]) for symbol in size.free_symbols}))
+
+
+def one_hot_rows(labels: Any, classes: int, name: str = "labels") -> Array:
+    """Rows of 0 and 1 from integer labels: ``one_hot_rows([2, 0], 3)`` is ``[[0, 0, 1], [1, 0, 0]]``.
+
+    Raises
+    ------
+    DataError
+        If the labels are not integers 0…classes-1 in one axis.
+    """
+    found = np.asarray(labels)
+    if found.ndim != 1:
+        raise DataError(f"{name}: expected one label per row, found an array of shape {found.shape}")
+    return np.eye(classes, dtype=np.float64)[_check_labels(name, found, classes)]
+
+
+def _as_array(tensor: Tensor, value: Any, network: Network) -> Array:
+    name = tensor.name
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise DataError(f"{name}: its rows have different lengths ({error}); give rows of one length") from error
+    if np.ma.isMaskedArray(value):
+        raise DataError(f"{name} is a masked array; fill or drop the masked entries, as in {name}.filled(0)")
+    if array.dtype.kind not in "biuf":
+        example = repr(array.ravel()[0]) if array.size else "no entries"
+        mend = "take its real part" if array.dtype.kind == "c" else "convert it, as in np.asarray(…, dtype=float)"
+        raise DataError(
+            f"{name} holds {array.dtype} ({example}); expected "
+            f"{'integers' if tensor.classes is not None else 'real numbers'}; {mend}"
+        )
+    if _is_one_hot(tensor, network) and array.ndim == tensor.rank - 1 and array.dtype.kind in "iu":
+        width = tensor.shape[-1]
+        if isinstance(width, Integer):
+            return one_hot_rows(array, int(width), name)
+    return array
+
+
+def _is_one_hot(tensor: Tensor, network: Network) -> bool:
+    return tensor.rank == 2 and any(fact.tensor == tensor and fact.axis == 1 and fact.value == 1 for fact in network.facts)
+
+
+def _check_shape(tensor: Tensor, array: Array, sizes: dict[str, int]) -> None:
+    """Compare shapes, and learn the sizes that have no number yet."""
+    name = tensor.name
+    if array.ndim != tensor.rank:
+        raise DataError(
+            f"{name} has shape {array.shape}; expected {tensor.rank} axes {shape_text(tensor.shape)}" + _mend(tensor, array)
+        )
+    for axis, (size, found) in enumerate(zip(tensor.shape, array.shape, strict=True)):
+        if isinstance(size, Dim):
+            sizes.setdefault(size.name, found)
+        expected = size_of(size, sizes, name)
+        if found != expected:
+            symbol = "" if isinstance(size, Integer) else f" ({size} = {expected})"
+            raise DataError(
+                f"{name} has shape {array.shape}: axis {axis} is {found} wide, expected {expected}{symbol} as in "
+                f"{shape_text(tensor.shape)}" + _mend(tensor, array)
+            )
+
+
+def _mend(tensor: Tensor, array: Array) -> str:
+    """What would give `array` the right number of axes, where that is plain."""
+    name, rank = tensor.name, tensor.rank
+    if rank == 2 and array.ndim > 2:
+        return f"; flatten each row: {name}.reshape(len({name}), -1)"
+    if rank == 2 and array.ndim == 1 and tensor.shape[1] == 1:
+        return f"; make it a column: {name}.reshape(-1, 1)"
+    if rank == 2 and array.ndim == 1 and array.dtype.kind in "iu":
+        return f"; if these are class labels, give one-hot rows: np.eye({tensor.shape[1]})[{name}]"
+    if rank == 1 and array.ndim == 2 and array.shape[1] == 1:
+        return f"; drop the second axis: {name}[:, 0]"
+    if rank == 1 and array.ndim == 2 and tensor.classes is not None:
+        return f"; give class labels, not one-hot rows: {name}.argmax(axis=1)"
+    return "; check which axis is which"
+
+
+def _check_values(tensor: Tensor, array: Array, dtype: np.dtype[Any], sizes: Mapping[str, int]) -> Array:
+    name = tensor.name
+    if tensor.classes is not None:
+        return _check_labels(name, array, size_of(tensor.classes, sizes, name))
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = ~np.isfinite(array)
+        place = tuple(int(at) for at in np.argwhere(bad)[0])
+        what = "NaN" if np.isnan(array[place]) else "infinity"
+        raise DataError(
+            f"{name} holds {what} at {_position(place)} ({int(bad.sum())} bad of {array.size:,} entries); "
+            "drop those rows or fill them in"
+        )
+    with np.errstate(over="ignore"):
+        made: Array = np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
+    if not np.isfinite(made).all():
+        raise DataError(
+            f"{name} holds {float(np.abs(array).max()):g}, too large for {dtype}; scale it down or take float64"
+        )
+    return made
+
+
+def _check_labels(name: str, array: Array, classes: int) -> Array:
+    if array.dtype.kind == "f":
+        whole = array.size and np.isfinite(array).all() and (array == np.floor(array)).all()
+        mend = f"convert them: {name}.astype(int)" if whole else "labels are whole numbers"
+        raise DataError(f"{name} holds {array.dtype}; expected integer labels 0…{classes - 1}; {mend}")
+    if array.dtype.kind not in "biu":
+        raise DataError(f"{name} holds {array.dtype}; expected integer labels 0…{classes - 1}; number the classes")
+    if array.size:
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= classes:
+            place = tuple(int(at) for at in np.argwhere((array < 0) | (array >= classes))[0])
+            mend = "; labels count from 0: subtract 1" if low == 1 and high == classes else ""
+            raise DataError(
+                f"{name} holds label {int(array[place])} at {_position(place)}; "
+                f"expected 0…{classes - 1} for {classes} classes{mend}"
+            )
+    return np.ascontiguousarray(array, dtype=LABEL_TYPE).reshape(array.shape)
+
+
+def _position(place: Iterable[int]) -> str:
+    places = list(place)
+    if not places:
+        return "its only entry"
+    return f"row {places[0]}" + (f", column {places[1]}" if len(places) == 2 else f", at {places[1:]}" if places[1:] else "")

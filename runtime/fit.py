@@ -1,0 +1,138 @@
+"""`fit`: the epochs of a training, from checked data to a history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..symbolic.errors import DataError, DivergenceError
+from .callbacks import as_callbacks
+from .data import Data
+from .history import History
+from .metrics import Metric, choose_metrics
+from .progress import Progress
+from .training import rows_per_block
+
+if TYPE_CHECKING:
+    from .model import Model
+
+SPLIT_SEED = 20_240_229  # with the model's seed: the same model splits the same data the same way in every fit
+
+
+def fit(
+    model: Model,
+    data: Data,
+    *,
+    epochs: int,
+    batch: int,
+    optimizer: Any,
+    validation: Any,
+    shuffle: bool,
+    callbacks: Any,
+    early_stopping: Any,
+    progress: bool | Literal["auto"],
+    metrics: Any,
+) -> History:
+    """Train `model` on checked `data`; see `Model.fit`."""
+    check_count("epochs", epochs, least=0)
+    check_count("batch", batch)
+    watchers = as_callbacks(callbacks, early_stopping)
+    rows, held_out = split(model, data, validation, shuffle)
+    chosen = choose_metrics(metrics, model.targets_of(data))
+    trainer = model.trainer(optimizer, min(batch, len(rows)))
+    history = model.history = History()
+    bar = Progress(epochs * -(-len(rows) // batch), progress)
+    for watcher in watchers:
+        watcher.on_train_begin(model)
+    try:
+        first, last = model.epochs + 1, model.epochs + epochs
+        for epoch in range(first, last + 1):
+            bar.epoch(epoch, last)
+            loss = _epoch(model, trainer, data, model.order.permutation(rows) if shuffle else rows, batch, epoch, bar)
+            model.epochs = epoch
+            row = {"epoch": epoch, "loss": loss, **_measure(model, data, rows, held_out, batch, chosen)}
+            history.append(row)
+            bar.finish_epoch(row)
+            # Every callback hears of every epoch, whichever of them ends the training.
+            if any([watcher.on_epoch_end(model, epoch, row) for watcher in watchers]):
+                break
+    finally:
+        bar.close()
+    for watcher in watchers:
+        watcher.on_train_end(model, history)
+    return history
+
+
+def _epoch(model: Model, trainer: Any, data: Data, order: Any, batch: int, epoch: int, bar: Progress) -> float:
+    """One pass over the rows in `order`; returns the mean loss."""
+    block = rows_per_block(model.network, model.sizes, batch)
+    total = 0.0
+    for start in range(0, len(order), block):
+        part = order[start : start + block]
+        before = trainer.steps
+        try:
+            total += trainer.run(data, part, batch)
+        except DivergenceError as error:
+            raise DivergenceError(
+                f"training diverged in epoch {epoch}: {error}. The last good parameters are kept; "
+                "try a smaller learning rate, or scale the data"
+            ) from None
+        bar.advance(trainer.steps - before, total / (start + len(part)))
+    return total / len(order)
+
+
+def _measure(
+    model: Model, data: Data, rows: Any, held_out: Data | None, batch: int, metrics: Mapping[str, Metric]
+) -> dict[str, float]:
+    """The validation loss and the metrics after an epoch."""
+    if held_out is not None:
+        scores = model.score(held_out, batch, metrics)
+        return {f"val_{name}": value for name, value in scores.items()}
+    if not metrics:
+        return {}
+    seen = data if len(rows) == data.rows else data.take(rows)
+    scores = model.score(seen, batch, metrics)
+    return {name: value for name, value in scores.items() if name in metrics}
+
+
+def split(model: Model, data: Data, validation: Any, shuffle: bool) -> tuple[Any, Data | None]:
+    """The rows to train on, and the data to validate on.
+
+    Raises
+    ------
+    DataError
+        If `validation` is neither a fraction, nor a pair of data, nor None, or leaves no row for one of the two.
+    """
+    everything = np.arange(data.rows, dtype=np.int64)
+    if validation is None or (isinstance(validation, int | float) and validation == 0):
+        return everything, None
+    if isinstance(validation, tuple | list) and len(validation) == 2:
+        held = model.check(validation[0], validation[1])
+        return everything, held
+    if isinstance(validation, bool) or not isinstance(validation, int | float) or not 0 < validation < 1:
+        raise DataError(f"validation is {validation!r}; expected a fraction between 0 and 1, a pair (X, Y), or None")
+    if not any(data.batched):
+        raise DataError("this network has no batch axis, so no rows can be held out; leave validation away")
+    count = math.floor(data.rows * validation + 0.5)
+    if not 0 < count < data.rows:
+        raise DataError(
+            f"validation={validation} of {data.rows} rows leaves {count} rows for validation and {data.rows - count} "
+            "for training; both need at least one"
+        )
+    if shuffle:
+        everything = np.random.default_rng([SPLIT_SEED, model.seed]).permutation(everything)
+    return np.sort(everything[:-count]), data.take(np.sort(everything[-count:]))
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """
+    Raises
+    ------
+    DataError
+        If `value` is not a whole number of at least `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise DataError(f"{name} is {value!r}; expected a whole number of at least {least}")

@@ -1,0 +1,348 @@
+"""`Model`: a network with parameters: fit, predict, evaluate, save, load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..symbolic.errors import DataError, SizeError, UndefinedError
+from ..symbolic.network import Network
+from .data import Data, check_data, name_data
+from .fit import check_count, fit
+from .history import History
+from .metrics import Metric, choose_metrics
+from .parameters import Parameters
+from .program import Program, check_choices, check_sizes, compile_network
+from .saved_files import Saved, read_file, source_digest, write_file
+from .training import Trainer, averages_over_batch
+
+Array = NDArray[Any]
+SCORE_ROWS = 512  # rows of one forward call in evaluation and prediction: enough for speed, little memory
+
+
+class Model:
+    """A network and its parameters.
+
+    Parameters
+    ----------
+    network : with a loss.
+    seed : of the initial parameters, the validation split and the order of rows; None takes a new one. The same seed
+        gives the same bits on the same machine.
+    target : "cpu" (Numba) or "numpy".
+    dtype : "float32" or "float64".
+    sizes : numbers for symbolic sizes; those not given are read off the data in `fit`.
+
+    Attributes
+    ----------
+    epochs : how many epochs it has been trained for
+    history : the `History` of the last `fit`
+
+    Raises
+    ------
+    UnsupportedError, SizeError
+        If the target, dtype or a size is not one that can be compiled for.
+
+    Examples
+    --------
+    >>> model = gl.Model(net, seed=0)                     # doctest: +SKIP
+    >>> history = model.fit(X, Y, epochs=10, batch=100, optimizer=gl.optimizers.SGD(lr=0.1))
+    >>> model.evaluate(X_test, Y_test)
+    {'loss': 0.08, 'accuracy': 0.97}
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        seed: int | None = 0,
+        target: str = "cpu",
+        dtype: Any = "float32",
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        self.network = network
+        self.target = target
+        self.dtype = check_choices(target, dtype)
+        self.sizes = check_sizes(sizes or {})
+        if seed is not None:
+            check_count("seed", seed, least=0)
+        self.seed = int(np.random.SeedSequence().entropy % 2**63) if seed is None else int(seed)  # type: ignore[operator]
+        init, order = np.random.SeedSequence(self.seed).spawn(2)
+        self._init = np.random.default_rng(init)
+        self.order = np.random.default_rng(order)
+        self.epochs = 0
+        self.history = History()
+        self._program: Program | None = None
+        self._params: Parameters | None = None
+        self._trainer: Trainer | None = None
+        self._resume: Saved | None = None
+
+    # ---- training --------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        Y: Any = None,
+        *,
+        epochs: int = 10,
+        batch: int = 100,
+        optimizer: Any = None,
+        validation: Any = None,
+        shuffle: bool = True,
+        callbacks: Any = (),
+        early_stopping: Any = None,
+        progress: bool | Literal["auto"] = "auto",
+        metrics: Any = None,
+    ) -> History:
+        """Train. A second call goes on where the first ended; with an optimizer of the same equations its state too.
+
+        Parameters
+        ----------
+        X, Y : inputs and targets, batch axis first: an array each, or a dict of name → array where there are several.
+            A target declared one-hot may also be given as integer labels.
+        epochs : passes over the training rows.
+        batch : rows per step; the last batch of an epoch may be smaller.
+        optimizer : one of ``gl.optimizers``; by default that of the last `fit`, or ``Adam()``.
+        validation : a fraction of the rows to hold out (the same ones in every fit of as many rows; the last ones
+            without `shuffle`), or a pair ``(X, Y)``, or None.
+        shuffle : train on the rows in a new random order in every epoch.
+        callbacks : `Callback` objects, or functions ``f(model, epoch, logs)`` called after every epoch; one that
+            returns True ends the training.
+        early_stopping : an `EarlyStopping`, its patience, or True.
+        progress : whether to show a bar; "auto": if tqdm is installed and standard error is a terminal.
+        metrics : names ("accuracy", "mean_absolute_error") or functions ``f(outputs, targets)``; by default accuracy
+            where the targets are classes.
+
+        Returns
+        -------
+        What was measured in these epochs, also kept as ``model.history``.
+
+        Raises
+        ------
+        DataError
+            If the data do not fit the network: the tensor, what was found, what was expected, and the mend.
+        SizeError
+            If a symbolic size is not known from the data either.
+        DivergenceError
+            If the loss becomes NaN or infinite; it names the epoch, and the last good parameters are kept.
+        """
+        if not self.network.parameters:
+            raise UndefinedError(f"{self.network.name} has no parameters, so there is nothing to train")
+        return fit(
+            self,
+            self.check(X, Y),
+            epochs=epochs,
+            batch=batch,
+            optimizer=optimizer,
+            validation=validation,
+            shuffle=shuffle,
+            callbacks=callbacks,
+            early_stopping=early_stopping,
+            progress=progress,
+            metrics=metrics,
+        )
+
+    def trainer(self, optimizer: Any, batch: int) -> Trainer:
+        """The trainer for `optimizer`: the last one, if its update equations are the same."""
+        last = self._trainer
+        if optimizer is None:
+            optimizer = last.program.optimizer if last is not None else _default_optimizer()
+        if last is not None and last.program.optimizer is optimizer:
+            return last
+        check_choices(self.target, self.dtype, optimizer)
+        program = self._compile(batch, optimizer)
+        self._adopt(program)
+        if last is not None and last.program.source == program.source:
+            # New numbers (a smaller learning rate, say) for the same equations: the state goes on.
+            last.program = program
+            return last
+        self._trainer = Trainer(program, self.params)
+        saved, self._resume = self._resume, None
+        if saved is not None and saved.state is not None and saved.optimizer == source_digest(program.source):
+            self._trainer.state[:], self._trainer.steps = saved.state, saved.steps
+        return self._trainer
+
+    # ---- using ---------------------------------------------------------------------------------------------------------
+
+    def predict(self, X: Any, batch: int = SCORE_ROWS) -> Array:
+        """The network's output for inputs `X`, computed `batch` rows at a time.
+
+        Raises
+        ------
+        DataError
+            If the inputs do not fit the network.
+        """
+        check_count("batch", batch)
+        return self._outputs(self._checked(name_data(self.network.inputs, X, "input")), batch)
+
+    def evaluate(self, X: Any, Y: Any = None, *, metrics: Any = None) -> dict[str, float]:
+        """The loss and the metrics on data: ``{"loss": …, "accuracy": …}``; arguments as in `fit`.
+
+        Raises
+        ------
+        DataError
+            If the data do not fit the network.
+        """
+        data = self.check(X, Y)
+        return self.score(data, data.rows, choose_metrics(metrics, self.targets_of(data)))
+
+    def loss_and_gradients(self, X: Any, Y: Any = None) -> tuple[float, dict[str, Array]]:
+        """The loss on data, and its gradient with respect to every parameter, by name; arguments as in `fit`."""
+        data = self.check(X, Y)
+        return self.program.run_gradients(self.params.flat, data)
+
+    def score(self, data: Data, batch: int, metrics: Mapping[str, Metric]) -> dict[str, float]:
+        """The loss and `metrics` on checked data.
+
+        A loss that divides by the batch size is that of all rows; one that does not is the mean over batches of `batch`
+        rows, so that it can be compared with the loss in training.
+        """
+        chunk = min(batch, SCORE_ROWS) if averages_over_batch(self.network) else batch
+        total, outputs = 0.0, []
+        for part in _parts(data, max(chunk, 1)):
+            total += self.program.run_loss(self.params.flat, part) * part.rows
+        scores = {"loss": total / data.rows}
+        if metrics:
+            outputs = self._outputs(data.of_role("input"), SCORE_ROWS)
+            target = self.targets_of(data).arrays[0]
+            scores.update({name: float(metric(outputs, target)) for name, metric in metrics.items()})
+        return scores
+
+    @property
+    def params(self) -> Parameters:
+        """The parameters: a mapping name → array; the arrays are views, so writing to them changes the model.
+
+        Raises
+        ------
+        SizeError
+            If a symbolic size is not known yet.
+        """
+        if self._params is None:
+            self._adopt(self.program)
+            assert self._params is not None
+        return self._params
+
+    @property
+    def program(self) -> Program:
+        """The compiled kernels, with their ``source``.
+
+        Raises
+        ------
+        SizeError
+            If a symbolic size is not known yet.
+        """
+        if self._program is None:
+            self._program = self._compile(SCORE_ROWS, None)
+        return self._program
+
+    # ---- saving --------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters and the state of the training to an ``.npz`` file, whole or not at all, without pickle.
+
+        Raises
+        ------
+        SavedFileError
+            If the file cannot be written.
+        """
+        trainer = self._trainer
+        resume = self._resume
+        if trainer is not None:
+            state, steps, optimizer = trainer.state, trainer.steps, source_digest(trainer.program.source)
+        elif resume is not None:
+            state, steps, optimizer = resume.state, resume.steps, resume.optimizer
+        else:
+            state, steps, optimizer = None, 0, ""
+        saved = Saved(
+            params=dict(self.params),
+            dtype=self.dtype,
+            sizes=self.sizes,
+            seed=self.seed,
+            epochs=self.epochs,
+            order=self.order.bit_generator.state,
+            state=state,
+            steps=steps,
+            optimizer=optimizer,
+        )
+        write_file(path, self.network, saved)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], network: Network, target: str = "cpu") -> Model:
+        """Read a model from the file that `save` wrote; `network` is the same declaration.
+
+        Training goes on from there as if it had not been interrupted, given the same data and optimizer.
+
+        Raises
+        ------
+        SavedFileError
+            If the file is missing, truncated or corrupt, or was saved of another network.
+        """
+        saved = read_file(path, network)
+        model = cls(network, saved.seed, target, saved.dtype, saved.sizes)
+        model.params.fill(saved.params)
+        model.epochs = saved.epochs
+        model.order.bit_generator.state = saved.order
+        model._resume = saved
+        return model
+
+    # ---- inside ----------------------------------------------------------------------------------------------------------
+
+    def check(self, X: Any, Y: Any) -> Data:
+        """Check inputs and targets; sizes not known yet are read off them."""
+        inputs = name_data(self.network.inputs, X, "input")
+        return self._checked({**inputs, **name_data(self.network.targets, Y, "target")})
+
+    def targets_of(self, data: Data) -> Data:
+        return data.of_role("target")
+
+    def _checked(self, values: Mapping[str, Any]) -> Data:
+        sizes = dict(self.sizes)
+        data = check_data(self.network, values, self.dtype, sizes)
+        if self._params is None:
+            self.sizes = sizes
+        return data
+
+    def _outputs(self, data: Data, batch: int) -> Array:
+        outputs = [self.program.run_predict(self.params.flat, part) for part in _parts(data, batch)]
+        return np.concatenate(outputs) if any(data.batched) else outputs[0]
+
+    def _compile(self, batch: int, optimizer: Any) -> Program:
+        try:
+            return compile_network(
+                self.network, target=self.target, dtype=self.dtype, batch=batch, sizes=self.sizes, optimizer=optimizer
+            )
+        except SizeError as error:
+            raise SizeError(f"{error}; or call fit, which reads sizes off the data") from error
+
+    def _adopt(self, program: Program) -> None:
+        """Take `program` for all calls from now on, and the layout of its parameters."""
+        self._program = program
+        old = self._params
+        if old is not None and old.layout == dict(program.module.PARAMETERS):
+            return
+        self._params = Parameters(program.module.PARAMETERS, self.dtype)
+        if old is None:
+            self._params.initialize(self.network, self._init)
+        else:
+            self._params.fill(dict(old))
+
+    def __repr__(self) -> str:
+        count = f"{self._params.count:,} parameters, " if self._params is not None else ""
+        return f"<Model of {self.network.name}: {count}{self.target}, {self.dtype}, {self.epochs} epochs>"
+
+
+def _parts(data: Data, rows: int) -> list[Data]:
+    if not any(data.batched):
+        return [data]
+    return [data.take(slice(start, start + rows)) for start in range(0, data.rows, rows)]
+
+
+def _default_optimizer() -> Any:
+    from ..symbolic.optimizers import Adam
+
+    return Adam()
+
+
+__all__ = ["DataError", "Model"]

@@ -1,0 +1,217 @@
+"""`Program`: a network's generated kernels, loaded, with checked and convenient calls around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codegen.generate import generate
+from ..symbolic.errors import DataError, SizeError, UndefinedError, UnsupportedError
+from ..symbolic.network import Network
+from ..symbolic.tensors import Tensor
+from .cache import load_module
+from .data import Data, check_data
+from .parameters import Parameters
+
+Array = NDArray[Any]
+TARGETS = ("cpu", "numpy")
+DTYPES = ("float32", "float64")
+
+
+class Program:
+    """The compiled kernels of one network, made by `Network.compile`.
+
+    Attributes
+    ----------
+    source : the generated module, readable and standalone
+    module : the same, loaded
+    network, target, dtype, sizes, optimizer : what it was generated from
+
+    Examples
+    --------
+    >>> program = net.compile(dtype="float64")            # doctest: +SKIP
+    >>> loss, grads = program.loss_and_gradients({"W": W, "b": b}, x, y)
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        source: str,
+        module: ModuleType,
+        *,
+        target: str,
+        dtype: str,
+        sizes: Mapping[str, int],
+        optimizer: Any = None,
+        batch: int = 1,
+    ) -> None:
+        self.network = network
+        self.source = source
+        self.module = module
+        self.target = target
+        self.dtype = np.dtype(dtype)
+        self.sizes = dict(sizes)
+        self.optimizer = optimizer
+        self._capacity = batch
+        self._work: Any = None
+
+    def loss_and_gradients(self, params: Any, *data: Any, **named: Any) -> tuple[float, dict[str, Array]]:
+        """The loss, and its gradients by name.
+
+        Parameters
+        ----------
+        params : a mapping name → array with every parameter, a `Parameters`, or its flat buffer.
+        data : the inputs, then the targets, in the order of declaration; or by name.
+
+        Returns
+        -------
+        The loss, and a new array per name: each parameter, or what `wrt` asked for at compilation.
+
+        Raises
+        ------
+        DataError, ShapeError, UndefinedError
+            If the data or the parameters do not fit the network; the message names the tensor.
+        """
+        checked = self.check(data, named)
+        return self.run_gradients(self.flat(params), checked)
+
+    def loss(self, params: Any, *data: Any, **named: Any) -> float:
+        """The loss; arguments and errors as in `loss_and_gradients`."""
+        return self.run_loss(self.flat(params), self.check(data, named))
+
+    def predict(self, params: Any, *inputs: Any, **named: Any) -> Array:
+        """The network's output for `inputs` (targets are not needed); errors as in `loss_and_gradients`."""
+        return self.run_predict(self.flat(params), self.check(inputs, named, self.network.inputs))
+
+    # ---- checking what is handed over ----------------------------------------------------------------------------
+
+    def flat(self, params: Any) -> Array:
+        """The flat buffer for `params`: itself, if it is one already, or a copy."""
+        layout = self.module.PARAMETERS
+        if isinstance(params, Parameters) and params.layout == layout:
+            params = params.flat
+        made = Parameters(layout, self.dtype)
+        if isinstance(params, np.ndarray) and params.dtype == self.dtype and params.shape == made.flat.shape:
+            return np.ascontiguousarray(params)
+        made.fill(params)
+        return made.flat
+
+    def check(self, data: Iterable[Any], named: Mapping[str, Any], wanted: list[Tensor] | None = None) -> Data:
+        """Check data given by position or by name; by default all of the network's inputs and targets."""
+        tensors = self.network.inputs + self.network.targets if wanted is None else wanted
+        given = list(data)
+        names = ", ".join(tensor.name for tensor in tensors)
+        if len(given) > len(tensors):
+            raise DataError(f"{len(given)} arrays were given, but {self.network.name} takes {len(tensors)}: {names}")
+        values = {tensor.name: array for tensor, array in zip(tensors, given, strict=False)}
+        for name, array in named.items():
+            if name in values or name not in {tensor.name for tensor in tensors}:
+                what = "was given twice" if name in values else f"is not data of this network; it takes {names}"
+                raise DataError(f"{name} {what}")
+            values[name] = array
+        missing = [tensor.name for tensor in tensors if tensor.name not in values]
+        if missing:
+            raise DataError(f"{missing[0]} has no data; give {names}, in this order or by name")
+        return check_data(self.network, values, self.dtype, dict(self.sizes))
+
+    # ---- calling the kernels with what is checked ------------------------------------------------------------------
+
+    def run_loss(self, flat: Array, data: Data) -> float:
+        return float(self.module.loss(flat, *data.arrays, self.workspace(data.rows)))
+
+    def run_predict(self, flat: Array, data: Data) -> Array:
+        return np.array(self.module.predict(flat, *data.arrays, self.workspace(data.rows)))
+
+    def run_gradients(self, flat: Array, data: Data) -> tuple[float, dict[str, Array]]:
+        grads = Parameters(self.module.GRADIENTS, self.dtype)
+        loss = self.module.loss_and_gradients(flat, *data.arrays, self.workspace(data.rows), grads.flat)
+        return float(loss), dict(grads)
+
+    def workspace(self, rows: int) -> Any:
+        """The kernels' buffers, for at least `rows` rows; they grow when a larger batch comes."""
+        if self._work is None or rows > self._capacity:
+            self._capacity = max(rows, self._capacity)
+            self._work = self.module.workspace(self._capacity)
+        return self._work
+
+    def __repr__(self) -> str:
+        return f"<Program of {self.network.name}: {self.target}, {self.dtype}, {len(self.source.splitlines())} lines>"
+
+
+def compile_network(
+    network: Network,
+    *,
+    target: str = "cpu",
+    dtype: str = "float32",
+    batch: int = 100,
+    sizes: Mapping[str, int] | None = None,
+    optimizer: Any = None,
+    wrt: Iterable[str] | None = None,
+) -> Program:
+    """Generate and load the kernels of `network`; see `Network.compile` for the parameters.
+
+    Raises
+    ------
+    LossError
+        If the network has no loss.
+    SizeError
+        If a symbolic size, other than the batch, has no number.
+    UndefinedError
+        If `target`, `dtype` or `optimizer` is unknown.
+    CacheError
+        If a chosen cache directory cannot be used.
+    """
+    dtype = check_choices(target, dtype, optimizer)
+    if not isinstance(batch, int | np.integer) or isinstance(batch, bool) or batch < 1:
+        raise SizeError(f"batch is {batch!r}; expected a whole number of at least 1")
+    numbers = check_sizes(sizes or {})
+    names = None if wrt is None else tuple(wrt)
+    generated = generate(network, target=target, dtype=dtype, sizes=numbers, optimizer=optimizer, wrt=names)
+    options = {"target": target, "dtype": dtype, "sizes": numbers, "optimizer": type(optimizer).__name__, "wrt": names}
+    module = load_module(generated.source, options)
+    return Program(
+        network,
+        generated.source,
+        module,
+        target=target,
+        dtype=dtype,
+        sizes=numbers,
+        optimizer=optimizer,
+        batch=int(batch),
+    )
+
+
+def check_choices(target: str, dtype: Any, optimizer: Any = None) -> str:
+    """Check what a program is compiled for; return the name of `dtype`."""
+    if target not in TARGETS:
+        raise UnsupportedError(f"target {target!r} is not offered; choose from {', '.join(TARGETS)}")
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = repr(dtype)
+    if name not in DTYPES:
+        raise UnsupportedError(f"dtype {name} is not offered; choose from {', '.join(DTYPES)}")
+    if optimizer is not None and (isinstance(optimizer, type) or not hasattr(optimizer, "equations")):
+        shown = f"{optimizer.__name__}, a class" if isinstance(optimizer, type) else repr(optimizer)
+        raise UndefinedError(f"optimizer is {shown}; expected one of gl.optimizers, such as gl.optimizers.SGD(lr=0.1)")
+    return name
+
+
+def check_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
+    """Sizes as plain integers, by name.
+
+    Raises
+    ------
+    SizeError
+        If one is not a positive whole number.
+    """
+    made = {}
+    for name, size in sizes.items():
+        if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
+            raise SizeError(f"size {name} is {size!r}; expected a whole number of at least 1")
+        made[str(name)] = int(size)
+    return made

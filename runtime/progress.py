@@ -1,0 +1,49 @@
+"""The progress bar of `fit`: tqdm where it is installed and people look, else nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from .history import number_text
+
+
+class Progress:
+    """One bar over all steps of a training, with the epoch, the loss and the metrics beside it.
+
+    Parameters
+    ----------
+    steps : in the whole training.
+    show : True, False, or "auto": only if standard error is a terminal. Without tqdm there is no bar.
+    """
+
+    def __init__(self, steps: int, show: bool | Literal["auto"] = "auto") -> None:
+        self._bar: Any = None
+        if show is False or (show == "auto" and not sys.stderr.isatty()):
+            return
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            return
+        self._bar = tqdm(total=steps, unit="step", unit_scale=True, dynamic_ncols=True, file=sys.stderr)
+
+    def epoch(self, epoch: int, last: int) -> None:
+        if self._bar is not None:
+            self._bar.set_description_str(f"epoch {epoch}/{last}", refresh=False)
+
+    def advance(self, steps: int, loss: float) -> None:
+        if self._bar is not None:
+            self._shown = {**getattr(self, "_shown", {}), "loss": f"{loss:.4g}"}
+            self._bar.set_postfix(self._shown, refresh=False)
+            self._bar.update(steps)
+
+    def finish_epoch(self, logs: Mapping[str, float]) -> None:
+        if self._bar is not None:
+            self._shown = {name: number_text(name, value) for name, value in logs.items() if name != "epoch"}
+            self._bar.set_postfix(self._shown, refresh=False)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.refresh()
+            self._bar.close()

@@ -1,0 +1,165 @@
+"""Saved models: an ``.npz`` of plain arrays and one JSON text, without pickle, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+from sympy import Basic, Symbol
+
+from ..symbolic.errors import SavedFileError
+from ..symbolic.functions import Elementwise
+from ..symbolic.network import Network
+from ..symbolic.tensors import shape_text
+from .cache_space import write_atomically
+from .data import size_of
+
+Array = NDArray[Any]
+FORMAT = 1
+PARAMETER = "parameter."  # before a parameter's name in the archive
+
+
+@dataclass
+class Saved:
+    """What a file holds of a model; `state`, `steps` and `optimizer` are of the training, if there was one."""
+
+    params: dict[str, Array]
+    dtype: str
+    sizes: dict[str, int]
+    seed: int
+    epochs: int
+    order: Any
+    state: Array | None
+    steps: int
+    optimizer: str
+
+
+def write_file(path: str | os.PathLike[str], network: Network, saved: Saved) -> None:
+    """
+    Raises
+    ------
+    SavedFileError
+        If the file cannot be written; one that was there before is untouched.
+    """
+    from .. import __version__
+
+    about = {
+        "format": FORMAT,
+        "gradloom": __version__,
+        "network": network.name,
+        "fingerprint": fingerprint(network),
+        "parameters": _shapes(network),
+        **{name: getattr(saved, name) for name in ("dtype", "sizes", "seed", "epochs", "order", "steps", "optimizer")},
+    }
+    arrays = {PARAMETER + name: array for name, array in saved.params.items()}
+    if saved.state is not None:
+        arrays["state"] = saved.state
+    text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, about=text, **arrays)  # type: ignore[arg-type]
+    try:
+        write_atomically(Path(path), buffer.getvalue())
+    except OSError as error:
+        raise SavedFileError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
+
+
+def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
+    """
+    Raises
+    ------
+    SavedFileError
+        If the file is missing, truncated, corrupt, or was saved of another network.
+    """
+    shown = os.fspath(path)
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            about = json.loads(bytes(archive["about"]))
+            arrays = {name: archive[name] for name in archive.files if name != "about"}
+    except FileNotFoundError as error:
+        raise SavedFileError(f"there is no saved model {shown}; Model.save writes one") from error
+    except IsADirectoryError as error:
+        raise SavedFileError(f"{shown} is a directory; expected a file that Model.save wrote") from error
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, MemoryError) as error:
+        raise SavedFileError(_damaged(shown, error)) from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise SavedFileError(_damaged(shown, error)) from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        found = about.get("format") if isinstance(about, dict) else about
+        raise SavedFileError(f"{shown} has format {found!r}; this version of gradloom reads format {FORMAT}")
+    if about.get("fingerprint") != fingerprint(network):
+        raise SavedFileError(_other_network(shown, about, network))
+    try:
+        saved = Saved(
+            params={t.name: arrays[PARAMETER + t.name] for t in network.parameters},
+            state=arrays.get("state"),
+            **{name: about[name] for name in ("dtype", "sizes", "seed", "epochs", "order", "steps", "optimizer")},
+        )
+        for tensor in network.parameters:
+            shape = tuple(size_of(size, saved.sizes) for size in tensor.shape)
+            array = saved.params[tensor.name]
+            if array.shape != shape or array.dtype != np.dtype(saved.dtype):
+                raise ValueError(f"{tensor.name} is {array.dtype} of shape {array.shape}, not {saved.dtype} of {shape}")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SavedFileError(_damaged(shown, error)) from error
+    return saved
+
+
+def fingerprint(network: Network) -> str:
+    """A digest of the declaration: tensors, shapes, constants and equations; not of names that only people read.
+
+    The letters of indices do not count, nor does the network's title.
+    """
+    lines = [
+        f"{t.role} {t.name} {sympy.srepr(sympy.Tuple(*t.shape))} {t.classes} {network.values.get(t.name)}"
+        for t in network.tensors.values()
+    ]
+    for equation in network.equations:
+        letters = {index: Symbol(f"#{place}", integer=True) for place, index in enumerate(equation.indices)}
+        body = _spelled_out(equation.at([letters[index] for index in equation.indices]))
+        lines.append(f"{equation.target.name} = {sympy.srepr(body)}")
+    lines.append(f"loss {network.loss}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def source_digest(source: str) -> str:
+    """Tells whether an optimizer's saved state belongs to the kernels that are now to use it."""
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+def _spelled_out(body: Any) -> Any:
+    """`body` with every named function replaced by its formula: a name may stand for another formula elsewhere."""
+    found = sorted(body.atoms(Elementwise), key=Basic.sort_key)
+    while found:
+        body = body.xreplace({node: node.expand_definition() for node in found})
+        found = sorted(body.atoms(Elementwise), key=Basic.sort_key)
+    return body
+
+
+def _shapes(network: Network) -> dict[str, str]:
+    return {tensor.name: shape_text(tensor.shape) for tensor in network.parameters}
+
+
+def _damaged(path: str, error: BaseException) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"{path} is not a saved model, or is truncated or corrupt ({reason}); save it again, or take a copy"
+
+
+def _other_network(path: str, about: dict[str, Any], network: Network) -> str:
+    saved, here = about.get("parameters"), _shapes(network)
+    message = f"{path} was saved of another network ({about.get('network')})"
+    if isinstance(saved, dict) and saved != here:
+        name = next(name for name in [*saved, *here] if saved.get(name) != here.get(name))
+        message += f": its {name} is {saved.get(name, 'absent')}, that of {network.name} is {here.get(name, 'absent')}"
+    else:
+        message += f": it has the same parameters as {network.name}, but other equations or constants"
+    return message + "; load it with the declaration it was saved with"

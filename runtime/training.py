@@ -1,0 +1,135 @@
+"""`Trainer`: runs steps of an optimizer in blocks, and can go back to the last good parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sympy import Basic, Indexed
+
+from ..codegen.sizes import batch_of
+from ..symbolic.binders import Binder
+from ..symbolic.errors import DivergenceError
+from ..symbolic.network import Network
+from .data import Data, size_of
+from .parameters import Parameters, aligned_zeros
+from .program import Program
+
+Array = NDArray[Any]
+BLOCK = 2e8  # operations in one call of the epoch kernel, some 0.1 s: progress shows and Ctrl-C works in between
+STEP = 5e4  # what a step costs apart from its operations, in operations
+
+
+class Trainer:
+    """One optimizer at work on one buffer of parameters.
+
+    Attributes
+    ----------
+    state : (number of states, trainable entries), zero before the first step
+    steps : steps done
+    """
+
+    def __init__(self, program: Program, params: Parameters) -> None:
+        module = program.module
+        self.program = program
+        self.params = params
+        self.grads = aligned_zeros(params.flat.size, program.dtype)
+        self.state: Array = aligned_zeros(len(module.STATE) * module.TRAINABLE, program.dtype).reshape(
+            len(module.STATE), module.TRAINABLE
+        )
+        self.steps = 0
+        self._good: tuple[Array, Array, int] | None = None
+
+    @property
+    def hyper(self) -> Array:
+        """The optimizer's hyper-parameters as they are now; changing one compiles nothing."""
+        values = self.program.optimizer.values
+        return np.array([values[name] for name in self.program.module.HYPER], dtype=np.float64)
+
+    def run(self, data: Data, order: Array, batch: int) -> float:
+        """Train on the rows `order`, in mini-batches; return the sum over batches of loss × rows.
+
+        Raises
+        ------
+        DivergenceError
+            If a loss or a parameter is no longer finite. The parameters, and the optimizer's state, are then the last
+            ones that are known to give a finite loss.
+        """
+        before = (self.params.flat.copy(), self.state.copy(), self.steps)
+        total, done = self._run(data, order, batch)
+        self.steps += done
+        if not math.isfinite(total):
+            # A first step that fails condemns the parameters it began with; a later one only those made since.
+            keep = self._good if done == 0 and self._good is not None else before
+            where = self.steps + 1
+            self._restore(keep)
+            raise DivergenceError(f"the loss became {_kind(total)} at step {where}")
+        if not np.isfinite(self.params.flat).all():
+            where = self.steps
+            self._restore(before)
+            raise DivergenceError(f"the parameters became NaN or infinite within the {done} steps up to step {where}")
+        self._good = before
+        return total
+
+    def _run(self, data: Data, order: Array, batch: int) -> tuple[float, int]:
+        module, work = self.program.module, self.program.workspace(min(batch, data.rows))
+        flat, arrays = self.params.flat, data.arrays
+        if not any(data.batched):
+            loss = float(module.loss_and_gradients(flat, *arrays, work, self.grads))
+            if not math.isfinite(loss):
+                return loss, 0
+            module.update(flat, self.grads, self.state, self.hyper, self.steps + 1)
+            return loss * data.rows, 1
+        total, done = module.epoch(flat, self.grads, self.state, *arrays, order, batch, self.hyper, self.steps, work)
+        return float(total), int(done)
+
+    def _restore(self, kept: tuple[Array, Array, int]) -> None:
+        self.params.flat[:], self.state[:] = kept[0], kept[1]
+        self.steps = kept[2]
+
+
+def _kind(value: float) -> str:
+    return "NaN" if math.isnan(value) else "infinite"
+
+
+def rows_per_block(network: Network, sizes: Mapping[str, int], batch: int) -> int:
+    """How many rows one call of the epoch kernel takes: whole batches of about `BLOCK` operations.
+
+    The number follows from the equations, not from a clock: sums over blocks are then the same bits in every run.
+    """
+    per_row = operations_per_row(network, sizes)
+    steps = max(1, int(BLOCK / (3 * per_row * batch + STEP)))
+    return steps * batch
+
+
+def operations_per_row(network: Network, sizes: Mapping[str, int]) -> float:
+    """About how many operations the forward equations take per row of the batch."""
+    batch = batch_of(network)
+    known = dict(sizes) | ({batch.name: 1} if batch is not None else {})
+
+    def cost(node: Basic) -> float:
+        if isinstance(node, Binder):
+            return math.prod(size_of(extent, known) for _, extent in node.limits) * cost(node.body)
+        if isinstance(node, Indexed) or not node.args:
+            return 1.0
+        return 1.0 + sum(cost(arg) for arg in node.args)
+
+    total = 0.0
+    for equation in network.equations:
+        total += math.prod(size_of(size, known) for size in equation.target.shape) * cost(equation.body)
+    return total
+
+
+def averages_over_batch(network: Network) -> bool:
+    """Whether the loss divides by the batch size, so that it does not grow with the number of rows."""
+    batch = batch_of(network)
+
+    def mentions(node: Basic) -> bool:
+        if isinstance(node, Binder):
+            return mentions(node.body)
+        return node == batch or (not isinstance(node, Indexed) and any(mentions(arg) for arg in node.args))
+
+    return any(mentions(equation.body) for equation in network.equations)

@@ -1,0 +1,1 @@
+"""The equation engine: declare, derive, compact, print. Knows only SymPy."""

@@ -1,0 +1,242 @@
+"""`Derivation`: the adjoint of every tensor that the loss depends on, each an equation, compacted.
+
+Reverse mode over the network's equations: an adjoint is the sum of what each reader of the tensor passes back. An
+adjoint that only one pointwise equation needs is put into that one's (∂L/∂a into δ), as a person would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sympy import Add, Expr, Integer
+
+from .adjoint import Contribution, contributions
+from .binders import Binder
+from .compact import ReuseRules, compact, measure
+from .equations import Equation
+from .errors import LossError, UndefinedError, UnusedParameterError
+from .facts import Fact, proved_facts, use_facts
+from .network import Network
+from .report import Printable
+from .tensors import Adjoint, Tensor, element_of, elements, tensor_of
+
+_INLINE_LIMIT = 60  # an adjoint longer than this stays an equation of its own, so that cost stays linear in depth
+
+
+@dataclass(frozen=True)
+class Step:
+    """How one adjoint was made.
+
+    Attributes
+    ----------
+    equation : the adjoint, compacted
+    parts : what each reader of the tensor passes back, before compaction
+    facts : the facts that compaction used
+    """
+
+    equation: Equation
+    parts: tuple[Contribution, ...]
+    facts: tuple[Fact, ...]
+
+    @property
+    def tensor(self) -> Tensor:
+        return self.parts[0].tensor
+
+    @property
+    def raw(self) -> Equation:
+        """The sum over branches before anything is rewritten."""
+        return Equation(self.equation.target, self.equation.indices, Add(*(part.term for part in self.parts)))
+
+
+@dataclass
+class Derivation(Printable):
+    """The adjoint equations of a network.
+
+    Attributes
+    ----------
+    network : the network that was derived
+    adjoints : the adjoint equations that the gradients need, in an order in which they can be computed
+    gradients : name → equation, for the tensors whose gradients were asked for
+    steps : name → `Step`, for every tensor between them and the loss, the ones put into others too
+    """
+
+    network: Network
+    adjoints: list[Equation] = field(default_factory=list)
+    gradients: dict[str, Equation] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Equation:
+        """The gradient ∂L/∂name as an `Equation`."""
+        if name in self.gradients:
+            return self.gradients[name]
+        return self.delta(name)
+
+    def delta(self, name: str) -> Equation:
+        """The adjoint of a tensor on the way to the loss, as an `Equation`: ``delta("z1")``.
+
+        Raises
+        ------
+        UndefinedError
+            If the network has no such tensor.
+        UnusedParameterError
+            If the loss does not depend on it, or it was not asked for.
+        """
+        if name in self.steps:
+            return self.steps[name].equation
+        tensor = self.network.tensors.get(name)
+        if tensor is None:
+            raise UndefinedError(f"{self.network.name} has no tensor {name!r}; derived are {', '.join(self.steps)}")
+        raise UnusedParameterError(
+            f"there is no gradient of {tensor.role} {name} here: derived are {', '.join(self.steps)}; "
+            f"ask for it with derive(wrt=[{name!r}]), if the loss depends on it"
+        )
+
+
+def derive(network: Network, wrt: Iterable[str] | None = None) -> Derivation:
+    """Derive `network`; see `Network.derive`."""
+    if network.loss is None:
+        raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
+    asked = _asked(network, wrt)
+    active = _active(network, asked)
+    engine = _Engine(network, active)
+    for equation in reversed(network.equations):
+        engine.pass_back(equation)
+    for name in asked:
+        engine.finish(network.tensors[name])
+    _check_reached(network, asked, engine)
+    derivation = Derivation(network, steps=engine.steps)
+    derivation.gradients = {name: engine.steps[name].equation for name in asked if name in engine.steps}
+    derivation.adjoints = _needed(derivation)
+    return derivation
+
+
+class _Engine:
+    """The sweep from the loss back: collects contributions, compacts them, decides what is put into what."""
+
+    def __init__(self, network: Network, active: dict[Tensor, None]) -> None:
+        self.network, self.active = network, active
+        self.parts: dict[Tensor, list[Contribution]] = {}
+        self.steps: dict[str, Step] = {}
+        self.facts = list(network.facts)
+        self.rules = ReuseRules()
+        for equation in network.equations:
+            self.rules.learn(equation)
+            self.facts += proved_facts(equation)
+
+    def rewrite(self, expr: Expr) -> tuple[Expr, list[Any]]:
+        return use_facts(self.rules.apply(expr), self.facts)
+
+    def pass_back(self, equation: Equation) -> None:
+        tensor = equation.target
+        if tensor == self.network.loss:
+            self._collect(equation, Integer(1))
+            return
+        adjoint = self.finish(tensor)
+        if adjoint is None:
+            return
+        if self._put_into_reader(equation, adjoint):
+            self._collect(equation, adjoint.at(equation.indices))
+        else:
+            self._collect(equation, element_of(adjoint.target, equation.indices))
+
+    def finish(self, tensor: Tensor) -> Equation | None:
+        """The adjoint of `tensor`, all of whose readers have been passed; None if the loss does not depend on it."""
+        parts = self.parts.get(tensor)
+        if not parts:
+            return None
+        if tensor.name in self.steps:
+            return self.steps[tensor.name].equation
+        where = self.network.home(tensor)
+        body, facts = compact(Add(*(part.term for part in parts)), self.rewrite)
+        assert self.network.loss is not None
+        target = Adjoint(tensor, self.network.loss)
+        through = ", ".join(dict.fromkeys(part.through.target.name for part in parts))
+        equation = Equation(target, where, body, f"chain rule through {through}")
+        self.steps[tensor.name] = Step(equation, tuple(parts), tuple(facts))
+        return equation
+
+    def _collect(self, equation: Equation, cotangent: Expr) -> None:
+        for part in contributions(equation, cotangent, self.active, self.network.home):
+            self.parts.setdefault(part.tensor, []).append(part)
+
+    def _put_into_reader(self, equation: Equation, adjoint: Equation) -> bool:
+        """Whether the adjoint of the target reads better (and costs no more) inside the one adjoint that needs it."""
+        sources = [tensor for tensor in equation.reads if tensor in self.active]
+        if len(sources) != 1 or measure(adjoint.body) > _INLINE_LIMIT:
+            return False
+        if _is_pointwise(equation, sources[0]):
+            return True
+        if adjoint.body.has(Binder) or sources[0].role != "value":
+            return False
+        inside, outside = (
+            self._length(equation, cotangent)
+            for cotangent in (adjoint.at(equation.indices), element_of(adjoint.target, equation.indices))
+        )
+        return inside <= outside + measure(adjoint.body)
+
+    def _length(self, equation: Equation, cotangent: Expr) -> int:
+        parts = contributions(equation, cotangent, self.active, self.network.home)
+        return measure(compact(Add(*(part.term for part in parts)), self.rewrite)[0])
+
+
+def _is_pointwise(equation: Equation, source: Tensor) -> bool:
+    """Whether `equation` reads `source` only at the indices that it writes: no sum multiplies what is put in."""
+    reads = [element for element in elements(equation.body) if tensor_of(element) == source]
+    return not equation.body.has(Binder) and all(
+        set(getattr(element, "indices", ())) == set(equation.indices) for element in reads
+    )
+
+
+def _asked(network: Network, wrt: Iterable[str] | None) -> list[str]:
+    if wrt is None:
+        return [t.name for t in network.parameters or network.inputs if t.classes is None]
+    names = list(dict.fromkeys(wrt))
+    for name in names:
+        tensor = network.tensors.get(name)
+        if tensor is None:
+            raise UndefinedError(f"wrt: {network.name} has no tensor {name!r}; it has {', '.join(network.tensors)}")
+        if tensor.classes is not None:
+            raise UnusedParameterError(f"wrt: {name} holds class labels (integers), which have no gradient")
+    return names
+
+
+def _active(network: Network, asked: list[str]) -> dict[Tensor, None]:
+    """The tensors that depend on what is asked for; the others get no adjoint."""
+    active = dict.fromkeys(network.tensors[name] for name in asked)
+    for equation in network.equations:
+        if any(tensor in active for tensor in equation.reads):
+            active.setdefault(equation.target)
+    return active
+
+
+def _check_reached(network: Network, asked: list[str], engine: _Engine) -> None:
+    for name in asked:
+        tensor = network.tensors[name]
+        step = engine.steps.get(name)
+        if step is not None and step.equation.body != 0:
+            continue
+        readers = [equation.target.name for equation in network.equations if tensor in equation.reads]
+        how = (
+            f"it is read by {', '.join(readers)}, through which its gradient is 0"
+            if readers
+            else "no equation reads it"
+        )
+        raise UnusedParameterError(
+            f"the loss {network.loss} does not depend on {tensor.role} {name}: {how}; "
+            "use it in an equation on the way to the loss, or remove it"
+        )
+
+
+def _needed(derivation: Derivation) -> list[Equation]:
+    """The adjoints that the gradients read, directly or not, in the order they were derived."""
+    by_name = {step.equation.target.name: step.equation for step in derivation.steps.values()}
+    wanted: dict[str, None] = {}
+    stack = [equation.target.name for equation in derivation.gradients.values()]
+    while stack:
+        name = stack.pop()
+        if name not in wanted:
+            wanted.setdefault(name)
+            stack += [tensor.name for tensor in by_name[name].reads if tensor.role == "adjoint"]
+    return [equation for name, equation in by_name.items() if name in wanted]

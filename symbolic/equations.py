@@ -1,0 +1,215 @@
+"""`Equation`: ``target[i, j] = body``, and the checks of shapes and indices that every equation passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sympy import Expr, Indexed, Integer, KroneckerDelta, Symbol
+from sympy.logic.boolalg import Boolean
+
+from .binders import Binder, axis_sizes, rename_free
+from .errors import IndexingError, ShapeError, UndefinedError
+from .indices import BoundIndex, Dim
+from .tensors import Tensor, element_of, elements, indices_of, shape_text, tensor_of
+
+
+@dataclass(frozen=True)
+class Equation:
+    """``target[indices] = body``.
+
+    Attributes
+    ----------
+    target : the tensor that the equation defines
+    indices : one plain index per axis of the target; they are the free indices of `body`
+    body : SymPy expression over elements and binders
+    note : what made the equation, for people: "Dense", "chain rule through z1 …"
+    """
+
+    target: Tensor
+    indices: tuple[Symbol, ...]
+    body: Expr
+    note: str = field(default="", compare=False)
+
+    @property
+    def lhs(self) -> Expr:
+        return element_of(self.target, self.indices)
+
+    @property
+    def reads(self) -> list[Tensor]:
+        """The tensors that the body reads, each once, in a fixed order."""
+        return list(dict.fromkeys(tensor_of(element) for element in elements(self.body)))
+
+    def at(self, where: Iterable[Expr]) -> Expr:
+        """The body at other indices: what ``target[where]`` is equal to."""
+        # Simultaneous: the new indices may be a permutation of the old ones.
+        return rename_free(self.body, dict(zip(self.indices, where, strict=True)))
+
+    def __str__(self) -> str:
+        from .text import equation_text
+
+        return equation_text(self)
+
+    def _repr_latex_(self) -> str:
+        from .latex import equation_latex
+
+        return f"$\\displaystyle {equation_latex(self)}$"
+
+
+def infer_shape(name: str, indices: tuple[Symbol, ...], body: Expr) -> tuple[Expr, ...]:
+    """The shape of ``name[indices] = body``, each axis as long as the range of its index.
+
+    Raises
+    ------
+    IndexingError
+        If an index stands twice on the left, or indexes nothing on the right.
+    """
+    shape = []
+    for place, index in enumerate(indices):
+        if not isinstance(index, Symbol) or isinstance(index, Tensor | Dim | BoundIndex):
+            raise IndexingError(f"{name}: the left side takes plain indices from indices(), found {index!r}")
+        if index in indices[:place]:
+            raise IndexingError(f"{name}[{_join(indices)}]: index {index} is used twice on the left side")
+        uses = axis_sizes(body, index)
+        if not uses:
+            raise IndexingError(
+                f"{name}[{_join(indices)}]: index {index} indexes no tensor on the right side, so its range is "
+                f"unknown; give the shape, as in define({name!r}, …, shape=(…))"
+            )
+        shape.append(uses[0][2])
+    return tuple(shape)
+
+
+def check_equation(equation: Equation, declared: dict[str, Tensor]) -> None:
+    """Check that every symbol is declared, every index is bound, and every index has one range.
+
+    Raises
+    ------
+    UndefinedError, IndexingError, ShapeError
+    """
+    name = equation.target.name
+    _check_symbols(equation, declared)
+    ranges = dict(zip(equation.indices, equation.target.shape, strict=True))
+    free = {s for s in equation.body.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)}
+    unbound = sorted(free - set(ranges), key=str)
+    if unbound:
+        raise IndexingError(
+            f"{name}: index {unbound[0]} is neither on the left side nor summed in {equation}; "
+            f"put it in {name}[…] or sum over it: Sum(…, {unbound[0]})"
+        )
+    for index, size in ranges.items():
+        _check_range(equation, equation.body, index, size, f"{name}[{_join(equation.indices)}]")
+    for binder in _all_binders(equation.body):
+        body, pairs = binder.open()
+        for index, size in pairs:
+            _check_range(equation, body, index, size, None)
+
+
+def _check_symbols(equation: Equation, declared: dict[str, Tensor]) -> None:
+    name = equation.target.name
+    labels = {node.base.label for node in equation.body.atoms(Indexed)}
+    for label in sorted(labels, key=str):
+        if not isinstance(label, Tensor):
+            raise UndefinedError(f"{name}: {label} is indexed but is not a tensor of this network; declare it first")
+    for tensor in sorted(equation.body.atoms(Tensor), key=lambda t: t.name):
+        known = declared.get(tensor.name)
+        if known is None:
+            raise UndefinedError(
+                f"{name}: {tensor.name} is used before it is defined; declare it with input(), target(), "
+                f"parameter() or constant(), or define it above {name}"
+            )
+        if known != tensor:
+            raise UndefinedError(f"{name}: {tensor.name} belongs to another network; declare it in this one")
+        if tensor.rank and tensor not in labels:
+            raise IndexingError(
+                f"{name}: {tensor.name} has shape {shape_text(tensor.shape)} but is used without indices; "
+                f"write {tensor.name}[…] with {tensor.rank} of them"
+            )
+    for node in equation.body.atoms(Indexed):
+        for place in node.indices:
+            _check_place(name, node, place)
+    integers = [t for t in equation.body.atoms(Tensor) if t.classes is not None]
+    if integers:
+        _check_labels(name, equation.body, set(integers))
+    if any(isinstance(node, Boolean) and not node.free_symbols for node in (equation.body,)):
+        raise IndexingError(f"{name}: the right side is a condition, not a number")
+
+
+def _check_place(name: str, node: Indexed, place: Expr) -> None:
+    """An index is a plain index, a whole number within the axis, or an element of a tensor of labels."""
+    axis = node.indices.index(place)
+    size = node.base.label.shape[axis]
+    if isinstance(place, Integer):
+        if place < 0 or (isinstance(size, Integer) and place >= size):
+            raise IndexingError(f"{name}: {node} is out of range: axis {axis} of {node.base.label} has size {size}")
+    elif isinstance(place, Symbol) and not isinstance(place, Tensor | Dim):
+        pass
+    elif elements(place) == [place] and tensor_of(place).classes is not None:
+        found = tensor_of(place)
+        if found.classes != size:
+            raise ShapeError(
+                f"{name}: {node} picks with {found.name}, whose labels run over {found.classes}, "
+                f"along an axis of size {size}"
+            )
+    else:
+        raise IndexingError(
+            f"{name}: index {place} in {node} is not read: expected a plain index, a whole number, "
+            "or an element of an integer tensor (declared with classes=…)"
+        )
+
+
+def _check_labels(name: str, body: Expr, integers: set[Tensor]) -> None:
+    """Labels are compared (KroneckerDelta) or index an axis; arithmetic on them has no meaning."""
+    stack = [body]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, KroneckerDelta):
+            continue
+        if isinstance(node, Indexed):
+            if node.base.label in integers:
+                raise IndexingError(
+                    f"{name}: {node} holds class labels and stands as a number; "
+                    f"use it as an index, or gl.one_hot({node}, c)"
+                )
+            continue
+        if node in integers:
+            raise IndexingError(f"{name}: {node} holds a class label and stands as a number; use gl.one_hot({node}, c)")
+        stack.extend(node.args)
+
+
+def _all_binders(expr: Any) -> list[Binder]:
+    found: list[Binder] = []
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Binder):
+            found.append(node)
+        stack.extend(node.args)
+    return found
+
+
+def _check_range(equation: Equation, body: Expr, index: Symbol, size: Expr, left: str | None) -> None:
+    for tensor, axis, found in axis_sizes(body, index):
+        if found != size:
+            first = axis_sizes(body, index)[0]
+            against = (
+                f"{left}, where it has size {size}" if left else f"axis {first[1]} of {first[0].name}, of size {size}"
+            )
+            letter = index if left else "the summation index"
+            if left is None and first[2] != size:
+                against = f"the range {size} that was given"
+            raise ShapeError(
+                f"{equation.target.name}: {letter} runs over axis {axis} of {tensor.name} {shape_text(tensor.shape)}, "
+                f"of size {found}, and over {against}; the two must be equal, in {equation}"
+                + _shapes_note(equation, {indices_of(e) and tensor_of(e) for e in elements(body)})
+            )
+
+
+def _shapes_note(equation: Equation, tensors: set[Any]) -> str:
+    known = sorted((t for t in tensors if isinstance(t, Tensor)), key=lambda t: t.name)
+    return "\n  shapes: " + ", ".join(f"{t.name} {shape_text(t.shape)}" for t in known)
+
+
+def _join(indices: Iterable[Any]) -> str:
+    return ", ".join(map(str, indices))

@@ -1,0 +1,62 @@
+"""Every error gradloom raises on purpose: one class per cause, all under GradloomError.
+
+A message names the symbol, what was found, what was expected, and the mend.
+"""
+
+from __future__ import annotations
+
+
+class GradloomError(Exception):
+    """Base of all of gradloom's own errors; the command line turns it into exit status 2."""
+
+
+class NameTakenError(GradloomError, ValueError):
+    """A name is taken, reserved, or not a plain Python identifier."""
+
+
+class ShapeError(GradloomError, ValueError):
+    """Two sizes that must be equal are not, or a tensor has another number of axes."""
+
+
+class IndexingError(GradloomError, ValueError):
+    """An index is unbound, used twice, or has no known range."""
+
+
+class UndefinedError(GradloomError, ValueError):
+    """A symbol in an equation is not declared (or not yet defined) in the network."""
+
+
+class LossError(GradloomError, ValueError):
+    """There is no loss, or the loss is not a scalar."""
+
+
+class UnusedParameterError(GradloomError, ValueError):
+    """The loss does not depend on a tensor whose gradient is asked for."""
+
+
+class UnsupportedError(GradloomError, NotImplementedError):
+    """A valid expression that this version cannot derive or generate code for."""
+
+
+class SizeError(GradloomError, ValueError):
+    """A symbolic size has no number, or two different ones."""
+
+
+class DataError(GradloomError, ValueError):
+    """Data handed to a program or a model has the wrong shape, type or values."""
+
+
+class DivergenceError(GradloomError, ArithmeticError):
+    """The loss became NaN or infinite in training; the last good parameters are kept."""
+
+
+class SavedFileError(GradloomError, ValueError):
+    """A saved file is missing, corrupt, truncated, or belongs to another network."""
+
+
+class ModelFileError(GradloomError, ValueError):
+    """A MODEL argument names no file, no network, or a file that fails to run."""
+
+
+class CacheError(GradloomError, OSError):
+    """The kernel cache directory cannot be used."""

@@ -1,0 +1,104 @@
+"""Named elementwise functions: a name, a definition, and a derivative that is derived from the definition.
+
+`elementwise` makes one. In equations it stays a function node (``sigmoid(z[i, j])``), so that what is printed has
+the name; `expand_definition` gives the formula, and the engine derives from that.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+from typing import Any, ClassVar, cast
+
+from sympy import Dummy, Expr, Function, sympify
+
+from .binders import Binder, from_user
+from .errors import IndexingError
+from .indices import check_name
+from .tensors import elements
+
+
+class Elementwise(Function):
+    """Base of the named functions; applied to an expression, it is an unevaluated SymPy function of it."""
+
+    formula: ClassVar[Callable[..., Any]]
+    defaults: ClassVar[tuple[Any, ...]]
+    symbol: ClassVar[str | None]
+    _eval_is_real = lambda self: True  # noqa: E731 - SymPy's own way to state an assumption
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        given = [from_user(arg) for arg in args]
+        missing = cls.defaults[len(given) :]
+        if not given or len(given) > len(cls.defaults) or any(value is inspect.Parameter.empty for value in missing):
+            raise IndexingError(f"{cls.__name__} takes {_arity(cls.defaults)}, found {len(given)} arguments")
+        return super().__new__(cls, *given, *(from_user(value) for value in missing), **options)
+
+    @classmethod
+    def definition(cls, *args: Any) -> Expr:
+        """The formula at `args`, an ordinary SymPy expression."""
+        return from_user(cls.formula(*args))
+
+    def expand_definition(self) -> Expr:
+        return type(self).definition(*self.args)
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """Derivative with respect to one argument, derived from the definition, in terms of the function's value."""
+        return _derived(cast(Any, type(self)), argindex)(self, *self.args)
+
+    def _eval_evalf(self, precision: int) -> Any:
+        return self.expand_definition()._eval_evalf(precision)
+
+
+@cache
+def _derived(function: Any, argindex: int) -> Callable[..., Expr]:
+    from .compact import derivative
+
+    args = [Dummy(f"x{place}", real=True) for place in range(len(function.defaults))]
+    value = Dummy("value", real=True)
+    formula = derivative(function.definition(*args), args[argindex - 1], value)
+    # Simultaneous, since an argument may itself hold a value of the same function.
+    return lambda node, *at: formula.xreplace({value: node, **dict(zip(args, at, strict=True))})
+
+
+def elementwise(name: str, formula: Callable[..., Any], *, latex: str | None = None) -> type[Elementwise]:
+    """Make a named elementwise function from its formula.
+
+    Parameters
+    ----------
+    name : how it is called in text and generated code.
+    formula : takes SymPy expressions (the argument, then optional constants with defaults), returns one.
+    latex : how it is printed; by default ``\\operatorname{name}``.
+
+    Returns
+    -------
+    A SymPy function class: call it on an expression.
+
+    Examples
+    --------
+    >>> import gradloom as gl
+    >>> mish = gl.elementwise("mish", lambda z: z * gl.tanh(gl.softplus(z)))
+    >>> i, = (gl.indices("i"),)
+    >>> net = gl.Network()
+    >>> x = net.input("x", 5)
+    >>> a = net.define("a", i, mish(x[i]))
+
+    Raises
+    ------
+    IndexingError
+        If the formula is not elementwise: it sums, or reads a tensor.
+    """
+    check_name(name, "function")
+    defaults = tuple(parameter.default for parameter in inspect.signature(formula).parameters.values())
+    members = {"formula": staticmethod(formula), "defaults": defaults, "symbol": latex, "nargs": len(defaults)}
+    metaclass: Any = type(Elementwise)
+    made: type[Elementwise] = metaclass(name, (Elementwise,), members)
+    probe = sympify(made.definition(*(Dummy(real=True) for _ in defaults)))
+    if not isinstance(probe, Expr) or probe.has(Binder) or elements(probe):
+        raise IndexingError(f"{name} is not elementwise: its formula gave {probe}; use Sum in define() instead")
+    return made
+
+
+def _arity(defaults: tuple[Any, ...]) -> str:
+    least = sum(value is inspect.Parameter.empty for value in defaults)
+    return f"{least} argument{'s'[: least != 1]}" + (f" to {len(defaults)}" if least < len(defaults) else "")

@@ -1,0 +1,155 @@
+"""Equations as LaTeX, for amsmath: symbols from names, sums, cases, deltas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import sympy
+
+from .equations import Equation
+from .functions import Elementwise
+from .printer import Printer, names_in
+from .tensors import Adjoint, Tensor
+from .text import is_preactivation
+
+_GREEK = frozenset(
+    """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi
+    omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega""".split()
+)
+_ACCENTS = {"hat": r"\hat", "bar": r"\bar", "tilde": r"\tilde", "dot": r"\dot", "vec": r"\vec"}
+_FUNCTIONS = {"log": r"\log", "tanh": r"\tanh", "sinh": r"\sinh", "cosh": r"\cosh", "sin": r"\sin", "cos": r"\cos"}
+
+
+def name_latex(name: str, *, layer: bool = False) -> str:
+    """A LaTeX symbol for a name: ``W1`` is W^{(1)} with `layer`, else W_{1}; ``y_hat`` is \\hat{y}, ``lam`` λ."""
+    stem, *parts = [part for part in name.split("_") if part] or [name]
+    match = re.fullmatch(r"([A-Za-z]+)(\d+)", stem)
+    number = ""
+    if match:
+        stem, number = match.groups()
+    stem = {"lam": "lambda"}.get(stem, stem)  # lambda itself is a keyword of Python
+    word = f"\\{stem}" if stem in _GREEK else stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
+    rest = []
+    for part in parts:
+        if part in _ACCENTS:
+            word = f"{_ACCENTS[part]}{{{word}}}"
+        else:
+            rest.append(f"\\{part}" if part in _GREEK else part if len(part) == 1 else rf"\mathrm{{{part}}}")
+    if number and layer:
+        word += f"^{{({number})}}"
+    elif number:
+        rest.insert(0, number)
+    return word + (f"_{{{','.join(rest)}}}" if rest else "")
+
+
+def tensor_latex(tensor: Tensor) -> str:
+    """The symbol of a tensor; a gradient is δ for a pre-activation, ∂L/∂T for all else."""
+    if isinstance(tensor, Adjoint):
+        if is_preactivation(tensor.of):
+            number = tensor.of.name[1:]
+            return rf"\delta^{{({number})}}" if number else r"\delta"
+        return rf"\frac{{\partial {tensor_latex(tensor.loss)}}}{{\partial {tensor_latex(tensor.of)}}}"
+    return tensor.latex or name_latex(tensor.name, layer=tensor.rank > 0)
+
+
+class LatexPrinter(Printer):
+    """LaTeX math mode."""
+
+    product = r" \, "
+
+    def symbol(self, tensor: Tensor) -> str:
+        return tensor_latex(tensor)
+
+    def element(self, tensor: Tensor, where: list[str]) -> str:
+        places = (" " if all(len(place) == 1 for place in where) else ", ").join(where)
+        if isinstance(tensor, Adjoint) and not is_preactivation(tensor.of):
+            below = _subscripted(tensor_latex(tensor.of), places)
+            return rf"\frac{{\partial {tensor_latex(tensor.loss)}}}{{\partial {below}}}"
+        return _subscripted(self.symbol(tensor), places)
+
+    def letter(self, name: str) -> str:
+        return name_latex(name)
+
+    ones, hadamard = r"\mathbf{1}", r" \odot "
+
+    def transpose(self, symbol: str) -> str:
+        return rf"({symbol})^\top" if "^" in symbol or "frac" in symbol else rf"{symbol}^\top"
+
+    def norm(self, inside: str, order: int) -> str:
+        return rf"\left\|{inside}\right\|" + ("^2" if order == 2 else "_1")
+
+    def inner(self, left: str, right: str) -> str:
+        return rf"\left\langle {left},\, {right} \right\rangle"
+
+    def brackets(self, inside: str) -> str:
+        return rf"\left({inside}\right)"
+
+    def fraction(self, top: str, bottom: str) -> str:
+        return rf"\frac{{{top}}}{{{bottom}}}"
+
+    def power(self, base: str, exponent: str) -> str:
+        return f"{{{base}}}^{{{exponent}}}"
+
+    def exponential(self, exponent: str) -> str:
+        return f"e^{{{exponent}}}"
+
+    def function_name(self, function: Any) -> str:
+        if issubclass(function, Elementwise) and function.symbol:
+            return function.symbol
+        name = function.__name__
+        return _FUNCTIONS.get(name, rf"\operatorname{{{name.replace('_', r' ')}}}")
+
+    def operator(self, name: str) -> str:
+        return rf"\operatorname{{{name}}}"
+
+    def call(self, function: str, args: list[str]) -> str:
+        return rf"{function}\left({', '.join(args)}\right)"
+
+    def binder(self, kind: str, letters: list[str], body: str) -> str:
+        mark = {"sum": r"\sum", "max": r"\max", "argmax": r"\operatorname*{arg\,max}"}[kind]
+        return f"{mark}_{{{', '.join(letters)}}} {body}"
+
+    def cases(self, branches: list[tuple[str, str | None]]) -> str:
+        rows = [f"{value} & " + (rf"\text{{if }} {cond}" if cond else r"\text{otherwise}") for value, cond in branches]
+        return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
+
+    def iverson(self, condition: str) -> str:
+        return rf"\left[{condition}\right]"
+
+    def relation(self, left: str, operator: str, right: str) -> str:
+        marks = {">=": r"\ge", "<=": r"\le", "!=": r"\ne", "==": "="}
+        return f"{left} {marks.get(operator, operator)} {right}"
+
+    def magnitude(self, inside: str) -> str:
+        return rf"\left|{inside}\right|"
+
+    def root(self, inside: str) -> str:
+        return rf"\sqrt{{{inside}}}"
+
+    def other(self, expr: Any) -> str:
+        return sympy.latex(expr)
+
+
+def _subscripted(symbol: str, places: str) -> str:
+    """A symbol with indices; a subscript that it has already is joined, for TeX allows one."""
+    match = re.fullmatch(r"(.*)_\{([^{}]*)\}", symbol)
+    return f"{match[1]}_{{{match[2]};\\,{places}}}" if match else f"{symbol}_{{{places}}}"
+
+
+def latex(expr: Any) -> str:
+    """`expr` as LaTeX, without delimiters."""
+    return LatexPrinter(names_in(expr)).write(expr)
+
+
+def equation_latex(equation: Equation, *, align: str = "") -> str:
+    """An equation as LaTeX; `align` is put before the equals sign (``&`` in an align environment)."""
+    printer = LatexPrinter(names_in(equation.body, equation.indices))
+    return f"{printer.write(equation.lhs)} {align}= {printer.write(equation.body)}"
+
+
+def equations_latex(equations: Iterable[Equation]) -> str:
+    """Equations one below the other, aligned at the equals sign."""
+    rows = [equation_latex(equation, align="&") for equation in equations]
+    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"

@@ -1,0 +1,133 @@
+"""Printing of matrix forms with the marks of a `Printer`.
+
+``δ^{(1)} = (W^{(2)})^⊤ δ^{(2)} ⊙ a^{(1)} ⊙ (1 − a^{(1)})``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+
+from .equations import Equation
+from .latex import LatexPrinter
+from .matrix_form import Layout, Node, recognise
+from .printer import ATOM, PRODUCT, SUM, Printer, names_in
+from .text import TextPrinter
+
+# Binding strength, weakest first: sums, ⊙ and scalar products, matrix products, powers, atoms.
+_HADAMARD, _MATMUL, _POWER = 1, 2, 3
+
+
+class MatrixWriter:
+    """Writes a `Node` with the marks of `printer`."""
+
+    def __init__(self, printer: Printer) -> None:
+        self.printer = printer
+
+    def write(self, node: Node) -> str:
+        return self._write(node)[0]
+
+    def within(self, node: Node, strength: int) -> str:
+        written, own = self._write(node)
+        return self.printer.brackets(written) if own < strength else written
+
+    def _write(self, node: Node) -> tuple[str, int]:
+        return getattr(self, f"_{node.kind}")(node)
+
+    def _tensor(self, node: Node) -> tuple[str, int]:
+        tensor, transposed = node.value
+        symbol = self.printer.symbol(tensor)
+        return (self.printer.transpose(symbol) if transposed else symbol), ATOM
+
+    def _scalar(self, node: Node) -> tuple[str, int]:
+        written, strength = self.printer._write(node.value)
+        return written, {SUM: SUM, PRODUCT: _HADAMARD}.get(strength, strength)
+
+    def _add(self, node: Node) -> tuple[str, int]:
+        out = ""
+        for term, sign in zip(node.args, node.value, strict=True):
+            written = self.within(term, _HADAMARD)
+            mark = " - " if sign < 0 else " + "
+            out += mark + written if out else ("-" if sign < 0 else "") + written
+        return out, SUM
+
+    def _product(self, node: Node) -> tuple[str, int]:
+        scalar = node.value
+        # One matrix product needs no brackets among ⊙, which bind less tightly.
+        nodes = [self.within(arg, _HADAMARD + (len(node.args) > 1 or scalar != 1)) for arg in node.args]
+        out = self.printer.hadamard.join(nodes)
+        if scalar == -1:
+            return f"-{out}", SUM
+        if scalar == 1:
+            return out, _HADAMARD if len(nodes) > 1 else _MATMUL
+        written, strength = self.printer._write(scalar)
+        written = self.printer.brackets(written) if strength == SUM else written
+        return self.printer.product.join([written, out]), SUM if written.startswith("-") else _HADAMARD
+
+    def _matmul(self, node: Node) -> tuple[str, int]:
+        return self.printer.product.join(self.within(arg, _MATMUL) for arg in node.args), _MATMUL
+
+    def _ones(self, node: Node) -> tuple[str, int]:
+        return self.printer.transpose(self.printer.ones) if node.value else self.printer.ones, ATOM
+
+    def _power(self, node: Node) -> tuple[str, int]:
+        base = node.args[0]
+        if node.value == sympy.Rational(1, 2):
+            return self.printer.root(self.write(base)), ATOM
+        return self.printer.power(self.within(base, ATOM), self.printer.write(node.value)), _POWER
+
+    def _quotient(self, node: Node) -> tuple[str, int]:
+        return self.printer.fraction(self.write(node.args[0]), self.write(node.args[1])), _MATMUL
+
+    def _call(self, node: Node) -> tuple[str, int]:
+        function = node.value
+        kept = len(self.printer._arguments(function))
+        args = [self.write(arg) for arg in node.args[:kept]]
+        if isinstance(function, sympy.exp):
+            return self.printer.exponential(args[0]), _POWER
+        if isinstance(function, sympy.Abs):
+            return self.printer.magnitude(args[0]), ATOM
+        return self.printer.call(self.printer.function_name(type(function)), args), ATOM
+
+    def _softmax(self, node: Node) -> tuple[str, int]:
+        name = self.printer.operator("softmax")
+        inner = self.printer.call(name, [self.write(node.args[0])])
+        return (self.printer.call(self.printer.function_name(sympy.log), [inner]) if node.value else inner), ATOM
+
+    def _onehot(self, node: Node) -> tuple[str, int]:
+        return self.printer.call(self.printer.operator("onehot"), [self.printer.symbol(node.value)]), ATOM
+
+    def _condition(self, test: Any) -> str:
+        operator, left, right = test
+        return self.printer.relation(self.write(left), operator, self.write(right))
+
+    def _iverson(self, node: Node) -> tuple[str, int]:
+        return self.printer.iverson(self._condition(node.value)), ATOM
+
+    def _cases(self, node: Node) -> tuple[str, int]:
+        branches = [(self.write(value), None if test is None else self._condition(test)) for value, test in node.args]
+        return self.printer.cases(branches), ATOM
+
+    def _norm(self, node: Node) -> tuple[str, int]:
+        return self.printer.norm(self.write(node.args[0]), node.value), ATOM
+
+    def _inner(self, node: Node) -> tuple[str, int]:
+        return self.printer.inner(self.write(node.args[0]), self.write(node.args[1])), ATOM
+
+
+def _equation(equation: Equation, printer: Printer, layout: Layout, batch: Any, equals: str) -> str | None:
+    node = recognise(equation, layout, batch)
+    if node is None:
+        return None
+    return f"{printer.symbol(equation.target)} {equals} {MatrixWriter(printer).write(node)}"
+
+
+def matrix_latex(equation: Equation, layout: Layout = "columns", batch: Any = None, *, align: str = "") -> str | None:
+    """An equation in matrix form as LaTeX, or None where it has none."""
+    return _equation(equation, LatexPrinter(names_in(equation.body)), layout, batch, f"{align}=")
+
+
+def matrix_text(equation: Equation, layout: Layout = "columns", batch: Any = None) -> str | None:
+    """An equation in matrix form as plain text, or None where it has none."""
+    return _equation(equation, TextPrinter(names_in(equation.body)), layout, batch, "=")

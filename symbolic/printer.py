@@ -1,0 +1,278 @@
+"""How expressions are written, whatever the medium: order of factors, brackets, letters of bound indices.
+
+`text` and `latex` give the marks. A reader finds a − y rather than −y + a, a scalar in front, a sum at the end, and
+letters that are free in the equation.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+import sympy
+from sympy import Add, Expr, Integer, KroneckerDelta, Mul, Piecewise, Pow, Rational, Symbol
+
+from .binders import ArgMax, Binder, Max, binders
+from .functions import Elementwise
+from .indices import Dim
+from .tensors import Tensor, elements, indices_of, is_element, tensor_of
+
+# Binding strength, weakest first.
+SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
+_LETTERS = "ijklmnpqrsuvw"
+_ROLE_ORDER = {"constant": 0, "parameter": 1, "state": 1, "adjoint": 2}
+
+
+def decimal(number: Rational) -> str | None:
+    """A finite decimal, where that reads better than a fraction (0.01, but 1/2)."""
+    if number.q == 1 or number.q % 5:
+        return None
+    rest = number.q
+    while rest % 2 == 0:
+        rest //= 2
+    while rest % 5 == 0:
+        rest //= 5
+    return format(float(number), ".15g") if rest == 1 else None
+
+
+def order_terms(terms: Iterable[Expr]) -> list[Expr]:
+    """Terms as written: positive ones first (a − y, 1 − a), of those sums first (Σ W x + b)."""
+    return sorted(terms, key=lambda term: (bool(term.as_coeff_Mul()[0].is_negative), not any(binders(term))))
+
+
+def order_factors(factors: Iterable[Expr]) -> list[Expr]:
+    """Factors as written: scalars, differences, elements (by role), 1 − a, functions, conditions, sums."""
+
+    def rank(factor: Expr) -> tuple[int, int]:
+        base = factor.base if isinstance(factor, Pow) else factor
+        if not elements(base) and not base.has(Binder):
+            return 0, 0
+        if isinstance(base, Binder):
+            return 7, 0
+        if isinstance(base, Add):
+            return (4, 0) if any(term.is_number for term in base.args) else (1, 0)
+        if is_element(base):
+            tensor = tensor_of(base)
+            return (0, 1) if tensor.role == "constant" else (2, _ROLE_ORDER.get(tensor.role, 3))
+        return (6, 0) if isinstance(base, Piecewise | KroneckerDelta) else (5, 0)
+
+    return sorted(factors, key=rank)
+
+
+class Printer(ABC):
+    """Base of the printers; a subclass gives the marks of one medium."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = set(taken)
+        self.names: dict[Symbol, str] = {}
+
+    # ---- marks of the medium ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def symbol(self, tensor: Tensor) -> str: ...
+
+    @abstractmethod
+    def element(self, tensor: Tensor, where: list[str]) -> str: ...
+
+    @abstractmethod
+    def letter(self, name: str) -> str: ...
+
+    @abstractmethod
+    def brackets(self, inside: str) -> str: ...
+
+    @abstractmethod
+    def fraction(self, top: str, bottom: str) -> str: ...
+
+    @abstractmethod
+    def power(self, base: str, exponent: str) -> str: ...
+
+    @abstractmethod
+    def call(self, function: str, args: list[str]) -> str: ...
+
+    @abstractmethod
+    def binder(self, kind: str, letters: list[str], body: str) -> str: ...
+
+    @abstractmethod
+    def cases(self, branches: list[tuple[str, str | None]]) -> str: ...
+
+    @abstractmethod
+    def iverson(self, condition: str) -> str: ...
+
+    @abstractmethod
+    def relation(self, left: str, operator: str, right: str) -> str: ...
+
+    @abstractmethod
+    def magnitude(self, inside: str) -> str: ...
+
+    @abstractmethod
+    def root(self, inside: str) -> str: ...
+
+    @abstractmethod
+    def transpose(self, symbol: str) -> str: ...
+
+    @abstractmethod
+    def norm(self, inside: str, order: int) -> str: ...
+
+    @abstractmethod
+    def inner(self, left: str, right: str) -> str: ...
+
+    ones = hadamard = ""
+
+    def exponential(self, exponent: str) -> str:
+        return self.call("exp", [exponent])
+
+    def function_name(self, function: Any) -> str:
+        return function.__name__
+
+    def operator(self, name: str) -> str:
+        return name
+
+    product = " "
+
+    # ---- expressions -----------------------------------------------------------------------------------------
+
+    def write(self, expr: Any) -> str:
+        return self._write(expr)[0]
+
+    def within(self, expr: Any, strength: int) -> str:
+        """`expr`, in brackets if it binds less tightly than `strength`."""
+        written, own = self._write(expr)
+        return self.brackets(written) if own < strength else written
+
+    def _write(self, expr: Any) -> tuple[str, int]:
+        if is_element(expr):
+            tensor, where = tensor_of(expr), indices_of(expr)
+            return (
+                self.element(tensor, [self.write(place) for place in where]) if where else self.symbol(tensor)
+            ), ATOM
+        if isinstance(expr, Symbol):
+            return self.letter(self.names.get(expr, expr.name)), ATOM
+        if isinstance(expr, Rational):
+            return self._number(expr)
+        if isinstance(expr, Add):
+            return self._add(expr), SUM
+        if isinstance(expr, Mul) or (isinstance(expr, Pow) and expr.exp.is_Rational and expr.exp < 0):
+            return self._mul(expr)
+        if isinstance(expr, Pow):
+            if expr.exp == Rational(1, 2):
+                return self.root(self.write(expr.base)), ATOM
+            return self.power(self.within(expr.base, ATOM), self.write(expr.exp)), POWER
+        if isinstance(expr, Binder):
+            return self._binder(expr)
+        if isinstance(expr, Piecewise):
+            return self._piecewise(expr)
+        if isinstance(expr, KroneckerDelta):
+            return self.iverson(self.relation(self.write(expr.args[0]), "=", self.write(expr.args[1]))), ATOM
+        if isinstance(expr, sympy.core.relational.Relational):
+            return self.relation(self.write(expr.lhs), expr.rel_op, self.write(expr.rhs)), SUM
+        if isinstance(expr, sympy.exp):
+            return self.exponential(self.write(expr.args[0])), POWER
+        if isinstance(expr, sympy.Abs):
+            return self.magnitude(self.write(expr.args[0])), ATOM
+        if isinstance(expr, sympy.Function):
+            return self.call(self.function_name(type(expr)), [self.write(arg) for arg in self._arguments(expr)]), ATOM
+        return self.other(expr), ATOM
+
+    def other(self, expr: Any) -> str:
+        return str(expr)
+
+    def _arguments(self, expr: sympy.Function) -> tuple[Expr, ...]:
+        """The arguments as written: those at the end that have their default value are left out."""
+        args = list(expr.args)
+        if isinstance(expr, Elementwise):
+            defaults = type(expr).defaults
+            while len(args) > 1 and args[-1] == defaults[len(args) - 1]:
+                args.pop()
+        return tuple(args)
+
+    def _number(self, number: Rational) -> tuple[str, int]:
+        strength = UNARY if number < 0 else ATOM
+        written = decimal(number)
+        if written is not None:
+            return written, strength
+        if isinstance(number, Integer):
+            return str(number), strength
+        sign = "-" if number < 0 else ""
+        return sign + self.fraction(str(abs(number.p)), str(number.q)), PRODUCT
+
+    def _add(self, expr: Add) -> str:
+        out = ""
+        for term in order_terms(expr.args):
+            negative = term.as_coeff_Mul()[0].is_negative
+            written = self.within(-term if negative else term, PRODUCT)
+            out += (" - " if negative else " + ") + written if out else ("-" if negative else "") + written
+        return out
+
+    def _mul(self, expr: Expr) -> tuple[str, int]:
+        coefficient, rest = expr.as_coeff_Mul()
+        negative, coefficient = coefficient.is_negative, abs(coefficient)
+        top: list[Expr] = []
+        scalar_bottom: list[Expr] = []
+        bottom: list[Expr] = []
+        for factor in Mul.make_args(rest):
+            if isinstance(factor, Pow) and factor.exp.is_Rational and factor.exp < 0:
+                (bottom if elements(factor) or factor.has(Binder) else scalar_bottom).append(1 / factor)
+            elif factor != 1:
+                top.append(factor)
+        written_number = decimal(coefficient)
+        lead = "" if written_number is None else written_number
+        if written_number is None and coefficient.q != 1:
+            scalar_bottom.insert(0, Integer(coefficient.q))
+        if written_number is None and coefficient.p != 1:
+            top.insert(0, Integer(coefficient.p))
+        written = [lead] if lead else []
+        scalar_top = [f for f in top if not elements(f) and not f.has(Binder)]
+        if bottom:
+            written.append(self.fraction(self._factors(top) or "1", self._factors([*scalar_bottom, *bottom])))
+        else:
+            rest_top = [f for f in top if f not in scalar_top] if scalar_bottom else top
+            if scalar_bottom:
+                written.append(self.fraction(self._factors(scalar_top) or "1", self._factors(scalar_bottom)))
+            if rest_top:
+                written.append(self._factors(rest_top, alone=not written))
+        return ("-" if negative else "") + self.product.join(written), UNARY if negative else PRODUCT
+
+    def _factors(self, factors: list[Expr], alone: bool = True) -> str:
+        ordered = order_factors(factors)
+        if len(ordered) == 1 and alone:
+            return self.write(ordered[0])
+        written = []
+        for place, factor in enumerate(ordered):
+            last = place == len(ordered) - 1
+            # A sum reaches to the end of its product: only the last may go without brackets.
+            strength = PRODUCT if isinstance(factor, Binder) and last else UNARY
+            written.append(self.within(factor, strength))
+        return self.product.join(written)
+
+    def _binder(self, expr: Binder) -> tuple[str, int]:
+        kind = "max" if isinstance(expr, Max) else "argmax" if isinstance(expr, ArgMax) else "sum"
+        letters = self._choose_letters(expr)
+        self.names |= letters
+        written = self.binder(kind, [self.letter(letters[i]) for i, _ in expr.limits], self.within(expr.body, PRODUCT))
+        for index in letters:
+            del self.names[index]
+        return written, PRODUCT
+
+    def _choose_letters(self, expr: Binder) -> dict[Symbol, str]:
+        avoid = self.taken | set(self.names.values())
+        avoid |= {s.name for s in expr.body.free_symbols if isinstance(s, Symbol) and s not in self.names}
+        pool = [*(c for c in _LETTERS if c not in avoid), *(f"i{n}" for n in range(1, 100))]
+        return {index: pool[place] for place, (index, _) in enumerate(expr.limits)}
+
+    def _piecewise(self, expr: Piecewise) -> tuple[str, int]:
+        branches = expr.args
+        if len(branches) == 2 and branches[1].args == (Integer(0), sympy.true):
+            value, condition = branches[0].args
+            if value == 1:
+                return self.iverson(self.write(condition)), ATOM
+        written = [
+            (self.write(v), None if condition == sympy.true else self.write(condition)) for v, condition in branches
+        ]
+        return self.cases(written), ATOM
+
+
+def names_in(expr: Expr, indices: Iterable[Symbol] = ()) -> set[str]:
+    """The names that a bound letter must not repeat: free indices, sizes, tensors."""
+    free = {symbol.name for symbol in expr.free_symbols if isinstance(symbol, Symbol | Dim)}
+    return free | {index.name for index in indices}

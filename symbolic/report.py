@@ -1,0 +1,206 @@
+"""A derivation as a page: forward equations, deltas, gradients, and what was assumed; LaTeX, text or Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import sympy
+
+from .binders import ArgMax, Max
+from .equations import Equation
+from .errors import UnsupportedError
+from .functions import Elementwise
+from .latex import LatexPrinter, equation_latex
+from .matrix_write import matrix_latex, matrix_text
+from .printer import names_in
+from .tensors import shape_text
+from .text import TextPrinter, equation_text
+
+if TYPE_CHECKING:
+    from .derivation import Derivation
+    from .facts import Fact
+    from .network import Network
+
+Form = Literal["matrix", "index"]
+_LAYOUTS = {
+    "columns": "Matrices with a batch axis hold one example per column; a vector is added to every column.",
+    "rows": "Matrices with a batch axis hold one example per row; a row vector is added to every row.",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One equation of a page, in both media, and what is said about it."""
+
+    text: str
+    latex: str
+    notes: tuple[tuple[str, str], ...] = ()  # the facts used, likewise
+    steps: tuple[tuple[str, str], ...] = ()  # text and LaTeX of what stood before compaction
+
+
+class Printable:
+    """What a `Derivation` offers for printing."""
+
+    def text(self, form: Form = "matrix", *, steps: bool = False, layout: Any = "columns") -> str:
+        """The derivation as plain text.
+
+        Parameters
+        ----------
+        form : "matrix" (index form where an equation has no matrix form) or "index"
+        steps : also show each adjoint as the chain rule gives it, before it is compacted
+        layout : "columns" (one example per column) or "rows"
+        """
+        out = []
+        for title, lines in _page(self, form, steps, layout):
+            out.append(title)
+            for line in lines:
+                out.append(f"  {line.text}" + "".join(f"    ({text})" for text, _ in line.notes))
+                out += [f"      = {text}" for text, _ in line.steps]
+            out.append("")
+        return "\n".join(out)
+
+    def latex(
+        self, form: Form = "matrix", *, steps: bool = False, layout: Any = "columns", standalone: bool = False
+    ) -> str:
+        """The derivation as LaTeX for amsmath: a fragment to ``\\input``, or a whole document; see `text`."""
+        out = []
+        for title, lines in _page(self, form, steps, layout):
+            out.append(rf"\paragraph{{{title}}}")
+            equations = [line for line in lines if line.latex]
+            if equations:
+                rows = [_latex_row(line) for line in equations]
+                out += [r"\begin{align*}", " \\\\\n".join(rows), r"\end{align*}"]
+            out += [rf"{_tex_text(line.text)}\par" for line in lines if not line.latex]
+        body = "\n".join(out) + "\n"
+        return _DOCUMENT.format(body=body) if standalone else body
+
+    def markdown(self, form: Form = "matrix", *, steps: bool = False, layout: Any = "columns") -> str:
+        """The derivation as Markdown with ``$$`` formulas, for notebooks and sites; see `text`."""
+        out = []
+        for title, lines in _page(self, form, steps, layout):
+            out += [f"### {title}", ""]
+            for line in lines:
+                if not line.latex:
+                    out += [f"- {line.text}"]
+                    continue
+                out += [f"$$ {line.latex} $$", ""]
+                out += [text for _, latex in line.steps for text in (f"$$ = {latex} $$", "")]
+                out += [part for _, latex in line.notes for part in (f"({latex})", "")]
+            out.append("")
+        return "\n".join(out)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+
+_DOCUMENT = r"""\documentclass{{article}}
+\usepackage{{amsmath,amssymb}}
+\begin{{document}}
+{body}\end{{document}}
+"""
+
+
+def _latex_row(line: Line) -> str:
+    left, _, right = line.latex.partition(" = ")
+    row = f"{left} &= {right}"
+    for _, before in line.steps:
+        row += f" \\\\\n &= {before}"
+    return row + "".join(rf" && \text{{({latex})}}" for _, latex in line.notes)
+
+
+def _tex_text(text: str) -> str:
+    return text.replace("_", r"\_").replace("′", "$'$")
+
+
+def _page(derivation: Any, form: str, steps: bool, layout: str) -> list[tuple[str, list[Line]]]:
+    """The sections of the page: title and lines."""
+    if form not in ("matrix", "index"):
+        raise UnsupportedError(f"form {form!r}: expected 'matrix' or 'index'")
+    if layout not in _LAYOUTS:
+        raise UnsupportedError(f"layout {layout!r}: expected 'columns' or 'rows'")
+    network: Network = derivation.network
+    write = _writer(network, form, layout)
+    by_target = {step.equation.target: step for step in derivation.steps.values()}
+    deltas: list[Line] = []
+    gradients: list[Line] = []
+    for equation in derivation.adjoints:
+        step = by_target[equation.target]
+        notes = tuple(_fact(fact, network) for fact in step.facts)
+        before = (_raw(step.raw),) if steps and step.raw.body != equation.body else ()
+        line = Line(*write(equation), notes, before)
+        (gradients if step.tensor.name in derivation.gradients else deltas).append(line)
+    sections = [
+        ("Network", [Line(*write(equation)) for equation in network.equations]),
+        ("Backward", deltas),
+        ("Gradients", gradients),
+        ("Conventions", [Line(text, "") for text in _conventions(derivation, form, layout)]),
+    ]
+    return [(title, lines) for title, lines in sections if lines]
+
+
+def _writer(network: Network, form: str, layout: Any) -> Callable[[Equation], tuple[str, str]]:
+    def write(equation: Equation) -> tuple[str, str]:
+        if form == "matrix":
+            text = matrix_text(equation, layout, network.batch)
+            latex = matrix_latex(equation, layout, network.batch)
+            if text is not None and latex is not None:
+                return text, latex
+        return equation_text(equation), equation_latex(equation)
+
+    return write
+
+
+def _raw(equation: Equation) -> tuple[str, str]:
+    taken = names_in(equation.body, equation.indices)
+    return TextPrinter(taken).write(equation.body), LatexPrinter(taken).write(equation.body)
+
+
+def _fact(fact: Fact, network: Network) -> tuple[str, str]:
+    total, value = fact.statement(network.home(fact.tensor))
+    text, latex = (printer(names_in(total)).write(total) for printer in (TextPrinter, LatexPrinter))
+    return f"using {text} = {value}, {fact.source}", f"using ${latex} = {value}$, {fact.source}"
+
+
+def _conventions(derivation: Derivation, form: str, layout: str) -> list[str]:
+    """What the reader must know: layout, shapes, and the derivative taken at each kink."""
+    network = derivation.network
+    shapes = [f"{t.name} {shape_text(t.shape)}" for t in network.tensors.values() if t.rank]
+    out = [_LAYOUTS[layout]] if form == "matrix" and network.batch is not None else []
+    out += [f"Shapes, as stored: {', '.join(shapes)}."] if shapes else []
+    return out + _kinks(network)
+
+
+def _kinks(network: Network) -> list[str]:
+    """The subgradient conventions that the equations of `network` call on, each said once."""
+    said: dict[str, None] = {}
+    for equation in network.equations:
+        for node in sympy.preorder_traversal(equation.body):
+            if isinstance(node, Elementwise):
+                said.update(dict.fromkeys(_kinks_of(node)))
+            elif isinstance(node, Max | ArgMax):
+                said.setdefault("The gradient of a maximum goes to the first entry that reaches it.")
+            elif isinstance(node, sympy.Abs):
+                said.setdefault("The derivative of |u| at 0 is taken as 0.")
+            elif isinstance(node, sympy.Piecewise):
+                said.setdefault("At the border of a case, the derivative is that of the case that holds there.")
+    return list(said)
+
+
+def _kinks_of(node: Elementwise) -> list[str]:
+    """At which zeros of its argument the derivative of a named function jumps, and its value there."""
+    function = type(node)
+    z = sympy.Dummy("z", real=True)
+    rest = node.args[1:]
+    definition = function.definition(z, *rest)
+    if not definition.has(sympy.Piecewise, sympy.Abs):
+        return []
+    slope = sympy.diff(definition, z)
+    left, at, right = (slope.subs(z, value) for value in (sympy.Rational(-1, 10**9), 0, sympy.Rational(1, 10**9)))
+    if not all(value.is_number for value in (left, at, right)) or abs(sympy.N(left - right)) < 1e-6:
+        return []
+    return [f"{function.__name__}′(0) = {at}."]

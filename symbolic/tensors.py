@@ -1,0 +1,153 @@
+"""Tensors: named arrays of symbolic shape.
+
+A `Tensor` is a SymPy symbol that knows its shape and role. Indexing it, ``W[j, k]``, gives an element (a SymPy
+`Indexed`); a tensor of rank 0 is its own element. `elements` finds the elements that an expression reads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sympy import Basic, Expr, Indexed, IndexedBase, Symbol, sympify
+
+from .errors import IndexingError, ShapeError
+from .indices import as_size
+
+ROLES = ("input", "target", "parameter", "state", "constant", "value", "adjoint")
+
+
+class Tensor(Symbol):
+    """A named array.
+
+    Attributes
+    ----------
+    shape : tuple of SymPy integers or `Dim`
+    role : one of `ROLES`; "value" is a tensor defined by an equation, "adjoint" the gradient of one
+    classes : None, or the size whose range 0…classes-1 the entries (integers) lie in: class labels, tokens
+    latex : None, or the LaTeX symbol that the user chose
+    """
+
+    shape: tuple[Any, ...]
+    role: str
+    classes: Any
+    latex: str | None
+
+    def __new__(
+        cls, name: str, shape: Any = (), role: str = "value", classes: Any = None, latex: str | None = None, **_: Any
+    ) -> Tensor:
+        if not isinstance(shape, tuple | list):
+            shape = (shape,)
+        kind = {"integer": True} if classes is not None else {"real": True}
+        # Uncached: SymPy's symbol cache would hand one network's tensor to another of the same name.
+        self = Symbol.__xnew__(cls, name, **kind)
+        self.shape = tuple(as_size(size, f"axis {axis} of {name}") for axis, size in enumerate(shape))
+        self.role = role
+        self.classes = None if classes is None else as_size(classes, f"classes of {name}")
+        self.latex = latex
+        return self
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        # Strings only: SymPy orders factors by comparing these.
+        return (self.name, str(self.shape), self.role, str(self.classes), self.latex or "")
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (self.name, self.shape, self.role, self.classes, self.latex), {}
+
+    def __getitem__(self, where: Any) -> Expr:
+        where = where if isinstance(where, tuple) else (where,)
+        if len(where) != self.rank:
+            raise ShapeError(
+                f"{self.name} has {self.rank} axes {shape_text(self.shape)}, but is indexed with {len(where)}: "
+                f"{self.name}[{', '.join(map(str, where))}]"
+            )
+        if not where:
+            return self
+        for position in where:
+            if isinstance(position, slice) or position is Ellipsis:
+                raise IndexingError(f"{self.name}[{position}]: index every axis with one index; slices are not read")
+            if not isinstance(position, int | Expr):
+                raise IndexingError(f"{self.name}[{position!r}]: an index is a symbol from indices() or a whole number")
+        return Indexed(IndexedBase(self), *(sympify(position, strict=True) for position in where))
+
+    # SymPy's printers would take the class name for that of its own tensors.
+    def _sympystr(self, printer: Any) -> str:
+        return self.name
+
+    _sympyrepr = _sympystr
+
+    def _latex(self, printer: Any, **_: Any) -> str:
+        from .latex import tensor_latex
+
+        return tensor_latex(self)
+
+    # Without this Python, and so SymPy, would take anything with __getitem__ for a sequence.
+    __iter__ = None
+
+
+class Adjoint(Tensor):
+    """The gradient of the loss with respect to a tensor: ∂loss/∂tensor, of the tensor's shape.
+
+    Attributes
+    ----------
+    of : the tensor
+    loss : the scalar
+    """
+
+    of: Tensor
+    loss: Tensor
+
+    def __new__(cls, of: Tensor, loss: Tensor) -> Adjoint:
+        self = super().__new__(cls, f"d_{of.name}", of.shape, "adjoint")
+        self.of, self.loss = of, loss
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), *self.of._hashable_content(), self.loss.name)
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (self.of, self.loss), {}
+
+
+def shape_text(shape: Any) -> str:
+    """``(B, 16)``, as people write a shape."""
+    shape = tuple(shape)
+    return f"({shape[0]},)" if len(shape) == 1 else "(" + ", ".join(map(str, shape)) + ")"
+
+
+def is_element(node: Basic) -> bool:
+    """Whether `node` is one element: ``W[j, k]``, or a tensor of rank 0."""
+    if isinstance(node, Indexed):
+        return isinstance(node.base.label, Tensor)
+    return isinstance(node, Tensor) and node.rank == 0
+
+
+def tensor_of(element: Expr) -> Tensor:
+    return element.base.label if isinstance(element, Indexed) else element
+
+
+def indices_of(element: Expr) -> tuple[Expr, ...]:
+    return element.indices if isinstance(element, Indexed) else ()
+
+
+def element_of(tensor: Tensor, where: Any) -> Expr:
+    """``tensor[where]``, or the tensor itself at rank 0."""
+    return tensor[tuple(where)] if tensor.rank else tensor
+
+
+def elements(expr: Basic) -> list[Expr]:
+    """All elements that `expr` reads, inside sums too, each once, in a fixed order."""
+    found: dict[Expr, None] = {}
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if is_element(node):
+            found.setdefault(node)
+            if isinstance(node, Indexed):
+                stack.extend(reversed(node.indices))
+        else:
+            stack.extend(reversed(node.args))
+    return list(found)

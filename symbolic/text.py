@@ -1,0 +1,100 @@
+"""Equations as plain text: ``∂L/∂W[j, k] = Σ_i δ[i, j] x[i, k]``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .equations import Equation
+from .printer import Printer, names_in
+from .tensors import Adjoint, Tensor
+
+
+def is_preactivation(tensor: Tensor) -> bool:
+    """Whether the gradient of `tensor` is a δ of the textbooks: z, z1, z2 …"""
+    return tensor.role == "value" and re.fullmatch(r"z\d*", tensor.name) is not None
+
+
+class TextPrinter(Printer):
+    """Unicode text; elements as in Python."""
+
+    def symbol(self, tensor: Tensor) -> str:
+        if isinstance(tensor, Adjoint):
+            return "δ" + tensor.of.name[1:] if is_preactivation(tensor.of) else f"∂{tensor.loss.name}/∂{tensor.of.name}"
+        return tensor.name
+
+    def element(self, tensor: Tensor, where: list[str]) -> str:
+        return f"{self.symbol(tensor)}[{', '.join(where)}]"
+
+    def letter(self, name: str) -> str:
+        return name
+
+    ones, hadamard = "𝟏", " ⊙ "
+
+    def transpose(self, symbol: str) -> str:
+        return f"({symbol})ᵀ" if "/" in symbol else f"{symbol}ᵀ"
+
+    def norm(self, inside: str, order: int) -> str:
+        return f"‖{inside}‖" + ("²" if order == 2 else "₁")
+
+    def inner(self, left: str, right: str) -> str:
+        return f"⟨{left}, {right}⟩"
+
+    def brackets(self, inside: str) -> str:
+        return f"({inside})"
+
+    def fraction(self, top: str, bottom: str) -> str:
+        return f"{_one_word(top, ' ')}/{_one_word(bottom, ' */')}"
+
+    def power(self, base: str, exponent: str) -> str:
+        superscript = {"2": "²", "3": "³"}.get(exponent)
+        if superscript:
+            return base + superscript
+        return f"{base}^{exponent}" if re.fullmatch(r"\w+", exponent) else f"{base}^({exponent})"
+
+    def call(self, function: str, args: list[str]) -> str:
+        return f"{function}({', '.join(args)})"
+
+    def binder(self, kind: str, letters: list[str], body: str) -> str:
+        return f"{'Σ' if kind == 'sum' else kind}_{','.join(letters)} {body}"
+
+    def cases(self, branches: list[tuple[str, str | None]]) -> str:
+        return (
+            "{"
+            + "; ".join(value + (f" if {condition}" if condition else " else") for value, condition in branches)
+            + "}"
+        )
+
+    def iverson(self, condition: str) -> str:
+        return f"[{condition}]"
+
+    def relation(self, left: str, operator: str, right: str) -> str:
+        marks = {">=": "≥", "<=": "≤", "!=": "≠", "==": "="}
+        return f"{left} {marks.get(operator, operator)} {right}"
+
+    def magnitude(self, inside: str) -> str:
+        return f"|{inside}|"
+
+    def root(self, inside: str) -> str:
+        return f"sqrt({inside})"
+
+
+def _one_word(written: str, marks: str) -> str:
+    """`written`, in brackets if one of `marks` stands in it outside of brackets."""
+    depth = 0
+    for mark in written:
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(mark, 0)
+        if depth == 0 and mark in marks:
+            return f"({written})"
+    return written
+
+
+def text(expr: Any) -> str:
+    """`expr` as plain text."""
+    return TextPrinter(names_in(expr)).write(expr)
+
+
+def equation_text(equation: Equation) -> str:
+    """An equation as one line of plain text."""
+    printer = TextPrinter(names_in(equation.body, equation.indices))
+    return f"{printer.write(equation.lhs)} = {printer.write(equation.body)}"

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sympy import Integer
 
-from ..codegen.sizes import batch_of
 from ..symbolic.errors import DataError, SizeError
 from ..symbolic.indices import Dim
 from ..symbolic.network import Network
@@ -97,7 +96,7 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
         If an array has another shape or type than its tensor, holds NaN or infinity, labels out of range, no rows, or
         another number of rows than the others. The message names the tensor, what was found, and the mend.
     """
-    batch = batch_of(network)
+    batch = network.batch
     tensors = tuple(t for t in network.inputs + network.targets if t.name in values)
     arrays: list[Array] = []
     first: tuple[str, int] | None = None

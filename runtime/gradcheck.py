@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codegen.sizes import batch_of
 from ..symbolic.errors import DataError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
@@ -191,7 +190,7 @@ def _parameters(network: Network, program: Program, given: Any, rng: np.random.G
 
 def prime_sizes(network: Network) -> dict[str, int]:
     """A small prime for every symbolic size but the batch, all different: a transposed axis cannot hide."""
-    batch = batch_of(network)
+    batch = network.batch
     symbols = {s for t in network.tensors.values() for size in t.shape for s in size.free_symbols} - {batch}
     symbols |= {s for t in network.tensors.values() if t.classes is not None for s in t.classes.free_symbols}
     primes = (number for number in range(3, 10_000) if all(number % d for d in range(2, math.isqrt(number) + 1)))
@@ -199,7 +198,7 @@ def prime_sizes(network: Network) -> dict[str, int]:
 
 
 def _batch(network: Network, batch: int) -> dict[str, int]:
-    size = batch_of(network)
+    size = network.batch
     return {} if size is None else {size.name: batch}
 
 

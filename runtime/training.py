@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sympy import Basic, Indexed
 
-from ..codegen.sizes import batch_of
 from ..symbolic.binders import Binder
 from ..symbolic.errors import DivergenceError
 from ..symbolic.network import Network
@@ -107,7 +106,7 @@ def rows_per_block(network: Network, sizes: Mapping[str, int], batch: int) -> in
 
 def operations_per_row(network: Network, sizes: Mapping[str, int]) -> float:
     """About how many operations the forward equations take per row of the batch."""
-    batch = batch_of(network)
+    batch = network.batch
     known = dict(sizes) | ({batch.name: 1} if batch is not None else {})
 
     def cost(node: Basic) -> float:
@@ -125,7 +124,7 @@ def operations_per_row(network: Network, sizes: Mapping[str, int]) -> float:
 
 def averages_over_batch(network: Network) -> bool:
     """Whether the loss divides by the batch size, so that it does not grow with the number of rows."""
-    batch = batch_of(network)
+    batch = network.batch
 
     def mentions(node: Basic) -> bool:
         if isinstance(node, Binder):

@@ -170,7 +170,7 @@ def from_user(expr: Any) -> Any:
     Raises
     ------
     IndexingError
-        If a ``sympy.Sum`` has limits that are not a range of integers.
+        If it is no SymPy expression: a string, which is never evaluated, or a step without a value at 0.
     """
     try:
         # Strict: a string is never evaluated.
@@ -200,10 +200,7 @@ def from_user(expr: Any) -> Any:
 def _from_sympy_sum(expr: sympy.Sum) -> Expr:
     body = expr.function
     limits = []
-    for limit in expr.limits:
-        if len(limit) != 3:
-            raise IndexingError(f"{expr}: give both ends of the sum over {limit[0]}, as in Sum(body, (k, 0, n - 1))")
-        index, low, high = limit
+    for index, low, high in expr.limits:
         plain = Dummy(index.name if isinstance(index, Symbol) else str(index), integer=True)
         body = body.xreplace({index: plain + low if low != 0 else plain})
         limits.append((plain, sympy.expand(high - low + 1)))

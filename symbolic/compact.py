@@ -11,7 +11,8 @@ Everything here rewrites one expression into an equal one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sympy
@@ -221,20 +222,24 @@ def _solve_deltas(body: Expr, pairs: list[tuple[Symbol, Expr]]) -> tuple[Expr, l
 # ---- the shortest of equal forms -------------------------------------------------------------------------------
 
 
-def measure(expr: Any) -> int:
-    """How long an expression is to read: symbols and operations, a sum counted as three."""
+def measure(expr: Any, lengths: Mapping[Any, int] = MappingProxyType({})) -> int:
+    """How long an expression is to read: symbols and operations, a sum counted as three.
+
+    `lengths` gives what symbols that stand for longer expressions count as.
+    """
     if not expr.args or is_element(expr):
-        return 1
+        return lengths.get(expr, 1)
     if isinstance(expr, Sum):
         return 3 + measure(expr.body)
     if isinstance(expr, Add):
         terms = [-term if _leading_minus(term) else term for term in expr.args]
-        return len(terms) - 1 + sum(measure(term) for term in terms) + all(_leading_minus(term) for term in expr.args)
+        leading = all(_leading_minus(term) for term in expr.args)
+        return len(terms) - 1 + sum(measure(term, lengths) for term in terms) + leading
     if isinstance(expr, Mul):
         minus, rest = expr.as_coeff_Mul()
         if minus == -1:
-            return 1 + measure(rest)
-    return len(expr.args) - 1 + sum(measure(arg) for arg in expr.args) + isinstance(expr, sympy.Function)
+            return 1 + measure(rest, lengths)
+    return len(expr.args) - 1 + sum(measure(arg, lengths) for arg in expr.args) + isinstance(expr, sympy.Function)
 
 
 def simplest(expr: Expr) -> Expr:
@@ -251,7 +256,8 @@ def simplest(expr: Expr) -> Expr:
     except (sympy.PolynomialError, NotImplementedError):
         forms = [masked]
     # Of two as short, the product: it reads better than a sum.
-    best = min((_tidy_signs(form) for form in forms), key=lambda form: (measure(form), isinstance(form, Add)))
+    lengths = {symbol: measure(node) for node, symbol in masks.items()}
+    best = min((_tidy_signs(form) for form in forms), key=lambda form: (measure(form, lengths), isinstance(form, Add)))
     return best.xreplace({symbol: node for node, symbol in masks.items()})
 
 

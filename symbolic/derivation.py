@@ -168,13 +168,14 @@ class _Engine:
             return False
         if _is_pointwise(equation, sources[0]):
             return True
-        if adjoint.body.has(Binder) or sources[0].role != "value":
+        if adjoint.body.has(Binder):
             return False
         inside, outside = (
             self._length(equation, cotangent)
             for cotangent in (adjoint.at(equation.indices), element_of(adjoint.target, equation.indices))
         )
-        return inside <= outside + measure(adjoint.body)
+        # For a parameter the δ stays: ∂L/∂W = δ xᵀ is what people write, and one contraction.
+        return inside < outside + (measure(adjoint.body) if sources[0].role == "value" else 0)
 
     def _length(self, equation: Equation, cotangent: Expr) -> int:
         parts = contributions(equation, cotangent, self.active, self.network.home)

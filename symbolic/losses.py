@@ -1,110 +1,23 @@
-"""Losses and penalties, as forward equations only.
-
-A `Loss` declares the target tensor ``y`` and says what the loss is, as an expression; it may add equations (the
-probabilities of a cross-entropy). A loss of your own, entry by entry, is a function of two expressions::
-
-    gl.Sequential(…, loss=lambda a, y: gl.log(gl.cosh(a - y)))
-
-Everything else is a subclass of `Loss` in your own file. `Penalty` terms depend on the parameters alone.
+"""The losses, as forward equations only; see `Loss` for writing one, and `Penalty` for terms over parameters.
 
 By hand: ``net.minimize(gl.losses.CrossEntropy().term(net, z) + gl.losses.L2(1e-4).term(net))``.
 """
 
 from __future__ import annotations
 
-import numbers
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import sympy
 from sympy import Abs, Expr, Piecewise, log
 
 from .activations import log_softmax, one_hot, relu, sigmoid, softmax
-from .binders import Sum, from_user
-from .errors import LossError, ShapeError, UndefinedError
+from .binders import Sum
+from .errors import LossError, ShapeError
+from .loss import Entrywise, Loss, as_loss
 from .network import Network
+from .penalties import L1, L2, Penalty, real_number
 from .tensors import Tensor, element_of, shape_text
-
-
-class Loss(ABC):
-    """Base of the losses; subclasses define `expression`.
-
-    Parameters
-    ----------
-    reduction : "mean" divides the sum of the terms by their number, "sum" does not.
-
-    Raises
-    ------
-    LossError
-        If `reduction` is not one of the loss's `reductions`.
-    """
-
-    reductions: ClassVar[tuple[str, ...]] = ("mean", "sum")
-
-    def __init__(self, reduction: str = "mean") -> None:
-        if reduction not in self.reductions:
-            offered = ", ".join(self.reductions)
-            raise LossError(f"{type(self).__name__}: reduction {reduction!r} is not offered; choose from {offered}")
-        self.reduction = reduction
-
-    def term(self, network: Network, output: Tensor, target: Tensor | None = None) -> Expr:
-        """The loss as an expression for `Network.minimize`; declares the target ``y`` unless one is given.
-
-        Raises
-        ------
-        ShapeError
-            If `target` has not the shape that the loss needs.
-        """
-        wanted = self.target_shape(output)
-        if target is None:
-            target = self.declare_target(network, output)
-        if target.shape != wanted:
-            raise ShapeError(
-                f"{type(self).__name__} of {output.name} {shape_text(output.shape)} takes a target of shape "
-                f"{shape_text(wanted)}, but {target.name} has shape {shape_text(target.shape)}"
-            )
-        return self.expression(network, output, target)
-
-    def target_shape(self, output: Tensor) -> tuple[Any, ...]:
-        """The shape of the target: by default that of the output."""
-        return output.shape
-
-    def declare_target(self, network: Network, output: Tensor) -> Tensor:
-        """Declare the target ``y``: by default real numbers."""
-        return network.target("y", self.target_shape(output))
-
-    @abstractmethod
-    def expression(self, network: Network, output: Tensor, target: Tensor) -> Expr:
-        """The loss, a scalar expression; equations that it needs are added to `network`."""
-
-    def reduced(self, total: Expr, count: Iterable[Any]) -> Expr:
-        """`total`, divided by the product of the sizes in `count` where the reduction is a mean."""
-        return total / sympy.prod(count) if self.reduction == "mean" else total
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(reduction={self.reduction!r})"
-
-
-class Entrywise(Loss):
-    """A loss that is a sum of one term per entry: ``entry(a[i, j], y[i, j])``; "mean" is over all entries.
-
-    Parameters
-    ----------
-    entry : function of the output's and the target's entry, returns a SymPy expression.
-    reduction : "mean" or "sum".
-    """
-
-    def __init__(self, entry: Callable[[Any, Any], Any], reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.entry = entry
-
-    def expression(self, network: Network, output: Tensor, target: Tensor) -> Expr:
-        where = network.home(output)
-        found = self.entry(element_of(output, where), element_of(target, where))
-        if not isinstance(found, Expr | int | float):
-            raise LossError(f"loss {self.entry!r} returned {found!r}; expected one SymPy expression in the two entries")
-        return self.reduced(Sum(from_user(found), *zip(where, output.shape, strict=True)), output.shape)
 
 
 class SquaredError(Entrywise):
@@ -143,7 +56,7 @@ class Huber(Entrywise):
     """
 
     def __init__(self, delta: Any = 1, reduction: str = "mean") -> None:
-        self.delta = _number(delta, "Huber: delta", positive=True)
+        self.delta = real_number(delta, "Huber: delta", positive=True)
         super().__init__(self._entry, reduction)
 
     def _entry(self, a: Expr, y: Expr) -> Expr:
@@ -238,7 +151,7 @@ class MultiClassHinge(ClassLoss):
     """
 
     def __init__(self, margin: Any = 1, targets: str = "one_hot", reduction: str = "mean") -> None:
-        self.margin = _number(margin, "MultiClassHinge: margin", positive=True)
+        self.margin = real_number(margin, "MultiClassHinge: margin", positive=True)
         super().__init__(targets, reduction)
 
     def expression(self, network: Network, output: Tensor, target: Tensor) -> Expr:
@@ -268,97 +181,6 @@ class BinaryCrossEntropy(Loss):
         y, chance = element_of(target, where), element_of(p, where)
         total = -Sum(y * log(chance) + (1 - y) * log(1 - chance), *zip(where, output.shape, strict=True))
         return self.reduced(total, output.shape)
-
-
-class Penalty(ABC):
-    """A term of the loss that depends on parameters alone: `strength` times a sum over their entries.
-
-    Parameters
-    ----------
-    strength : the number λ, at least 0; a named constant of the network.
-    parameters : names of the parameters; by default those of two or more axes (weights, not biases).
-    """
-
-    def __init__(self, strength: Any, parameters: Iterable[str] | None = None) -> None:
-        self.strength = _number(strength, f"{type(self).__name__}: strength")
-        self.parameters = None if parameters is None else tuple(parameters)
-
-    @abstractmethod
-    def entry(self, strength: Any, w: Any) -> Expr:
-        """The penalty of one entry `w`; `strength` is the constant's symbol."""
-
-    def term(self, network: Network) -> Expr:
-        """The penalty as an expression for `Network.minimize`; declares the constant λ.
-
-        Raises
-        ------
-        UndefinedError
-            If there is no parameter to penalise, or a name is not a parameter.
-        """
-        known = {parameter.name: parameter for parameter in network.parameters}
-        names = self.parameters or [name for name, parameter in known.items() if parameter.rank >= 2]
-        missing = [name for name in names if name not in known]
-        if missing or not names:
-            what = repr(missing[0]) if missing else "of two or more axes; name some in parameters="
-            raise UndefinedError(f"{type(self).__name__}: {network.name} has no parameter {what}")
-        place = next(n for n in range(1, 1000) if (f"lam{n}" if n > 1 else "lam") not in network.tensors)
-        name, latex = ("lam", r"\lambda") if place == 1 else (f"lam{place}", rf"\lambda_{{{place}}}")
-        strength = network.constant(name, self.strength, latex=latex)
-        total: Expr = sympy.Integer(0)
-        for parameter in map(known.__getitem__, names):
-            where = network.home(parameter)
-            entry = self.entry(strength, element_of(parameter, where))
-            total += _hoisted(entry, strength, where, parameter.shape)
-        return total
-
-
-def _hoisted(entry: Expr, strength: Expr, where: Iterable[Any], shape: Iterable[Any]) -> Expr:
-    """The sum of `entry`, with the strength before it as people write it."""
-    factor, rest = entry.as_independent(*where, as_Add=False)
-    return factor * Sum(rest, *zip(where, shape, strict=True))
-
-
-class L2(Penalty):
-    """Weight decay ``λ/2 Sum(W**2)``: its gradient is ``λ W`` (Krogh and Hertz 1991)."""
-
-    def entry(self, strength: Any, w: Any) -> Expr:
-        return strength / 2 * w**2
-
-
-class L1(Penalty):
-    """``λ Sum(|W|)``, the lasso penalty (Tibshirani 1996); its subgradient at 0 is 0."""
-
-    def entry(self, strength: Any, w: Any) -> Expr:
-        return strength * Abs(w)
-
-
-def as_loss(loss: Any) -> Loss:
-    """A `Loss` from what `Sequential` is given: a loss, its class, or a function of two entries.
-
-    Raises
-    ------
-    LossError
-        If it is none of these.
-    """
-    if isinstance(loss, Loss):
-        return loss
-    if isinstance(loss, type) and issubclass(loss, Loss):
-        return loss()
-    if callable(loss) and not isinstance(loss, type):
-        return Entrywise(loss)
-    raise LossError(
-        f"{loss!r} is not a loss: expected one of gl.losses, such as gl.losses.SquaredError(), or a function of an "
-        "output and a target entry"
-    )
-
-
-def _number(value: Any, what: str, positive: bool = False) -> Expr:
-    number = from_user(value) if isinstance(value, Expr | numbers.Real) else None
-    if number is None or not number.is_real or not (number.is_positive if positive else number.is_nonnegative):
-        raise LossError(
-            f"{what} must be a {'positive number' if positive else 'number of at least 0'}, found {value!r}"
-        )
-    return number
 
 
 def _is_along_axis(network: Network, output: Tensor, function: Any) -> bool:

@@ -347,7 +347,9 @@ class Network:
     def _learn_letters(self, equation: Equation) -> None:
         for index, size in zip(equation.indices, equation.target.shape, strict=True):
             self._remember(size, index)
-        for element in elements(equation.body):
+        # Readings with plain indices first: they show the letters that people chose.
+        plain = lambda element: all(isinstance(place, Index) for place in indices_of(element))  # noqa: E731
+        for element in sorted(elements(equation.body), key=plain, reverse=True):
             tensor = tensor_of(element)
             letters: list[Symbol] = []
             for place, size in zip(indices_of(element), tensor.shape, strict=True):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .errors import ShapeError, UndefinedError
 from .indices import Dim, as_size
 from .layers import Layer
+from .loss import Loss, as_loss
 from .network import Network
+from .penalties import Penalty
 from .tensors import Tensor
-
-if TYPE_CHECKING:
-    from .losses import Loss, Penalty
 
 
 class Sequential(Network):
@@ -65,8 +64,6 @@ class Sequential(Network):
             if terms:
                 raise UndefinedError("penalties are terms of a loss, but there is none; give Sequential a loss")
             return
-        from .losses import as_loss
-
         total = as_loss(loss).term(self, x)
         for penalty in terms:
             total += penalty.term(self)

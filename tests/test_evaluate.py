@@ -125,7 +125,7 @@ def test_refuses_what_it_cannot_evaluate():
     with pytest.raises(UndefinedError, match="x is read but has no value"):
         evaluate(net.equations[:1], {}, sizes={"B": 2, "n": 3})
     with pytest.raises(SizeError, match="size B has no number"):
-        evaluate(net.equations[:1], {})
+        evaluate(net.equations[:1], {}, sizes={"n": 3})
     with pytest.raises(SizeError, match=r"x has shape \(B, n\), found one of \(3,\)"):
         evaluate(net.equations[:1], {"x": np.ones(3)})
     with pytest.raises(SizeError, match="n = 4, found one of"):

@@ -1,0 +1,85 @@
+"""Functions that are computed twice become temporaries: the exponentials of a softmax, the sigmoid of a SiLU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sympy
+from sympy import Expr, KroneckerDelta, Piecewise, Pow
+
+from ..symbolic.equations import Equation
+from ..symbolic.indices import Index
+from ..symbolic.tensors import is_element
+from .ops import Contraction, Op, Pointwise
+
+Temporary = Callable[[str, dict[Any, Expr], Equation], Expr]
+_CHEAP = (Piecewise, KroneckerDelta, sympy.Abs, sympy.sign, sympy.floor, sympy.ceiling)
+
+
+def share_functions(ops: Sequence[Op], temporary: Temporary) -> list[Op]:
+    """Compute each function value that stands more than once in `ops` once, before its first use."""
+    shared = list(ops)
+    while True:
+        counts: dict[Any, int] = {}
+        sizes: dict[Any, int] = {}
+        for op in shared:
+            for node, size in _functions(op):
+                key = _key(node, op)
+                counts[key] = counts.get(key, 0) + 1
+                sizes[key] = size
+        repeated = [key for key, count in counts.items() if count > 1]
+        if not repeated:
+            return shared
+        # The largest first: what it holds is then counted in one place only.
+        shared = _take_out(shared, max(repeated, key=lambda key: sizes[key]), temporary)
+
+
+def _take_out(ops: Sequence[Op], key: Any, temporary: Temporary) -> list[Op]:
+    made: list[Op] = []
+    value = None
+    for op in ops:
+        node = next((node for node, _ in _functions(op) if _key(node, op) == key), None)
+        if node is not None:
+            space = {index: size for index, size in op.space if node.has(index)}
+            if value is None:
+                value = temporary(type(node).__name__.lower(), space, op.equation)
+                made.append(Pointwise(value, node, tuple(space.items()), op.equation))
+                names = tuple(space)
+            element = value.xreplace(dict(zip(names, space, strict=True)))
+            op = replace(op, body=op.body.xreplace({node: element}))
+        made.append(op)
+    return made
+
+
+def _functions(op: Op) -> Iterator[tuple[Expr, int]]:
+    """The function values in an op that cost more than to store and load, with the size of each as an expression."""
+    if isinstance(op, Contraction):
+        return
+    if isinstance(op, Pointwise) and _is_costly(op.body):
+        # The op is that value already; what it is made of may still be shared.
+        roots = op.body.args
+    else:
+        roots = (op.body,)
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if is_element(node) or not node.args:
+            continue
+        if _is_costly(node) and not node.is_number:
+            yield node, sum(1 for _ in sympy.preorder_traversal(node))
+        stack.extend(reversed(node.args))
+
+
+def _is_costly(node: Any) -> bool:
+    if isinstance(node, Pow):
+        return not node.exp.is_Integer
+    return isinstance(node, sympy.Function) and not isinstance(node, _CHEAP)
+
+
+def _key(node: Expr, op: Op) -> Any:
+    """`node` with its indices numbered in the order of the op's loops, and how far each runs."""
+    space = [(index, size) for index, size in op.space if node.has(index)]
+    names = {index: Index(f"_{place}") for place, (index, _) in enumerate(space)}
+    return node.xreplace(names), tuple(size for _, size in space)

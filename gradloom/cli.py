@@ -1,0 +1,148 @@
+"""The ``gradloom`` command: demo, derive, generate, train, gradcheck.
+
+Exit status: 0 done, 1 the answer is "no" (a failed gradient check), 2 bad input, with one message on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from . import __version__
+from .symbolic.errors import GradloomError
+
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad")
+MODEL_HELP = "file.py or file.py:name, the file that declares the network (default name: network)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    with contextlib.suppress(AttributeError, ValueError):
+        # Equations hold ∂ and Σ: where the terminal's encoding lacks them, they are escaped rather than an error.
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        with _plain_warnings():
+            from . import commands
+
+            status: int = getattr(commands, options.command)(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has had enough of it (gradloom derive … | head).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("\ngradloom: stopped", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if options.debug:
+            raise
+        if isinstance(error, GradloomError):
+            print(f"gradloom: error: {error}", file=sys.stderr)
+        else:
+            print(
+                f"gradloom: unexpected {type(error).__name__}: {error} (gradloom --debug … shows where)", file=sys.stderr
+            )
+        return 2
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gradloom",
+        description="Networks declared in SymPy: derived gradients, readable and as fast kernels.",
+        epilog="Exit status: 0 done, 1 the answer is no (a failed check), 2 bad input.",
+    )
+    parser.add_argument("--version", action="version", version=f"gradloom {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = _command(commands, "demo", "the whole story on real handwritten digits, in under a minute")
+    command.add_argument("--data", metavar="FILE", help="an .npz file with images and labels instead of the bundled digits")
+    command.add_argument("--out", metavar="DIR", default="gradloom-demo", help="where to write (default: %(default)s)")
+
+    command = _command(commands, "derive", "print the derived gradients")
+    command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    command.add_argument("--form", choices=("matrix", "index"), default="matrix", help="default: %(default)s")
+    command.add_argument("--format", choices=("text", "latex", "markdown"), default="text", help="default: %(default)s")
+    command.add_argument("--steps", action="store_true", help="also show what the chain rule gives before it is compacted")
+    command.add_argument(
+        "--layout", choices=("columns", "rows"), default="columns", help="an example is a column or a row of a matrix"
+    )
+    command.add_argument("--standalone", action="store_true", help="with --format latex: a whole document")
+    _add_output(command)
+
+    command = _command(commands, "generate", "write the generated module")
+    command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    command.add_argument("--target", choices=("cpu", "numpy"), default="cpu", help="default: %(default)s")
+    command.add_argument("--dtype", choices=("float32", "float64"), help="default: the MODEL file's, or float32")
+    _add_optimizer(command)
+    _add_sizes(command)
+    _add_output(command)
+
+    command = _command(commands, "train", "train a network and show how it went")
+    command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    command.add_argument("--data", metavar="FILE", help=".npz with images and labels, X and y, or an array per tensor")
+    command.add_argument("--epochs", type=_positive, metavar="N")
+    command.add_argument("--batch", type=_positive, metavar="N", help="rows per step")
+    _add_optimizer(command)
+    command.add_argument("--seed", type=int, metavar="N")
+    command.add_argument("--validation", type=float, metavar="FRACTION", help="of the rows, held out")
+    command.add_argument("--patience", type=_positive, metavar="N", help="stop early after N epochs without improvement")
+    command.add_argument("--target", choices=("cpu", "numpy"))
+    command.add_argument("--dtype", choices=("float32", "float64"))
+    _add_sizes(command)
+    command.add_argument("--save", metavar="FILE", help="write the trained model to FILE (.npz)")
+
+    command = _command(commands, "gradcheck", "compare the derived kernels with finite differences")
+    command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    command.add_argument("--target", choices=("cpu", "numpy"), default="cpu", help="default: %(default)s")
+    command.add_argument("--batch", type=_positive, metavar="N", default=5, help="rows of random data (default: 5)")
+    command.add_argument("--entries", type=_positive, metavar="N", default=100, help="at most so many of each tensor")
+    command.add_argument("--seed", type=int, metavar="N", default=0)
+    _add_sizes(command)
+    return parser
+
+
+def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(command=name)
+    return command
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output")
+
+
+def _add_sizes(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--size", action="append", default=[], metavar="NAME=N", help="a number for a symbolic size; may be repeated"
+    )
+
+
+def _add_optimizer(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--optimizer", choices=OPTIMIZERS, help="default: the MODEL file's, or adam")
+    command.add_argument("--lr", type=float, metavar="RATE", help="learning rate")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of at least 1")
+    return number
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Warnings as one line, without the place in the source."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f"gradloom: warning: {message}", file=sys.stderr)
+        yield

@@ -1,0 +1,158 @@
+"""What each command of the command line does, given its parsed options; returns the exit status."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .model_file import ModelFile, load_model_file
+from .symbolic import optimizers
+from .symbolic.errors import GradloomError, SizeError, UnsupportedError
+
+OPTIMIZERS: dict[str, Any] = {
+    "sgd": lambda **lr: optimizers.SGD(**lr),
+    "momentum": lambda **lr: optimizers.SGD(**lr, momentum=0.9),
+    "nesterov": lambda **lr: optimizers.SGD(**lr, momentum=0.9, nesterov=True),
+    "adam": optimizers.Adam,
+    "adamw": optimizers.AdamW,
+    "rmsprop": optimizers.RMSProp,
+    "adagrad": optimizers.AdaGrad,
+}
+
+
+def demo(options: argparse.Namespace) -> int:
+    from .demo import run_demo
+
+    return run_demo(options.data, Path(options.out))
+
+
+def derive(options: argparse.Namespace) -> int:
+    derivation = load_model_file(options.model).network.derive()
+    style: dict[str, Any] = {"form": options.form, "steps": options.steps, "layout": options.layout}
+    if options.standalone:
+        if options.format != "latex":
+            raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {options.format}")
+        style["standalone"] = True
+    _output(getattr(derivation, options.format)(**style), options.output)
+    return 0
+
+
+def generate(options: argparse.Namespace) -> int:
+    from .codegen.generate import generate as generate_module
+
+    file = load_model_file(options.model)
+    made = generate_module(
+        file.network,
+        target=options.target,
+        dtype=options.dtype or file.training.get("dtype", "float32"),
+        sizes=_sizes(options, file),
+        optimizer=_optimizer(options, file),
+    )
+    _output(made.source, options.output)
+    return 0
+
+
+def train(options: argparse.Namespace) -> int:
+    from .runtime.datasets import data_for
+    from .runtime.model import Model
+
+    file = load_model_file(options.model)
+    network, settings = file.network, dict(file.training)
+    data = file.data if file.data is not None and options.data is None else data_for(network, options.data)
+    for name in ("seed", "target", "dtype", "epochs", "batch", "validation"):
+        if getattr(options, name) is not None:
+            settings[name] = getattr(options, name)
+    if options.patience is not None:
+        settings["early_stopping"] = options.patience
+    model = Model(
+        network,
+        settings.pop("seed", 0),
+        settings.pop("target", "cpu"),
+        settings.pop("dtype", "float32"),
+        _sizes(options, file),
+    )
+    settings.pop("sizes", None)
+    settings["optimizer"] = _optimizer(options, file)
+    model.check(*data)
+    if file.report is not None:
+        report = file.report
+        report(model, 0)
+        settings["callbacks"] = lambda model, epoch, logs: report(model, epoch) and None
+    history = model.fit(*data, **settings)
+    if file.report is None:
+        print(f"{network.name}: {model.params.count:,} parameters, {settings['optimizer']!r}")
+        print(history)
+    if options.save is not None:
+        model.save(options.save)
+        print(f"saved to {options.save}")
+    return 0
+
+
+def gradcheck(options: argparse.Namespace) -> int:
+    from .runtime.gradcheck import gradcheck as check
+
+    file = load_model_file(options.model)
+    result = check(
+        file.network,
+        data=None if file.network.batch is not None else file.named_data(),
+        target=options.target,
+        sizes=_sizes(options, file),
+        batch=options.batch,
+        entries=options.entries,
+        seed=options.seed,
+    )
+    print(result)
+    if result.ok:
+        print("The derived gradients agree with central differences (float64).")
+        return 0
+    failed = ", ".join(row.name for row in result.rows if not row.ok)
+    print(f"The derived gradients of {failed} do NOT agree with central differences.")
+    return 1
+
+
+def _sizes(options: argparse.Namespace, file: ModelFile) -> dict[str, int]:
+    """The sizes of the MODEL file, and over them those of ``--size``."""
+    sizes = dict(file.training.get("sizes") or {})
+    for text in options.size:
+        name, _, number = text.partition("=")
+        if not name.isidentifier() or not number.isdigit():
+            raise SizeError(f"--size {text}: expected NAME=N, such as n=64")
+        sizes[name] = int(number)
+    return sizes
+
+
+def _optimizer(options: argparse.Namespace, file: ModelFile) -> Any:
+    """The optimizer of ``--optimizer`` and ``--lr``, else the MODEL file's, else Adam."""
+    chosen = file.training.get("optimizer")
+    if options.optimizer is None and chosen is not None:
+        if options.lr is not None:
+            if "lr" not in getattr(chosen, "values", {}):
+                raise UnsupportedError(f"--lr: the MODEL file's optimizer {chosen!r} has no lr; give --optimizer too")
+            chosen.set(lr=options.lr)
+        return chosen
+    rate = {} if options.lr is None else {"lr": options.lr}
+    return OPTIMIZERS[options.optimizer or "adam"](**rate)
+
+
+def _output(text: str, path: str | None) -> None:
+    if path is None:
+        print(text, end="" if text.endswith("\n") else "\n")
+    else:
+        write_text(Path(path), text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    GradloomError
+        If it cannot be written.
+    """
+    from .runtime.cache_space import write_atomically
+
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise GradloomError(f"cannot write {path}: {error.strerror or error}") from error

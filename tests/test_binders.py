@@ -1,0 +1,101 @@
+"""Sum and Max: canonical bound names, capture-free replacement, conversion from sympy.Sum."""
+
+import itertools
+
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gradloom as gl
+from gradloom.symbolic.binders import Sum, from_user, rename_free
+from gradloom.symbolic.errors import GradloomError, IndexingError, ShapeError
+from gradloom.symbolic.evaluate import evaluate
+from gradloom.symbolic.indices import Index
+
+B, n, m = gl.dims("B n m")
+i, j, k = gl.indices("i j k")
+
+
+def tensors():
+    net = gl.Network()
+    return net, net.input("x", (B, n)), net.parameter("W", (m, n)), net.input("u", (n,))
+
+
+def test_sums_that_differ_in_letters_are_equal():
+    _, x, W, _ = tensors()
+    assert Sum(W[j, k] * x[i, k], k) == Sum(W[j, Index("q")] * x[i, Index("q")], Index("q"))
+    assert Sum(x[i, k] ** 2, i, k) == Sum(x[j, i] ** 2, i, j)
+    assert Sum(x[i, k], k) != Sum(x[j, k], k)
+
+
+@settings(deadline=None)
+@given(st.permutations(["i", "j", "k", "l"]))
+def test_order_and_letters_never_matter(letters):
+    net = gl.Network()
+    T = net.input("T", (B, n, m, n))
+    a, b, c, d = (Index(letter) for letter in letters)
+    reference = Sum(T[i, j, k, Index("l")] * T[i, Index("l"), k, j], i, j, k, Index("l"))
+    for order in itertools.permutations((a, b, c, d)):
+        assert Sum(T[a, b, c, d] * T[a, d, c, b], *order) == reference
+
+
+def test_nested_sums_merge_and_keep_their_ranges():
+    _, x, W, _ = tensors()
+    nested = Sum(Sum(x[i, k] * W[j, k], k), j)
+    assert nested == Sum(x[i, k] * W[j, k], j, k)
+    assert {str(size) for _, size in nested.limits} == {"n", "m"}
+
+
+def test_replacing_captures_no_name():
+    # What is put in sums over the same canonical index as the sum around it.
+    _, x, _, u = tensors()
+    outer = Sum(u[k] * x[i, k], k)
+    total = Sum(u[k], k)
+    (inside,) = (e for e in outer.atoms(sympy.Indexed) if e.base == x[i, k].base)
+    put = outer.xreplace({inside: total})
+    expected = Sum(u[k] * Sum(u[j], j), k)
+    assert put == expected
+    sizes = {"n": 3}
+    eq = gl.Network()
+    w = eq.input("u", (n,))
+    eq.define("s", (), Sum(w[k] * Sum(w[j], j), k))
+    assert evaluate(eq.equations, {"u": [1.0, 2.0, 4.0]}, sizes)["s"] == 49.0
+
+
+def test_renaming_a_free_index_to_the_letter_of_a_bound_one():
+    _, x, W, _ = tensors()
+    expr = Sum(W[j, k] * x[i, k], k)
+    assert rename_free(expr, {i: k}) == Sum(W[j, Index("q")] * x[k, Index("q")], Index("q"))
+
+
+def test_sympy_sums_are_converted():
+    _, x, W, u = tensors()
+    mine = from_user(sympy.Sum(W[j, k] * x[i, k], (k, 0, n - 1)))
+    assert mine == Sum(W[j, k] * x[i, k], k)
+    assert from_user(sympy.Sum(k * u[0], (k, 1, n))) == Sum((k + 1) * u[0], (k, n))
+
+
+def test_constant_bodies():
+    _, x, _, _ = tensors()
+    assert Sum(3 * x[i, j], (k, m)) == 3 * m * x[i, j]
+    assert Sum(0 * x[i, k], (k, n)) == 0
+    assert gl.Max(x[i, j], (k, m)) == x[i, j]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda x: Sum(x[i, j], k), IndexingError, "its range is unknown"),
+        (lambda x: Sum(x[i, j], B), IndexingError, "runs over an index"),
+        (lambda x: Sum("__import__('os').getcwd()", k), GradloomError, "expected a number or a SymPy expression"),
+        (lambda x: x[i], ShapeError, "has 2 axes"),
+        (lambda x: x[i, 1:2], IndexingError, "slices"),
+        (lambda x: x["i", j], IndexingError, "an index is a symbol"),
+        (lambda x: Sum(sympy.Heaviside(x[i, j]), j), IndexingError, "states its value at 0"),
+    ],
+)
+def test_bad_binders_name_the_mend(make, error, says):
+    _, x, _, _ = tensors()
+    with pytest.raises(error, match=says):
+        make(x)

@@ -1,0 +1,180 @@
+"""The matrix form says the same as the index form: both are evaluated with NumPy at prime sizes."""
+
+import numpy as np
+import pytest
+import sympy
+from scipy.special import erf
+
+import gradloom as gl
+from gradloom.symbolic.evaluate import evaluate
+from gradloom.symbolic.functions import Elementwise
+from gradloom.symbolic.matrix_form import flipped, places, recognise
+from gradloom.symbolic.tensors import tensor_of
+
+SIZES = {"B": 7, "n": 5, "m": 3, "h": 11}
+NUMPY = {"erf": erf, "Abs": np.abs, "sign": np.sign}
+
+
+def value(node, env, network, layout):
+    """Evaluate a matrix-form tree; vectors are columns, so that ᵀ and 𝟏 mean what they say."""
+
+    def go(node):
+        args = [go(arg) for arg in node.args] if node.kind != "cases" else []
+        if node.kind == "tensor":
+            tensor, transposed = node.value
+            array = np.asarray(env[tensor.name], float)
+            array = array.reshape(-1, 1) if array.ndim == 1 else array
+            array = array.T if flipped(tensor, layout, network.batch) else array
+            return array.T if transposed else array
+        if node.kind == "scalar":
+            return number(node.value, env)
+        if node.kind == "add":
+            return sum(sign * arg for sign, arg in zip(node.value, args, strict=True))
+        if node.kind == "product":
+            out = number(node.value, env)
+            for arg in args:
+                out = out * arg
+            return out
+        if node.kind == "matmul":
+            left, right = args
+            left = np.ones((1, right.shape[0])) if left is None else left
+            return left @ (np.ones((left.shape[1], 1)) if right is None else right)
+        if node.kind == "ones":
+            return None
+        if node.kind == "power":
+            return args[0] ** float(node.value)
+        if node.kind == "quotient":
+            return args[0] / args[1]
+        if node.kind == "softmax":
+            axis = 0 if layout == "columns" else 1
+            p = np.exp(args[0]) / np.exp(args[0]).sum(axis, keepdims=True)
+            return np.log(p) if node.value else p
+        if node.kind == "norm":
+            return np.sum(args[0] ** 2) if node.value == 2 else np.sum(np.abs(args[0]))
+        if node.kind == "inner":
+            return np.sum(args[1] if args[0] is None else args[0] * args[1])
+        if node.kind == "iverson":
+            operator, left, right = node.value
+            return compare(operator, go(left), go(right)).astype(float)
+        if node.kind == "cases":
+            out, decided = 0.0, False
+            for branch, test in node.args:
+                holds = True if test is None else compare(test[0], go(test[1]), go(test[2]))
+                out = out + np.where(~np.asarray(decided) & holds, go(branch), 0.0)
+                decided = np.asarray(decided) | holds
+            return out
+        if node.kind == "onehot":
+            eye = np.eye(SIZES["m"])[env[node.value.name]]
+            return eye.T if layout == "columns" else eye
+        if node.kind == "call":
+            function = node.value
+            if isinstance(function, Elementwise):
+                z = sympy.Symbol("z", real=True)
+                expr = function.definition(z, *function.args[1:])
+                return sympy.lambdify(z, expand(expr), ["scipy", "numpy"])(args[0])
+            return NUMPY.get(type(function).__name__, getattr(np, type(function).__name__, None))(*args)
+        raise AssertionError(node.kind)
+
+    return go(node)
+
+
+def number(expr, env):
+    return float(at_sizes(expr.xreplace({t: sympy.Float(env[t.name]) for t in expr.atoms(gl.Tensor)})))
+
+
+def at_sizes(expr):
+    return expr.xreplace({size: sympy.Integer(SIZES[size.name]) for size in expr.atoms(gl.Dim)})
+
+
+def expand(expr):
+    while expr.atoms(Elementwise):
+        expr = expr.replace(lambda e: isinstance(e, Elementwise), lambda e: e.expand_definition())
+    return expr
+
+
+def compare(operator, left, right):
+    return {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}[operator](left, right)
+
+
+def networks():
+    B, n, m, h = gl.dims("B n m h")
+    i, j, k = gl.indices("i j k")
+    activations = {
+        "sigmoid": gl.sigmoid, "tanh": gl.tanh, "relu": gl.relu, "leaky": gl.leaky_relu, "elu": gl.elu,
+        "softplus": gl.softplus, "silu": gl.silu, "gelu": gl.gelu,
+    }  # fmt: skip
+    for name, activation in activations.items():
+        net = gl.Network(f"two_{name}")
+        x, y = net.input("x", (B, n)), net.target("y", (B, m))
+        W1, b1, W2 = net.parameter("W1", (h, n)), net.parameter("b1", (h,)), net.parameter("W2", (m, h))
+        z1 = net.define("z1", (i, j), gl.Sum(W1[j, k] * x[i, k], k) + b1[j])
+        a1 = net.define("a1", (i, j), activation(z1[i, j]))
+        z2 = net.define("z2", (i, j), gl.Sum(W2[j, k] * a1[i, k], k))
+        net.minimize(gl.Sum((z2[i, j] - y[i, j]) ** 2, i, j) / (2 * B))
+        yield net
+    for name, body in {
+        "softmax": lambda z: sympy.exp(z[i, j]) / gl.Sum(sympy.exp(z[i, k]), k),
+        "log_softmax": lambda z: z[i, j] - sympy.log(gl.Sum(sympy.exp(z[i, k]), k)),
+    }.items():
+        for kind in ("labels", "soft", "squared"):
+            net = gl.Network(f"{name}_{kind}")
+            x = net.input("x", (B, n))
+            y = net.target("y", (B,), classes=m) if kind == "labels" else net.target("y", (B, m))
+            W, lam = net.parameter("W", (m, n)), net.constant("lam", 0.03)
+            z = net.define("z", (i, j), gl.Sum(W[j, k] * x[i, k], k))
+            p = net.define("p", (i, j), body(z))
+            log_p = sympy.log(p[i, j]) if name == "softmax" else p[i, j]
+            if kind == "squared":
+                loss = gl.Sum((p[i, j] - y[i, j]) ** 2, i, j) / B
+            else:
+                loss = -gl.Sum((gl.one_hot(y[i], j) if kind == "labels" else y[i, j]) * log_p, i, j) / B
+            net.minimize(loss + lam / 2 * gl.Sum(W[j, k] ** 2, j, k))
+            yield net
+
+
+@pytest.mark.parametrize("layout", ["columns", "rows"])
+@pytest.mark.parametrize("network", list(networks()), ids=lambda net: net.name)
+def test_matrix_form_is_worth_the_same(network, layout):
+    rng = np.random.default_rng(3)
+    given = {}
+    for t in network.tensors.values():
+        shape = [int(at_sizes(size)) for size in t.shape]
+        if t.classes is not None:
+            given[t.name] = rng.integers(0, SIZES["m"], shape)
+        elif t.role == "constant":
+            given[t.name] = float(network.values[t.name])
+        elif t.role != "value":
+            given[t.name] = rng.normal(size=shape)
+    derivation = network.derive()
+    equations = [*network.equations, *derivation.adjoints]
+    env = {**given, **evaluate(equations, given, SIZES)}
+    seen = 0
+    for equation in equations:
+        node = recognise(equation, layout, network.batch)
+        if node is None:
+            continue
+        seen += 1
+        expected = np.asarray(env[equation.target.name], float)
+        if expected.ndim == 1:
+            expected = expected.reshape(-1, 1)
+        elif (
+            expected.ndim == 2
+            and places(equation.target, equation.indices, layout, network.batch)[0] == equation.indices[1]
+        ):
+            expected = expected.T
+        found = value(node, env, network, layout)
+        np.testing.assert_allclose(np.broadcast_to(found, expected.shape), expected, rtol=1e-12, atol=1e-14)
+    assert seen == len(equations), "every equation of these networks has a matrix form"
+
+
+def test_no_matrix_form_falls_back_to_indices():
+    B, n, m = gl.dims("B n m")
+    i, j, k = gl.indices("i j k")
+    net = gl.Network("maxout")
+    x, W = net.input("x", (B, n)), net.parameter("W", (m, n))
+    z = net.define("z", (i, j), gl.Sum(W[j, k] * x[i, k], k))
+    u = net.define("u", i, gl.Max(z[i, j], j))
+    net.minimize(gl.Sum(u[i] ** 2, i))
+    assert recognise(net.equation("u"), "columns", B) is None
+    assert "u[i] = max_j z[i, j]" in net.derive().text("matrix")
+    assert tensor_of(u[i]) is u

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sympy import Add, Expr, Indexed, KroneckerDelta, Mul, Symbol
@@ -31,6 +32,7 @@ class Lowering:
         self.ops: list[Op] = []
         self.temporaries: dict[Tensor, Tensor] = {}
         self._definitions = {equation.target: equation for equation in network.equations}
+        self._constants = {network.tensors[name]: value for name, value in network.values.items()}
         self._known: dict[Any, Tensor] = {}
         self._names = set(network.tensors)
         self._equation: Equation
@@ -40,7 +42,7 @@ class Lowering:
         self._equation = equation
         shape = self.sizes.shape(equation.target.shape)
         space: Extents = dict(zip(equation.indices, shape, strict=True))
-        body = stabilise(equation.body, self._definitions)
+        body = stabilise(equation.body.xreplace(self._constants), self._definitions)
         covers = all(body.has(index) for index in space)
         value = self._bind(body, space, equation.lhs) if isinstance(body, Binder) and covers else self._plain(body, space)
         if value != equation.lhs:
@@ -61,7 +63,7 @@ class Lowering:
     # ---- inside ----------------------------------------------------------------------------------------------
 
     def _emit(self, op: Op) -> Expr:
-        self.ops.append(op)
+        self.ops.append(replace(op, body=op.body.xreplace(self.sizes.numbers)))
         return op.target
 
     def _plain(self, expr: Any, space: Extents) -> Any:
@@ -172,7 +174,8 @@ class Lowering:
             for index, label in (delta.args, delta.args[::-1]):
                 if index in free and elements(label) and is_element(label) and any(label.has(b) for b in bound):
                     target = self.temporary("sum", free, self._equation) if into is None else into
-                    value = self._plain(rename_free(body / delta, {index: label}), {**free, **bound})
+                    others = [factor for factor in Mul.make_args(body) if factor != delta]
+                    value = self._plain(rename_free(Mul(*others), {index: label}), {**free, **bound})
                     space = {i: size for i, size in {**bound, **free}.items() if i != index}
                     where = rename_free(target, {index: label})
                     op = Reduction(where, value, tuple(space.items()), self._equation, tuple(bound), "sum")

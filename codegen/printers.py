@@ -80,9 +80,9 @@ class Printer:
         """
         if is_element(expr):
             return self.element(expr)
-        if expr.is_number and isinstance(expr, Expr):
+        if isinstance(expr, Expr) and expr.is_number:
             return self.number(expr)
-        if not expr.free_symbols - {s for s in expr.free_symbols if isinstance(s, Dim)}:
+        if isinstance(expr, Expr) and is_size(expr):
             return self.size_value(expr)
         for kind, method in self._methods():
             if isinstance(expr, kind):
@@ -113,7 +113,7 @@ class Printer:
         raise NotImplementedError
 
     def size_value(self, expr: Expr) -> Text:
-        """An expression in sizes alone, used as a number."""
+        """A whole number made of sizes, used as a real one."""
         raise NotImplementedError
 
     def piecewise(self, expr: Piecewise) -> Text:
@@ -140,7 +140,8 @@ class Printer:
 
     def mul(self, expr: Mul) -> Text:
         if _is_negative(expr):
-            return Text(f"-{self.print(-expr).within(PRODUCT)}", SIGN if isinstance(-expr, Mul) is False else SUM)
+            inner = self.print(-expr)
+            return Text(f"-{inner.within(PRODUCT)}", min(inner.rank, SIGN) if inner.rank >= PRODUCT else SIGN)
         number, above, below = Integer(1), [], []
         for factor in expr.args:
             base, exponent = factor.as_base_exp() if isinstance(factor, Pow) else (factor, Integer(1))
@@ -150,8 +151,8 @@ class Printer:
                 below.append(base**-exponent)
             else:
                 above.append(factor)
-        sizes = [factor for factor in below if all(isinstance(s, Dim) for s in factor.free_symbols)]
-        if isinstance(number, Rational) and (sizes or abs(number.p) == 1) and number.q <= 8 and number.q != 1 and sizes:
+        sizes = [factor for factor in below if is_size(factor)]
+        if sizes and isinstance(number, Rational) and number.q <= 8:
             # 1/(2 B) as one divisor, as a person writes it.
             below = [factor for factor in below if factor not in sizes] + [Mul(number.q, *sizes)]
             number = Integer(number.p)
@@ -202,6 +203,11 @@ class Printer:
         raise NotImplementedError
 
 
+def is_size(expr: Any) -> bool:
+    """Whether `expr` is a whole-number polynomial in sizes alone."""
+    return bool(expr.free_symbols) and all(isinstance(s, Dim) for s in expr.free_symbols) and expr.is_integer is True
+
+
 def float_text(value: Any) -> str:
     """The shortest decimal that gives the float64 nearest to `value`; whole numbers without a point."""
     if value.is_Integer and abs(value) < 2**24:
@@ -220,7 +226,7 @@ def _weight(term: Any) -> int:
 
 
 def _factor_order(factor: Any) -> tuple[int, int]:
-    if not factor.free_symbols - {s for s in factor.free_symbols if isinstance(s, Dim)}:
+    if all(isinstance(symbol, Dim) for symbol in factor.free_symbols):
         return (0, 0)
     if is_element(factor):
         tensor = tensor_of(factor)

@@ -48,10 +48,7 @@ class ScalarPrinter(Printer):
         return self.names[dim]
 
     def size_value(self, expr: Expr) -> Text:
-        whole = sympy.expand(expr)
-        if all(term.is_integer for term in sympy.Add.make_args(whole)):
-            return Text(f"{self.real}({self.size(whole)})")
-        return super().mul(expr) if isinstance(expr, sympy.Mul) else self.power(expr)  # 1 / B
+        return Text(f"{self.real}({self.size(expr)})")
 
     def index(self, place: Any) -> str:
         """A position along an axis: a loop index, a whole number, an integer tensor's element, or a sum of those."""
@@ -93,3 +90,10 @@ class ScalarPrinter(Printer):
         one = self.number(Integer(1)).text
         # exp may overflow to infinity for a large negative argument: the quotient is then 0, as it should be.
         return Text(f"{one} / ({one} + np.exp({self.text(-expr.args[0])}))", PRODUCT)
+
+
+class OncePrinter(ScalarPrinter):
+    """Prints what is computed once per step in float64: its numbers are plain."""
+
+    def number(self, value: Expr) -> Text:
+        return Text(float_text(value), SIGN if value.is_negative else ATOM)

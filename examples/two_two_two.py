@@ -1,7 +1,7 @@
 """Two inputs, two hidden neurons, two outputs: the worked example, every number of it.
 
-Run it with ``gradloom train examples/two_two_two.py`` or ``python examples/two_two_two.py``. It prints the forward pass,
-two gradients, the weights after one step, and the error and outputs after 10,000 steps. The numbers are those of
+Run it with ``gradloom train examples/two_two_two.py`` or ``python examples/two_two_two.py``. It prints the forward
+pass, two gradients, the weights after one step, and the error and outputs after 10,000 steps. The numbers are those of
 M. Mazur's "A step by step backpropagation example" (2015), in which the biases stay fixed.
 """
 

@@ -111,11 +111,12 @@ def _compile(network: Network, **options: Any) -> Program:
 Network.compiler = staticmethod(_compile)
 
 __all__ = [
-    "AlongAxis", "ArgMax", "CacheError", "CacheWarning", "Callback", "DataError", "Derivation", "Dim", "DivergenceError",
-    "EarlyStopping", "Equation", "GradloomError", "History", "Index", "IndexingError", "LossError", "Max", "Model",
-    "ModelFileError", "NameTakenError", "Network", "Parameters", "Program", "SavedFileError", "Sequential", "ShapeError",
-    "SizeError", "Sum", "Tensor", "UndefinedError", "UnsupportedError", "UnusedParameterError", "activations",
-    "cache_dir", "dims", "elementwise", "elu", "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "identity",
-    "indices", "initializers", "layers", "leaky_relu", "log_softmax", "losses", "one_hot", "one_hot_rows", "optimizers",
-    "relu", "schedules", "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tanh",
+    "AlongAxis", "ArgMax", "CacheError", "CacheWarning", "Callback", "DataError", "Derivation", "Dim",
+    "DivergenceError", "EarlyStopping", "Equation", "GradloomError", "History", "Index", "IndexingError",
+    "LossError", "Max", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters", "Program",
+    "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor", "UndefinedError",
+    "UnsupportedError", "UnusedParameterError", "activations", "cache_dir", "dims", "elementwise", "elu",
+    "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "identity", "indices", "initializers", "layers",
+    "leaky_relu", "log_softmax", "losses", "one_hot", "one_hot_rows", "optimizers", "relu", "schedules",
+    "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tanh",
 ]  # fmt: skip

@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"gradloom: error: {error}", file=sys.stderr)
         else:
             print(
-                f"gradloom: unexpected {type(error).__name__}: {error} (gradloom --debug … shows where)", file=sys.stderr
+                f"gradloom: unexpected {type(error).__name__}: {error} (gradloom --debug … shows where)",
+                file=sys.stderr,
             )
         return 2
     return status
@@ -66,14 +67,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = _command(commands, "demo", "the whole story on real handwritten digits, in under a minute")
-    command.add_argument("--data", metavar="FILE", help="an .npz file with images and labels instead of the bundled digits")
+    command.add_argument(
+        "--data", metavar="FILE", help="an .npz file with images and labels instead of the bundled digits"
+    )
     command.add_argument("--out", metavar="DIR", default="gradloom-demo", help="where to write (default: %(default)s)")
 
     command = _command(commands, "derive", "print the derived gradients")
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     command.add_argument("--form", choices=("matrix", "index"), default="matrix", help="default: %(default)s")
     command.add_argument("--format", choices=("text", "latex", "markdown"), default="text", help="default: %(default)s")
-    command.add_argument("--steps", action="store_true", help="also show what the chain rule gives before it is compacted")
+    command.add_argument(
+        "--steps", action="store_true", help="also show what the chain rule gives before it is compacted"
+    )
     command.add_argument(
         "--layout", choices=("columns", "rows"), default="columns", help="an example is a column or a row of a matrix"
     )
@@ -96,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_optimizer(command)
     command.add_argument("--seed", type=int, metavar="N")
     command.add_argument("--validation", type=float, metavar="FRACTION", help="of the rows, held out")
-    command.add_argument("--patience", type=_positive, metavar="N", help="stop early after N epochs without improvement")
+    command.add_argument(
+        "--patience", type=_positive, metavar="N", help="stop early after N epochs without improvement"
+    )
     command.add_argument("--target", choices=("cpu", "numpy"))
     command.add_argument("--dtype", choices=("float32", "float64"))
     _add_sizes(command)
@@ -113,7 +120,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + "."
+    )
     command.set_defaults(command=name)
     return command
 

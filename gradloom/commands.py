@@ -150,7 +150,7 @@ def write_text(path: Path, text: str) -> None:
     GradloomError
         If it cannot be written.
     """
-    from .runtime.cache_space import write_atomically
+    from .runtime.files import write_atomically
 
     try:
         write_atomically(path, text.encode())

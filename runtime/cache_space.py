@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from ..symbolic.errors import CacheError
+from .files import write_atomically
 
 try:
     import fcntl
@@ -125,20 +126,6 @@ class CacheSpace:
             for file in (self.directory / f"{digest}.py", *self._compiled(digest)):
                 file.unlink(missing_ok=True)
             number, size = number - 1, size - held
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is either there as a whole or not at all, whatever happens meanwhile."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path) -> bytes | None:

@@ -52,8 +52,12 @@ class Data:
     def of_role(self, role: str) -> Data:
         """The data of the inputs alone, or of the targets."""
         kept = [place for place, tensor in enumerate(self.tensors) if tensor.role == role]
-        parts = ([column[place] for place in kept] for column in (self.tensors, self.arrays, self.batched))
-        return Data(*(tuple(part) for part in parts), self.rows)  # type: ignore[arg-type]
+        return Data(
+            tuple(self.tensors[place] for place in kept),
+            tuple(self.arrays[place] for place in kept),
+            tuple(self.batched[place] for place in kept),
+            self.rows,
+        )
 
 
 def name_data(tensors: list[Tensor], given: Any, role: str) -> dict[str, Any]:
@@ -176,7 +180,9 @@ def _as_array(tensor: Tensor, value: Any, network: Network) -> Array:
 
 
 def _is_one_hot(tensor: Tensor, network: Network) -> bool:
-    return tensor.rank == 2 and any(fact.tensor == tensor and fact.axis == 1 and fact.value == 1 for fact in network.facts)
+    return tensor.rank == 2 and any(
+        fact.tensor == tensor and fact.axis == 1 and fact.value == 1 for fact in network.facts
+    )
 
 
 def _check_shape(tensor: Tensor, array: Array, sizes: dict[str, int]) -> None:
@@ -184,7 +190,8 @@ def _check_shape(tensor: Tensor, array: Array, sizes: dict[str, int]) -> None:
     name = tensor.name
     if array.ndim != tensor.rank:
         raise DataError(
-            f"{name} has shape {array.shape}; expected {tensor.rank} axes {shape_text(tensor.shape)}" + _mend(tensor, array)
+            f"{name} has shape {array.shape}; expected {tensor.rank} axes {shape_text(tensor.shape)}"
+            + _mend(tensor, array)
         )
     for axis, (size, found) in enumerate(zip(tensor.shape, array.shape, strict=True)):
         if isinstance(size, Dim):
@@ -258,4 +265,6 @@ def _position(place: Iterable[int]) -> str:
     places = list(place)
     if not places:
         return "its only entry"
-    return f"row {places[0]}" + (f", column {places[1]}" if len(places) == 2 else f", at {places[1:]}" if places[1:] else "")
+    return f"row {places[0]}" + (
+        f", column {places[1]}" if len(places) == 2 else f", at {places[1:]}" if places[1:] else ""
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from ..symbolic.errors import DataError
 from ..symbolic.network import Network
 from .data import one_hot_rows
+from .files import ArchiveError, read_archive
 
 Array = NDArray[Any]
 PAIRS = (("images", "labels"), ("X", "y"), ("x", "y"), ("X", "Y"), ("data", "target"))
@@ -61,16 +60,11 @@ def load_arrays(path: str | Path) -> dict[str, Array]:
         If the file is missing, not an ``.npz`` file, corrupt, or holds Python objects.
     """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} holds one array without a name; save two in an .npz file: X and y")
-            return {name: archive[name] for name in archive.files}
+        return read_archive(path)
     except FileNotFoundError as error:
         raise DataError(f"there is no data file {path}") from error
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, MemoryError) as error:
-        raise DataError(f"{path} is not an .npz file of plain arrays, or is damaged ({_first_line(error)})") from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path} is damaged ({_first_line(error)}); take a fresh copy") from error
+    except ArchiveError as error:
+        raise DataError(f"{path} is not an .npz file of plain arrays, or is damaged ({error})") from error
 
 
 def load_file(path: str | Path) -> Dataset:
@@ -88,7 +82,9 @@ def load_file(path: str | Path) -> Dataset:
         if inputs in arrays and targets in arrays:
             x, y = arrays[inputs], arrays[targets]
             if not x.ndim or not y.ndim or len(x) != len(y):
-                raise DataError(f"{path}: {inputs} has shape {x.shape} and {targets} {y.shape}; expected as many rows each")
+                raise DataError(
+                    f"{path}: {inputs} has shape {x.shape} and {targets} {y.shape}; expected as many rows each"
+                )
             title = f"{len(x):,} rows of {' × '.join(map(str, x.shape[1:])) or '1'} ({Path(path).name})"
             return Dataset(title, x / 255.0 if x.dtype == np.uint8 else x, y)
     expected = ", or ".join(f"{inputs} and {targets}" for inputs, targets in PAIRS[:2])
@@ -130,7 +126,3 @@ def data_for(network: Network, path: str | Path | None = None) -> tuple[Any, Any
         else:
             y = y.reshape(-1, 1)
     return x, y
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

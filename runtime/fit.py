@@ -14,6 +14,7 @@ from .data import Data
 from .history import History
 from .metrics import Metric, choose_metrics
 from .progress import Progress
+from .scoring import score
 from .training import rows_per_block
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def fit(
     check_count("batch", batch)
     watchers = as_callbacks(callbacks, early_stopping)
     rows, held_out = split(model, data, validation, shuffle)
-    chosen = choose_metrics(metrics, model.targets_of(data))
+    chosen = choose_metrics(metrics, data.of_role("target"))
     trainer = model.trainer(optimizer, min(batch, len(rows)))
     history = model.history = History()
     bar = Progress(epochs * -(-len(rows) // batch), progress)
@@ -57,7 +58,8 @@ def fit(
             history.append(row)
             bar.finish_epoch(row)
             # Every callback hears of every epoch, whichever of them ends the training.
-            if any([watcher.on_epoch_end(model, epoch, row) for watcher in watchers]):
+            answers = [watcher.on_epoch_end(model, epoch, row) for watcher in watchers]
+            if True in answers:
                 break
     finally:
         bar.close()
@@ -89,12 +91,12 @@ def _measure(
 ) -> dict[str, float]:
     """The validation loss and the metrics after an epoch."""
     if held_out is not None:
-        scores = model.score(held_out, batch, metrics)
+        scores = score(model.program, model.params.flat, held_out, batch, metrics)
         return {f"val_{name}": value for name, value in scores.items()}
     if not metrics:
         return {}
     seen = data if len(rows) == data.rows else data.take(rows)
-    scores = model.score(seen, batch, metrics)
+    scores = score(model.program, model.params.flat, seen, batch, metrics)
     return {name: value for name, value in scores.items() if name in metrics}
 
 

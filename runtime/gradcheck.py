@@ -72,7 +72,9 @@ class GradcheckResult:
             for row in self.rows
         ]
         widths = [max(len(line[column]) for line in table) for column in range(len(head))]
-        return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in table)
+        return "\n".join(
+            "  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in table
+        )
 
 
 def gradcheck(
@@ -114,7 +116,9 @@ def gradcheck(
     numbers = {**prime_sizes(network), **(sizes or {})}
     tensors = network.inputs + network.targets
     if data is None:
-        values = {tensor.name: random_data(network, tensor, {**numbers, **_batch(network, batch)}, rng) for tensor in tensors}
+        values = {
+            tensor.name: random_data(network, tensor, {**numbers, **_batch(network, batch)}, rng) for tensor in tensors
+        }
     else:
         values = dict(data)
         if sizes is None:
@@ -127,7 +131,9 @@ def gradcheck(
     loss, gradients = program.run_gradients(flat.flat, checked)
     if not math.isfinite(loss):
         raise DataError(f"the loss at the point of the check is {loss}; give data and params where it is finite")
-    arrays = dict(flat) if network.parameters else dict(zip((t.name for t in checked.tensors), checked.arrays, strict=True))
+    arrays = (
+        dict(flat) if network.parameters else dict(zip((t.name for t in checked.tensors), checked.arrays, strict=True))
+    )
     rows = [
         _compare(program, flat, checked, name, arrays[name], gradients[name], loss, entries, rng)
         for name in wanted
@@ -203,7 +209,7 @@ def _batch(network: Network, batch: int) -> dict[str, int]:
 
 
 def random_data(network: Network, tensor: Tensor, sizes: Mapping[str, int], rng: np.random.Generator) -> Array:
-    """Data of a tensor's kind: labels, one-hot rows, or numbers from 0.1 to 0.9, where every usual function is defined."""
+    """Data of a tensor's kind: labels, one-hot rows, or numbers from 0.1 to 0.9, where functions are defined."""
     shape = tuple(size_of(size, sizes, tensor.name) for size in tensor.shape)
     if tensor.classes is not None:
         return rng.integers(0, size_of(tensor.classes, sizes, tensor.name), shape)

@@ -28,7 +28,7 @@ class History(Mapping[str, list[float]]):
         return self.columns[name]
 
     def __getattr__(self, name: str) -> list[float]:
-        columns = self.__dict__.get("columns", {})
+        columns: dict[str, list[float]] = self.__dict__.get("columns", {})
         if name in columns:
             return columns[name]
         raise AttributeError(f"history has no {name!r}; it has {', '.join(columns) or 'no epochs'}")

@@ -43,7 +43,9 @@ def accuracy(outputs: Array, targets: Array) -> float:
 def mean_absolute_error(outputs: Array, targets: Array) -> float:
     """The mean of ``|output - target|``."""
     if outputs.shape != targets.shape:
-        raise DataError(f"mean_absolute_error needs targets of the outputs' shape {outputs.shape}, found {targets.shape}")
+        raise DataError(
+            f"mean_absolute_error needs targets of the outputs' shape {outputs.shape}, found {targets.shape}"
+        )
     return float(np.abs(outputs - targets).mean())
 
 

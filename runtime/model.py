@@ -9,19 +9,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..symbolic.errors import DataError, SizeError, UndefinedError
+from ..symbolic.errors import SizeError, UndefinedError
 from ..symbolic.network import Network
 from .data import Data, check_data, name_data
 from .fit import check_count, fit
 from .history import History
-from .metrics import Metric, choose_metrics
+from .metrics import choose_metrics
 from .parameters import Parameters
 from .program import Program, check_choices, check_sizes, compile_network
 from .saved_files import Saved, read_file, source_digest, write_file
-from .training import Trainer, averages_over_batch
+from .scoring import SCORE_ROWS, outputs, score
+from .training import Trainer
 
 Array = NDArray[Any]
-SCORE_ROWS = 512  # rows of one forward call in evaluation and prediction: enough for speed, little memory
 
 
 class Model:
@@ -79,7 +79,7 @@ class Model:
         self._trainer: Trainer | None = None
         self._resume: Saved | None = None
 
-    # ---- training --------------------------------------------------------------------------------------------------
+    # ---- training ----------------------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -149,7 +149,7 @@ class Model:
         last = self._trainer
         if optimizer is None:
             optimizer = last.program.optimizer if last is not None else _default_optimizer()
-        if last is not None and last.program.optimizer is optimizer:
+        if last is not None and last.program.optimizer is optimizer and last.frozen == self.network.frozen:
             return last
         check_choices(self.target, self.dtype, optimizer)
         program = self._compile(batch, optimizer)
@@ -164,7 +164,7 @@ class Model:
             self._trainer.state[:], self._trainer.steps = saved.state, saved.steps
         return self._trainer
 
-    # ---- using ---------------------------------------------------------------------------------------------------------
+    # ---- using -------------------------------------------------------------------------------------------------
 
     def predict(self, X: Any, batch: int = SCORE_ROWS) -> Array:
         """The network's output for inputs `X`, computed `batch` rows at a time.
@@ -175,7 +175,8 @@ class Model:
             If the inputs do not fit the network.
         """
         check_count("batch", batch)
-        return self._outputs(self._checked(name_data(self.network.inputs, X, "input")), batch)
+        data = self._checked(name_data(self.network.inputs, X, "input"))
+        return outputs(self.program, self.params.flat, data, batch)
 
     def evaluate(self, X: Any, Y: Any = None, *, metrics: Any = None) -> dict[str, float]:
         """The loss and the metrics on data: ``{"loss": …, "accuracy": …}``; arguments as in `fit`.
@@ -186,29 +187,13 @@ class Model:
             If the data do not fit the network.
         """
         data = self.check(X, Y)
-        return self.score(data, data.rows, choose_metrics(metrics, self.targets_of(data)))
+        chosen = choose_metrics(metrics, data.of_role("target"))
+        return score(self.program, self.params.flat, data, data.rows, chosen)
 
     def loss_and_gradients(self, X: Any, Y: Any = None) -> tuple[float, dict[str, Array]]:
         """The loss on data, and its gradient with respect to every parameter, by name; arguments as in `fit`."""
         data = self.check(X, Y)
         return self.program.run_gradients(self.params.flat, data)
-
-    def score(self, data: Data, batch: int, metrics: Mapping[str, Metric]) -> dict[str, float]:
-        """The loss and `metrics` on checked data.
-
-        A loss that divides by the batch size is that of all rows; one that does not is the mean over batches of `batch`
-        rows, so that it can be compared with the loss in training.
-        """
-        chunk = min(batch, SCORE_ROWS) if averages_over_batch(self.network) else batch
-        total, outputs = 0.0, []
-        for part in _parts(data, max(chunk, 1)):
-            total += self.program.run_loss(self.params.flat, part) * part.rows
-        scores = {"loss": total / data.rows}
-        if metrics:
-            outputs = self._outputs(data.of_role("input"), SCORE_ROWS)
-            target = self.targets_of(data).arrays[0]
-            scores.update({name: float(metric(outputs, target)) for name, metric in metrics.items()})
-        return scores
 
     @property
     def params(self) -> Parameters:
@@ -237,7 +222,7 @@ class Model:
             self._program = self._compile(SCORE_ROWS, None)
         return self._program
 
-    # ---- saving --------------------------------------------------------------------------------------------------------
+    # ---- saving ------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters and the state of the training to an ``.npz`` file, whole or not at all, without pickle.
@@ -247,14 +232,13 @@ class Model:
         SavedFileError
             If the file cannot be written.
         """
-        trainer = self._trainer
-        resume = self._resume
+        trainer, resume = self._trainer, self._resume
+        state: Array | None = None
+        steps, optimizer = 0, ""
         if trainer is not None:
             state, steps, optimizer = trainer.state, trainer.steps, source_digest(trainer.program.source)
         elif resume is not None:
             state, steps, optimizer = resume.state, resume.steps, resume.optimizer
-        else:
-            state, steps, optimizer = None, 0, ""
         saved = Saved(
             params=dict(self.params),
             dtype=self.dtype,
@@ -287,15 +271,12 @@ class Model:
         model._resume = saved
         return model
 
-    # ---- inside ----------------------------------------------------------------------------------------------------------
+    # ---- inside ------------------------------------------------------------------------------------------------
 
     def check(self, X: Any, Y: Any) -> Data:
         """Check inputs and targets; sizes not known yet are read off them."""
         inputs = name_data(self.network.inputs, X, "input")
         return self._checked({**inputs, **name_data(self.network.targets, Y, "target")})
-
-    def targets_of(self, data: Data) -> Data:
-        return data.of_role("target")
 
     def _checked(self, values: Mapping[str, Any]) -> Data:
         sizes = dict(self.sizes)
@@ -303,10 +284,6 @@ class Model:
         if self._params is None:
             self.sizes = sizes
         return data
-
-    def _outputs(self, data: Data, batch: int) -> Array:
-        outputs = [self.program.run_predict(self.params.flat, part) for part in _parts(data, batch)]
-        return np.concatenate(outputs) if any(data.batched) else outputs[0]
 
     def _compile(self, batch: int, optimizer: Any) -> Program:
         try:
@@ -333,16 +310,7 @@ class Model:
         return f"<Model of {self.network.name}: {count}{self.target}, {self.dtype}, {self.epochs} epochs>"
 
 
-def _parts(data: Data, rows: int) -> list[Data]:
-    if not any(data.batched):
-        return [data]
-    return [data.take(slice(start, start + rows)) for start in range(0, data.rows, rows)]
-
-
 def _default_optimizer() -> Any:
     from ..symbolic.optimizers import Adam
 
     return Adam()
-
-
-__all__ = ["DataError", "Model"]

@@ -97,7 +97,9 @@ class Parameters(Mapping[str, NDArray[Any]]):
                     f"params must be a mapping name → array, or a flat buffer of {self.flat.size} numbers; "
                     f"found an array of shape {flat.shape}"
                 )
-            values = {name: flat[at : at + math.prod(shape)].reshape(shape) for name, (at, shape) in self.layout.items()}
+            values = {
+                name: flat[at : at + math.prod(shape)].reshape(shape) for name, (at, shape) in self.layout.items()
+            }
         missing = [name for name in self if name not in values]
         unknown = [str(name) for name in values if name not in self._views]
         if missing or unknown:

@@ -190,7 +190,7 @@ def check_choices(target: str, dtype: Any, optimizer: Any = None) -> str:
     if target not in TARGETS:
         raise UnsupportedError(f"target {target!r} is not offered; choose from {', '.join(TARGETS)}")
     try:
-        name = np.dtype(dtype).name
+        name = str(np.dtype(dtype).name)
     except TypeError:
         name = repr(dtype)
     if name not in DTYPES:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +18,8 @@ from ..symbolic.errors import SavedFileError
 from ..symbolic.functions import Elementwise
 from ..symbolic.network import Network
 from ..symbolic.tensors import shape_text
-from .cache_space import write_atomically
 from .data import size_of
+from .files import ArchiveError, read_archive, write_archive
 
 Array = NDArray[Any]
 FORMAT = 1
@@ -64,11 +61,9 @@ def write_file(path: str | os.PathLike[str], network: Network, saved: Saved) -> 
     arrays = {PARAMETER + name: array for name, array in saved.params.items()}
     if saved.state is not None:
         arrays["state"] = saved.state
-    text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
-    buffer = io.BytesIO()
-    np.savez(buffer, about=text, **arrays)  # type: ignore[arg-type]
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
     try:
-        write_atomically(Path(path), buffer.getvalue())
+        write_archive(Path(path), arrays)
     except OSError as error:
         raise SavedFileError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
 
@@ -82,16 +77,11 @@ def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
     """
     shown = os.fspath(path)
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            about = json.loads(bytes(archive["about"]))
-            arrays = {name: archive[name] for name in archive.files if name != "about"}
+        arrays = read_archive(path)
+        about = json.loads(bytes(arrays.pop("about")))
     except FileNotFoundError as error:
         raise SavedFileError(f"there is no saved model {shown}; Model.save writes one") from error
-    except IsADirectoryError as error:
-        raise SavedFileError(f"{shown} is a directory; expected a file that Model.save wrote") from error
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, MemoryError) as error:
-        raise SavedFileError(_damaged(shown, error)) from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (ArchiveError, KeyError, ValueError) as error:
         raise SavedFileError(_damaged(shown, error)) from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else about
@@ -150,7 +140,7 @@ def _shapes(network: Network) -> dict[str, str]:
 
 
 def _damaged(path: str, error: BaseException) -> str:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
     return f"{path} is not a saved model, or is truncated or corrupt ({reason}); save it again, or take a copy"
 
 

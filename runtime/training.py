@@ -35,6 +35,7 @@ class Trainer:
         module = program.module
         self.program = program
         self.params = params
+        self.frozen = set(program.network.frozen)  # what the program was generated for
         self.grads = aligned_zeros(params.flat.size, program.dtype)
         self.state: Array = aligned_zeros(len(module.STATE) * module.TRAINABLE, program.dtype).reshape(
             len(module.STATE), module.TRAINABLE
@@ -120,15 +121,3 @@ def operations_per_row(network: Network, sizes: Mapping[str, int]) -> float:
     for equation in network.equations:
         total += math.prod(size_of(size, known) for size in equation.target.shape) * cost(equation.body)
     return total
-
-
-def averages_over_batch(network: Network) -> bool:
-    """Whether the loss divides by the batch size, so that it does not grow with the number of rows."""
-    batch = network.batch
-
-    def mentions(node: Basic) -> bool:
-        if isinstance(node, Binder):
-            return mentions(node.body)
-        return node == batch or (not isinstance(node, Indexed) and any(mentions(arg) for arg in node.args))
-
-    return any(mentions(equation.body) for equation in network.equations)

@@ -66,7 +66,9 @@ silu.__doc__ = "``z sigmoid(z)``, also called swish (Elfwing et al. 2017; Ramach
 gelu = elementwise("gelu", lambda z: z / 2 * (1 + erf(z / sqrt(2))))
 gelu.__doc__ = "``z/2 (1 + erf(z / sqrt 2))``, exact (Hendrycks and Gimpel 2016)."
 
-gelu_tanh = elementwise("gelu_tanh", lambda z: z / 2 * (1 + tanh(sqrt(2 / pi) * (z + _CUBIC * z**3))))
+gelu_tanh = elementwise(
+    "gelu_tanh", lambda z: z / 2 * (1 + tanh(sqrt(2 / pi) * (z + _CUBIC * z**3))), latex=r"\operatorname{gelu}_{\tanh}"
+)
 gelu_tanh.__doc__ = "``z/2 (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3)))``, the tanh form of `gelu` in the same paper."
 
 

@@ -20,8 +20,9 @@ from sympy import Add, Dummy, Expr, KroneckerDelta, Mul, Piecewise, Pow, Symbol,
 
 from .binders import Binder, Sum, binders, rename_free
 from .equations import Equation
-from .tensors import element_of, is_element
+from .tensors import element_of, elements, is_element
 
+_PLAIN_NUMBER = 1000  # a measured constant such as 0.044715 is not multiplied out of the brackets it stands in
 _SIZE_LIMIT = 400  # expressions with more operations than this are left as they are: factoring could take minutes
 
 
@@ -135,6 +136,8 @@ class ReuseRules:
         solved = solve_transcendental(equation.body, value)
         if solved is None or not all(solved[0].has(index) for index in equation.indices):
             return
+        if any(elements(divisor) or isinstance(divisor, Binder) for divisor in _divisors(solved[1]) - {value}):
+            return  # s mish(z) = a gives mish(z) = a/s, which is no number where s is 0
         marks = tuple(Dummy(index.name, integer=True) for index in equation.indices)
         names = dict(zip(equation.indices, marks, strict=True))
         pattern = rename_free(solved[0], names)
@@ -258,7 +261,7 @@ def simplest(expr: Expr) -> Expr:
     # Of two as short, the product: it reads better than a sum.
     lengths = {symbol: measure(node) for node, symbol in masks.items()}
     best = min((_tidy_signs(form) for form in forms), key=lambda form: (measure(form, lengths), isinstance(form, Add)))
-    return best.xreplace({symbol: node for node, symbol in masks.items()})
+    return _sign_flipped(best.xreplace({symbol: node for node, symbol in masks.items()}))
 
 
 def _masked(expr: Expr) -> tuple[Expr, dict[Expr, Symbol]]:
@@ -266,7 +269,7 @@ def _masked(expr: Expr) -> tuple[Expr, dict[Expr, Symbol]]:
     masks: dict[Expr, Symbol] = {}
 
     def mask(node: Any) -> Any:
-        if node.is_Number:
+        if node.is_Number and max(abs(node.p), node.q) < _PLAIN_NUMBER:
             return node
         if isinstance(node, Add | Mul) or (isinstance(node, Pow) and node.exp.is_Integer):
             return node.func(*(mask(arg) for arg in node.args))
@@ -285,6 +288,16 @@ def _tidy_signs(expr: Expr) -> Expr:
             if isinstance(factor, Add) and wanted(factor):
                 flipped = Mul(-1, *factors[:place], -factor, *factors[place + 1 :])
                 return flipped if not _leading_minus(flipped) else expr
+    return expr
+
+
+def _sign_flipped(expr: Expr) -> Expr:
+    """−sign(y − a) as sign(a − y)."""
+    if not (isinstance(expr, Mul) and _leading_minus(expr)):
+        return expr
+    for node in expr.args:
+        if isinstance(node, sympy.sign) and isinstance(node.args[0], Add):
+            return sympy.sign(-node.args[0]) * Mul(-1, *(factor for factor in expr.args if factor != node))
     return expr
 
 

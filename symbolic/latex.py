@@ -90,7 +90,9 @@ class LatexPrinter(Printer):
         return rf"\frac{{{top}}}{{{bottom}}}"
 
     def power(self, base: str, exponent: str) -> str:
-        return f"{{{base}}}^{{{exponent}}}"
+        # A symbol with its layer above needs brackets: (W^{(1)})², not W^{(1)2}.
+        base = self.brackets(base) if "^" in base and not base.startswith(r"\left(") else base
+        return f"{base}^{{{exponent}}}"
 
     def exponential(self, exponent: str) -> str:
         return f"e^{{{exponent}}}"

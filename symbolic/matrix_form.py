@@ -214,6 +214,8 @@ class _Recogniser:
                 raise NoMatrixForm
             return test.rel_op, self.matrix(test.lhs, row, col), self.matrix(test.rhs, row, col)
 
+        if len(expr.args) == 2 and expr.args[0].args[0] == 0 and expr.args[1].args == (Integer(1), sympy.true):
+            return Node("iverson", value=condition(expr.args[0].args[1].negated))
         branches = [(value, condition(test)) for value, test in expr.args]
         if len(branches) == 2 and branches[0][0] == 1 and branches[1] == (Integer(0), None):
             return Node("iverson", value=branches[0][1])

@@ -37,8 +37,13 @@ def decimal(number: Rational) -> str | None:
 
 
 def order_terms(terms: Iterable[Expr]) -> list[Expr]:
-    """Terms as written: positive ones first (a − y, 1 − a), of those sums first (Σ W x + b)."""
-    return sorted(terms, key=lambda term: (bool(term.as_coeff_Mul()[0].is_negative), not any(binders(term))))
+    """Terms as written: positive ones first (a − y, 1 − a), of those sums first (Σ W x + b), penalties last."""
+
+    def rank(term: Expr) -> tuple[bool, bool, bool]:
+        constants = any(tensor_of(element).role == "constant" for element in elements(term))
+        return bool(term.as_coeff_Mul()[0].is_negative), constants, not any(binders(term))
+
+    return sorted(terms, key=rank)
 
 
 def order_factors(factors: Iterable[Expr]) -> list[Expr]:
@@ -222,6 +227,7 @@ class Printer(ABC):
         if written_number is None and coefficient.p != 1:
             top.insert(0, Integer(coefficient.p))
         written = [lead] if lead else []
+        _join_roots(top, scalar_bottom)
         scalar_top = [f for f in top if not elements(f) and not f.has(Binder)]
         if bottom:
             written.append(self.fraction(self._factors(top) or "1", self._factors([*scalar_bottom, *bottom])))
@@ -266,10 +272,25 @@ class Printer(ABC):
             value, condition = branches[0].args
             if value == 1:
                 return self.iverson(self.write(condition)), ATOM
+        if len(branches) == 2 and branches[0].args[0] == 0 and branches[1].args == (Integer(1), sympy.true):
+            return self.iverson(self.write(branches[0].args[1].negated)), ATOM
         written = [
             (self.write(v), None if condition == sympy.true else self.write(condition)) for v, condition in branches
         ]
         return self.cases(written), ATOM
+
+
+def _join_roots(top: list[Expr], bottom: list[Expr]) -> None:
+    """Write √2/√π as √(2/π)."""
+    roots = [
+        [f for f in side if isinstance(f, Pow) and f.exp == Rational(1, 2) and f.is_number] for side in (top, bottom)
+    ]
+    if all(roots):
+        for side, found in zip((top, bottom), roots, strict=True):
+            for root in found:
+                side.remove(root)
+        inside = Mul(*(root.base for root in roots[0])) / Mul(*(root.base for root in roots[1]))
+        top.insert(0, Pow(inside, Rational(1, 2), evaluate=False))
 
 
 def names_in(expr: Expr, indices: Iterable[Symbol] = ()) -> set[str]:

@@ -12,7 +12,7 @@ from .binders import ArgMax, Max
 from .equations import Equation
 from .errors import UnsupportedError
 from .functions import Elementwise
-from .latex import LatexPrinter, equation_latex
+from .latex import LatexPrinter, equation_latex, tensor_latex
 from .matrix_write import matrix_latex, matrix_text
 from .printer import names_in
 from .tensors import shape_text
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 Form = Literal["matrix", "index"]
 _LAYOUTS = {
-    "columns": "Matrices with a batch axis hold one example per column; a vector is added to every column.",
-    "rows": "Matrices with a batch axis hold one example per row; a row vector is added to every row.",
+    "columns": "Matrices with a batch axis hold one example per column; a vector beside one is repeated to its size.",
+    "rows": "Matrices with a batch axis hold one example per row; a vector beside one is repeated to its size.",
 }
 
 
@@ -38,6 +38,7 @@ class Line:
     latex: str
     notes: tuple[tuple[str, str], ...] = ()  # the facts used, likewise
     steps: tuple[tuple[str, str], ...] = ()  # text and LaTeX of what stood before compaction
+    prose: str = ""  # a sentence with formulas in $…$, where the line is no equation
 
 
 class Printable:
@@ -72,7 +73,7 @@ class Printable:
             if equations:
                 rows = [_latex_row(line) for line in equations]
                 out += [r"\begin{align*}", " \\\\\n".join(rows), r"\end{align*}"]
-            out += [rf"{_tex_text(line.text)}\par" for line in lines if not line.latex]
+            out += [rf"{line.prose}\par" for line in lines if line.prose]
         body = "\n".join(out) + "\n"
         return _DOCUMENT.format(body=body) if standalone else body
 
@@ -82,8 +83,8 @@ class Printable:
         for title, lines in _page(self, form, steps, layout):
             out += [f"### {title}", ""]
             for line in lines:
-                if not line.latex:
-                    out += [f"- {line.text}"]
+                if line.prose:
+                    out += [f"- {line.prose}"]
                     continue
                 out += [f"$$ {line.latex} $$", ""]
                 out += [text for _, latex in line.steps for text in (f"$$ = {latex} $$", "")]
@@ -113,10 +114,6 @@ def _latex_row(line: Line) -> str:
     return row + "".join(rf" && \text{{({latex})}}" for _, latex in line.notes)
 
 
-def _tex_text(text: str) -> str:
-    return text.replace("_", r"\_").replace("′", "$'$")
-
-
 def _page(derivation: Any, form: str, steps: bool, layout: str) -> list[tuple[str, list[Line]]]:
     """The sections of the page: title and lines."""
     if form not in ("matrix", "index"):
@@ -138,7 +135,7 @@ def _page(derivation: Any, form: str, steps: bool, layout: str) -> list[tuple[st
         ("Network", [Line(*write(equation)) for equation in network.equations]),
         ("Backward", deltas),
         ("Gradients", gradients),
-        ("Conventions", [Line(text, "") for text in _conventions(derivation, form, layout)]),
+        ("Conventions", [Line(text, "", prose=prose) for text, prose in _conventions(derivation, form, layout)]),
     ]
     return [(title, lines) for title, lines in sections if lines]
 
@@ -166,41 +163,50 @@ def _fact(fact: Fact, network: Network) -> tuple[str, str]:
     return f"using {text} = {value}, {fact.source}", f"using ${latex} = {value}$, {fact.source}"
 
 
-def _conventions(derivation: Derivation, form: str, layout: str) -> list[str]:
-    """What the reader must know: layout, shapes, and the derivative taken at each kink."""
+def _conventions(derivation: Derivation, form: str, layout: str) -> list[tuple[str, str]]:
+    """What the reader must know, as text and as prose with formulas: layout, shapes, the derivative at each kink."""
     network = derivation.network
-    shapes = [f"{t.name} {shape_text(t.shape)}" for t in network.tensors.values() if t.rank]
-    out = [_LAYOUTS[layout]] if form == "matrix" and network.batch is not None else []
-    out += [f"Shapes, as stored: {', '.join(shapes)}."] if shapes else []
-    return out + _kinks(network)
+    out = []
+    if form == "matrix" and network.batch is not None:
+        out.append((_LAYOUTS[layout], _LAYOUTS[layout]))
+    shaped = [tensor for tensor in network.tensors.values() if tensor.rank]
+    if shaped:
+        text, prose = (
+            ", ".join(f"{write(tensor)} {shape_text(tensor.shape)}" for tensor in shaped)
+            for write in (str, lambda tensor: f"${tensor_latex(tensor)}$")
+        )
+        out.append((f"Shapes, as stored: {text}.", f"Shapes, as stored: {prose}."))
+    return out + list(_kinks(network))
 
 
-def _kinks(network: Network) -> list[str]:
+def _kinks(network: Network) -> dict[tuple[str, str], None]:
     """The subgradient conventions that the equations of `network` call on, each said once."""
-    said: dict[str, None] = {}
+    said: dict[tuple[str, str], None] = {}
     for equation in network.equations:
         for node in sympy.preorder_traversal(equation.body):
             if isinstance(node, Elementwise):
                 said.update(dict.fromkeys(_kinks_of(node)))
             elif isinstance(node, Max | ArgMax):
-                said.setdefault("The gradient of a maximum goes to the first entry that reaches it.")
+                said.setdefault(("The gradient of a maximum goes to the first entry that reaches it.",) * 2)
             elif isinstance(node, sympy.Abs):
-                said.setdefault("The derivative of |u| at 0 is taken as 0.")
+                said.setdefault(
+                    ("The derivative of |u| at 0 is taken as 0.", "The derivative of $|u|$ at 0 is taken as 0.")
+                )
             elif isinstance(node, sympy.Piecewise):
-                said.setdefault("At the border of a case, the derivative is that of the case that holds there.")
-    return list(said)
+                said.setdefault(("At the border of a case, the derivative is that of the case that holds there.",) * 2)
+    return said
 
 
-def _kinks_of(node: Elementwise) -> list[str]:
-    """At which zeros of its argument the derivative of a named function jumps, and its value there."""
+def _kinks_of(node: Elementwise) -> list[tuple[str, str]]:
+    """Whether the derivative of a named function jumps where its argument is 0, and its value there."""
     function = type(node)
     z = sympy.Dummy("z", real=True)
-    rest = node.args[1:]
-    definition = function.definition(z, *rest)
+    definition = function.definition(z, *node.args[1:])
     if not definition.has(sympy.Piecewise, sympy.Abs):
         return []
     slope = sympy.diff(definition, z)
     left, at, right = (slope.subs(z, value) for value in (sympy.Rational(-1, 10**9), 0, sympy.Rational(1, 10**9)))
     if not all(value.is_number for value in (left, at, right)) or abs(sympy.N(left - right)) < 1e-6:
         return []
-    return [f"{function.__name__}′(0) = {at}."]
+    symbol = LatexPrinter().function_name(function)
+    return [(f"{function.__name__}′(0) = {at}.", f"${symbol}'(0) = {sympy.latex(at)}$.")]

@@ -240,6 +240,23 @@ def test_compaction_keeps_the_value(expr, seed):
     assert measure(forms[-1]) <= measure(hoist(expr)) or measure(forms[-1]) <= measure(expr)
 
 
+def test_no_gradient_divides_by_a_parameter():
+    # s[j] tanh(z) = a tells tanh(z) = a/s, which is no number at s = 0: the gradient of s must not use it.
+    net = gl.Network()
+    x, s = net.input("x", (B, n)), net.parameter("s", (n,))
+    a = net.define("a", (i, j), s[j] * gl.tanh(x[i, j]))
+    net.minimize(Sum(a[i, j] ** 3, i, j))
+    given = {"x": np.random.default_rng(1).normal(size=(3, 2)), "s": np.array([0.0, 0.7])}
+    check_gradients(net, given, {"B": 3, "n": 2}, ["s", "x"])
+
+
+def test_measured_constants_stay_in_their_brackets():
+    z = sympy.Symbol("z", real=True)
+    text = gl.symbolic.text.text(sympy.diff(gl.gelu_tanh(z), z))
+    assert "0.134145 z²" in text
+    assert "sqrt(2/pi)" in text
+
+
 def test_derivative_refuses_a_form_that_divides_by_zero():
     z, value = sympy.Symbol("z", real=True), sympy.Symbol("a", real=True)
     body = z * gl.sigmoid(z)

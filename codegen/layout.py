@@ -1,0 +1,105 @@
+"""Where everything lies: parameters, gradients and optimizer state in flat buffers, values in one workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sympy import Expr, Integer, prod
+
+from ..symbolic.errors import UndefinedError
+from ..symbolic.network import Network
+from ..symbolic.tensors import Tensor
+from .sizes import Sizes
+
+
+@dataclass(frozen=True)
+class Place:
+    """A part of a flat buffer: where it begins, and its shape; both may depend on the batch size."""
+
+    offset: Expr
+    shape: tuple[Expr, ...]
+
+    @property
+    def end(self) -> Expr:
+        return self.offset + prod(self.shape)
+
+    @property
+    def is_fixed(self) -> bool:
+        return all(isinstance(size, Integer) for size in (self.offset, *self.shape))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What callers of a generated module need to know.
+
+    Attributes
+    ----------
+    parameters : name → place in `params`, those that are trained first
+    trainable : how many leading entries of `params` an update changes
+    gradients : name → place in `grads`, in the order of `params`, then inputs
+    state : names of the optimizer's state vectors, each `trainable` long
+    hyper : names of the optimizer's hyper-parameters
+    """
+
+    parameters: dict[str, Place]
+    trainable: int
+    gradients: dict[str, Place]
+    state: tuple[str, ...] = ()
+    hyper: tuple[str, ...] = ()
+
+
+def pack(tensors: Iterable[tuple[Any, Sequence[Any]]], sizes: Sizes) -> dict[Any, Place]:
+    """Places one behind the other; those that grow with the batch come last, so that the others never move."""
+    shapes = {key: sizes.shape(shape) for key, shape in tensors}
+    places: dict[Any, Place] = {}
+    offset: Expr = Integer(0)
+    for grows in (False, True):
+        for key, shape in shapes.items():
+            if grows == any(size.free_symbols for size in shape):
+                places[key] = Place(offset, shape)
+                offset = places[key].end.expand()
+    return places
+
+
+def end_of(places: dict[Any, Place]) -> Expr:
+    """How long the buffer is."""
+    last = list(places.values())[-1:]
+    return last[0].end.expand() if last else Integer(0)
+
+
+def make_layout(network: Network, sizes: Sizes, wrt: Iterable[str] | None, optimizer: Any) -> Layout:
+    """Lay out parameters and gradients.
+
+    Raises
+    ------
+    UndefinedError
+        If `wrt` leaves out a parameter that the optimizer changes.
+    """
+    trained = [tensor for tensor in network.parameters if tensor.name not in network.frozen]
+    frozen = [tensor for tensor in network.parameters if tensor.name in network.frozen]
+    parameters = pack([(t.name, t.shape) for t in [*trained, *frozen]], sizes)
+    names = list(dict.fromkeys(wrt)) if wrt is not None else _default(network)
+    missing = [tensor.name for tensor in trained if tensor.name not in names]
+    if optimizer is not None and missing:
+        raise UndefinedError(f"the optimizer changes {', '.join(missing)}, but wrt leaves it out; add it, or freeze it")
+    # In the order of the parameters: an update then reads gradients and parameters at the same place.
+    ordered = [name for name in parameters if name in names] + [name for name in names if name not in parameters]
+    gradients = pack([(name, network.tensors[name].shape) for name in ordered if name in network.tensors], sizes)
+    trainable = int(sum(prod(parameters[tensor.name].shape) for tensor in trained))
+    if optimizer is None:
+        return Layout(parameters, trainable, gradients)
+    state = tuple(tensor.name for tensor in optimizer.states)
+    return Layout(parameters, trainable, gradients, state, tuple(tensor.name for tensor in optimizer.hyper))
+
+
+def _default(network: Network) -> list[str]:
+    if network.parameters:
+        return [tensor.name for tensor in network.parameters]
+    return [tensor.name for tensor in network.inputs if tensor.classes is None]
+
+
+def memory_places(tensors: Sequence[Tensor], sizes: Sizes) -> dict[Tensor, Place]:
+    """Places in the workspace."""
+    return pack([(tensor, tensor.shape) for tensor in tensors], sizes)

@@ -1,0 +1,51 @@
+"""Identifiers for a generated module: the names of the declaration where they are free, others where they are not."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+from collections.abc import Iterable
+from typing import Any
+
+from ..symbolic.indices import RESERVED
+from ..symbolic.tensors import Tensor
+
+# What the templates and printers use; a tensor of such a name gets an underscore.
+_MODULE = """B PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit types erf erfc expit special einsum total done
+    dtype inf nan""".split()
+_TAKEN = RESERVED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist) | set(dir(builtins))
+
+
+class Names:
+    """One identifier per tensor, and unused ones for local variables. Names that users declare reach source only here."""
+
+    def __init__(self) -> None:
+        self._taken = set(_TAKEN)
+        self._tensors: dict[Any, str] = {}
+
+    def declare(self, things: Iterable[Any]) -> None:
+        """Give each tensor or size an identifier, in order: the first come keeps its name."""
+        for thing in things:
+            if thing not in self._tensors:
+                self._tensors[thing] = self.fresh(thing.name)
+
+    def share(self, tensor: Tensor, owner: Tensor) -> None:
+        """Let `tensor` have the name of `owner`."""
+        self._tensors[tensor] = self._tensors[owner]
+
+    def of(self, thing: Any) -> str:
+        return self._tensors[thing]
+
+    def fresh(self, wanted: str) -> str:
+        """`wanted`, or with underscores after it; nobody gets it again."""
+        name = self.free(wanted)
+        self._taken.add(name)
+        return name
+
+    def free(self, wanted: str, used: Iterable[str] = ()) -> str:
+        """`wanted`, or with underscores after it, so that it is neither a module-wide name nor in `used`."""
+        used = set(used)
+        name = wanted
+        while name in self._taken or name in used:
+            name += "_"
+        return name

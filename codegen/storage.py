@@ -1,0 +1,113 @@
+"""Where each tensor of a module is found by the code that reads it: an argument, a part of a buffer, or a local."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..symbolic.network import Network
+from ..symbolic.tensors import Tensor, indices_of, tensor_of
+from .layout import Layout, Place, end_of, memory_places
+from .loops import AddTo, Dot, Finish, Item, Loop, Set, reads, statements
+from .names import Names
+from .schedule import Schedule
+from .sizes import Sizes
+
+
+@dataclass
+class Storage:
+    """The places of the tensors of one module.
+
+    Attributes
+    ----------
+    buffers : tensor → the buffer it lies in ("params", "work", "grads") and where; arguments and locals are not in it
+    names : identifiers
+    """
+
+    buffers: dict[Tensor, tuple[str, Place]]
+    names: Names
+    work_size: Any
+
+
+def place_tensors(
+    network: Network, plan: Schedule, layout: Layout, sizes: Sizes, functions: Sequence[Sequence[Item]]
+) -> Storage:
+    """Decide what lies where: parameters and gradients as the layout says, the rest in the workspace if it must."""
+    names = Names()
+    names.declare([sizes.batch] if sizes.batch is not None else [])
+    names.declare(network.tensors.values())
+    names.declare(plan.gradients.values())
+    buffers: dict[Tensor, tuple[str, Place]] = {}
+    for name, place in layout.parameters.items():
+        buffers[network.tensors[name]] = ("params", place)
+    for name, place in layout.gradients.items():
+        buffers[plan.gradients[name]] = ("grads", place)
+    made = [tensor for items in functions for item in items for tensor in _made(item)]
+    kept = set(plan.kept).union(*(_need_memory(items) for items in functions))
+    shared = _in_place(functions, plan.temporaries)
+    # A product whose owner is but a local variable has the memory for itself, under the owner's name.
+    guests = {tensor for tensor, owner in shared.items() if owner in kept or owner in buffers}
+    in_work = [tensor for tensor in dict.fromkeys(made) if tensor in kept and tensor not in {*buffers, *guests}]
+    places = memory_places(in_work, sizes)
+    buffers |= {tensor: ("work", place) for tensor, place in places.items()}
+    buffers |= {tensor: buffers[shared[tensor]] for tensor in shared if tensor in guests}
+    names.declare(tensor for tensor in dict.fromkeys(made) if tensor not in shared)
+    for tensor, owner in shared.items():
+        names.share(tensor, owner)
+    return Storage(buffers, names, end_of(places))
+
+
+def _made(item: Item) -> Iterable[Tensor]:
+    for statement in statements(item):
+        if isinstance(statement, Dot):
+            yield statement.op.tensor
+        elif isinstance(statement, Set | Finish | AddTo):
+            yield tensor_of(statement.target)
+
+
+def _need_memory(items: Sequence[Item]) -> set[Tensor]:
+    """The tensors with axes that some reading cannot find in a local variable."""
+    total: dict[Tensor, int] = {}
+    visible: dict[Tensor, int] = {}
+    memory: set[Tensor] = set()
+
+    def visit(body: Sequence[Item]) -> None:
+        for place, item in enumerate(body):
+            finished = item.after if isinstance(item, Loop) else (item,)
+            for statement in finished:
+                if isinstance(statement, Set | Finish):
+                    tensor = tensor_of(statement.target)
+                    found = sum(element == statement.target for rest in body[place + 1 :] for element in reads(rest))
+                    visible[tensor] = visible.get(tensor, 0) + found
+            if isinstance(item, Loop):
+                visit(item.body)
+
+    for item in items:
+        for element in reads(item):
+            total[tensor_of(element)] = total.get(tensor_of(element), 0) + 1
+        for statement in statements(item):
+            if isinstance(statement, Dot | AddTo):
+                memory.add(statement.op.tensor if isinstance(statement, Dot) else tensor_of(statement.target))
+    visit(items)
+    memory |= {tensor for tensor, count in total.items() if count > visible.get(tensor, 0)}
+    return {tensor for tensor in memory if tensor.rank}
+
+
+def _in_place(functions: Sequence[Sequence[Item]], temporaries: dict[Tensor, Tensor]) -> dict[Tensor, Tensor]:
+    """The matrix products that may lie where the tensor they are a part of will: each read by one assignment, in place."""
+    shared: dict[Tensor, Tensor] = {}
+    for items in functions:
+        every = [element for item in items for element in reads(item)]
+        products = [s.op.tensor for item in items for s in statements(item) if isinstance(s, Dot)]
+        assignments = [s for item in items for s in statements(item) if isinstance(s, Set)]
+        for tensor in products:
+            owner = temporaries.get(tensor)
+            readings = [element for element in every if tensor_of(element) == tensor]
+            if owner is None or owner in shared.values() or not tensor.rank or len(readings) != 1:
+                continue
+            reader = next((s for s in assignments if readings[0] in list(reads(s))), None)
+            if reader is None or tensor_of(reader.target) != owner or indices_of(reader.target) != indices_of(readings[0]):
+                continue
+            shared[tensor] = owner
+    return shared

@@ -1,0 +1,59 @@
+"""Outputs, loss and metrics of a program on many rows, computed some at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sympy import Basic, Indexed
+
+from ..symbolic.binders import Binder
+from ..symbolic.network import Network
+from .data import Data
+from .metrics import Metric
+from .program import Program
+
+Array = NDArray[Any]
+SCORE_ROWS = 512  # rows of one forward call: enough for speed, little memory
+
+
+def outputs(program: Program, flat: Array, data: Data, batch: int) -> Array:
+    """The network's output for all rows of `data`, which holds the inputs."""
+    made = [program.run_predict(flat, part) for part in _parts(data, batch)]
+    return np.concatenate(made) if any(data.batched) else made[0]
+
+
+def score(program: Program, flat: Array, data: Data, batch: int, metrics: Mapping[str, Metric]) -> dict[str, float]:
+    """The loss and `metrics` on checked data.
+
+    A loss that divides by the batch size is that of all rows; one that does not is the mean over batches of `batch`
+    rows, so that it can be compared with the loss in training.
+    """
+    rows = SCORE_ROWS if averages_over_batch(program.network) else batch
+    total = sum(program.run_loss(flat, part) * part.rows for part in _parts(data, rows))
+    scores = {"loss": total / data.rows}
+    if metrics:
+        found = outputs(program, flat, data.of_role("input"), SCORE_ROWS)
+        target = data.of_role("target").arrays[0]
+        scores.update({name: float(metric(found, target)) for name, metric in metrics.items()})
+    return scores
+
+
+def _parts(data: Data, rows: int) -> list[Data]:
+    if not any(data.batched):
+        return [data]
+    return [data.take(slice(start, start + rows)) for start in range(0, data.rows, rows)]
+
+
+def averages_over_batch(network: Network) -> bool:
+    """Whether the loss divides by the batch size, so that it does not grow with the number of rows."""
+    batch = network.batch
+
+    def mentions(node: Basic) -> bool:
+        if isinstance(node, Binder):
+            return mentions(node.body)
+        return node == batch or (not isinstance(node, Indexed) and any(mentions(arg) for arg in node.args))
+
+    return any(mentions(equation.body) for equation in network.equations)

@@ -14,9 +14,9 @@ from typing import Any
 from sympy import Basic, Dummy, Expr, KroneckerDelta, Symbol
 
 from .binders import ArgMax, Binder, Max, Sum, rename_free
-from .compact import derivative
 from .equations import Equation
 from .errors import UnsupportedError
+from .reuse import derivative
 from .tensors import Tensor, element_of, elements, indices_of, is_element, tensor_of
 
 Pairs = list[tuple[Symbol, Expr]]

@@ -14,12 +14,13 @@ from sympy import Add, Expr, Integer
 
 from .adjoint import Contribution, contributions
 from .binders import Binder
-from .compact import ReuseRules, compact, measure
+from .compact import compact, measure
 from .equations import Equation
 from .errors import LossError, UndefinedError, UnusedParameterError
 from .facts import Fact, proved_facts, use_facts
 from .network import Network
 from .report import Printable
+from .reuse import ReuseRules
 from .tensors import Adjoint, Tensor, element_of, elements, tensor_of
 
 _INLINE_LIMIT = 60  # an adjoint longer than this stays an equation of its own, so that cost stays linear in depth

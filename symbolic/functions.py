@@ -52,7 +52,7 @@ class Elementwise(Function):
 
 @cache
 def _derived(function: Any, argindex: int) -> Callable[..., Expr]:
-    from .compact import derivative
+    from .reuse import derivative
 
     args = [Dummy(f"x{place}", real=True) for place in range(len(function.defaults))]
     value = Dummy("value", real=True)

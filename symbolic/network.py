@@ -12,8 +12,9 @@ from .binders import from_user
 from .equations import Equation, check_equation, infer_shape
 from .errors import IndexingError, LossError, NameTakenError, ShapeError, UndefinedError
 from .facts import Fact
-from .indices import Dim, Index, check_name
-from .tensors import Tensor, elements, indices_of, shape_text, tensor_of
+from .indices import Dim, check_name
+from .letters import Letters
+from .tensors import Tensor, shape_text
 
 if TYPE_CHECKING:
     from .derivation import Derivation
@@ -61,9 +62,7 @@ class Network:
         self.initializers: dict[str, Any] = {}
         self.frozen: set[str] = set()
         self._output: str | None = None
-        # Home letters: how people wrote the axes of each tensor, and each size; gradients are printed with them.
-        self._home: dict[Tensor, tuple[Symbol, ...]] = {}
-        self._letters: dict[Expr, list[Symbol]] = {}
+        self._letters = Letters()
 
     # ---- declaring -------------------------------------------------------------------------------------------
 
@@ -148,8 +147,7 @@ class Network:
         check_equation(equation, self.tensors)
         self._declare(tensor)
         self.equations.append(equation)
-        self._home[tensor] = where
-        self._learn_letters(equation)
+        self._letters.learn(equation, self.tensors)
         return tensor
 
     def minimize(self, body: Any, *, name: str = "L", latex: str | None = None) -> Tensor:
@@ -250,26 +248,11 @@ class Network:
 
     def home(self, tensor: Tensor) -> tuple[Symbol, ...]:
         """The indices with which `tensor` is written: its equation's, or those of its first use."""
-        if tensor in self._home:
-            return self._home[tensor]
-        return self.fresh_indices(tensor.shape, ())
+        return self._letters.home(tensor, self.tensors)
 
     def fresh_indices(self, sizes: Iterable[Expr], taken: Iterable[Symbol]) -> tuple[Symbol, ...]:
         """One letter per size, as the network writes axes of that size, none twice and none in `taken`."""
-        used = set(taken)
-        made = []
-        for size in sizes:
-            pool = [*self._letters.get(size, ()), *(Index(letter) for letter in "ijklmnpqrsuvw")]
-            # A letter may also name a tensor or a size here ("m", "n"): an index must not look like it.
-            others = set(self.tensors) | {
-                str(s) for t in self.tensors.values() for d in t.shape for s in d.free_symbols
-            }
-            letter = next((s for s in pool if s not in used and s.name not in others), None)
-            if letter is None:
-                letter = next(s for s in (Index(f"i{n}") for n in range(1, 1000)) if s not in used)
-            used.add(letter)
-            made.append(letter)
-        return tuple(made)
+        return self._letters.fresh(sizes, taken, self.tensors)
 
     def derive(self, wrt: Iterable[str] | None = None) -> Derivation:
         """Derive the adjoint of every tensor that the loss depends on.
@@ -343,27 +326,6 @@ class Network:
 
     def _equation_of(self, tensor: Tensor) -> Equation | None:
         return next((equation for equation in self.equations if equation.target == tensor), None)
-
-    def _learn_letters(self, equation: Equation) -> None:
-        for index, size in zip(equation.indices, equation.target.shape, strict=True):
-            self._remember(size, index)
-        # Readings with plain indices first: they show the letters that people chose.
-        plain = lambda element: all(isinstance(place, Index) for place in indices_of(element))  # noqa: E731
-        for element in sorted(elements(equation.body), key=plain, reverse=True):
-            tensor = tensor_of(element)
-            letters: list[Symbol] = []
-            for place, size in zip(indices_of(element), tensor.shape, strict=True):
-                if not isinstance(place, Index) or place in letters:
-                    # Summed here, so the letter is free to choose: one that is not on the left side.
-                    place = self.fresh_indices([size], [*letters, *equation.indices])[0]
-                letters.append(place)
-                self._remember(size, place)
-            self._home.setdefault(tensor, tuple(letters))
-
-    def _remember(self, size: Expr, letter: Symbol) -> None:
-        known = self._letters.setdefault(size, [])
-        if letter not in known:
-            known.append(letter)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.equations))

@@ -134,11 +134,11 @@ def test_names(regression):
     assert name_data(regression.inputs, {"x": X}, "input") == {"x": X}
     with pytest.raises(gl.DataError, match="there is no input 'z'"):
         name_data(regression.inputs, {"x": X, "z": X}, "input")
-    with pytest.raises(gl.DataError, match="target y .* has no data"):
+    with pytest.raises(gl.DataError, match=r"target y .* has no data"):
         name_data(regression.targets, None, "target")
     with pytest.raises(gl.DataError, match="this network has none"):
         name_data([], X, "target")
-    with pytest.raises(gl.DataError, match="has 2: give {name: array}"):
+    with pytest.raises(gl.DataError, match=r"has 2: give \{name: array\}"):
         name_data(regression.inputs + regression.targets, X, "input")
 
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 import gradloom as gl
 from gradloom.symbolic.binders import Sum
-from gradloom.symbolic.compact import compact, derivative, hoist, measure, simplest
+from gradloom.symbolic.compact import compact, hoist, measure, simplest
 from gradloom.symbolic.errors import LossError, UndefinedError, UnusedParameterError
 from gradloom.symbolic.evaluate import evaluate
+from gradloom.symbolic.reuse import derivative
 
 B, n, m, h = gl.dims("B n m h")
 i, j, k = gl.indices("i j k")

@@ -1,0 +1,194 @@
+"""The bodies of the NumPy functions: one statement per equation where the op allows, contractions as ``@``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sympy
+from sympy import Expr
+
+from ..symbolic.tensors import Tensor, indices_of, tensor_of
+from .kernels import Body
+from .layout import Place
+from .loops import loop_order
+from .names import Names
+from .ops import Contraction, Op, Pointwise, Reduction, is_plain
+from .printers import ATOM, PRODUCT, Text
+from .sizes import Sizes
+from .vector import VectorPrinter
+
+Buffers = Mapping[Tensor, tuple[str, Place]]
+
+
+class NumpyWriter:
+    """Writes one function; make a new one for each.
+
+    Parameters
+    ----------
+    buffers : the tensors that lie in `params`, `grads` or `state`
+    kept : the tensors that functions hand on in the dict `work`
+    temporaries : tensors that may be written into the expression that reads them
+    rows : the name of the argument whose first axis is the batch, or ""
+    used : collects the names of the functions to import from scipy.special
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        sizes: Sizes,
+        buffers: Buffers,
+        kept: Sequence[Tensor] = (),
+        temporaries: Mapping[Tensor, Tensor] | None = None,
+        rows: str = "",
+        used: dict[str, None] | None = None,
+    ) -> None:
+        self.names, self.sizes, self.buffers, self.kept, self.rows = names, sizes, buffers, kept, rows
+        self.temporaries = temporaries or {}
+        self.used = {} if used is None else used
+        self._sizes = {} if sizes.batch is None else {sizes.batch: names.of(sizes.batch)}
+        self._inline: dict[Tensor, Text] = {}
+        self._made: dict[Tensor, None] = {}
+        self._read: dict[Tensor, None] = {}
+        self._uses_batch = False
+
+    def body(self, ops: Sequence[Op], result: Tensor | None = None) -> Body:
+        """The function's statements for `ops`; it returns the tensor `result`."""
+        lines: list[str] = []
+        seen: set[int] = set()
+        inlined = self._inlined(ops)
+        for op in ops:
+            if op.tensor in inlined:
+                self._inline[op.tensor] = self._value(op)
+                continue
+            if id(op.equation) not in seen:
+                lines += [""] * bool(lines) + [f"# {op.equation}"]
+                seen.add(id(op.equation))
+            lines += self._assign(op)
+        handed = [tensor for tensor in self._made if tensor in self.kept]
+        for tensor in handed:
+            lines.append(f'work["{self.names.of(tensor)}"] = {self.names.of(tensor)}')
+        returned = "" if result is None else self._array(result).text
+        if result is not None and result not in self._made and result not in self.buffers and result not in self.kept:
+            self._read.setdefault(result)
+        return Body(self._views(), tuple(lines), returned)
+
+    def size(self, size: Any) -> str:
+        self._uses_batch |= bool(size.free_symbols)
+        return self._printer({}).size(size)
+
+    # ---- statements ------------------------------------------------------------------------------------------------
+
+    def _inlined(self, ops: Sequence[Op]) -> set[Tensor]:
+        """The temporaries that stand once, in an expression: they are written there."""
+        stands: dict[Tensor, int] = {}
+        barred: set[Tensor] = set(self.kept)
+        for op in ops:
+            expressions = [op.left, op.right] if isinstance(op, Contraction) else [op.body, *indices_of(op.target)]
+            for expression in expressions:
+                for node in sympy.preorder_traversal(expression):
+                    tensor = getattr(getattr(node, "base", None), "label", node)
+                    if isinstance(tensor, Tensor) and node != getattr(node, "base", None) and tensor in self.temporaries:
+                        if tensor.rank == 0 or isinstance(node, sympy.Indexed):
+                            stands[tensor] = stands.get(tensor, 0) + 1
+                        if isinstance(op, Contraction) or not is_plain(node):
+                            barred.add(tensor)
+        scattered = {op.tensor for op in ops if isinstance(op, Reduction) and op.is_scatter}
+        return {tensor for tensor, count in stands.items() if count == 1} - barred - scattered
+
+    def _assign(self, op: Op) -> list[str]:
+        tensor, name = op.tensor, self.names.of(op.tensor)
+        self._made.setdefault(tensor)
+        if isinstance(op, Reduction) and op.is_scatter:
+            return self._scatter(op)
+        text = self._value(op).text
+        if tensor not in self.buffers:
+            missing = [index for index in op.free if not op.body.has(index)]
+            if missing:
+                text = f"np.broadcast_to({text}, {self._shape(tensor)})"
+            return [f"{name} = {text}"]
+        buffer, place = self.buffers[tensor]
+        if tensor.rank:
+            self._read.setdefault(tensor)
+            return [f"{name}[...] = {text}"]
+        return [f"{name} = {text}", f"{buffer}[{self.size(place.offset)}] = {name}"]
+
+    def _scatter(self, op: Reduction) -> list[str]:
+        name = self.names.of(op.tensor)
+        printer = self._printer(dict(op.space))
+        places = ", ".join(printer.positions(place) for place in indices_of(op.target))
+        if op.tensor in self.buffers:
+            self._read.setdefault(op.tensor)
+            start = f"{name}[...] = 0"
+        else:
+            start = f"{name} = np.zeros({self._shape(op.tensor)}, real)"
+        return [start, f"np.add.at({name}, ({places},), {printer.text(op.body)})"]
+
+    def _value(self, op: Op) -> Text:
+        """What an op makes, as an array with the axes of its target."""
+        if isinstance(op, Contraction):
+            return self._product(op)
+        if isinstance(op, Pointwise):
+            return self._printer(dict(op.space)).print(op.body)
+        assert isinstance(op, Reduction)
+        extents = dict(op.space)
+        order = loop_order(op, self.sizes.batch)
+        text = self._printer({index: extents[index] for index in order}).text(op.body)
+        axes = tuple(place for place, index in enumerate(order) if index in op.bound)
+        if op.kind == "argmax" and len(axes) > 1 and op.free:
+            flat = ", ".join([*(self.size(extents[index]) for index in op.free), "-1"])
+            return Text(f"np.argmax(({text}).reshape({flat}), axis=-1)")
+        axis = "" if len(axes) == len(order) else f", axis={axes[0] if len(axes) == 1 else axes}"
+        return Text(f"np.{op.kind}({text}{axis})")
+
+    def _product(self, op: Contraction) -> Text:
+        if max(len(op.rows), len(op.columns), len(op.bound)) > 1:
+            letters = {index: "abcdefghijklmnopqrstuvwxyz"[place] for place, (index, _) in enumerate(op.space)}
+            left, right, out = ("".join(letters[i] for i in indices_of(e)) for e in (op.left, op.right, op.target))
+            names = ", ".join(self._array(tensor_of(element)).text for element in (op.left, op.right))
+            return Text(f'np.einsum("{left},{right}->{out}", {names})')
+        left = self._side(op.left, (*op.rows, *op.bound))
+        right = self._side(op.right, (*op.bound, *op.columns))
+        return Text(f"{left} @ {right}", PRODUCT)
+
+    def _side(self, element: Expr, where: Sequence[Any]) -> str:
+        name = self._array(tensor_of(element)).within(ATOM)
+        return name if indices_of(element) == tuple(where) else f"{name}.T"
+
+    # ---- names -----------------------------------------------------------------------------------------------------
+
+    def _printer(self, space: Any) -> VectorPrinter:
+        self._uses_batch |= any(size.free_symbols for size in space.values())
+        return VectorPrinter(space, self._array, self._sizes, self.used)
+
+    def _array(self, tensor: Tensor) -> Text:
+        if tensor in self._inline:
+            return self._inline[tensor]
+        name = self.names.of(tensor)
+        if tensor not in self._made and (tensor in self.buffers or tensor in self.kept):
+            self._read.setdefault(tensor)
+        if tensor.rank == 0 and tensor.role in ("input", "target"):
+            return Text(f"{name}[()]")
+        return Text(name)
+
+    def _shape(self, tensor: Tensor) -> str:
+        shape = self.sizes.shape(tensor.shape)
+        return "(" + "".join(f"{self.size(size)}, " for size in shape).rstrip() + ")"
+
+    def _views(self) -> tuple[str, ...]:
+        order = [*self.buffers, *self.kept]
+        lines = [self._view(tensor) for tensor in sorted(self._read, key=order.index)]
+        if self._uses_batch and self.rows:
+            lines.insert(0, f"{self.names.of(self.sizes.batch)} = {self.rows}.shape[0]")
+        return tuple(lines)
+
+    def _view(self, tensor: Tensor) -> str:
+        name = self.names.of(tensor)
+        if tensor not in self.buffers:
+            return f'{name} = work["{name}"]'
+        buffer, place = self.buffers[tensor]
+        if not tensor.rank:
+            return f"{name} = {buffer}[{self.size(place.offset)}]"
+        view = f"{buffer}[{self.size(place.offset)}:{self.size(place.end)}]"
+        shape = ", ".join(self.size(size) for size in place.shape)
+        return f"{name} = {view}.reshape({shape})" if tensor.rank > 1 else f"{name} = {view}"

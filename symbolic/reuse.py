@@ -1,0 +1,172 @@
+"""Reuse of forward values: a derivative in terms of what the forward pass has computed.
+
+Where ``a = f(z)`` can be solved for the one transcendental in f, the derivative is written in `a`: σ′ = a(1 − a),
+tanh′ = 1 − a². One mechanism, no table. `ReuseRules` does the same across the equations of a network: a softmax's
+exponentials become its probabilities.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+from sympy import Add, Dummy, Expr, KroneckerDelta, Piecewise, Pow, Symbol, exp, log
+
+from .binders import Binder, binders, rename_free
+from .compact import masked_arithmetic, measure, simplest
+from .equations import Equation
+from .tensors import element_of, elements, is_element
+
+
+def derivative(body: Expr, variable: Symbol, value: Symbol) -> Expr:
+    """∂body/∂variable, in terms of `value` (a symbol equal to `body`) where that saves work."""
+    if isinstance(body, Piecewise):
+        return Piecewise(*((derivative(branch, variable, value), condition) for branch, condition in body.args))
+    raw = sympy.diff(body, variable)
+    candidates = [raw, raw.subs(body, value)]
+    solved = solve_transcendental(body, value)
+    if solved is not None and raw.has(solved[0]):
+        candidates.append(raw.xreplace({solved[0]: solved[1]}))
+    candidates += _folded(raw)
+    forms = [simplest(candidate) for candidate in candidates]
+    # A form that divides by what the derivative itself does not is 0/0 somewhere: no saving is worth that.
+    allowed = _divisors(forms[0])
+    return min((form for form in forms if _divisors(form) <= allowed), key=_reuse_cost)
+
+
+def _divisors(expr: Expr) -> set[Expr]:
+    """What `expr` divides by, as symbols, elements and function values."""
+    masked, masks = masked_arithmetic(expr)
+    bottom = sympy.fraction(sympy.together(masked))[1]
+    return {node for node, symbol in masks.items() if bottom.has(symbol)}
+
+
+def _reuse_cost(expr: Expr) -> tuple[int, int]:
+    transcendental = {node for node in sympy.preorder_traversal(expr) if is_transcendental(node)}
+    return len(transcendental), measure(expr)
+
+
+def is_transcendental(node: Any) -> bool:
+    if isinstance(node, Pow):
+        return not node.exp.is_Integer
+    return isinstance(node, sympy.Function) and not isinstance(
+        node, Piecewise | KroneckerDelta | sympy.Abs | sympy.sign | sympy.floor
+    )
+
+
+def solve_transcendental(body: Expr, value: Expr) -> tuple[Expr, Expr] | None:
+    """Solve ``value == body`` for the one transcendental node of `body`, if `body` is a fraction linear in it."""
+    outermost: dict[Expr, None] = {}
+    stack = [body]
+    while stack:
+        node = stack.pop()
+        if is_transcendental(node):
+            outermost.setdefault(node)
+        elif not isinstance(node, Binder) and not is_element(node):
+            stack.extend(node.args)
+    if isinstance(body, Add):
+        logarithm = _solve_logarithm(body, value)
+        if logarithm is not None:
+            return logarithm
+    if len(outermost) != 1:
+        return None
+    (node,) = outermost
+    mark = Dummy("t")
+    numerator, denominator = sympy.fraction(sympy.together(body.xreplace({node: mark})))
+    if numerator.has(Piecewise) or denominator.has(Piecewise):
+        return None
+    try:
+        top, bottom = sympy.Poly(numerator, mark), sympy.Poly(denominator, mark)
+    except sympy.PolynomialError:
+        return None
+    if top.degree() > 1 or bottom.degree() > 1:
+        return None
+    # value = (p t + q) / (r t + s)  =>  t = (s value - q) / (p - r value)
+    (p, q), (r, s) = (top.nth(1), top.nth(0)), (bottom.nth(1), bottom.nth(0))
+    return node, (s * value - q) / (p - r * value)
+
+
+def _solve_logarithm(body: Add, value: Expr) -> tuple[Expr, Expr] | None:
+    """From ``value == u + c log(S)``, ``exp(u) == exp(value) S**-c``: a log-softmax gives back its probabilities."""
+    logs = [term for term in body.args if term.has(log) and not isinstance(term, Binder)]
+    if len(logs) != 1:
+        return None
+    factor, node = logs[0].as_coeff_Mul()
+    rest = body - logs[0]
+    if not isinstance(node, log) or rest.has(sympy.Function):
+        return None
+    return exp(rest), exp(value) * node.args[0] ** (-factor)
+
+
+def _folded(expr: Expr) -> list[Expr]:
+    """Forms of `expr` without the fractions that overflow: sinh/cosh as tanh, fractions in exp(u) by the logistic."""
+    from .activations import sigmoid
+
+    forms = []
+    for node in sorted(expr.atoms(sympy.sinh), key=str):
+        forms.append(expr.xreplace({node: sympy.tanh(node.args[0]) * sympy.cosh(node.args[0])}))
+    for node in sorted(expr.atoms(exp), key=str):
+        mark = Dummy("s")
+        folded = sympy.cancel(sympy.together(expr.xreplace({node: mark / (1 - mark)})))
+        if not folded.has(exp) and not sympy.fraction(folded)[1].has(mark):
+            forms.append(folded.xreplace({mark: sigmoid(node.args[0])}))
+    return forms
+
+
+class ReuseRules:
+    """Rewrites transcendentals that a forward equation already computes: exp(z[i, c]) → p[i, c] S[i]."""
+
+    def __init__(self) -> None:
+        self._rules: list[tuple[Expr, Expr, tuple[Symbol, ...]]] = []
+
+    def learn(self, equation: Equation) -> None:
+        """Add what `equation` tells, if it can be solved."""
+        value = Dummy("value", real=True)
+        solved = solve_transcendental(equation.body, value)
+        if solved is None or not all(solved[0].has(index) for index in equation.indices):
+            return
+        if any(elements(divisor) or isinstance(divisor, Binder) for divisor in _divisors(solved[1]) - {value}):
+            return  # s mish(z) = a gives mish(z) = a/s, which is no number where s is 0
+        marks = tuple(Dummy(index.name, integer=True) for index in equation.indices)
+        names = dict(zip(equation.indices, marks, strict=True))
+        pattern = rename_free(solved[0], names)
+        lhs = element_of(equation.target, marks)
+        self._rules.append((pattern, rename_free(solved[1], names).xreplace({value: lhs}), marks))
+
+    def apply(self, expr: Expr) -> Expr:
+        for pattern, replacement, marks in self._rules:
+            # A binder of the replacement (a softmax's denominator) stays as it is, or the rule would undo itself.
+            kept = list(binders(replacement))
+
+            def walk(node: Any, rule: tuple[Any, ...] = (pattern, replacement, set(marks), kept)) -> Any:
+                pattern, replacement, wild, kept = rule
+                if isinstance(node, Binder) and any(_match_indices(k, node, wild, {}) is not None for k in kept):
+                    return node
+                if type(node) is type(pattern):
+                    match = _match_indices(pattern, node, wild, {})
+                    if match is not None:
+                        # Bound indices of a binder around stay bound: they stand in `match` as what they are.
+                        return rename_free(replacement, match)
+                if not node.args or is_element(node):
+                    return node
+                return node.func(*(walk(arg) for arg in node.args))
+
+            if expr.has(type(pattern)):
+                expr = walk(expr)
+        return expr
+
+
+def _match_indices(pattern: Any, node: Any, wild: set[Any], match: dict[Any, Any]) -> dict[Any, Any] | None:
+    """What the indices in `wild` stand for so that `pattern` equals `node`, or None."""
+    if pattern in wild:
+        if match.setdefault(pattern, node) != node:
+            return None
+        return match
+    if not pattern.has(*wild):
+        return match if pattern == node else None
+    if type(pattern) is not type(node) or len(pattern.args) != len(node.args):
+        return None
+    for part, other in zip(pattern.args, node.args, strict=True):
+        if _match_indices(part, other, wild, match) is None:
+            return None
+    return match

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sympy import Dummy, Expr, Integer, Symbol, prod
 
 from ..symbolic.equations import Equation
 from ..symbolic.tensors import Tensor, indices_of, tensor_of
-from .kernels import Body
+from .kernels import Bodies, Body, with_batch
 from .layout import Place
-from .loops import Clear, Dot, Finish, Item, Loop, Set, Start, Step, equations_of, reads
+from .loops import Clear, Dot, Finish, Item, Loop, Set, Start, Step, equations_of, fuse, nest, reads
+from .once import write_once
 from .ops import Contraction
-from .scalar import OncePrinter, ScalarPrinter
+from .plan import Plan
+from .scalar import ScalarPrinter, SizePrinter
 from .sizes import Sizes
-from .storage import Storage
+from .storage import Storage, place_tensors
 from .update import UpdatePlan
 
 INDENT = "    "
@@ -39,11 +42,11 @@ class CpuWriter:
         self._locals: dict[Expr, str] = {}
         self._used_names: set[str] = set()
         self._views: dict[Tensor, None] = {}
-        self._uses_batch = False
         self._prelude: list[str] = []
         self.printer = ScalarPrinter(self._element, self._letters, self._let)
+        self._batch = "" if sizes.batch is None else storage.names.of(sizes.batch)
         if sizes.batch is not None:
-            self._letters[sizes.batch] = storage.names.of(sizes.batch)
+            self._letters[sizes.batch] = self._batch
 
     def preset(self, tensor: Tensor) -> None:
         """Take `tensor`, a scalar, as computed before the function's statements."""
@@ -52,26 +55,20 @@ class CpuWriter:
     def body(self, items: Sequence[Item], result: Tensor | None = None) -> Body:
         """The function's statements for `items`; it returns the scalar `result`."""
         lines: list[str] = []
-        seen: set[int] = set()
-        for place, item in enumerate(items):
-            fresh: list[Equation] = [equation for equation in equations_of(item) if id(equation) not in seen]
-            seen |= {id(equation) for equation in fresh}
-            if fresh and lines:
-                lines.append("")
-            lines += [f"# {equation}" for equation in fresh]
-            lines += self._item(item, items[place + 1 :])
-        returned = "" if result is None else self._read_whole(result)
-        return Body(self.views(), tuple(lines), returned)
+        start = 0
+        for group, equations in paragraphs(items):
+            lines += [""] * bool(lines) + [f"# {equation}" for equation in equations]
+            for place, item in enumerate(group, start):
+                lines += self._item(item, items[place + 1 :])
+            start += len(group)
+        returned = "" if result is None else self._array(result) if result.rank else self._read_whole(result)
+        return Body(with_batch(self._view_lines(), lines, self._batch, self.rows), tuple(lines), returned)
 
-    def views(self) -> tuple[str, ...]:
-        """The lines that name what the function uses of the buffers, and the batch size."""
+    def _view_lines(self) -> tuple[str, ...]:
+        """The lines that name what the function uses of the buffers."""
         order = list(self.storage.buffers)
         used = sorted(self._views, key=order.index)
-        lines = list(dict.fromkeys(self._view(tensor) for tensor in used))
-        sized = self._uses_batch or any(not self.storage.buffers[tensor][1].is_fixed for tensor in used)
-        if sized and self.sizes.batch is not None:
-            lines.insert(0, f"{self._letters[self.sizes.batch]} = {self.rows}.shape[0]")
-        return tuple(lines)
+        return tuple(dict.fromkeys(self._view(tensor) for tensor in used))
 
     # ---- statements ----------------------------------------------------------------------------------------------
 
@@ -228,7 +225,6 @@ class CpuWriter:
         )
 
     def _size(self, size: Any) -> str:
-        self._uses_batch |= bool(size.free_symbols)
         return self.printer.size(size)
 
     # ---- views -----------------------------------------------------------------------------------------------------
@@ -248,26 +244,27 @@ class CpuWriter:
         return f"{name} = {view}"
 
 
+def paragraphs(items: Sequence[Item]) -> list[tuple[list[Item], list[Equation]]]:
+    """Neighbours that work on the same equation, and the equations of each such group."""
+    groups: list[tuple[list[Item], list[Equation]]] = []
+    for item in items:
+        equations = equations_of(item)
+        known = {id(equation) for equation in groups[-1][1]} if groups else set()
+        if known.isdisjoint(map(id, equations)):
+            groups.append(([item], equations))
+        else:
+            groups[-1][0].append(item)
+            groups[-1][1].extend(equation for equation in equations if id(equation) not in known)
+    return groups
+
+
 def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
     """The body of ``update(params, grads, state, hyper, step)``."""
     names = plan.names
     place = Place(Integer(0), (Integer(trainable),))
     storage = Storage({tensor: (buffer, place) for tensor, buffer in plan.vectors}, names, Integer(0))
     writer = CpuWriter(storage, Sizes(None, {}), "", real)
-    once: list[str] = []
-
-    def known(tensor: Expr) -> str:
-        return "step" if tensor == plan.step else names.of(tensor)
-
-    def let(text: str) -> str:
-        name = names.fresh("t")
-        once.append(f"{name} = {text}")
-        return name
-
-    printer = OncePrinter(known, {}, let, "np.float64")
-    once += [f"{names.of(tensor)} = hyper[{place}]" for place, tensor in enumerate(plan.hyper)]
-    for tensor, expr in plan.scalars:
-        once.append(f"{names.of(tensor)} = real({printer.text(expr)})")
+    for tensor, _ in plan.scalars:
         writer.preset(tensor)
     index = Dummy("q", integer=True)
     sets = tuple(
@@ -275,4 +272,27 @@ def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
         for equation, body in zip(plan.equations, plan.bodies, strict=True)
     )
     body = writer.body([Loop(index, Integer(trainable), sets)])
-    return Body((*once, *body.views), body.lines)
+    return Body((*write_once(plan), *body.views), body.lines)
+
+
+def write_cpu(plan: Plan) -> Bodies:
+    """The bodies of the functions of ``cpu.py.j2``."""
+    schedule, batch = plan.schedule, plan.sizes.batch
+    parts = (schedule.forward, schedule.loss, schedule.backward)
+    nests = [fuse(nest(op, batch, plan.lowering.temporary) for op in part) for part in parts]
+    storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests)
+
+    def writer(tensors: list[Tensor]) -> CpuWriter:
+        return CpuWriter(storage, plan.sizes, plan.rows(tensors), plan.real)
+
+    forward = writer(plan.network.inputs).body(nests[0])
+    loss = writer(plan.data).body(nests[1], plan.network.loss)
+    backward = writer(plan.data).body(nests[2])
+    predict = writer(plan.network.inputs).body((), schedule.output)
+    if schedule.output.rank:
+        predict = replace(predict, result=f"{predict.result}.copy()")
+    update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
+    size = SizePrinter({batch: "batch"}).size(storage.work_size)
+    lines = [line for body in (forward, loss, backward) for line in body.lines]
+    uses_math = any("math." in line for line in lines)
+    return Bodies(forward, loss, backward, predict, update, size, uses_math=uses_math)

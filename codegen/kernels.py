@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -11,7 +13,7 @@ class Body:
 
     Attributes
     ----------
-    views : lines that name parts of the flat buffers
+    views : lines that name the batch size and parts of the flat buffers
     lines : the statements, with comments and indentation
     result : the expression that is returned, or "" for none
     """
@@ -21,13 +23,28 @@ class Body:
     result: str = ""
 
 
+def with_batch(views: Sequence[str], lines: Sequence[str], batch: str, rows: str) -> tuple[str, ...]:
+    """`views`, after a line that reads the batch size off the array `rows` if the code uses it."""
+    code = [line for line in (*views, *lines) if not line.startswith("#")]
+    if batch and any(re.search(rf"\b{batch}\b", line) for line in code):
+        return (f"{batch} = {rows}.shape[0]", *views)
+    return tuple(views)
+
+
 @dataclass(frozen=True)
 class Data:
-    """An input or a target: its name, the shape of one row as source, and whether its first axis is the batch."""
+    """An input or a target.
+
+    Attributes
+    ----------
+    name : its argument
+    batch_name : the local variable that holds the rows of a mini-batch
+    batch_shape : the shape of that, as source, or "" if the array has no batch axis and is handed on whole
+    """
 
     name: str
-    row_shape: str
-    batched: bool
+    batch_name: str
+    batch_shape: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,28 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Bodies:
+    """What the targets write themselves.
+
+    Attributes
+    ----------
+    forward, loss, backward, predict, update : the functions; `update` is None without an optimizer
+    workspace : the length of the workspace in numbers, as source
+    special : names to import from scipy.special
+    uses_math : whether the standard library's math is used
+    """
+
+    forward: Body
+    loss: Body
+    backward: Body
+    predict: Body
+    update: Body | None
+    workspace: str
+    special: tuple[str, ...] = ()
+    uses_math: bool = False
+
+
+@dataclass(frozen=True)
 class Module:
     """A generated module.
 
@@ -48,15 +87,12 @@ class Module:
     doc : lines of the docstring
     dtype : "float32" or "float64"
     inputs, data : the inputs; the inputs and then the targets
-    parameters, gradients : the places in `params` and `grads`; `gradients` may depend on the batch size
-    gradients_fixed : whether they do not
+    parameters : the places in `params`
+    gradients, growing_gradients : the places in `grads`; those that depend on the batch size
     batch : the name of the batch size, or ""
-    rows : where the batch size is read from: an array of `data`
     trainable : how many leading entries of `params` an update changes
-    state, hyper : names of the optimizer's state and hyper-parameters
-    workspace : the length of the workspace, as source
-    imports : import lines beyond NumPy's
-    forward, loss, backward, predict, update : the functions; `update` is None without an optimizer
+    state, hyper : names of the optimizer's state and hyper-parameters, tuples as source
+    bodies : the functions
     """
 
     doc: tuple[str, ...]
@@ -65,16 +101,9 @@ class Module:
     data: tuple[Data, ...]
     parameters: tuple[Entry, ...]
     gradients: tuple[Entry, ...]
-    gradients_fixed: bool
+    growing_gradients: tuple[Entry, ...]
     batch: str
-    rows: str
     trainable: int
-    state: tuple[str, ...]
-    hyper: tuple[str, ...]
-    workspace: str
-    imports: tuple[str, ...]
-    forward: Body
-    loss: Body
-    backward: Body
-    predict: Body
-    update: Body | None
+    state: str
+    hyper: str
+    bodies: Bodies

@@ -168,14 +168,23 @@ def fuse(items: Iterable[Item]) -> tuple[Item, ...]:
 
 
 def _partner(done: Sequence[Item], loop: Loop) -> int | None:
-    """Which earlier loop `loop` may be merged with; all that stands between must be independent of it."""
+    """Which earlier loop `loop` is merged with: one that makes what it reads, else one that reads the same.
+
+    All that stands between must be independent of it.
+    """
+    read = set(map(tensor_of, reads(loop)))
+    second_best = None
     for place in range(len(done) - 1, -1, -1):
         other = done[place]
+        makes = bool(read.intersection(written(other)))
         if isinstance(other, Loop) and other.extent == loop.extent and _in_step(other, loop):
-            return place
-        if set(written(other)) & set(map(tensor_of, reads(loop))):
-            return None
-    return None
+            if makes:
+                return place
+            if second_best is None and read.intersection(map(tensor_of, reads(other))):
+                second_best = place
+        if makes:
+            break
+    return second_best
 
 
 def _in_step(first: Loop, second: Loop) -> bool:

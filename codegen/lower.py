@@ -56,7 +56,7 @@ class Lowering:
             count += 1
             name = f"{base}{count}"
         self._names.add(name)
-        tensor = Tensor(name, tuple(space.values()), "value", classes=classes)
+        tensor = Tensor(name, tuple(space.values()), equation.target.role, classes=classes)
         self.temporaries[tensor] = equation.target
         return element_of(tensor, tuple(space))
 

@@ -11,8 +11,8 @@ from ..symbolic.indices import RESERVED
 from ..symbolic.tensors import Tensor
 
 # What the templates and printers use; a tensor of such a name gets an underscore.
-_MODULE = """B PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit types erf erfc expit special einsum total done
-    dtype inf nan""".split()
+_MODULE = """PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit types erf erfc expit special einsum total
+    done value row dtype quiet compiled""".split()
 _TAKEN = RESERVED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist) | set(dir(builtins))
 
 

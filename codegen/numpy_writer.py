@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sympy
-from sympy import Expr
+from sympy import Expr, Integer
 
 from ..symbolic.tensors import Tensor, indices_of, tensor_of
-from .kernels import Body
+from .kernels import Bodies, Body, with_batch
 from .layout import Place
 from .loops import loop_order
 from .names import Names
+from .once import write_once
 from .ops import Contraction, Op, Pointwise, Reduction, is_plain
+from .plan import Plan
 from .printers import ATOM, PRODUCT, Text
 from .sizes import Sizes
+from .update import UpdatePlan
 from .vector import VectorPrinter
 
 Buffers = Mapping[Tensor, tuple[str, Place]]
@@ -50,7 +53,6 @@ class NumpyWriter:
         self._inline: dict[Tensor, Text] = {}
         self._made: dict[Tensor, None] = {}
         self._read: dict[Tensor, None] = {}
-        self._uses_batch = False
 
     def body(self, ops: Sequence[Op], result: Tensor | None = None) -> Body:
         """The function's statements for `ops`; it returns the tensor `result`."""
@@ -71,10 +73,9 @@ class NumpyWriter:
         returned = "" if result is None else self._array(result).text
         if result is not None and result not in self._made and result not in self.buffers and result not in self.kept:
             self._read.setdefault(result)
-        return Body(self._views(), tuple(lines), returned)
+        return Body(with_batch(self._views(), lines, self._sizes.get(self.sizes.batch, ""), self.rows), tuple(lines), returned)
 
     def size(self, size: Any) -> str:
-        self._uses_batch |= bool(size.free_symbols)
         return self._printer({}).size(size)
 
     # ---- statements ------------------------------------------------------------------------------------------------
@@ -158,7 +159,6 @@ class NumpyWriter:
     # ---- names -----------------------------------------------------------------------------------------------------
 
     def _printer(self, space: Any) -> VectorPrinter:
-        self._uses_batch |= any(size.free_symbols for size in space.values())
         return VectorPrinter(space, self._array, self._sizes, self.used)
 
     def _array(self, tensor: Tensor) -> Text:
@@ -177,10 +177,7 @@ class NumpyWriter:
 
     def _views(self) -> tuple[str, ...]:
         order = [*self.buffers, *self.kept]
-        lines = [self._view(tensor) for tensor in sorted(self._read, key=order.index)]
-        if self._uses_batch and self.rows:
-            lines.insert(0, f"{self.names.of(self.sizes.batch)} = {self.rows}.shape[0]")
-        return tuple(lines)
+        return tuple(self._view(tensor) for tensor in sorted(self._read, key=order.index))
 
     def _view(self, tensor: Tensor) -> str:
         name = self.names.of(tensor)
@@ -192,3 +189,35 @@ class NumpyWriter:
         view = f"{buffer}[{self.size(place.offset)}:{self.size(place.end)}]"
         shape = ", ".join(self.size(size) for size in place.shape)
         return f"{name} = {view}.reshape({shape})" if tensor.rank > 1 else f"{name} = {view}"
+
+
+def write_numpy(plan: Plan) -> Bodies:
+    """The bodies of the functions of ``numpy.py.j2``."""
+    schedule, names = plan.schedule, plan.names
+    parts = (schedule.forward, schedule.loss, schedule.backward)
+    names.declare(op.tensor for part in parts for op in part)
+    buffers = {plan.network.tensors[name]: ("params", place) for name, place in plan.layout.parameters.items()}
+    buffers |= {schedule.gradients[name]: ("grads", place) for name, place in plan.layout.gradients.items()}
+    used: dict[str, None] = {}
+
+    def writer(tensors: list[Tensor]) -> NumpyWriter:
+        return NumpyWriter(names, plan.sizes, buffers, schedule.kept, schedule.temporaries, plan.rows(tensors), used)
+
+    forward = writer(plan.network.inputs).body(schedule.forward)
+    loss = writer(plan.data).body(schedule.loss, plan.network.loss)
+    backward = writer(plan.data).body(schedule.backward)
+    predict = writer(plan.network.inputs).body((), schedule.output)
+    update = None if plan.update is None else write_update(plan.update, plan.layout.trainable)
+    return Bodies(forward, loss, backward, predict, update, "", tuple(sorted(used)))
+
+
+def write_update(plan: UpdatePlan, trainable: int) -> Body:
+    """The body of ``update(params, grads, state, hyper, step)``."""
+    names = plan.names
+    once = write_once(plan)
+    lines = []
+    for equation, body in zip(plan.equations, plan.bodies, strict=True):
+        printer = VectorPrinter({equation.indices[0]: Integer(trainable)}, lambda tensor: Text(names.of(tensor)), {}, {})
+        lines += [f"# {equation}", f"{names.of(equation.target)}[...] = {printer.text(body)}"]
+    views = [f"{names.of(tensor)} = {buffer}[0:{trainable}]" for tensor, buffer in plan.vectors]
+    return Body((*once, *views), tuple(lines))

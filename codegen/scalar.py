@@ -92,8 +92,11 @@ class ScalarPrinter(Printer):
         return Text(f"{one} / ({one} + np.exp({self.text(-expr.args[0])}))", PRODUCT)
 
 
-class OncePrinter(ScalarPrinter):
-    """Prints what is computed once per step in float64: its numbers are plain."""
+class SizePrinter(Printer):
+    """Prints whole-number expressions in sizes, with `names` for the sizes."""
 
-    def number(self, value: Expr) -> Text:
-        return Text(float_text(value), SIGN if value.is_negative else ATOM)
+    def __init__(self, names: dict[Any, str]) -> None:
+        self.names = names
+
+    def dim(self, dim: Dim) -> str:
+        return self.names[dim]

@@ -31,13 +31,9 @@ class Storage:
 
 
 def place_tensors(
-    network: Network, plan: Schedule, layout: Layout, sizes: Sizes, functions: Sequence[Sequence[Item]]
+    network: Network, plan: Schedule, layout: Layout, sizes: Sizes, names: Names, functions: Sequence[Sequence[Item]]
 ) -> Storage:
     """Decide what lies where: parameters and gradients as the layout says, the rest in the workspace if it must."""
-    names = Names()
-    names.declare([sizes.batch] if sizes.batch is not None else [])
-    names.declare(network.tensors.values())
-    names.declare(plan.gradients.values())
     buffers: dict[Tensor, tuple[str, Place]] = {}
     for name, place in layout.parameters.items():
         buffers[network.tensors[name]] = ("params", place)

@@ -1,33 +1,34 @@
-"""The targets as data: the template, and what writes the bodies of its functions."""
+"""The targets as data: a template, and what writes the bodies of its functions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from .build_cpu import build_cpu
-from .build_numpy import build_numpy
-from .kernels import Module
+from .cpu import write_cpu
+from .kernels import Bodies
+from .numpy_writer import write_numpy
+from .plan import Plan
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a target needs.
+    """A target.
 
     Attributes
     ----------
-    template : file in ``templates/``
-    build : makes the template's `Module` from a plan
+    template : the file in ``templates/``
+    write : writes the bodies of the template's functions
+    summary : what the module needs, for its docstring
     """
 
     template: str
-    build: Callable[..., Module]
+    write: Callable[[Plan], Bodies]
+    summary: str
 
 
-TARGETS: dict[str, Target] = {
-    "cpu": Target("cpu.py.j2", build_cpu),
-    "numpy": Target("numpy.py.j2", build_numpy),
+TARGETS = {
+    "cpu": Target("cpu.py.j2", write_cpu, "compiled by Numba"),
+    "numpy": Target("numpy.py.j2", write_numpy, "NumPy, the readable reference"),
 }
-DTYPES: tuple[str, ...] = ("float32", "float64")
-Any_ = Any
+DTYPES = ("float32", "float64")

@@ -161,7 +161,7 @@ class Model:
         self._trainer = Trainer(program, self.params)
         saved, self._resume = self._resume, None
         if saved is not None and saved.state is not None and saved.optimizer == source_digest(program.source):
-            self._trainer.state[:], self._trainer.steps = saved.state, saved.steps
+            self._trainer.resume(saved.state, saved.steps)
         return self._trainer
 
     # ---- using -------------------------------------------------------------------------------------------------

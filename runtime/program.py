@@ -127,7 +127,7 @@ class Program:
         return np.array(self.module.predict(flat, *data.arrays, self.workspace(data.rows)))
 
     def run_gradients(self, flat: Array, data: Data) -> tuple[float, dict[str, Array]]:
-        grads = Parameters(self.module.GRADIENTS, self.dtype)
+        grads = Parameters(self.module.gradient_places(data.rows), self.dtype)
         loss = self.module.loss_and_gradients(flat, *data.arrays, self.workspace(data.rows), grads.flat)
         return float(loss), dict(grads)
 

@@ -20,6 +20,7 @@ from ..symbolic.network import Network
 from ..symbolic.tensors import shape_text
 from .data import size_of
 from .files import ArchiveError, read_archive, write_archive
+from .program import DTYPES, check_sizes
 
 Array = NDArray[Any]
 FORMAT = 1
@@ -94,14 +95,31 @@ def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
             state=arrays.get("state"),
             **{name: about[name] for name in ("dtype", "sizes", "seed", "epochs", "order", "steps", "optimizer")},
         )
-        for tensor in network.parameters:
-            shape = tuple(size_of(size, saved.sizes) for size in tensor.shape)
-            array = saved.params[tensor.name]
-            if array.shape != shape or array.dtype != np.dtype(saved.dtype):
-                raise ValueError(f"{tensor.name} is {array.dtype} of shape {array.shape}, not {saved.dtype} of {shape}")
+        _check(saved, network)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SavedFileError(_damaged(shown, error)) from error
     return saved
+
+
+def _check(saved: Saved, network: Network) -> None:
+    """Raise one of Python's own errors if the parts of a file do not fit together."""
+    if saved.dtype not in DTYPES:
+        raise ValueError(f"dtype {saved.dtype}")
+    for name in ("seed", "epochs", "steps"):
+        if not isinstance(getattr(saved, name), int) or getattr(saved, name) < 0:
+            raise ValueError(f"{name} is {getattr(saved, name)!r}")
+    saved.sizes = check_sizes(saved.sizes)
+    np.random.default_rng(0).bit_generator.state = saved.order
+    count = 0
+    for tensor in network.parameters:
+        shape = tuple(size_of(size, saved.sizes) for size in tensor.shape)
+        array = saved.params[tensor.name]
+        if array.shape != shape or array.dtype != np.dtype(saved.dtype):
+            raise ValueError(f"{tensor.name} is {array.dtype} of shape {array.shape}, not {saved.dtype} of {shape}")
+        count += array.size
+    state = saved.state
+    if state is not None and (state.dtype != np.dtype(saved.dtype) or state.ndim != 2 or state.shape[1] > count):
+        raise ValueError(f"the optimizer's state is {state.dtype} of shape {state.shape}")
 
 
 def fingerprint(network: Network) -> str:

@@ -43,6 +43,11 @@ class Trainer:
         self.steps = 0
         self._good: tuple[Array, Array, int] | None = None
 
+    def resume(self, state: Array, steps: int) -> None:
+        """Go on from an earlier training's state, if it is one of these kernels."""
+        if state.shape == self.state.shape:
+            self.state[:], self.steps = state, steps
+
     @property
     def hyper(self) -> Array:
         """The optimizer's hyper-parameters as they are now; changing one compiles nothing."""

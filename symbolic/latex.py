@@ -136,8 +136,8 @@ class LatexPrinter(Printer):
 
 def _subscripted(symbol: str, places: str) -> str:
     """A symbol with indices; a subscript that it has already is joined, for TeX allows one."""
-    match = re.fullmatch(r"(.*)_\{([^{}]*)\}", symbol)
-    return f"{match[1]}_{{{match[2]};\\,{places}}}" if match else f"{symbol}_{{{places}}}"
+    inside = re.search(r"_\{((?:[^{}]|\{[^{}]*\})*)\}$", symbol)
+    return f"{symbol[: inside.start()]}_{{{inside[1]};\\,{places}}}" if inside else f"{symbol}_{{{places}}}"
 
 
 def latex(expr: Any) -> str:

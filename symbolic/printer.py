@@ -21,7 +21,7 @@ from .tensors import Tensor, elements, indices_of, is_element, tensor_of
 # Binding strength, weakest first.
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
 _LETTERS = "ijklmnpqrsuvw"
-_ROLE_ORDER = {"constant": 0, "parameter": 1, "state": 1, "adjoint": 2}
+_ROLE_ORDER = {"parameter": 1, "state": 1, "adjoint": 2}
 
 
 def decimal(number: Rational) -> str | None:
@@ -59,7 +59,7 @@ def order_factors(factors: Iterable[Expr]) -> list[Expr]:
             return (4, 0) if any(term.is_number for term in base.args) else (1, 0)
         if is_element(base):
             tensor = tensor_of(base)
-            return (0, 1) if tensor.role == "constant" else (2, _ROLE_ORDER.get(tensor.role, 3))
+            return (0, 1) if tensor.rank == 0 else (2, _ROLE_ORDER.get(tensor.role, 3))
         return (6, 0) if isinstance(base, Piecewise | KroneckerDelta) else (5, 0)
 
     return sorted(factors, key=rank)

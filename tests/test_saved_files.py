@@ -159,7 +159,8 @@ def rewritten(path, change):
         lambda about, arrays: about.update(dtype="complex"),
         lambda about, arrays: about.update(order={"bit_generator": "nothing"}),
         lambda about, arrays: about.update(seed="x"),
-        lambda about, arrays: arrays.update(state=np.zeros((1, 2))),
+        lambda about, arrays: arrays.update(state=np.zeros((1, 2), dtype=np.float32)),
+        lambda about, arrays: arrays.update(state=np.zeros((2, 99))),
     ],
 )
 def test_inconsistent_files(saved, change):

@@ -1,0 +1,141 @@
+"""From a network to the source of a module: derive, lower, schedule, write, render.
+
+==========  ==============================  =========================================
+stage       takes                           gives
+==========  ==============================  =========================================
+derive      network                         adjoint equations (``symbolic``)
+stable      right sides                     right sides that do not overflow
+lower       equations                       ops: pointwise, reduction, contraction
+schedule    ops                             forward, loss, backward; what is kept
+loops       ops                             fused loop nests (compiled targets)
+storage     nests                           where each tensor lies
+write       nests or ops                    printed statements
+render      printed statements              the module
+==========  ==============================  =========================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..symbolic.derivation import Derivation
+from ..symbolic.errors import UnsupportedError
+from ..symbolic.network import Network
+from ..symbolic.tensors import Tensor
+from .kernels import Data, Entry, Module
+from .layout import Layout, Place, make_layout
+from .names import Names
+from .plan import Plan
+from .render import render
+from .scalar import SizePrinter
+from .schedule import schedule
+from .sizes import resolve_sizes
+from .targets import DTYPES, TARGETS
+from .update import plan_update
+
+
+@dataclass(frozen=True)
+class GeneratedModule:
+    """The source of a module, and where things lie in its buffers."""
+
+    source: str
+    layout: Layout
+
+
+def generate(
+    network: Network,
+    *,
+    target: str = "cpu",
+    dtype: str = "float32",
+    sizes: Mapping[str, int] | None = None,
+    optimizer: Any = None,
+    wrt: Iterable[str] | None = None,
+) -> GeneratedModule:
+    """Generate the module that evaluates, differentiates and trains `network`.
+
+    Parameters
+    ----------
+    target : "cpu" (Numba) or "numpy" (the readable reference)
+    dtype : "float32" or "float64"
+    sizes : numbers for every symbolic size but the batch's, by name
+    optimizer : one of ``gl.optimizers``; adds ``update`` and ``epoch``
+    wrt : names to give gradients of; by default the parameters, or the inputs where there are none
+
+    Raises
+    ------
+    UnsupportedError
+        If the target or type is unknown, or the network holds a function that the target has no counterpart of.
+    SizeError
+        If a size has no number.
+    LossError, UnusedParameterError
+        As `Network.derive` does.
+    """
+    if target not in TARGETS:
+        raise UnsupportedError(f"target {target!r} is not offered; choose from {', '.join(TARGETS)}")
+    if dtype not in DTYPES:
+        raise UnsupportedError(f"dtype {dtype!r} is not offered; choose from {', '.join(DTYPES)}")
+    known = resolve_sizes(network, sizes or {})
+    names = list(wrt) if wrt is not None else [tensor.name for tensor in network.parameters] or None
+    derivation = network.derive(names)
+    layout = make_layout(network, known, list(derivation.gradients), optimizer)
+    planned, lowering = schedule(network, derivation, known, list(layout.gradients))
+    identifiers = Names()
+    identifiers.declare([known.batch] if known.batch is not None else [])
+    identifiers.declare(network.tensors.values())
+    identifiers.declare(planned.gradients.values())
+    update = None if optimizer is None else plan_update(optimizer, layout.trainable)
+    plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype)
+    source = render(TARGETS[target].template, _module(plan, derivation, target))
+    return GeneratedModule(source, layout)
+
+
+def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
+    layout, sizes = plan.layout, plan.sizes
+    bodies = TARGETS[target].write(plan)
+    text = SizePrinter({sizes.batch: "batch"}).size
+
+    def entry(name: str, place: Place) -> Entry:
+        return Entry(name, text(place.offset), tuple_text([text(size) for size in place.shape]))
+
+    def data(tensor: Tensor) -> Data:
+        name = plan.names.of(tensor)
+        batched = tensor.rank > 0 and sizes.batch is not None and tensor.shape[0] == sizes.batch
+        if not batched:
+            return Data(name, name, "")
+        shape = tuple_text(["batch", *(text(size) for size in sizes.shape(tensor.shape[1:]))])
+        return Data(name, plan.names.fresh(f"{name}_rows"), shape)
+
+    arguments = {tensor: data(tensor) for tensor in plan.data}
+    return Module(
+        doc=_doc(plan, derivation, target),
+        dtype=plan.real,
+        inputs=tuple(arguments[tensor] for tensor in plan.network.inputs),
+        data=tuple(arguments.values()),
+        parameters=tuple(entry(name, place) for name, place in layout.parameters.items()),
+        gradients=tuple(entry(name, place) for name, place in layout.gradients.items() if place.is_fixed),
+        growing_gradients=tuple(entry(name, place) for name, place in layout.gradients.items() if not place.is_fixed),
+        batch="" if sizes.batch is None else plan.names.of(sizes.batch),
+        trainable=layout.trainable,
+        state=tuple_text([f'"{name}"' for name in layout.state]),
+        hyper=tuple_text([f'"{name}"' for name in layout.hyper]),
+        bodies=bodies,
+    )
+
+
+def tuple_text(parts: list[str]) -> str:
+    """A tuple as source."""
+    return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def _doc(plan: Plan, derivation: Derivation, target: str) -> tuple[str, ...]:
+    network = plan.network
+    lines = [f"{network.name}: {TARGETS[target].summary}, {plan.real}. Generated by gradloom.", "", "Network:"]
+    lines += [f"    {equation}" for equation in network.equations]
+    lines += ["", "Derivation:"]
+    lines += [f"    {equation}" for equation in derivation.adjoints]
+    if plan.update is not None:
+        lines += ["", "Update, at step t:"]
+        lines += [f"    {equation}" for equation in plan.update.equations]
+    return tuple(line.replace("\\", "\\\\").replace('"', "'") for line in lines)

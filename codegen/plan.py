@@ -1,0 +1,45 @@
+"""Everything that a target writes from: the scheduled ops, the layout, and the options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..symbolic.network import Network
+from ..symbolic.tensors import Tensor
+from .layout import Layout
+from .lower import Lowering
+from .names import Names
+from .schedule import Schedule
+from .sizes import Sizes
+from .update import UpdatePlan
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be written, for any target.
+
+    Attributes
+    ----------
+    names : identifiers of the data, the parameters and the sizes; targets add those of what they compute
+    update : the optimizer's step, or None
+    real : "float32" or "float64"
+    """
+
+    network: Network
+    schedule: Schedule
+    lowering: Lowering
+    layout: Layout
+    sizes: Sizes
+    names: Names
+    update: UpdatePlan | None
+    real: str
+
+    @property
+    def data(self) -> list[Tensor]:
+        return [*self.network.inputs, *self.network.targets]
+
+    def rows(self, tensors: list[Tensor]) -> str:
+        """The argument whose first axis is the batch, among `tensors`; "" if there is none."""
+        batch = self.sizes.batch
+        found = (tensor for tensor in tensors if tensor.rank and batch is not None and tensor.shape[0] == batch)
+        return next((self.names.of(tensor) for tensor in found), "")

@@ -1,0 +1,369 @@
+"""The command line: what it prints, where it writes, and its exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import gradloom as gl
+from gradloom.cli import main
+
+MODEL = """
+    import numpy as np
+    import gradloom as gl
+
+    network = gl.Sequential(
+        [gl.layers.Dense(4, gl.sigmoid), gl.layers.Dense(2)], input_shape=3, loss=gl.losses.SquaredError(), name="small"
+    )
+    other = gl.Sequential([gl.layers.Dense(1)], input_shape=2, loss=gl.losses.SquaredError(), name="other")
+    rng = np.random.default_rng(0)
+    data = (rng.normal(size=(20, 3)), rng.normal(size=(20, 2)))
+    training = {"epochs": 3, "batch": 7, "optimizer": gl.optimizers.SGD(lr=0.1), "target": "numpy"}
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "small.py"
+    path.write_text(textwrap.dedent(MODEL))
+    return path
+
+
+def run(capsys, *arguments):
+    """Run a command in this process; return its status, output and errors."""
+    status = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+# ---- derive ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["matrix", "index"])
+@pytest.mark.parametrize("format", ["text", "latex", "markdown"])
+def test_derive(capsys, model, form, format):
+    status, out, err = run(capsys, "derive", model, "--form", form, "--format", format)
+    assert (status, err) == (0, "")
+    namespace = {}
+    exec(model.read_text(), namespace)
+    assert out.rstrip("\n") == getattr(namespace["network"].derive(), format)(form=form).rstrip("\n")
+
+
+def test_derive_options(capsys, model, tmp_path):
+    plain = run(capsys, "derive", model)[1]
+    assert run(capsys, "derive", f"{model}:network")[1] == plain
+    assert run(capsys, "derive", f"{model}:other")[1] != plain
+    assert run(capsys, "derive", model, "--layout", "rows")[1] != plain
+    assert len(run(capsys, "derive", model, "--steps")[1]) > len(plain)
+    target = tmp_path / "out.tex"
+    status, out, _ = run(capsys, "derive", model, "--format", "latex", "--standalone", "-o", target)
+    assert (status, out) == (0, "")
+    assert target.read_text().startswith("\\documentclass")
+    status, _, err = run(capsys, "derive", model, "--standalone")
+    assert status == 2
+    assert "--standalone makes a LaTeX document" in err
+
+
+def test_derive_is_the_same_for_every_hash_seed(model):
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-m", "gradloom", command, model, *options],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONUTF8": "1"},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "77")
+        for command, options in [("derive", ["--format", "latex", "--steps"])]
+    }
+    assert len(outputs) == 1
+
+
+# ---- generate, gradcheck ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["cpu", "numpy"])
+def test_generate_writes_a_module_that_runs_alone(capsys, model, tmp_path, target):
+    path = tmp_path / "kernels.py"
+    assert run(capsys, "generate", model, "--target", target, "--dtype", "float64", "-o", path) == (0, "", "")
+    assert "gradloom" not in "".join(line for line in path.read_text().splitlines() if "import" in line)
+    assert run(capsys, "generate", model, "--target", target, "--dtype", "float64")[1] == path.read_text()
+    script = textwrap.dedent("""
+        import numpy as np, kernels
+        params = np.zeros(sum(int(np.prod(shape)) for _, shape in kernels.PARAMETERS.values()))
+        x, y = np.ones((5, 3)), np.ones((5, 2))
+        print(kernels.loss(params, x, y, kernels.workspace(5)), hasattr(kernels, "epoch"))
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""}
+    )
+    assert done.stdout == "1.0 True\n", done.stderr
+
+
+def test_gradcheck(capsys, model):
+    status, out, err = run(capsys, "gradcheck", model, "--target", "numpy", "--entries", 5)
+    assert (status, err) == (0, "")
+    assert "5 of 12" in out
+    assert "agree with central differences" in out
+
+
+def test_failed_gradcheck_is_status_1(capsys, model, monkeypatch):
+    from gradloom.runtime.program import Program
+
+    right = Program.run_gradients
+
+    def wrong(self, flat, data):
+        loss, gradients = right(self, flat, data)
+        return loss, {**gradients, "b2": 2 * gradients["b2"]}
+
+    monkeypatch.setattr(Program, "run_gradients", wrong)
+    status, out, _ = run(capsys, "gradcheck", model, "--target", "numpy")
+    assert status == 1
+    assert "The derived gradients of b2 do NOT agree" in out
+
+
+# ---- train -----------------------------------------------------------------------------------------------------------
+
+
+def test_train_with_the_files_settings(capsys, model, tmp_path):
+    status, out, err = run(capsys, "train", model, "--save", tmp_path / "m.npz")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "small: 26 parameters, SGD(lr=0.1)"
+    assert [line.split()[0] for line in lines[1:-1]] == ["epoch", "1", "2", "3"]
+    namespace = {}
+    exec(model.read_text(), namespace)
+    assert gl.Model.load(tmp_path / "m.npz", namespace["network"], target="numpy").epochs == 3
+
+
+def test_train_with_options(capsys, model, tmp_path):
+    np.savez(tmp_path / "data.npz", X=np.ones((10, 3)), y=np.zeros((10, 2)))
+    command = ["train", model, "--data", tmp_path / "data.npz", "--epochs", 2, "--batch", 4, "--validation", 0.2]
+    status, out, _ = run(capsys, *command, "--optimizer", "momentum", "--lr", 0.05, "--seed", 3, "--dtype", "float64")
+    assert status == 0
+    assert "SGD(lr=0.05, momentum=0.9)" in out
+    assert "val_loss" in out
+    status, out, _ = run(capsys, *command, "--lr", 0.0, "--patience", 1)
+    assert "SGD(lr=0)" in out
+
+
+def test_report_is_called_before_and_after_every_epoch(capsys, model):
+    model.write_text(model.read_text() + "\n\ndef report(model, epoch):\n    print('epoch', epoch, model.epochs)\n")
+    status, out, _ = run(capsys, "train", model)
+    assert status == 0
+    assert out.splitlines() == ["epoch 0 0", "epoch 1 1", "epoch 2 2", "epoch 3 3"]
+
+
+def test_sizes_from_the_command_line(capsys, tmp_path):
+    path = tmp_path / "sized.py"
+    path.write_text(
+        textwrap.dedent("""
+            import gradloom as gl
+            B, n = gl.dims("B n")
+            i, k = gl.indices("i k")
+            network = gl.Network("sized")
+            x, w = network.input("x", (B, n)), network.parameter("w", (n,))
+            a = network.define("a", i, gl.Sum(w[k] * x[i, k], k))
+            network.minimize(gl.Sum(a[i] ** 2, i) / B)
+        """)
+    )
+    assert run(capsys, "gradcheck", path, "--target", "numpy")[0] == 0
+    status, out, _ = run(capsys, "generate", path, "--target", "numpy", "--size", "n=7")
+    assert status == 0
+    assert "7" in out
+    for size, words in [("n", "expected NAME=N"), ("n=x", "expected NAME=N"), ("q=3", "q")]:
+        status, _, err = run(capsys, "generate", path, "--size", size)
+        assert status == 2
+        assert words in err
+    status, _, err = run(capsys, "generate", path)
+    assert status == 2
+    assert "n" in err
+
+
+# ---- MODEL files and other bad input ---------------------------------------------------------------------------------
+
+BAD_FILES = [
+    ("x = 1\n", "defines no network named 'network'; define one"),
+    ("import gradloom as gl\nnet = gl.Network()\n", "it defines net: give"),
+    ("network = 3\n", "network is 3, not a network"),
+    ("def f(:\n", "line 1: SyntaxError"),
+    ("x = 1\nraise RuntimeError('oh no')\n", "line 2: RuntimeError: oh no"),
+    ("def f():\n    return 1 / 0\n\nf()\n", "line 2: ZeroDivisionError: division by zero"),
+    ("import sys\nsys.exit('enough')\n", "line 2: SystemExit: enough"),
+    ("import absent_module\n", "line 1: ModuleNotFoundError"),
+    ("import gradloom as gl\nnetwork = gl.Network('a b')\n", "line 2: NameTakenError: 'a b' cannot name"),
+    (textwrap.dedent(MODEL) + "training = {'lr': 3}\n", "training has no setting 'lr'; there are seed"),
+    (textwrap.dedent(MODEL) + "training = 3\n", "training is 3; expected a dict"),
+    (textwrap.dedent(MODEL) + "data = 3\n", "data must be a pair (X, Y)"),
+    (textwrap.dedent(MODEL) + "def data():\n    raise OSError('no disk')\n", "OSError: no disk"),
+    (textwrap.dedent(MODEL) + "report = 3\n", "report is 3; expected a function"),
+]
+
+
+@pytest.mark.parametrize(("source", "words"), BAD_FILES, ids=[words for _, words in BAD_FILES])
+@pytest.mark.parametrize("command", ["train", "derive"])
+def test_bad_model_files(capsys, tmp_path, command, source, words):
+    path = tmp_path / "bad.py"
+    path.write_text(source)
+    status, out, err = run(capsys, command, path)
+    assert (status, out) == (2, "")
+    assert err.startswith("gradloom: error: ")
+    assert str(path) in err
+    assert words in err
+    assert "Traceback" not in err
+    assert len(err.splitlines()) == 1
+
+
+def test_undecodable_model_file(capsys, tmp_path):
+    path = tmp_path / "bad.py"
+    path.write_bytes(b"x = '\xff'\n")
+    status, _, err = run(capsys, "derive", path)
+    assert status == 2
+    assert "SyntaxError" in err
+
+
+def test_missing_model_file(capsys, tmp_path):
+    for argument in (tmp_path / "absent.py", f"{tmp_path / 'absent.py'}:net"):
+        status, _, err = run(capsys, "derive", argument)
+        assert status == 2
+        assert "does not exist; expected a Python file" in err
+    status, _, err = run(capsys, "derive", tmp_path)
+    assert status == 2
+    assert "is a directory" in err
+
+
+def test_model_file_may_import_its_neighbours(capsys, model):
+    (model.parent / "units_for_test.py").write_text("UNITS = 5\n")
+    model.write_text("from units_for_test import UNITS\n" + model.read_text().replace("Dense(4", "Dense(UNITS"))
+    before = list(sys.path)
+    try:
+        assert run(capsys, "derive", model)[0] == 0
+    finally:
+        sys.modules.pop("units_for_test", None)
+    assert sys.path == before
+    assert not (model.parent / "__pycache__" / f"small.{sys.implementation.cache_tag}.pyc").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["train"],
+        ["derive", "x.py", "--form", "round"],
+        ["train", "x.py", "--epochs", "-3"],
+        ["train", "x.py", "--epochs", "many"],
+        ["generate", "x.py", "--target", "abacus"],
+    ],
+)
+def test_bad_arguments(capsys, arguments):
+    status, _, err = run(capsys, *arguments)
+    assert status == 2
+    assert "usage: gradloom" in err
+
+
+def test_diverging_training_is_one_message(capsys, model):
+    status, _, err = run(capsys, "train", model, "--lr", 1e30, "--epochs", 100)
+    assert status == 2
+    assert "training diverged in epoch" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_bad_data_is_one_message(capsys, model, tmp_path):
+    np.savez(tmp_path / "data.npz", X=np.full((10, 3), np.nan), y=np.zeros((10, 2)))
+    status, _, err = run(capsys, "train", model, "--data", tmp_path / "data.npz")
+    assert status == 2
+    assert "x holds NaN at row 0, column 0" in err
+
+
+def test_unwritable_output(capsys, model, tmp_path):
+    status, _, err = run(capsys, "derive", model, "-o", tmp_path / "absent" / "out.txt")
+    assert status == 2
+    assert "cannot write" in err
+
+
+def test_unexpected_errors_show_no_traceback(capsys, model, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("something inside")
+
+    monkeypatch.setattr(gl.Network, "derive", broken)
+    status, _, err = run(capsys, "derive", model)
+    assert status == 2
+    assert err == "gradloom: unexpected RuntimeError: something inside (gradloom --debug … shows where)\n"
+    with pytest.raises(RuntimeError):
+        main(["--debug", "derive", str(model)])
+
+
+def test_help_and_version(capsys):
+    status, out, _ = run(capsys, "--version")
+    assert (status, out) == (0, f"gradloom {gl.__version__}\n")
+    status, out, _ = run(capsys, "--help")
+    assert status == 0
+    for command in ("demo", "derive", "generate", "train", "gradcheck"):
+        assert command in out
+
+
+def test_reader_that_stops_reading(model):
+    """``gradloom derive … | head -1`` ends quietly."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gradloom", "derive", model], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert err == b""
+
+
+def test_terminal_without_unicode(model):
+    done = subprocess.run(
+        [sys.executable, "-m", "gradloom", "derive", model],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+# ---- demo ------------------------------------------------------------------------------------------------------------
+
+
+def test_demo(capsys, tmp_path):
+    """On a small data set of two separable classes."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 200)
+    images = (rng.integers(0, 60, (200, 3, 3)) + 190 * labels[:, None, None]).astype(np.uint8)
+    np.savez(tmp_path / "two.npz", images=images, labels=labels)
+    status, out, err = run(capsys, "demo", "--data", tmp_path / "two.npz", "--out", tmp_path / "demo")
+    assert (status, err) == (0, "")
+    assert "Test accuracy 100.00%" in out
+    written = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert written == {"derivation.md", "derivation.tex", "kernels.py", "model.npz", "training.png"}
+    assert (tmp_path / "demo" / "training.png").read_bytes().startswith(b"\x89PNG")
+    compile((tmp_path / "demo" / "kernels.py").read_text(), "kernels.py", "exec")
+
+
+def test_demo_with_bad_data(capsys, tmp_path):
+    np.savez(tmp_path / "bad.npz", X=np.ones((20, 3)), y=np.linspace(0, 1, 20))
+    status, _, err = run(capsys, "demo", "--data", tmp_path / "bad.npz", "--out", tmp_path / "demo")
+    assert status == 2
+    assert "the labels must be whole numbers" in err
+    (tmp_path / "file").write_text("in the way")
+    status, _, err = run(capsys, "demo", "--out", tmp_path / "file")
+    assert status == 2
+    assert "cannot write to" in err
+
+
+@pytest.mark.slow
+def test_demo_on_digits_from_a_cold_cache(tmp_path):
+    """At least 96 % on scikit-learn's digits."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gradloom", "demo", "--out", tmp_path / "demo"],
+        env={**os.environ, "GRADLOOM_CACHE_DIR": str(tmp_path / "kernels")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    accuracy = float(done.stdout.rsplit("Test accuracy ", 1)[1].split("%")[0])
+    assert accuracy >= 96

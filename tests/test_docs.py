@@ -1,0 +1,60 @@
+"""What the documents say runs: the Python blocks of README and docs, the examples in docstrings, the commands named."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import gradloom as gl
+from gradloom.cli import main
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "benchmarks").glob("*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
+    for page in PAGES
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
+]
+MODULES = [
+    f"gradloom.{folder}.{module.name}"
+    for folder in ("symbolic", "codegen", "runtime")
+    for module in pkgutil.iter_modules([str(ROOT / folder)])
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_python_blocks_run(block, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "block", "exec"), {"__name__": "block"})
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    module = importlib.import_module(name)
+    assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
+
+
+def test_readme_shows_what_is_printed(capsys):
+    net = gl.Sequential(
+        [gl.layers.Dense(16, gl.sigmoid), gl.layers.Dense(10)], input_shape=(64,), loss=gl.losses.CrossEntropy()
+    )
+    d, readme = net.derive(), (ROOT / "README.md").read_text()
+    assert f"# {d['W1']}" in readme
+    assert f"# {d.delta('z2')}" in readme
+
+
+def test_commands_of_the_readme_parse(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    commands = re.findall(r"^gradloom (derive|generate)\s+(.*)$", (ROOT / "README.md").read_text(), re.M)
+    assert {name for name, _ in commands} == {"derive", "generate"}
+    for name, options in commands:
+        arguments = [str(tmp_path / part) if part == "kernels.py" else part for part in options.split()]
+        assert main([name, *arguments]) == 0
+
+
+def test_every_public_name_is_documented():
+    missing = [name for name in dir(gl) if not name.startswith("_") and not getattr(gl, name).__doc__]
+    assert not missing

@@ -1,0 +1,118 @@
+"""The examples: each runs, and prints the numbers that it promises."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradloom as gl
+from gradloom.cli import main
+from gradloom.model_file import load_model_file
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def numbers(text):
+    return [float(found) for found in re.findall(r"(?<![\w.])-?\d+\.\d+(?:e-?\d+)?", text)]
+
+
+def test_two_two_two_prints_the_worked_example(capsys):
+    assert main(["train", str(EXAMPLES / "two_two_two.py")]) == 0
+    found = numbers(capsys.readouterr().out)
+    expected = [
+        (0.3775, 5e-5),  # net_h1
+        (0.593269992, 5e-10),
+        (0.751365070, 5e-10),
+        (0.772928465, 5e-10),
+        (0.298371109, 5e-10),
+        (0.082167041, 5e-10),  # ∂E/∂w5
+        (0.000438568, 5e-10),
+        (0.35891648, 5e-9),  # w5…w8 after one step
+        (0.408666186, 5e-10),
+        (0.511301270, 5e-10),
+        (0.561370121, 5e-10),
+        (0.149780716, 5e-10),  # w1…w4
+        (0.19956143, 5e-9),
+        (0.24975114, 5e-9),
+        (0.29950229, 5e-9),
+        (0.291027924, 5e-10),
+        (3.51085e-5, 5e-11),  # after 10,000 steps
+        (0.015912196, 5e-10),
+        (0.984065734, 5e-10),
+    ]
+    assert len(found) == len(expected)
+    for number, (value, tolerance) in zip(found, expected, strict=True):
+        # Both sides are rounded in their last digit.
+        assert number == pytest.approx(value, abs=2 * tolerance)
+
+
+def test_circuits():
+    module = runpy.run_path(str(EXAMPLES / "circuits.py"))
+    points, gradients = module["POINTS"], module["gradients"]
+    assert gradients(*points["product"]) == (-12, {"x": -4, "y": -4, "z": 3})
+    value, found = gradients(*points["neuron"])
+    assert value == pytest.approx(0.73, abs=5e-3)
+    expected = {"w0": -0.20, "w1": -0.39, "w2": 0.20, "x0": 0.39, "x1": -0.59}
+    assert found == pytest.approx(expected, abs=5e-3)
+    # 2 (x y + max(z, w)): × switches its inputs, max routes everything to the larger one.
+    assert gradients(*points["gates"]) == (-20, {"x": -8, "y": 6, "z": 2, "w": 0})
+
+
+def test_circuits_as_a_script():
+    done = subprocess.run([sys.executable, EXAMPLES / "circuits.py"], capture_output=True, text=True, check=True)
+    assert "product at x = -2, y = 5, z = -4: f = -12.00" in done.stdout
+    assert "∂f/∂x = z = -4.00" in done.stdout
+
+
+def test_three_four_one_learns_the_exclusive_or(capsys):
+    assert main(["train", str(EXAMPLES / "three_four_one.py")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "100.00%"
+
+
+def test_mnist_has_13002_parameters():
+    file = load_model_file(str(EXAMPLES / "mnist_784_16_16_10.py"))
+    assert gl.Model(file.network).params.count == 13_002
+    x, y = file.data
+    assert x.shape == (1797, 784)
+    assert x.max() == 1
+    assert y.shape == (1797, 10)
+
+
+def test_mnist_trains_by_default(capsys):
+    assert main(["train", str(EXAMPLES / "mnist_784_16_16_10.py"), "--epochs", "8"]) == 0
+    assert float(capsys.readouterr().out.splitlines()[-1].split()[-1].rstrip("%")) > 80
+
+
+def test_own_layer_and_loss(capsys):
+    path = str(EXAMPLES / "own_layer_and_loss.py")
+    assert main(["gradcheck", path]) == 0
+    assert main(["train", path]) == 0
+    last = capsys.readouterr().out.splitlines()[-1].split()
+    assert float(last[2]) < 0.005
+    file = load_model_file(path)
+    assert "mish" in file.network.derive().text(form="index")
+
+
+def test_own_loss_does_not_overflow():
+    file = load_model_file(str(EXAMPLES / "own_layer_and_loss.py"))
+    model = gl.Model(file.network, target="numpy")
+    loss, gradients = model.loss_and_gradients(np.zeros((2, 1)), np.array([[1e4], [-1e4]]))
+    assert loss == pytest.approx(1e4 - np.log(2), rel=1e-6)
+    assert all(np.isfinite(gradient).all() for gradient in gradients.values())
+
+
+def test_digits(capsys):
+    assert main(["train", str(EXAMPLES / "digits.py")]) == 0
+    assert float(capsys.readouterr().out.splitlines()[-1].split()[-1].rstrip("%")) > 96
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_every_example_derives_and_passes_the_gradient_check(name, capsys):
+    assert main(["derive", str(EXAMPLES / name), "--format", "latex"]) == 0
+    assert main(["gradcheck", str(EXAMPLES / name), "--target", "numpy", "--entries", "20"]) == 0

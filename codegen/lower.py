@@ -40,11 +40,12 @@ class Lowering:
     def add(self, equation: Equation) -> None:
         """Lower one equation."""
         self._equation = equation
-        shape = self.sizes.shape(equation.target.shape)
-        space: Extents = dict(zip(equation.indices, shape, strict=True))
+        space: Extents = dict(zip(equation.indices, equation.target.shape, strict=True))
         body = stabilise(equation.body.xreplace(self._constants), self._definitions)
-        covers = all(body.has(index) for index in space)
-        value = self._bind(body, space, equation.lhs) if isinstance(body, Binder) and covers else self._plain(body, space)
+        if isinstance(body, Binder) and all(body.has(index) for index in space):
+            value = self._bind(body, space, equation.lhs)
+        else:
+            value = self._plain(body, space)
         if value != equation.lhs:
             self._emit(Pointwise(equation.lhs, value, tuple(space.items()), equation))
 
@@ -63,7 +64,9 @@ class Lowering:
     # ---- inside ----------------------------------------------------------------------------------------------
 
     def _emit(self, op: Op) -> Expr:
-        self.ops.append(replace(op, body=op.body.xreplace(self.sizes.numbers)))
+        numbers = self.sizes.numbers
+        space = tuple((index, size.xreplace(numbers)) for index, size in op.space)
+        self.ops.append(replace(op, body=op.body.xreplace(numbers), space=space))
         return op.target
 
     def _plain(self, expr: Any, space: Extents) -> Any:
@@ -82,11 +85,14 @@ class Lowering:
         if isinstance(node, Sum):
             terms = Add.make_args(body)
             if len(terms) > 1 and any(self._product(term, space, bound) for term in terms):
-                return Add(*(self._plain(Sum(term, *bound.items()), space) for term in terms))  # type: ignore[no-any-return]
+                return Add(*(self._plain(Sum(term, *bound.items()), space) for term in terms))
             inside, outside, left = self._solve_deltas(body, bound)
             if outside or len(left) < len(bound):
                 rest = Sum(Mul(*inside), *left.items()) if left else Mul(*inside)
                 return self._plain(Mul(*outside), space) * self._plain(rest, space)
+            factors = _independent(inside, left)
+            if len(factors) > 1:
+                return Mul(*(self._plain(factor, space) for factor in factors))
         free = {index: size for index, size in space.items() if node.has(index)}
         key = rename_free(node, {index: Index(f"_{place}") for place, index in enumerate(free)})
         if key in self._known:
@@ -101,8 +107,7 @@ class Lowering:
         body, pairs = node.open()
         letters = self.network.fresh_indices([size for _, size in pairs], space)
         names = {index: letter for (index, _), letter in zip(pairs, letters, strict=True)}
-        sizes = [self.sizes.resolve(size) for _, size in pairs]
-        return rename_free(body, names), dict(zip(letters, sizes, strict=True))
+        return rename_free(body, names), dict(zip(letters, (size for _, size in pairs), strict=True))
 
     def _solve_deltas(self, body: Expr, bound: Extents) -> tuple[list[Expr], list[Expr], Extents]:
         """The factors under a sum, those that do not depend on it, and its indices, with Σ_k [k = e] f(k) = f(e)."""
@@ -141,7 +146,7 @@ class Lowering:
     def _product(self, body: Expr, free: Extents, bound: Extents) -> Product | None:
         factors = [factor for factor in Mul.make_args(body) if any(factor.has(index) for index in (*free, *bound))]
         touched = [index for index in free if body.has(index)]
-        if is_small([*touched, *bound], {**free, **bound}):
+        if is_small(self.sizes.shape(size for index, size in (*free.items(), *bound.items()) if body.has(index))):
             return None
         return matrix_product(factors, touched, tuple(bound))
 
@@ -159,7 +164,7 @@ class Lowering:
         )
 
     def _operand(self, factors: tuple[Expr, ...], one: Any, other: Any, space: Extents) -> Expr:
-        """The product of `factors` as one element that lies as the matrix `one` by `other`; made first if it does not."""
+        """The product of `factors` as an element that lies as the matrix `one` by `other`, made first if need be."""
         if len(factors) == 1 and lies_well(factors[0], one, other):
             return factors[0]
         axes = {index: space[index] for index in space if index in (*one, *other)}
@@ -184,6 +189,17 @@ class Lowering:
         return None
 
 
+def _independent(factors: list[Expr], bound: Extents) -> list[Expr]:
+    """``Σ_k,l f(k) g(l)`` as the sums ``Σ_k f(k)`` and ``Σ_l g(l)``: what shares no index is summed by itself."""
+    groups: list[tuple[set[Any], list[Expr]]] = []
+    for factor in factors:
+        own = {index for index in bound if factor.has(index)}
+        joined = [group for group in groups if group[0] & own]
+        merged = (own.union(*(group[0] for group in joined)), [m for group in joined for m in group[1]] + [factor])
+        groups = [group for group in groups if group not in joined] + [merged]
+    return [Sum(Mul(*parts), *((i, size) for i, size in bound.items() if i in own)) for own, parts in groups]
+
+
 def _is_sided(axes: Extents, one: Any, other: Any) -> bool:
     return tuple(axes) in ((*one, *other), (*other, *one))
 
@@ -191,4 +207,4 @@ def _is_sided(axes: Extents, one: Any, other: Any) -> bool:
 def _order(target: Expr, space: Extents) -> tuple[tuple[Symbol, Expr], ...]:
     """The free indices as the target has them, then the bound ones."""
     where = [place for place in indices_of(target) if is_index(place)]
-    return tuple((index, space[index]) for index in [*where, *(i for i in space if i not in where)])  # type: ignore[misc]
+    return tuple((index, space[index]) for index in [*where, *(i for i in space if i not in where)])

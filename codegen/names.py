@@ -17,7 +17,7 @@ _TAKEN = RESERVED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist)
 
 
 class Names:
-    """One identifier per tensor, and unused ones for local variables. Names that users declare reach source only here."""
+    """One identifier per tensor, and unused ones for locals; names that users declare reach source only here."""
 
     def __init__(self) -> None:
         self._taken = set(_TAKEN)

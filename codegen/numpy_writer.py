@@ -8,7 +8,7 @@ from typing import Any
 import sympy
 from sympy import Expr, Integer
 
-from ..symbolic.tensors import Tensor, indices_of, tensor_of
+from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
 from .kernels import Bodies, Body, with_batch
 from .layout import Place
 from .loops import loop_order
@@ -49,7 +49,8 @@ class NumpyWriter:
         self.names, self.sizes, self.buffers, self.kept, self.rows = names, sizes, buffers, kept, rows
         self.temporaries = temporaries or {}
         self.used = {} if used is None else used
-        self._sizes = {} if sizes.batch is None else {sizes.batch: names.of(sizes.batch)}
+        self._batch = "" if sizes.batch is None else names.of(sizes.batch)
+        self._sizes = {} if sizes.batch is None else {sizes.batch: self._batch}
         self._inline: dict[Tensor, Text] = {}
         self._made: dict[Tensor, None] = {}
         self._read: dict[Tensor, None] = {}
@@ -73,7 +74,7 @@ class NumpyWriter:
         returned = "" if result is None else self._array(result).text
         if result is not None and result not in self._made and result not in self.buffers and result not in self.kept:
             self._read.setdefault(result)
-        return Body(with_batch(self._views(), lines, self._sizes.get(self.sizes.batch, ""), self.rows), tuple(lines), returned)
+        return Body(with_batch(self._views(), lines, self._batch, self.rows), tuple(lines), returned)
 
     def size(self, size: Any) -> str:
         return self._printer({}).size(size)
@@ -88,12 +89,12 @@ class NumpyWriter:
             expressions = [op.left, op.right] if isinstance(op, Contraction) else [op.body, *indices_of(op.target)]
             for expression in expressions:
                 for node in sympy.preorder_traversal(expression):
-                    tensor = getattr(getattr(node, "base", None), "label", node)
-                    if isinstance(tensor, Tensor) and node != getattr(node, "base", None) and tensor in self.temporaries:
-                        if tensor.rank == 0 or isinstance(node, sympy.Indexed):
-                            stands[tensor] = stands.get(tensor, 0) + 1
-                        if isinstance(op, Contraction) or not is_plain(node):
-                            barred.add(tensor)
+                    if not is_element(node) or tensor_of(node) not in self.temporaries:
+                        continue
+                    tensor = tensor_of(node)
+                    stands[tensor] = stands.get(tensor, 0) + 1
+                    if isinstance(op, Contraction) or not is_plain(node):
+                        barred.add(tensor)
         scattered = {op.tensor for op in ops if isinstance(op, Reduction) and op.is_scatter}
         return {tensor for tensor, count in stands.items() if count == 1} - barred - scattered
 
@@ -217,7 +218,8 @@ def write_update(plan: UpdatePlan, trainable: int) -> Body:
     once = write_once(plan)
     lines = []
     for equation, body in zip(plan.equations, plan.bodies, strict=True):
-        printer = VectorPrinter({equation.indices[0]: Integer(trainable)}, lambda tensor: Text(names.of(tensor)), {}, {})
+        space = {equation.indices[0]: Integer(trainable)}
+        printer = VectorPrinter(space, lambda tensor: Text(names.of(tensor)), {}, {})
         lines += [f"# {equation}", f"{names.of(equation.target)}[...] = {printer.text(body)}"]
     views = [f"{names.of(tensor)} = {buffer}[0:{trainable}]" for tensor, buffer in plan.vectors]
     return Body((*once, *views), tuple(lines))

@@ -16,7 +16,7 @@ from sympy import Add, Expr, Integer, KroneckerDelta, Mul, Piecewise, Pow, Ratio
 from ..symbolic.errors import UnsupportedError
 from ..symbolic.indices import Dim
 from ..symbolic.tensors import is_element, tensor_of
-from .stable import Expm1, Log1p, LogAddExp, Logistic
+from .stable_functions import Expm1, Log1p, LogAddExp, Logistic
 
 CONDITIONAL, OR, AND, COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(9)
 
@@ -159,7 +159,8 @@ class Printer:
         above = sorted(above, key=_factor_order)
         if number != 1 or not above:
             above = [number, *above]
-        out = " * ".join(self.print(factor).within(PRODUCT if place == 0 else SIGN) for place, factor in enumerate(above))
+        first, *others = above
+        out = " * ".join([self.print(first).within(PRODUCT), *(self.print(factor).within(SIGN) for factor in others)])
         for factor in below:
             out += f" / {self.print(factor).within(SIGN)}"
         return Text(out, PRODUCT)

@@ -9,7 +9,7 @@ from typing import Any
 from sympy import Expr, Integer, Symbol
 
 from ..symbolic.tensors import indices_of, is_element
-from .ops import Extents, is_plain
+from .ops import is_plain
 
 # np.dot costs more than the loops where every size but the batch is this small (measured on one core).
 SMALL = 4
@@ -70,7 +70,6 @@ def lies_well(element: Expr, one: Sequence[Symbol], other: Sequence[Symbol]) -> 
     return is_operand(element) and indices_of(element) in ((*one, *other), (*other, *one))
 
 
-def is_small(indices: Sequence[Symbol], extents: Extents) -> bool:
-    """Whether loops are the better choice for a product over `indices`; the batch is taken to be large."""
-    sizes = [extents[index] for index in indices]
+def is_small(sizes: Sequence[Expr]) -> bool:
+    """Whether loops are the better choice for a product of these sizes; the batch size is not looked at."""
     return all(size <= SMALL for size in sizes if isinstance(size, Integer))

@@ -11,7 +11,7 @@ from sympy import Expr, Integer, KroneckerDelta, Piecewise, Pow, Rational
 from ..symbolic.indices import Dim
 from ..symbolic.tensors import is_element
 from .printers import ATOM, CONDITIONAL, OR, PRODUCT, SIGN, Printer, Text, float_text
-from .stable import Logistic
+from .stable_functions import Logistic
 
 _LONGEST_PRODUCT = 8  # z**9 and above call pow; below, products are faster and keep float32
 

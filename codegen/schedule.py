@@ -41,7 +41,9 @@ class Schedule:
     temporaries: dict[Tensor, Tensor]
 
 
-def schedule(network: Network, derivation: Derivation, sizes: Sizes, wanted: Sequence[str]) -> tuple[Schedule, Lowering]:
+def schedule(
+    network: Network, derivation: Derivation, sizes: Sizes, wanted: Sequence[str]
+) -> tuple[Schedule, Lowering]:
     """Lower all equations, drop what nothing needs, and divide the rest."""
     lowering = Lowering(network, sizes)
     for equation in network.equations:

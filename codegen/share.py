@@ -1,4 +1,8 @@
-"""Functions that are computed twice become temporaries: the exponentials of a softmax, the sigmoid of a SiLU."""
+"""Functions that are computed more often than need be become temporaries.
+
+Those that stand twice (the exponentials of a softmax, the sigmoid of a SiLU), and those inside a loop that they do not
+depend on (the logarithm of a row's sum).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ _CHEAP = (Piecewise, KroneckerDelta, sympy.Abs, sympy.sign, sympy.floor, sympy.c
 
 
 def share_functions(ops: Sequence[Op], temporary: Temporary) -> list[Op]:
-    """Compute each function value that stands more than once in `ops` once, before its first use."""
+    """Compute each function value of `ops` once, before its first use."""
     shared = list(ops)
     while True:
         counts: dict[Any, int] = {}
@@ -27,7 +31,8 @@ def share_functions(ops: Sequence[Op], temporary: Temporary) -> list[Op]:
         for op in shared:
             for node, size in _functions(op):
                 key = _key(node, op)
-                counts[key] = counts.get(key, 0) + 1
+                again = len(key[1]) < len(op.space)
+                counts[key] = counts.get(key, 0) + 1 + again
                 sizes[key] = size
         repeated = [key for key, count in counts.items() if count > 1]
         if not repeated:
@@ -57,12 +62,9 @@ def _functions(op: Op) -> Iterator[tuple[Expr, int]]:
     """The function values in an op that cost more than to store and load, with the size of each as an expression."""
     if isinstance(op, Contraction):
         return
-    if isinstance(op, Pointwise) and _is_costly(op.body):
-        # The op is that value already; what it is made of may still be shared.
-        roots = op.body.args
-    else:
-        roots = (op.body,)
-    stack = list(roots)
+    # A pointwise op may be such a value already; what it is made of may still be shared.
+    is_value = isinstance(op, Pointwise) and _is_costly(op.body)
+    stack = list(op.body.args) if is_value else [op.body]
     while stack:
         node = stack.pop()
         if is_element(node) or not node.args:

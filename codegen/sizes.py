@@ -28,7 +28,7 @@ class Sizes:
 
     def resolve(self, size: Any) -> Expr:
         """`size` as a number, or as an expression in the batch size alone."""
-        return size.xreplace(self.numbers)  # type: ignore[no-any-return]
+        return size.xreplace(self.numbers)
 
     def shape(self, sizes: Iterable[Any]) -> tuple[Expr, ...]:
         return tuple(self.resolve(size) for size in sizes)
@@ -50,11 +50,12 @@ def resolve_sizes(network: Network, given: Mapping[str, int]) -> Sizes:
         If a size has no number, a number is not positive, or a name is no size of the network.
     """
     batch = batch_of(network)
-    symbols = {s.name: s for t in network.tensors.values() for size in t.shape for s in sorted(size.free_symbols, key=str)}
-    symbols |= {s.name: s for t in network.tensors.values() if t.classes is not None for s in t.classes.free_symbols}
+    sizes = [size for t in network.tensors.values() for size in (*t.shape, t.classes) if size is not None]
+    symbols = {symbol.name: symbol for size in sizes for symbol in sorted(size.free_symbols, key=str)}
     for name in given:
         if name not in symbols:
-            raise SizeError(f"{name!r} is no size of {network.name}; its sizes are {', '.join(symbols) or 'all numbers'}")
+            known = ", ".join(symbols) or "all numbers"
+            raise SizeError(f"{name!r} is no size of {network.name}; its sizes are {known}")
     numbers: dict[Any, Integer] = {}
     for name, symbol in symbols.items():
         if symbol == batch:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..symbolic.network import Network
-from ..symbolic.tensors import Tensor, indices_of, tensor_of
+from ..symbolic.tensors import Tensor, element_of, indices_of, tensor_of
 from .layout import Layout, Place, end_of, memory_places
-from .loops import AddTo, Dot, Finish, Item, Loop, Set, reads, statements
 from .names import Names
+from .nests import AddTo, Dot, Finish, Item, Loop, Set, reads, statements
 from .schedule import Schedule
 from .sizes import Sizes
 
@@ -91,7 +91,7 @@ def _need_memory(items: Sequence[Item]) -> set[Tensor]:
 
 
 def _in_place(functions: Sequence[Sequence[Item]], temporaries: dict[Tensor, Tensor]) -> dict[Tensor, Tensor]:
-    """The matrix products that may lie where the tensor they are a part of will: each read by one assignment, in place."""
+    """The matrix products that may lie where the tensor that they are a part of will: read by its assignment alone."""
     shared: dict[Tensor, Tensor] = {}
     for items in functions:
         every = [element for item in items for element in reads(item)]
@@ -103,7 +103,6 @@ def _in_place(functions: Sequence[Sequence[Item]], temporaries: dict[Tensor, Ten
             if owner is None or owner in shared.values() or not tensor.rank or len(readings) != 1:
                 continue
             reader = next((s for s in assignments if readings[0] in list(reads(s))), None)
-            if reader is None or tensor_of(reader.target) != owner or indices_of(reader.target) != indices_of(readings[0]):
-                continue
-            shared[tensor] = owner
+            if reader is not None and reader.target == element_of(owner, indices_of(readings[0])):
+                shared[tensor] = owner
     return shared

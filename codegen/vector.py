@@ -12,7 +12,7 @@ from ..symbolic.indices import Dim
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
 from .ops import Extents, is_index, is_plain
 from .printers import ATOM, COMPARISON, POWER, PRODUCT, SIGN, Printer, Text, float_text
-from .stable import Logistic
+from .stable_functions import Logistic
 
 
 class VectorPrinter(Printer):

@@ -134,6 +134,10 @@ def size_of(size: Any, sizes: Mapping[str, int], where: str = "") -> int:
     SizeError
         If a symbol in it has no number.
     """
+    if isinstance(size, Integer):
+        return int(size)
+    if isinstance(size, Dim) and size.name in sizes:
+        return sizes[size.name]
     for symbol in sorted(size.free_symbols, key=str):
         if symbol.name not in sizes:
             raise SizeError(
@@ -234,7 +238,8 @@ def _check_values(tensor: Tensor, array: Array, dtype: np.dtype[Any], sizes: Map
             "drop those rows or fill them in"
         )
     with np.errstate(over="ignore"):
-        made: Array = np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
+        # Aligned and writable as well: to Numba, arrays that are not so are of other types, to be compiled for anew.
+        made: Array = np.require(array, dtype, ["C", "A", "W"])
     if not np.isfinite(made).all():
         raise DataError(
             f"{name} holds {float(np.abs(array).max()):g}, too large for {dtype}; scale it down or take float64"
@@ -258,7 +263,7 @@ def _check_labels(name: str, array: Array, classes: int) -> Array:
                 f"{name} holds label {int(array[place])} at {_position(place)}; "
                 f"expected 0…{classes - 1} for {classes} classes{mend}"
             )
-    return np.ascontiguousarray(array, dtype=LABEL_TYPE).reshape(array.shape)
+    return np.require(array, LABEL_TYPE, ["C", "A", "W"])
 
 
 def _position(place: Iterable[int]) -> str:

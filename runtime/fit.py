@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..symbolic.errors import DataError, DivergenceError
 from .callbacks import as_callbacks
@@ -15,11 +16,12 @@ from .history import History
 from .metrics import Metric, choose_metrics
 from .progress import Progress
 from .scoring import score
-from .training import rows_per_block
+from .training import Trainer, rows_per_block
 
 if TYPE_CHECKING:
     from .model import Model
 
+Array = NDArray[Any]
 SPLIT_SEED = 20_240_229  # with the model's seed: the same model splits the same data the same way in every fit
 
 
@@ -45,6 +47,7 @@ def fit(
     chosen = choose_metrics(metrics, data.of_role("target"))
     trainer = model.trainer(optimizer, min(batch, len(rows)))
     history = model.history = History()
+    block = rows_per_block(model.network, model.sizes, batch)
     bar = Progress(epochs * -(-len(rows) // batch), progress)
     for watcher in watchers:
         watcher.on_train_begin(model)
@@ -52,9 +55,11 @@ def fit(
         first, last = model.epochs + 1, model.epochs + epochs
         for epoch in range(first, last + 1):
             bar.epoch(epoch, last)
-            loss = _epoch(model, trainer, data, model.order.permutation(rows) if shuffle else rows, batch, epoch, bar)
+            order = model.order.permutation(rows) if shuffle else rows
+            blocks = [order[start : start + block] for start in range(0, len(order), block)]
+            loss = _epoch(trainer, data, blocks, batch, epoch, bar)
             model.epochs = epoch
-            row = {"epoch": epoch, "loss": loss, **_measure(model, data, rows, held_out, batch, chosen)}
+            row = {"epoch": epoch, "loss": loss, **_measure(model, data, held_out, batch, chosen)}
             history.append(row)
             bar.finish_epoch(row)
             # Every callback hears of every epoch, whichever of them ends the training.
@@ -68,26 +73,25 @@ def fit(
     return history
 
 
-def _epoch(model: Model, trainer: Any, data: Data, order: Any, batch: int, epoch: int, bar: Progress) -> float:
-    """One pass over the rows in `order`; returns the mean loss."""
-    block = rows_per_block(model.network, model.sizes, batch)
-    total = 0.0
-    for start in range(0, len(order), block):
-        part = order[start : start + block]
+def _epoch(trainer: Trainer, data: Data, blocks: list[Array], batch: int, epoch: int, bar: Progress) -> float:
+    """One pass over the rows in `blocks`; returns the mean loss."""
+    total, rows = 0.0, 0
+    for block in blocks:
         before = trainer.steps
         try:
-            total += trainer.run(data, part, batch)
+            total += trainer.run(data, block, batch)
         except DivergenceError as error:
             raise DivergenceError(
                 f"training diverged in epoch {epoch}: {error}. The last good parameters are kept; "
                 "try a smaller learning rate, or scale the data"
             ) from None
-        bar.advance(trainer.steps - before, total / (start + len(part)))
-    return total / len(order)
+        rows += len(block)
+        bar.advance(trainer.steps - before, total / rows)
+    return total / rows
 
 
 def _measure(
-    model: Model, data: Data, rows: Any, held_out: Data | None, batch: int, metrics: Mapping[str, Metric]
+    model: Model, data: Data, held_out: Data | None, batch: int, metrics: Mapping[str, Metric]
 ) -> dict[str, float]:
     """The validation loss and the metrics after an epoch."""
     if held_out is not None:
@@ -95,8 +99,7 @@ def _measure(
         return {f"val_{name}": value for name, value in scores.items()}
     if not metrics:
         return {}
-    seen = data if len(rows) == data.rows else data.take(rows)
-    scores = score(model.program, model.params.flat, seen, batch, metrics)
+    scores = score(model.program, model.params.flat, data, batch, metrics)
     return {name: value for name, value in scores.items() if name in metrics}
 
 

@@ -113,18 +113,16 @@ def gradcheck(
     check_count("batch", batch)
     check_count("entries", entries)
     rng = np.random.default_rng(seed)
-    numbers = {**prime_sizes(network), **(sizes or {})}
-    tensors = network.inputs + network.targets
+    primes = prime_sizes(network)
     if data is None:
-        values = {
-            tensor.name: random_data(network, tensor, {**numbers, **_batch(network, batch)}, rng) for tensor in tensors
-        }
+        numbers = {**primes, **(sizes or {})}
+        known = {**numbers, network.batch.name: batch} if network.batch is not None else numbers
+        values = {t.name: random_data(network, t, known, rng) for t in network.inputs + network.targets}
     else:
-        values = dict(data)
-        if sizes is None:
-            numbers = {}
+        numbers = dict(sizes or {})
+        values = {name: np.array(array) for name, array in data.items()}  # a copy: entries are moved in place
     checked = check_data(network, values, np.float64, numbers)
-    numbers = {**prime_sizes(network), **numbers}
+    numbers = {**primes, **numbers}
     wanted = [t.name for t in network.parameters] or [t.name for t in network.inputs if t.classes is None]
     program = compile_network(network, target=target, dtype="float64", batch=checked.rows, sizes=numbers, wrt=wanted)
     flat = _parameters(network, program, params, rng)
@@ -201,11 +199,6 @@ def prime_sizes(network: Network) -> dict[str, int]:
     symbols |= {s for t in network.tensors.values() if t.classes is not None for s in t.classes.free_symbols}
     primes = (number for number in range(3, 10_000) if all(number % d for d in range(2, math.isqrt(number) + 1)))
     return {symbol.name: next(primes) for symbol in sorted(symbols, key=str)}
-
-
-def _batch(network: Network, batch: int) -> dict[str, int]:
-    size = network.batch
-    return {} if size is None else {size.name: batch}
 
 
 def random_data(network: Network, tensor: Tensor, sizes: Mapping[str, int], rng: np.random.Generator) -> Array:

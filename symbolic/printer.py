@@ -51,15 +51,15 @@ def order_factors(factors: Iterable[Expr]) -> list[Expr]:
 
     def rank(factor: Expr) -> tuple[int, int]:
         base = factor.base if isinstance(factor, Pow) else factor
-        if not elements(base) and not base.has(Binder):
-            return 0, 0
+        if not base.has(Binder) and all(tensor_of(element).rank == 0 for element in elements(base)):
+            return 0, 2 * isinstance(base, Add) + bool(elements(base))
         if isinstance(base, Binder):
             return 7, 0
         if isinstance(base, Add):
             return (4, 0) if any(term.is_number for term in base.args) else (1, 0)
         if is_element(base):
             tensor = tensor_of(base)
-            return (0, 1) if tensor.rank == 0 else (2, _ROLE_ORDER.get(tensor.role, 3))
+            return 2, _ROLE_ORDER.get(tensor.role, 3)
         return (6, 0) if isinstance(base, Piecewise | KroneckerDelta) else (5, 0)
 
     return sorted(factors, key=rank)

@@ -99,7 +99,11 @@ def test_generate_writes_a_module_that_runs_alone(capsys, model, tmp_path, targe
         print(kernels.loss(params, x, y, kernels.workspace(5)), hasattr(kernels, "epoch"))
     """)
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""}
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": ""},
     )
     assert done.stdout == "1.0 True\n", done.stderr
 

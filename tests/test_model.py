@@ -179,7 +179,7 @@ def test_metrics_of_ones_own(net):
     found = model.evaluate(X, Y, metrics=[worst, "mean_absolute_error"])
     assert set(found) == {"loss", "worst", "mean_absolute_error"}
     assert found["worst"] == pytest.approx(np.abs(model.predict(X) - Y).max())
-    with pytest.raises(gl.DataError, match="metric 'f1' is unknown; choose from accuracy"):
+    with pytest.raises(gl.DataError, match=r"metric 'f1' is unknown; choose from accuracy"):
         model.evaluate(X, Y, metrics=["f1"])
     with pytest.raises(gl.DataError, match="accuracy needs targets that are classes"):
         model.evaluate(X, Y, metrics="accuracy")
@@ -262,7 +262,7 @@ def test_callbacks(net):
 
     model_of(net).fit(X, Y, epochs=9, callbacks=[Watcher()], optimizer=SGD(lr=0.1))
     assert calls == ["begin", (1, ["epoch", "loss"]), (2, ["epoch", "loss"]), ("end", 2)]
-    with pytest.raises(gl.DataError, match="neither a gl.Callback nor a function"):
+    with pytest.raises(gl.DataError, match=r"neither a gl\.Callback nor a function"):
         model_of(net).fit(X, Y, callbacks=["print"])
 
 
@@ -287,7 +287,7 @@ def test_divergence_in_the_very_first_step(net):
     model.params["W1"][:] = np.float32(3e38)
     model.params["W2"][:] = np.float32(3e38)
     before = model.params.flat.copy()
-    with pytest.raises(gl.DivergenceError, match="epoch 1: the loss became .* at step 1"):
+    with pytest.raises(gl.DivergenceError, match=r"epoch 1: the loss became .* at step 1"):
         model.fit(X, Y, epochs=2, optimizer=SGD(lr=0.1))
     np.testing.assert_array_equal(model.params.flat, before)
 
@@ -338,7 +338,7 @@ def test_bad_options(net):
         gl.Model(net, seed=-1)
     with pytest.raises(gl.UnsupportedError, match="target 'gpu'"):
         gl.Model(net, target="gpu")
-    with pytest.raises(gl.DataError, match="y has no data|target y .* has no data"):
+    with pytest.raises(gl.DataError, match=r"y has no data|target y .* has no data"):
         model.fit(X)
 
 

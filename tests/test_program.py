@@ -138,7 +138,7 @@ def test_equal_requests_share_a_module(net):
 
 def test_bad_options(net):
     sizes = {"n": 5, "m": 3}
-    with pytest.raises(gl.SizeError, match="'?m'? .*has no number"):
+    with pytest.raises(gl.SizeError, match=r"'?m'? .*has no number"):
         net.compile(sizes={"n": 5})
     with pytest.raises(gl.SizeError, match="size n is 0; expected a whole number"):
         net.compile(sizes={"n": 0, "m": 3})
@@ -148,7 +148,7 @@ def test_bad_options(net):
         net.compile(dtype="int32", sizes=sizes)
     with pytest.raises(gl.SizeError, match="batch is 0"):
         net.compile(batch=0, sizes=sizes)
-    with pytest.raises(gl.UndefinedError, match="SGD, a class; expected one of gl.optimizers"):
+    with pytest.raises(gl.UndefinedError, match=r"SGD, a class; expected one of gl\.optimizers"):
         net.compile(optimizer=gl.optimizers.SGD, sizes=sizes)
 
 

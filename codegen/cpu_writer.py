@@ -1,0 +1,254 @@
+"""One compiled function: fused loop nests as Numba source, matrix products as ``np.dot``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sympy import Expr, Symbol, prod
+
+from ..symbolic.equations import Equation
+from ..symbolic.tensors import Tensor, indices_of, tensor_of
+from .kernels import Body, with_batch
+from .nests import Clear, Dot, Finish, Item, Loop, Set, Start, Step, equations_of, reads
+from .ops import Contraction
+from .scalar import ScalarPrinter
+from .sizes import Sizes
+from .storage import Storage
+
+INDENT = "    "
+LETTERS = "ijklmnpqrsuv"
+
+
+class CpuWriter:
+    """Writes one function; make a new one for each.
+
+    Parameters
+    ----------
+    storage : where tensors lie
+    sizes : the batch size's symbol
+    rows : the name of the argument whose first axis is the batch, or ""
+    real : "float32" or "float64"
+    """
+
+    def __init__(self, storage: Storage, sizes: Sizes, rows: str, real: str) -> None:
+        self.storage, self.sizes, self.rows, self.real = storage, sizes, rows, real
+        self._letters: dict[Any, str] = {}
+        self._locals: dict[Expr, str] = {}
+        self._used_names: set[str] = set()
+        self._views: dict[Tensor, None] = {}
+        self._prelude: list[str] = []
+        self.printer = ScalarPrinter(self._element, self._letters, self._let)
+        self._batch = "" if sizes.batch is None else storage.names.of(sizes.batch)
+        if sizes.batch is not None:
+            self._letters[sizes.batch] = self._batch
+
+    def preset(self, tensor: Tensor) -> None:
+        """Take `tensor`, a scalar, as computed before the function's statements."""
+        self._locals[tensor] = self.storage.names.of(tensor)
+
+    def body(self, items: Sequence[Item], result: Tensor | None = None) -> Body:
+        """The function's statements for `items`; it returns the scalar `result`."""
+        lines: list[str] = []
+        start = 0
+        for group, equations in paragraphs(items):
+            lines += [""] * bool(lines) + [f"# {equation}" for equation in equations]
+            for place, item in enumerate(group, start):
+                lines += self._item(item, items[place + 1 :])
+            start += len(group)
+        returned = "" if result is None else self._array(result) if result.rank else self._read_whole(result)
+        return Body(with_batch(self._view_lines(), lines, self._batch, self.rows), tuple(lines), returned)
+
+    def _view_lines(self) -> tuple[str, ...]:
+        """The lines that name what the function uses of the buffers."""
+        order = list(self.storage.buffers)
+        used = sorted(self._views, key=order.index)
+        return tuple(dict.fromkeys(self._view(tensor) for tensor in used))
+
+    # ---- statements ----------------------------------------------------------------------------------------------
+
+    def _item(self, item: Item, rest: Sequence[Item]) -> list[str]:
+        if isinstance(item, Loop):
+            return self._loop(item, rest)
+        if isinstance(item, Dot):
+            return self._dot(item.op)
+        if isinstance(item, Set):
+            return self._set(item, rest)
+        if isinstance(item, Start):
+            return self._start(item)
+        if isinstance(item, Step):
+            return self._step(item)
+        if isinstance(item, Finish):
+            return self._store(item.target, self._locals[item.target])
+        if isinstance(item, Clear):
+            return [f"{self._array(item.target)}[:] = real(0)"]
+        value = self.printer.text(item.value)
+        return [*self._flush(), f"{self._memory(item.target)} += {value}"]
+
+    def _loop(self, loop: Loop, rest: Sequence[Item]) -> list[str]:
+        lines = [line for item in loop.before for line in self._item(item, ())]
+        around = dict(self._locals)
+        self._letters[loop.index] = letter = self._letter(loop.index)
+        lines.append(f"for {letter} in range({self._size(loop.extent)}):")
+        for place, item in enumerate(loop.body):
+            lines += [INDENT + line for line in self._item(item, loop.body[place + 1 :])]
+        del self._letters[loop.index]
+        self._locals = around
+        lines += [line for item in loop.after for line in self._item(item, rest)]
+        return lines
+
+    def _set(self, item: Set, rest: Sequence[Item]) -> list[str]:
+        value = self.printer.text(item.value)
+        lines = self._flush()
+        target = item.target
+        is_read = any(element == target for other in rest for element in reads(other))
+        if not is_read and tensor_of(target).rank:
+            return [*lines, *self._store(target, value)]
+        lines.append(f"{self._local(target)} = {value}")
+        return lines + self._store(target, self._locals[target])
+
+    def _store(self, target: Expr, value: str) -> list[str]:
+        """The store of a finished element, if its tensor lies in memory."""
+        tensor = tensor_of(target)
+        if tensor not in self.storage.buffers:
+            return []
+        if tensor.rank:
+            return [f"{self._memory(target)} = {value}"]
+        buffer, place = self.storage.buffers[tensor]
+        return [f"{buffer}[{self._size(place.offset)}] = {value}"]
+
+    def _start(self, item: Start) -> list[str]:
+        name = self._local(item.target)
+        if item.kind == "argmax":
+            return [f"{name} = 0", f"{name}_max = real(-np.inf)"]
+        return [f"{name} = real({'0' if item.kind == 'sum' else '-np.inf'})"]
+
+    def _step(self, item: Step) -> list[str]:
+        name = self._locals[item.target]
+        value = self.printer.text(item.value)
+        lines = self._flush()
+        if item.kind == "sum":
+            return [*lines, f"{name} += {value}"]
+        if item.kind == "max":
+            return [*lines, f"{name} = max({name}, {value})"]
+        # The first of equal ones stays: later ones are not larger.
+        position = self.printer.index(item.position).removeprefix("(").removesuffix(")")
+        lines += [f"if {value} > {name}_max:", f"{INDENT}{name}_max = {value}", f"{INDENT}{name} = {position}"]
+        return lines
+
+    def _dot(self, op: Contraction) -> list[str]:
+        left = self._matrix(op.left, op.rows, op.bound, op)
+        right = self._matrix(op.right, op.bound, op.columns, op)
+        if not op.tensor.rank:
+            name = self._local(op.target)
+            return [f"{name} = np.dot({left}, {right})", *self._store(op.target, name)]
+        out = self._matrix(op.target, op.rows, op.columns, op)
+        return [f"np.dot({left}, {right}, {out})"]
+
+    def _matrix(self, element: Expr, rows: Sequence[Symbol], columns: Sequence[Symbol], op: Contraction) -> str:
+        """An array as the matrix (or vector) that a product takes."""
+        name, where = self._array(tensor_of(element)), indices_of(element)
+        transposed = where != (*rows, *columns)
+        blocks = [block for block in ((columns, rows) if transposed else (rows, columns)) if block]
+        if any(len(block) > 1 for block in blocks):
+            extents = dict(op.space)
+            shape = ", ".join(self._size(prod(extents[index] for index in block)) for block in blocks)
+            name = f"{name}.reshape({shape})"
+        return f"{name}.T" if transposed else name
+
+    # ---- names -----------------------------------------------------------------------------------------------------
+
+    def _element(self, element: Expr) -> str:
+        if element in self._locals:
+            return self._locals[element]
+        tensor = tensor_of(element)
+        if tensor.rank:
+            return self._memory(element)
+        return self._read_whole(tensor)
+
+    def _read_whole(self, tensor: Tensor) -> str:
+        """A scalar: a local variable, a number in a buffer, or an argument, which is an array without axes."""
+        if tensor in self._locals:
+            return self._locals[tensor]
+        name = self.storage.names.of(tensor)
+        if tensor in self.storage.buffers:
+            self._views.setdefault(tensor)
+            return name
+        return f"{name}[()]"
+
+    def _memory(self, element: Expr) -> str:
+        places = ", ".join(self.printer.index(place) for place in indices_of(element))
+        return f"{self._array(tensor_of(element))}[{places}]"
+
+    def _array(self, tensor: Tensor) -> str:
+        if tensor in self.storage.buffers:
+            self._views.setdefault(tensor)
+        return self.storage.names.of(tensor)
+
+    def _local(self, target: Expr) -> str:
+        """A new local variable for an element: its name is the tensor's with the letters of the indices."""
+        tensor = tensor_of(target)
+        if target not in self._locals:
+            name = self.storage.names.of(tensor)
+            if tensor.rank:
+                letters = "".join(self._letters.get(place, str(place)) for place in indices_of(target))
+                name = self._unused(f"{name}_{letters}")
+            self._locals[target] = name
+        return self._locals[target]
+
+    def _let(self, text: str) -> str:
+        """A local variable for a value that is used twice, assigned before the statement."""
+        known = {line.split(" = ", 1)[1]: line.split(" = ", 1)[0] for line in self._prelude}
+        if text not in known:
+            known[text] = self.storage.names.free("t", {*known.values(), *self._letters.values()})
+            self._prelude.append(f"{known[text]} = {text}")
+        return known[text]
+
+    def _flush(self) -> list[str]:
+        lines, self._prelude = self._prelude, []
+        return lines
+
+    def _unused(self, name: str) -> str:
+        name = self.storage.names.free(name, self._used_names)
+        self._used_names.add(name)
+        return name
+
+    def _letter(self, index: Any) -> str:
+        used = set(self._letters.values())
+        wanted = [index.name, *LETTERS]
+        return next((name for name in wanted if self.storage.names.free(name, used) == name), None) or (
+            self.storage.names.free(index.name, used)
+        )
+
+    def _size(self, size: Any) -> str:
+        return self.printer.size(size)
+
+    # ---- views -----------------------------------------------------------------------------------------------------
+
+    def _view(self, tensor: Tensor) -> str:
+        buffer, place = self.storage.buffers[tensor]
+        name = self.storage.names.of(tensor)
+        text = self.printer.size
+        if not tensor.rank:
+            value = f"{buffer}[{text(place.offset)}]"
+            return f"{name} = int({value})" if tensor.classes is not None else f"{name} = {value}"
+        view = f"{buffer}[{text(place.offset)}:{text(place.end)}]"
+        if tensor.classes is not None:
+            view += f".view(np.{'int32' if self.real == 'float32' else 'int64'})"
+        if tensor.rank > 1:
+            view += f".reshape({', '.join(text(size) for size in place.shape)})"
+        return f"{name} = {view}"
+
+
+def paragraphs(items: Sequence[Item]) -> list[tuple[list[Item], list[Equation]]]:
+    """Neighbours that work on the same equation, and the equations of each such group."""
+    groups: list[tuple[list[Item], list[Equation]]] = []
+    for item in items:
+        equations = equations_of(item)
+        known = {id(equation) for equation in groups[-1][1]} if groups else set()
+        if known.isdisjoint(map(id, equations)):
+            groups.append(([item], equations))
+        else:
+            groups[-1][0].append(item)
+            groups[-1][1].extend(equation for equation in equations if id(equation) not in known)
+    return groups

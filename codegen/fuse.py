@@ -1,0 +1,73 @@
+"""Fusion of loop nests.
+
+Two loops over the same range become one where everything that the second reads of the first is read at the same place
+of the iteration; the same holds inside, level by level. So a bias, an activation and the sum over rows of a gradient
+end in one loop, and a row of a softmax in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..symbolic.tensors import indices_of, tensor_of
+from .nests import Item, Loop, reads, rename, statements, targets, written
+
+
+def fuse(items: Iterable[Item]) -> tuple[Item, ...]:
+    """Merge loops with earlier ones where the order of computation allows, at every level."""
+    before: list[Item] = []
+    done = list(items)
+    # A merged loop may fit where its parts did not, so until nothing changes.
+    while len(before) != len(done):
+        before, done = done, []
+        for item in before:
+            place = _partner(done, item) if isinstance(item, Loop) else None
+            if place is None:
+                done.append(item)
+            else:
+                done[place] = _merge(done[place], item)
+    return tuple(replace(item, body=fuse(item.body)) if isinstance(item, Loop) else item for item in done)
+
+
+def _partner(done: Sequence[Item], loop: Loop) -> int | None:
+    """Which earlier loop `loop` is merged with: one that makes what it reads, else one that reads the same.
+
+    All that stands between must be independent of it.
+    """
+    read = set(map(tensor_of, reads(loop)))
+    second_best = None
+    for place in range(len(done) - 1, -1, -1):
+        other = done[place]
+        makes = bool(read.intersection(written(other)))
+        if isinstance(other, Loop) and other.extent == loop.extent and _in_step(other, loop):
+            if makes:
+                return place
+            if second_best is None and read.intersection(map(tensor_of, reads(other))):
+                second_best = place
+        if makes:
+            break
+    return second_best
+
+
+def _in_step(first: Loop, second: Loop) -> bool:
+    """Whether iteration i of `second` needs nothing of `first` but what its iteration i made."""
+    made = [target for item in statements(first) for target in targets(item)]
+    for element in reads(second):
+        for target in made:
+            if tensor_of(target) == tensor_of(element):
+                pairs = zip(indices_of(target), indices_of(element), strict=True)
+                if not any(left == first.index and right == second.index for left, right in pairs):
+                    return False
+    return True
+
+
+def _merge(first: Any, second: Any) -> Loop:
+    renamed = rename(second, {second.index: first.index})
+    return replace(
+        first,
+        body=(*first.body, *renamed.body),
+        before=(*first.before, *renamed.before),
+        after=(*first.after, *renamed.after),
+    )

@@ -1,0 +1,143 @@
+"""Loop nests: trees of `Loop` and statements, and looking at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from sympy import Expr, Indexed
+
+from ..symbolic.equations import Equation
+from ..symbolic.tensors import Tensor, elements, tensor_of
+from .ops import Contraction
+
+
+@dataclass(frozen=True)
+class Set:
+    """``target = value``."""
+
+    target: Expr
+    value: Expr
+    equation: Equation
+
+
+@dataclass(frozen=True)
+class Start:
+    """Begin a reduction into a local variable: 0, or minus infinity; `Finish` ends it."""
+
+    target: Expr
+    kind: str
+    equation: Equation
+
+
+@dataclass(frozen=True)
+class Step:
+    """Take `value` into the local variable of `target`; `position` is where it stands, for the place of a maximum."""
+
+    target: Expr
+    kind: str
+    value: Expr
+    position: Expr
+    equation: Equation
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The local variable of `target` holds the result from here on."""
+
+    target: Expr
+    equation: Equation
+
+
+@dataclass(frozen=True)
+class Clear:
+    """Set the whole of a tensor to 0, before it is added to."""
+
+    target: Tensor
+    equation: Equation
+
+
+@dataclass(frozen=True)
+class AddTo:
+    """``target += value`` in memory: the loop over what is summed is not the innermost."""
+
+    target: Expr
+    value: Expr
+    equation: Equation
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A matrix product by the BLAS."""
+
+    op: Contraction
+
+
+@dataclass(frozen=True)
+class Loop:
+    """``for index in range(extent)``; `before` and `after` belong to it and stand outside."""
+
+    index: Any
+    extent: Expr
+    body: tuple[Item, ...]
+    before: tuple[Item, ...] = ()
+    after: tuple[Item, ...] = ()
+
+
+Item: TypeAlias = Set | Start | Step | Finish | Clear | AddTo | Dot | Loop
+
+
+def statements(item: Item, *, starts: bool = True) -> Iterator[Any]:
+    """The statements of a nest, in order; without `starts`, not those that only prepare a reduction."""
+    if isinstance(item, Loop):
+        for part in (*(item.before if starts else ()), *item.body, *item.after):
+            yield from statements(part, starts=starts)
+    else:
+        yield item
+
+
+def reads(item: Item) -> Iterator[Expr]:
+    """The elements that a nest reads, one entry per place where one stands."""
+    for statement in statements(item):
+        if isinstance(statement, Dot):
+            yield statement.op.left
+            yield statement.op.right
+        elif isinstance(statement, Set | Step | AddTo):
+            yield from elements(statement.value)
+            places = statement.target.indices if isinstance(statement.target, Indexed) else ()
+            for place in places:
+                yield from elements(place)
+
+
+def written(item: Item) -> Iterator[Tensor]:
+    """The tensors that a nest writes."""
+    for statement in statements(item):
+        yield from (tensor_of(target) for target in targets(statement))
+
+
+def targets(statement: Any) -> list[Any]:
+    """The element that a statement writes; none where it only prepares a tensor."""
+    if isinstance(statement, Dot):
+        return [statement.op.target]
+    return [] if isinstance(statement, Clear) else [statement.target]
+
+
+def equations_of(item: Item) -> list[Equation]:
+    """The equations that a nest computes, in order, each once."""
+    found: dict[int, Equation] = {}
+    for statement in statements(item, starts=False):
+        equation = statement.op.equation if isinstance(statement, Dot) else statement.equation
+        found.setdefault(id(equation), equation)
+    return list(found.values())
+
+
+def rename(item: Any, names: Mapping[Any, Any]) -> Any:
+    """A nest with other loop indices."""
+    if isinstance(item, Loop):
+        parts = {part: tuple(rename(i, names) for i in getattr(item, part)) for part in ("body", "before", "after")}
+        return replace(item, index=names.get(item.index, item.index), **parts)
+    if isinstance(item, Dot | Clear):
+        return item
+    held = [name for name in ("target", "value", "position") if hasattr(item, name)]
+    return replace(item, **{name: getattr(item, name).xreplace(names) for name in held})

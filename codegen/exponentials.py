@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sympy import Add, Expr, Integer, Mul, cosh, exp
+from functools import reduce
+
+from sympy import Add, Expr, Integer, Mul, cosh, exp, log
 
 from ..symbolic.binders import Max, Sum
+from .stable_functions import LogAddExp
 
 
 def split(product: Expr) -> tuple[Expr, list[Expr]]:
@@ -36,6 +39,12 @@ def exponential_terms(expr: Expr) -> list[tuple[Expr, Expr]] | None:
         if not pairs[-1][0].is_positive:
             return None
     return pairs if any(exponent != 0 for _, exponent in pairs) else None
+
+
+def log_of_sum(terms: list[tuple[Expr, Expr]]) -> Expr:
+    """The logarithm of Σ c exp(u), of the pairs (c, u)."""
+    first, *others = (exponent + log(factor) for factor, exponent in terms)
+    return reduce(LogAddExp, others, first)
 
 
 def shift(total: Sum) -> tuple[Expr, Expr] | None:

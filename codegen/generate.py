@@ -28,6 +28,7 @@ from .kernels import Data, Entry, Module
 from .layout import Layout, Place, make_layout
 from .names import Names
 from .plan import Plan
+from .printers import tuple_text
 from .render import render
 from .scalar import SizePrinter
 from .schedule import schedule
@@ -104,8 +105,9 @@ def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
         batched = tensor.rank > 0 and sizes.batch is not None and tensor.shape[0] == sizes.batch
         if not batched:
             return Data(name, name, "")
-        shape = tuple_text(["batch", *(text(size) for size in sizes.shape(tensor.shape[1:]))])
-        return Data(name, plan.names.fresh(f"{name}_rows"), shape)
+        batch_name = plan.names.fresh(f"{name}_rows")
+        inner = [text(size) for size in sizes.shape(tensor.shape[1:])]
+        return Data(name, batch_name, tuple_text(["batch", *inner]), _copy(name, batch_name, inner))
 
     arguments = {tensor: data(tensor) for tensor in plan.data}
     return Module(
@@ -124,9 +126,14 @@ def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
     )
 
 
-def tuple_text(parts: list[str]) -> str:
-    """A tuple as source."""
-    return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"
+def _copy(name: str, batch_name: str, inner: list[str]) -> tuple[str, ...]:
+    """Loops that copy one row: Numba compiles them many times faster than the assignment of a slice."""
+    letters = [f"i{place}" for place in range(1, len(inner) + 1)]
+    pairs = enumerate(zip(letters, inner, strict=True))
+    loops = [f"{'    ' * depth}for {letter} in range({size}):" for depth, (letter, size) in pairs]
+    places = ", ".join(letters)
+    to, of = (f"row, {places}", f"at, {places}") if inner else ("row", "at")
+    return (*loops, f"{'    ' * len(inner)}{batch_name}[{to}] = {name}[{of}]")
 
 
 def _doc(plan: Plan, derivation: Derivation, target: str) -> tuple[str, ...]:

@@ -40,11 +40,13 @@ class Data:
     name : its argument
     batch_name : the local variable that holds the rows of a mini-batch
     batch_shape : the shape of that, as source, or "" if the array has no batch axis and is handed on whole
+    copy : lines that copy row `at` of the argument to row `row` of the mini-batch
     """
 
     name: str
     batch_name: str
     batch_shape: str
+    copy: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -93,14 +93,24 @@ class Lowering:
             factors = _independent(inside, left)
             if len(factors) > 1:
                 return Mul(*(self._plain(factor, space) for factor in factors))
-        free = {index: size for index, size in space.items() if node.has(index)}
-        key = rename_free(node, {index: Index(f"_{place}") for place, index in enumerate(free)})
-        if key in self._known:
-            return element_of(self._known[key], tuple(free))
+        free = self._free(node, space)
+        known = self._recall(node, free)
+        if known is not None:
+            return known
         value = self._reduce(node, body, free, bound, into)
         if indices_of(value) == tuple(free):
-            self._known[key] = tensor_of(value)
+            self._known[_key(node, free)] = tensor_of(value)
         return value
+
+    def _free(self, expr: Expr, space: Extents) -> Extents:
+        """The indices of `expr` in `space`, the batch first, so that temporaries lie alike whoever makes them."""
+        found = [(index, size) for index, size in space.items() if expr.has(index)]
+        return dict(sorted(found, key=lambda pair: pair[1] != self.sizes.batch))
+
+    def _recall(self, expr: Expr, free: Extents) -> Expr | None:
+        """An element of the tensor that holds `expr` already, if there is one."""
+        tensor = self._known.get(_key(expr, free))
+        return None if tensor is None else element_of(tensor, tuple(free))
 
     def _open(self, node: Binder, space: Extents) -> tuple[Expr, Extents]:
         """The body with letters for the bound indices that nothing around uses, and how far they run."""
@@ -126,13 +136,14 @@ class Lowering:
     def _reduce(self, node: Binder, body: Expr, free: Extents, bound: Extents, into: Expr | None) -> Expr:
         space = {**free, **bound}
         if isinstance(node, Sum):
-            product = self._product(body, free, bound)
-            if product is not None:
-                return self._contract(product, space, free, into)
             scatter = self._scatter(body, free, bound, into)
             if scatter is not None:
                 return scatter
-        value = self._plain(body, space)
+            product = self._product(body, free, bound)
+            if product is not None:
+                return self._contract(product, space, free, into)
+        known = self._recall(body, self._free(body, space))
+        value = self._plain(body, space) if known is None else known
         if isinstance(node, ArgMax):
             size = Mul(*bound.values())
             target = self.temporary("argmax", free, self._equation, classes=size)
@@ -167,11 +178,16 @@ class Lowering:
         """The product of `factors` as an element that lies as the matrix `one` by `other`, made first if need be."""
         if len(factors) == 1 and lies_well(factors[0], one, other):
             return factors[0]
-        axes = {index: space[index] for index in space if index in (*one, *other)}
-        axes = {index: space[index] for index in (*one, *other)} if not _is_sided(axes, one, other) else axes
-        value = self._plain(Mul(*factors), axes)
+        product = Mul(*factors)
+        axes = self._free(product, space)
+        if tuple(axes) not in ((*one, *other), (*other, *one)):
+            axes = {index: space[index] for index in (*one, *other)}
+        known = self._recall(product, axes)
+        if known is not None:
+            return known
         target = self.temporary("factor", axes, self._equation)
-        return self._emit(Pointwise(target, value, tuple(axes.items()), self._equation))
+        self._known[_key(product, axes)] = tensor_of(target)
+        return self._emit(Pointwise(target, self._plain(product, axes), tuple(axes.items()), self._equation))
 
     def _scatter(self, body: Expr, free: Extents, bound: Extents, into: Expr | None) -> Expr | None:
         """``T[v] = Σ_i [v = label[i]] f(i)`` as ``T[label[i]] += f(i)``."""
@@ -200,8 +216,9 @@ def _independent(factors: list[Expr], bound: Extents) -> list[Expr]:
     return [Sum(Mul(*parts), *((i, size) for i, size in bound.items() if i in own)) for own, parts in groups]
 
 
-def _is_sided(axes: Extents, one: Any, other: Any) -> bool:
-    return tuple(axes) in ((*one, *other), (*other, *one))
+def _key(expr: Expr, free: Extents) -> Any:
+    """`expr` with its free indices numbered: the same for all that differ in letters only."""
+    return rename_free(expr, {index: Index(f"_{place}") for place, index in enumerate(free)})
 
 
 def _order(target: Expr, space: Extents) -> tuple[tuple[Symbol, Expr], ...]:

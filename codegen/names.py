@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import keyword
 from collections.abc import Iterable
 from typing import Any
@@ -12,8 +11,8 @@ from ..symbolic.tensors import Tensor
 
 # What the templates and printers use; a tensor of such a name gets an underscore.
 _MODULE = """PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit types erf erfc expit special einsum total
-    done value row dtype quiet compiled""".split()
-_TAKEN = RESERVED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist) | set(dir(builtins))
+    done value row at i1 i2 i3 i4 dtype quiet compiled""".split()
+_TAKEN = RESERVED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist)
 
 
 class Names:

@@ -16,7 +16,7 @@ from .names import Names
 from .once import write_once
 from .ops import Contraction, Op, Pointwise, Reduction, is_plain
 from .plan import Plan
-from .printers import ATOM, PRODUCT, Text
+from .printers import ATOM, PRODUCT, Text, tuple_text
 from .sizes import Sizes
 from .update import UpdatePlan
 from .vector import VectorPrinter
@@ -118,13 +118,17 @@ class NumpyWriter:
     def _scatter(self, op: Reduction) -> list[str]:
         name = self.names.of(op.tensor)
         printer = self._printer(dict(op.space))
-        places = ", ".join(printer.positions(place) for place in indices_of(op.target))
+        places = [printer.positions(place) for place in indices_of(op.target)]
+        if not all(any(place.has(index) for place in indices_of(op.target)) for index, _ in op.space):
+            # Summed over an index that says nothing of where: np.add.at wants the places spread along it too.
+            shape = "".join(f"{self.size(size)}, " for _, size in op.space).rstrip()
+            places[0] = f"np.broadcast_to({places[0]}, ({shape}))"
         if op.tensor in self.buffers:
             self._read.setdefault(op.tensor)
             start = f"{name}[...] = 0"
         else:
             start = f"{name} = np.zeros({self._shape(op.tensor)}, real)"
-        return [start, f"np.add.at({name}, ({places},), {printer.text(op.body)})"]
+        return [start, f"np.add.at({name}, ({', '.join(places)},), {printer.text(op.body)})"]
 
     def _value(self, op: Op) -> Text:
         """What an op makes, as an array with the axes of its target."""
@@ -135,6 +139,8 @@ class NumpyWriter:
         assert isinstance(op, Reduction)
         extents = dict(op.space)
         order = loop_order(op, self.sizes.batch)
+        if [index for index in order if index in op.free] != list(op.free):
+            order = [*op.free, *op.bound]  # the axes that are left must be those of the target, in its order
         text = self._printer({index: extents[index] for index in order}).text(op.body)
         axes = tuple(place for place, index in enumerate(order) if index in op.bound)
         if op.kind == "argmax" and len(axes) > 1 and op.free:
@@ -173,8 +179,7 @@ class NumpyWriter:
         return Text(name)
 
     def _shape(self, tensor: Tensor) -> str:
-        shape = self.sizes.shape(tensor.shape)
-        return "(" + "".join(f"{self.size(size)}, " for size in shape).rstrip() + ")"
+        return tuple_text([self.size(size) for size in self.sizes.shape(tensor.shape)])
 
     def _views(self) -> tuple[str, ...]:
         order = [*self.buffers, *self.kept]

@@ -233,3 +233,8 @@ def _factor_order(factor: Any) -> tuple[int, int]:
         tensor = tensor_of(factor)
         return (1, 0) if tensor.rank == 0 else (2, tensor.role != "adjoint")
     return (4, 0) if isinstance(factor, Add) else (3, 0)
+
+
+def tuple_text(parts: list[str]) -> str:
+    """A tuple as source."""
+    return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"

@@ -6,7 +6,7 @@ from typing import Any
 
 from sympy import Add, Expr, Integer, Mul, Pow, exp, log, tanh
 
-from .exponentials import exponential_terms, split
+from .exponentials import exponential_terms, log_of_sum, split
 from .stable_functions import Expm1, Logistic
 
 
@@ -52,24 +52,35 @@ def _times_logistic(exponent: Expr, logistic: Logistic, rest: list[Expr]) -> Exp
         others = [*rest[:place], *rest[place + 1 :]]
         if factor == Expm1(-u):
             return Mul(exp(exponent), tanh(-u / 2), *others)
-        if isinstance(factor, Add) and any(term.has(exp) for term in factor.args):
-            common = Mul(exp(exponent), logistic, *others)
-            terms = [term * common for term in factor.args]
-            return Add(*(quotient(term) or term for term in terms))
-    return None
+    return _spread(exponent, [logistic, *rest])
 
 
 def _over_exponentials(exponent: Expr, bottom: Add, rest: list[Expr]) -> Expr | None:
     """The product over `bottom`, which is c exp(v) + d exp(w), as a tanh or a logistic function."""
     terms = exponential_terms(bottom)
-    if terms is None or len(terms) != 2:
+    if terms is None:
         return None
-    for (c, v), (d, w) in (terms, terms[::-1]):
-        difference = c * exp(v) - d * exp(w)
-        if c == d and difference in rest:
-            others = [factor for factor in rest if factor != difference]
-            return Mul(exp(exponent), tanh((v - w) / 2), *others)
-    for (c, v), (d, w) in (terms, terms[::-1]):
-        if exponent != 0 and (exponent - v).is_number:
-            return Mul(exp(exponent - v), Logistic(v - w + log(c / d)) / c, *rest)
+    if len(terms) == 2:
+        for (c, v), (d, w) in (terms, terms[::-1]):
+            difference = c * exp(v) - d * exp(w)
+            if c == d and difference in rest:
+                others = [factor for factor in rest if factor != difference]
+                return Mul(exp(exponent), tanh((v - w) / 2), *others)
+        for (c, v), (d, w) in (terms, terms[::-1]):
+            if exponent != 0 and (exponent - v).is_number:
+                return Mul(exp(exponent - v), Logistic(v - w + log(c / d)) / c, *rest)
+    # In general by the logarithm of what is divided by: no exponent is then large.
+    shifted = exponent - log_of_sum(terms)
+    spread = _spread(shifted, rest)
+    return Mul(exp(shifted), *rest) if spread is None and exponent != 0 else spread
+
+
+def _spread(exponent: Expr, factors: list[Expr]) -> Expr | None:
+    """``exp(exponent)`` times the factors, put into the terms of one that adds exponentials up; None without one."""
+    for place, factor in enumerate(factors):
+        parts = [split(term) for term in Add.make_args(factor)]
+        if isinstance(factor, Add) and any(own != 0 for own, _ in parts):
+            others = [*factors[:place], *factors[place + 1 :]]
+            terms = [Mul(exp(own + exponent), *factors_of, *others) for own, factors_of in parts]
+            return Add(*(quotient(term) or term for term in terms))
     return None

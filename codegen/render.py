@@ -24,4 +24,4 @@ def _environment() -> Environment:
 
 def render(template: str, module: Module) -> str:
     """Fill the template of that file name."""
-    return _environment().get_template(template).render(module=module)
+    return _environment().get_template(template).render(module=module).rstrip() + "\n"

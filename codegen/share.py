@@ -16,7 +16,7 @@ from sympy import Expr, KroneckerDelta, Piecewise, Pow
 from ..symbolic.equations import Equation
 from ..symbolic.indices import Index
 from ..symbolic.tensors import is_element
-from .ops import Contraction, Op, Pointwise
+from .ops import Contraction, Extents, Op, Pointwise
 
 Temporary = Callable[[str, dict[Any, Expr], Equation], Expr]
 _CHEAP = (Piecewise, KroneckerDelta, sympy.Abs, sympy.sign, sympy.floor, sympy.ceiling)
@@ -47,7 +47,7 @@ def _take_out(ops: Sequence[Op], key: Any, temporary: Temporary) -> list[Op]:
     for op in ops:
         node = next((node for node, _ in _functions(op) if _key(node, op) == key), None)
         if node is not None:
-            space = {index: size for index, size in op.space if node.has(index)}
+            space = _space(node, op)
             if value is None:
                 value = temporary(type(node).__name__.lower(), space, op.equation)
                 made.append(Pointwise(value, node, tuple(space.items()), op.equation))
@@ -81,7 +81,14 @@ def _is_costly(node: Any) -> bool:
 
 
 def _key(node: Expr, op: Op) -> Any:
-    """`node` with its indices numbered in the order of the op's loops, and how far each runs."""
-    space = [(index, size) for index, size in op.space if node.has(index)]
-    names = {index: Index(f"_{place}") for place, (index, _) in enumerate(space)}
-    return node.xreplace(names), tuple(size for _, size in space)
+    """`node` with its indices numbered, and how far each runs."""
+    space = _space(node, op)
+    names = {index: Index(f"_{place}") for place, index in enumerate(space)}
+    return node.xreplace(names), tuple(space.values())
+
+
+def _space(node: Expr, op: Op) -> Extents:
+    """The indices of `node` in the order in which it names them, whatever the order of the op's loops."""
+    extents = dict(op.space)
+    named = dict.fromkeys(part for part in sympy.preorder_traversal(node) if part in extents)
+    return {index: extents[index] for index in named}

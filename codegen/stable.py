@@ -18,8 +18,8 @@ from sympy import Add, Expr, Indexed, Integer, Mul, Pow, cosh, exp, log, sinh, t
 from ..symbolic.binders import Binder, Sum
 from ..symbolic.equations import Equation
 from ..symbolic.functions import Elementwise
-from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
-from .exponentials import exponential_terms, shift, split
+from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_of
+from .exponentials import exponential_terms, log_of_sum, shift, split
 from .quotients import quotient, reciprocal
 from .stable_functions import Expm1, Log1p, LogAddExp, Logistic
 
@@ -66,11 +66,20 @@ def _inline(expr: Any, definitions: Definitions) -> Any:
         body, pairs = expr.open()
         return expr.func(_inline(body, definitions), *pairs)
     if is_element(expr):
-        equation = definitions.get(tensor_of(expr))
-        if equation is None or not equation.body.has(exp, tanh, cosh, Elementwise):
+        if not _made_of_exponentials(tensor_of(expr), definitions):
             return expr
-        return stabilise(equation.at(indices_of(expr)), definitions)
+        return stabilise(definitions[tensor_of(expr)].at(indices_of(expr)), definitions)
     return expr.func(*(_inline(arg, definitions) for arg in expr.args)) if expr.args else expr
+
+
+def _made_of_exponentials(tensor: Tensor, definitions: Definitions) -> bool:
+    """Whether `tensor` is defined by exponentials, itself or through others; not through a matrix product."""
+    equation = definitions.get(tensor)
+    if equation is None or equation.body.has(exp, tanh, cosh, Elementwise):
+        return equation is not None
+    if any(len(elements(total.body)) > 1 for total in equation.body.atoms(Sum)):
+        return False
+    return any(_made_of_exponentials(other, definitions) for other in equation.reads)
 
 
 def _log(argument: Any) -> Expr | None:
@@ -104,13 +113,7 @@ def _log_of_terms(argument: Add) -> Expr | None:
     if one_minus is not None:
         return _log(one_minus)
     terms = exponential_terms(argument)
-    if terms is None:
-        return None
-    total = None
-    for factor, exponent in terms:
-        shifted = exponent + log(factor)
-        total = shifted if total is None else LogAddExp(total, shifted)
-    return total
+    return None if terms is None else log_of_sum(terms)
 
 
 def _complement(expr: Add) -> Expr | None:

@@ -41,7 +41,8 @@ def place_tensors(
         buffers[plan.gradients[name]] = ("grads", place)
     made = [tensor for items in functions for item in items for tensor in _made(item)]
     kept = set(plan.kept).union(*(_need_memory(items) for items in functions))
-    shared = _in_place(functions, plan.temporaries)
+    alone = {tensor: owner for tensor, owner in plan.temporaries.items() if tensor not in plan.kept}
+    shared = _in_place(functions, alone)
     # A product whose owner is but a local variable has the memory for itself, under the owner's name.
     guests = {tensor for tensor, owner in shared.items() if owner in kept or owner in buffers}
     in_work = [tensor for tensor in dict.fromkeys(made) if tensor in kept and tensor not in {*buffers, *guests}]

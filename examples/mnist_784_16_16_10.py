@@ -7,7 +7,6 @@ With the real digits, ``gradloom train examples/mnist_784_16_16_10.py --data mni
 import numpy as np
 
 import gradloom as gl
-from gradloom.runtime.datasets import load_digits
 
 network = gl.Sequential(
     [gl.layers.Dense(16, gl.sigmoid), gl.layers.Dense(16, gl.sigmoid), gl.layers.Dense(10, gl.sigmoid)],
@@ -20,7 +19,7 @@ training = {"epochs": 30, "batch": 10, "optimizer": gl.optimizers.SGD(lr=3.0), "
 
 def data():
     """The bundled digits as 28 × 28 pixels: each pixel three times as wide and high, in a frame of two zeros."""
-    digits = load_digits()
+    digits = gl.datasets.load_digits()
     small = digits.x.reshape(-1, 8, 8)
     large = np.pad(small.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
     return large.reshape(-1, 784), gl.one_hot_rows(digits.y, 10)

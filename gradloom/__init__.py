@@ -56,10 +56,10 @@ from .symbolic.sequential import Sequential
 from .symbolic.tensors import Tensor
 
 if TYPE_CHECKING:
-    from .runtime import initializers
+    from .runtime import datasets, initializers
+    from .runtime.array_checks import one_hot_rows
     from .runtime.cache import CacheWarning, cache_dir, set_cache_dir
     from .runtime.callbacks import Callback, EarlyStopping
-    from .runtime.data import one_hot_rows
     from .runtime.gradcheck import gradcheck
     from .runtime.history import History
     from .runtime.model import Model
@@ -81,10 +81,10 @@ _LAZY = {
     "cache_dir": "runtime.cache",
     "evaluate": "symbolic.evaluate",
     "gradcheck": "runtime.gradcheck",
-    "one_hot_rows": "runtime.data",
+    "one_hot_rows": "runtime.array_checks",
     "set_cache_dir": "runtime.cache",
 }
-_LAZY_MODULES = {"initializers": "runtime.initializers"}
+_LAZY_MODULES = {"datasets": "runtime.datasets", "initializers": "runtime.initializers"}
 
 
 def __getattr__(name: str) -> Any:
@@ -99,7 +99,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})
+    return sorted([*__all__, "__version__"])
 
 
 def _compile(network: Network, **options: Any) -> Program:
@@ -115,7 +115,7 @@ __all__ = [
     "DivergenceError", "EarlyStopping", "Equation", "GradloomError", "History", "Index", "IndexingError",
     "LossError", "Max", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters", "Program",
     "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor", "UndefinedError",
-    "UnsupportedError", "UnusedParameterError", "activations", "cache_dir", "dims", "elementwise", "elu",
+    "UnsupportedError", "UnusedParameterError", "activations", "cache_dir", "datasets", "dims", "elementwise", "elu",
     "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "identity", "indices", "initializers", "layers",
     "leaky_relu", "log_softmax", "losses", "one_hot", "one_hot_rows", "optimizers", "relu", "schedules",
     "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tanh",

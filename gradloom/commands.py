@@ -79,14 +79,24 @@ def train(options: argparse.Namespace) -> int:
         report = file.report
         report(model, 0)
         settings["callbacks"] = lambda model, epoch, logs: report(model, epoch) and None
-    history = model.fit(*data, **settings)
-    if file.report is None:
-        print(f"{network.name}: {model.params.count:,} parameters, {settings['optimizer']!r}")
-        print(history)
-    if options.save is not None:
-        model.save(options.save)
-        print(f"saved to {options.save}")
+    try:
+        model.fit(*data, **settings)
+    except KeyboardInterrupt:
+        if model.epochs:
+            _finish_training(model, settings["optimizer"], file, options.save)
+        raise
+    _finish_training(model, settings["optimizer"], file, options.save)
     return 0
+
+
+def _finish_training(model: Any, optimizer: Any, file: ModelFile, save: str | None) -> None:
+    """Show and save what was trained, after Ctrl-C what was trained until then."""
+    if file.report is None:
+        print(f"{file.network.name}: {model.params.count:,} parameters, {optimizer!r}")
+        print(model.history)
+    if save is not None:
+        model.save(save)
+        print(f"saved to {save}")
 
 
 def gradcheck(options: argparse.Namespace) -> int:

@@ -96,7 +96,7 @@ def run_demo(data: str | None, folder: Path) -> int:
 
 
 def _rows(dataset: Dataset) -> tuple[Any, Any, int]:
-    from .runtime.data import one_hot_rows
+    from .runtime.array_checks import one_hot_rows
 
     classes = dataset.classes
     if classes is None or classes < 2:

@@ -6,7 +6,7 @@ circuit) take their data as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,9 @@ from ..symbolic.errors import DataError, SizeError
 from ..symbolic.indices import Dim
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor, shape_text
+from .array_checks import as_array, checked_labels, checked_numbers
 
 Array = NDArray[Any]
-LABEL_TYPE = np.dtype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
     arrays: list[Array] = []
     first: tuple[str, int] | None = None
     for tensor in tensors:
-        array = _as_array(tensor, values[tensor.name], network)
+        array = as_array(tensor, values[tensor.name], network)
         if tensor.rank and batch is not None and tensor.shape[0] == batch and array.ndim:
             if not len(array):
                 raise DataError(f"{tensor.name} has no rows (shape {array.shape}); give at least one")
@@ -121,7 +121,10 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
         if batch is not None:
             known.pop(batch.name, None)
         sizes.update(known)
-        arrays.append(_check_values(tensor, array, np.dtype(dtype), sizes))
+        if tensor.classes is not None:
+            arrays.append(checked_labels(tensor.name, array, size_of(tensor.classes, sizes, tensor.name)))
+        else:
+            arrays.append(checked_numbers(tensor.name, array, np.dtype(dtype)))
     batched = tuple(bool(t.rank) and batch is not None and t.shape[0] == batch for t in tensors)
     return Data(tensors, tuple(arrays), batched, first[1] if first else 1)
 
@@ -145,48 +148,6 @@ def size_of(size: Any, sizes: Mapping[str, int], where: str = "") -> int:
                 f"give it, as in sizes={{{symbol.name!r}: 16}}"
             )
     return int(size.xreplace({symbol: Integer(sizes[symbol.name]) for symbol in size.free_symbols}))
-
-
-def one_hot_rows(labels: Any, classes: int, name: str = "labels") -> Array:
-    """Rows of 0 and 1 from integer labels: ``one_hot_rows([2, 0], 3)`` is ``[[0, 0, 1], [1, 0, 0]]``.
-
-    Raises
-    ------
-    DataError
-        If the labels are not integers 0…classes-1 in one axis.
-    """
-    found = np.asarray(labels)
-    if found.ndim != 1:
-        raise DataError(f"{name}: expected one label per row, found an array of shape {found.shape}")
-    return np.eye(classes, dtype=np.float64)[_check_labels(name, found, classes)]
-
-
-def _as_array(tensor: Tensor, value: Any, network: Network) -> Array:
-    name = tensor.name
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise DataError(f"{name}: its rows have different lengths ({error}); give rows of one length") from error
-    if np.ma.isMaskedArray(value):
-        raise DataError(f"{name} is a masked array; fill or drop the masked entries, as in {name}.filled(0)")
-    if array.dtype.kind not in "biuf":
-        example = repr(array.ravel()[0]) if array.size else "no entries"
-        mend = "take its real part" if array.dtype.kind == "c" else "convert it, as in np.asarray(…, dtype=float)"
-        raise DataError(
-            f"{name} holds {array.dtype} ({example}); expected "
-            f"{'integers' if tensor.classes is not None else 'real numbers'}; {mend}"
-        )
-    if _is_one_hot(tensor, network) and array.ndim == tensor.rank - 1 and array.dtype.kind in "iu":
-        width = tensor.shape[-1]
-        if isinstance(width, Integer):
-            return one_hot_rows(array, int(width), name)
-    return array
-
-
-def _is_one_hot(tensor: Tensor, network: Network) -> bool:
-    return tensor.rank == 2 and any(
-        fact.tensor == tensor and fact.axis == 1 and fact.value == 1 for fact in network.facts
-    )
 
 
 def _check_shape(tensor: Tensor, array: Array, sizes: dict[str, int]) -> None:
@@ -223,53 +184,3 @@ def _mend(tensor: Tensor, array: Array) -> str:
     if rank == 1 and array.ndim == 2 and tensor.classes is not None:
         return f"; give class labels, not one-hot rows: {name}.argmax(axis=1)"
     return "; check which axis is which"
-
-
-def _check_values(tensor: Tensor, array: Array, dtype: np.dtype[Any], sizes: Mapping[str, int]) -> Array:
-    name = tensor.name
-    if tensor.classes is not None:
-        return _check_labels(name, array, size_of(tensor.classes, sizes, name))
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        bad = ~np.isfinite(array)
-        place = tuple(int(at) for at in np.argwhere(bad)[0])
-        what = "NaN" if np.isnan(array[place]) else "infinity"
-        raise DataError(
-            f"{name} holds {what} at {_position(place)} ({int(bad.sum())} bad of {array.size:,} entries); "
-            "drop those rows or fill them in"
-        )
-    with np.errstate(over="ignore"):
-        # Aligned and writable as well: to Numba, arrays that are not so are of other types, to be compiled for anew.
-        made: Array = np.require(array, dtype, ["C", "A", "W"])
-    if not np.isfinite(made).all():
-        raise DataError(
-            f"{name} holds {float(np.abs(array).max()):g}, too large for {dtype}; scale it down or take float64"
-        )
-    return made
-
-
-def _check_labels(name: str, array: Array, classes: int) -> Array:
-    if array.dtype.kind == "f":
-        whole = array.size and np.isfinite(array).all() and (array == np.floor(array)).all()
-        mend = f"convert them: {name}.astype(int)" if whole else "labels are whole numbers"
-        raise DataError(f"{name} holds {array.dtype}; expected integer labels 0…{classes - 1}; {mend}")
-    if array.dtype.kind not in "biu":
-        raise DataError(f"{name} holds {array.dtype}; expected integer labels 0…{classes - 1}; number the classes")
-    if array.size:
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high >= classes:
-            place = tuple(int(at) for at in np.argwhere((array < 0) | (array >= classes))[0])
-            mend = "; labels count from 0: subtract 1" if low == 1 and high == classes else ""
-            raise DataError(
-                f"{name} holds label {int(array[place])} at {_position(place)}; "
-                f"expected 0…{classes - 1} for {classes} classes{mend}"
-            )
-    return np.require(array, LABEL_TYPE, ["C", "A", "W"])
-
-
-def _position(place: Iterable[int]) -> str:
-    places = list(place)
-    if not places:
-        return "its only entry"
-    return f"row {places[0]}" + (
-        f", column {places[1]}" if len(places) == 2 else f", at {places[1:]}" if places[1:] else ""
-    )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..symbolic.errors import DataError
 from ..symbolic.network import Network
-from .data import one_hot_rows
+from .array_checks import one_hot_rows
 from .files import ArchiveError, read_archive
 
 Array = NDArray[Any]

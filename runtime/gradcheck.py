@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from ..symbolic.errors import DataError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
-from .data import Data, check_data, one_hot_rows, size_of
+from .array_checks import one_hot_rows
+from .data import Data, check_data, size_of
 from .fit import check_count
 from .parameters import Parameters
 from .program import Program, compile_network

@@ -48,10 +48,15 @@ class Model:
 
     Examples
     --------
-    >>> model = gl.Model(net, seed=0)                     # doctest: +SKIP
-    >>> history = model.fit(X, Y, epochs=10, batch=100, optimizer=gl.optimizers.SGD(lr=0.1))
-    >>> model.evaluate(X_test, Y_test)
-    {'loss': 0.08, 'accuracy': 0.97}
+    >>> import gradloom as gl, numpy as np
+    >>> net = gl.Sequential([gl.layers.Dense(1)], input_shape=2, loss=gl.losses.SquaredError())
+    >>> X = np.array([[0.0, 1], [1, 0], [1, 1], [2, 1]])
+    >>> model = gl.Model(net, seed=0, target="numpy")
+    >>> history = model.fit(X, X @ [[2], [3]] - 1, epochs=300, batch=2, optimizer=gl.optimizers.SGD(lr=0.2))
+    >>> model.params["W1"].round(3)
+    array([[2., 3.]], dtype=float32)
+    >>> model.predict([[5, 5]]).round(2)
+    array([[24.]], dtype=float32)
     """
 
     def __init__(

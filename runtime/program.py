@@ -33,8 +33,14 @@ class Program:
 
     Examples
     --------
-    >>> program = net.compile(dtype="float64")            # doctest: +SKIP
-    >>> loss, grads = program.loss_and_gradients({"W": W, "b": b}, x, y)
+    >>> import gradloom as gl
+    >>> net = gl.Network("product")
+    >>> x, y, z = (net.input(name) for name in "xyz")
+    >>> f = net.minimize((x + y) * z, name="f")
+    >>> program = net.compile(target="numpy", dtype="float64")
+    >>> value, gradients = program.loss_and_gradients({}, x=-2, y=5, z=-4)
+    >>> value, {name: float(gradient) for name, gradient in gradients.items()}
+    (-12.0, {'x': -4.0, 'y': -4.0, 'z': 3.0})
     """
 
     def __init__(

@@ -26,7 +26,10 @@ class Progress:
             from tqdm import tqdm
         except ImportError:
             return
-        self._bar = tqdm(total=steps, unit="step", unit_scale=True, dynamic_ncols=True, file=sys.stderr)
+        # The first call of a kernel compiles it, or loads it from the cache.
+        options = {"unit": "step", "unit_scale": True, "dynamic_ncols": True, "file": sys.stderr}
+        self._bar = tqdm(total=steps, desc="compiling", **options)
+        self._shown: dict[str, str] = {}
 
     def epoch(self, epoch: int, last: int) -> None:
         if self._bar is not None:
@@ -34,7 +37,7 @@ class Progress:
 
     def advance(self, steps: int, loss: float) -> None:
         if self._bar is not None:
-            self._shown = {**getattr(self, "_shown", {}), "loss": f"{loss:.4g}"}
+            self._shown["loss"] = f"{loss:.4g}"
             self._bar.set_postfix(self._shown, refresh=False)
             self._bar.update(steps)
 

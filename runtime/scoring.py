@@ -21,8 +21,10 @@ SCORE_ROWS = 512  # rows of one forward call: enough for speed, little memory
 
 def outputs(program: Program, flat: Array, data: Data, batch: int) -> Array:
     """The network's output for all rows of `data`, which holds the inputs."""
-    made = [program.run_predict(flat, part) for part in _parts(data, batch)]
-    return np.concatenate(made) if any(data.batched) else made[0]
+    output, size = program.network.output, program.network.batch
+    if size is None or not output.rank or output.shape[0] != size:
+        return program.run_predict(flat, data)
+    return np.concatenate([program.run_predict(flat, part) for part in _parts(data, batch)])
 
 
 def score(program: Program, flat: Array, data: Data, batch: int, metrics: Mapping[str, Metric]) -> dict[str, float]:

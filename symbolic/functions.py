@@ -28,11 +28,13 @@ class Elementwise(Function):
     _eval_is_real = lambda self: True  # noqa: E731 - SymPy's own way to state an assumption
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
-        given = [from_user(arg) for arg in args]
-        missing = cls.defaults[len(given) :]
-        if not given or len(given) > len(cls.defaults) or any(value is inspect.Parameter.empty for value in missing):
-            raise IndexingError(f"{cls.__name__} takes {_arity(cls.defaults)}, found {len(given)} arguments")
-        return super().__new__(cls, *given, *(from_user(value) for value in missing), **options)
+        evaluate = {name: options.pop(name) for name in ("evaluate",) if name in options}  # SymPy's own option
+        try:
+            given = inspect.signature(cls.formula).bind(*args, **options)
+        except TypeError as error:
+            raise IndexingError(f"{cls.__name__} takes {_arity(cls.defaults)}: {error}") from None
+        given.apply_defaults()
+        return super().__new__(cls, *map(from_user, given.args), **evaluate)
 
     @classmethod
     def definition(cls, *args: Any) -> Expr:

@@ -99,6 +99,14 @@ class ClassLoss(Loss):
             )
         return output.shape[:-1] if self.targets == "labels" else output.shape
 
+    def term(self, network: Network, output: Tensor, target: Tensor | None = None) -> Expr:
+        if target is not None and self.targets == "labels" and target.classes != output.shape[-1]:
+            raise ShapeError(
+                f"{type(self).__name__}: {target.name} is to hold the labels of {output.shape[-1]} classes, but is "
+                f"declared with classes={target.classes}"
+            )
+        return super().term(network, output, target)
+
     def declare_target(self, network: Network, output: Tensor) -> Tensor:
         shape = self.target_shape(output)
         if self.targets == "labels":

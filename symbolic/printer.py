@@ -220,7 +220,7 @@ class Printer(ABC):
                 (bottom if elements(factor) or factor.has(Binder) else scalar_bottom).append(1 / factor)
             elif factor != 1:
                 top.append(factor)
-        written_number = decimal(coefficient)
+        written_number = None if scalar_bottom else decimal(coefficient)
         lead = "" if written_number is None else written_number
         if written_number is None and coefficient.q != 1:
             scalar_bottom.insert(0, Integer(coefficient.q))

@@ -192,6 +192,8 @@ def _kinks(network: Network) -> dict[tuple[str, str], None]:
                 said.setdefault(
                     ("The derivative of |u| at 0 is taken as 0.", "The derivative of $|u|$ at 0 is taken as 0.")
                 )
+            elif isinstance(node, sympy.floor | sympy.ceiling | sympy.sign):
+                said.setdefault(("The derivative of a step (floor, ceiling, sign) is taken as 0 everywhere.",) * 2)
             elif isinstance(node, sympy.Piecewise):
                 said.setdefault(("At the border of a case, the derivative is that of the case that holds there.",) * 2)
     return said

@@ -15,14 +15,25 @@ from sympy import Add, Dummy, Expr, KroneckerDelta, Piecewise, Pow, Symbol, exp,
 from .binders import Binder, binders, rename_free
 from .compact import masked_arithmetic, measure, simplest
 from .equations import Equation
+from .errors import UnsupportedError
 from .tensors import element_of, elements, is_element
+
+_STEPS = (sympy.floor, sympy.ceiling, sympy.sign)
 
 
 def derivative(body: Expr, variable: Symbol, value: Symbol) -> Expr:
     """∂body/∂variable, in terms of `value` (a symbol equal to `body`) where that saves work."""
     if isinstance(body, Piecewise):
         return Piecewise(*((derivative(branch, variable, value), condition) for branch, condition in body.args))
-    raw = sympy.diff(body, variable)
+    # Steps are flat: to the derivative they are constants (SymPy would answer with Derivative and DiracDelta).
+    steps = {node: Dummy("step", real=True) for node in sorted(body.atoms(*_STEPS), key=str)}
+    raw = sympy.diff(body.xreplace(steps), variable).xreplace({mark: node for node, mark in steps.items()})
+    unknown = raw.atoms(sympy.Derivative, sympy.Subs, sympy.DiracDelta, sympy.Heaviside)
+    if unknown:
+        raise UnsupportedError(
+            f"{body} cannot be differentiated: SymPy knows no derivative of a function in it; "
+            "define it by its formula, as in gl.elementwise(name, formula)"
+        )
     candidates = [raw, raw.subs(body, value)]
     solved = solve_transcendental(body, value)
     if solved is not None and raw.has(solved[0]):

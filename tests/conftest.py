@@ -9,16 +9,18 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def kernel_cache(tmp_path_factory):
-    """A cache directory of the session's own, also for the processes that tests start; shared by parallel workers."""
+    """A cache directory of the session's own, also for the processes that tests start; parallel workers share it.
+
+    Set GRADLOOM_CACHE_DIR to keep the kernels from one run of the suite to the next.
+    """
+    if "GRADLOOM_CACHE_DIR" in os.environ:
+        yield
+        return
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
     directory = base / "kernels"
     directory.mkdir(mode=0o700, exist_ok=True)
-    before = os.environ.get("GRADLOOM_CACHE_DIR")
     os.environ["GRADLOOM_CACHE_DIR"] = str(directory)
-    yield directory
-    if before is None:
-        del os.environ["GRADLOOM_CACHE_DIR"]
-    else:
-        os.environ["GRADLOOM_CACHE_DIR"] = before
+    yield
+    del os.environ["GRADLOOM_CACHE_DIR"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 import types
@@ -66,10 +67,7 @@ def run(module: Any, network: Any, values: dict[str, Any], dtype: str = "float64
     return (
         output,
         float(loss),
-        {
-            name: grads[offset : offset + int(np.prod(shape))].reshape(shape)
-            for name, (offset, shape) in places.items()
-        },
+        {name: grads[offset : offset + int(np.prod(shape))].reshape(shape) for name, (offset, shape) in places.items()},
     )
 
 
@@ -109,7 +107,7 @@ def max_circuit() -> Any:
     return net, {}, {"x": 2.0, "y": 7.0, "v": [0.5, 3.0, -1.0, 3.0, 2.0]}
 
 
-def perceptron(batch: int = 5) -> Any:
+def perceptron() -> Any:
     """Dense layers with a weight in two places, a value used twice, L1 and L2 terms."""
     B, n, m = gl.dims("B n m")
     i, j, k = gl.indices("i j k")
@@ -124,9 +122,14 @@ def perceptron(batch: int = 5) -> Any:
     penalty = rate * (gl.Sum(W[j, k] ** 2, j, k) / 2 + gl.Sum(sympy.Abs(V[j, k]), j, k))
     net.minimize(gl.Sum((o[i, j] - y[i, j]) ** 2, i, j) / (2 * B) + penalty)
     rng = np.random.default_rng(1)
-    values = {"x": rng.normal(size=(batch, 11)), "y": rng.normal(size=(batch, 7)), "scale": 0.7}
+    values = {"x": rng.normal(size=(5, 11)), "y": rng.normal(size=(5, 7)), "scale": 0.7}
     values |= {"V": rng.normal(size=(7, 11)), "W": rng.normal(size=(7, 7)), "b": rng.normal(size=7)}
     return net, {"n": 11, "m": 7}, values
+
+
+def one_row() -> Any:
+    network, sizes, values = case("perceptron")
+    return network, sizes, {**values, "x": values["x"][:1], "y": values["y"][:1]}
 
 
 def classifier(labels: bool = True) -> Any:
@@ -161,19 +164,19 @@ def many_axes() -> Any:
     i, j, k, p, q = gl.indices("i j k p q")
     net = gl.Network("many_axes")
     x = net.input("x", (B, n, m))
-    W, D, b = net.parameter("W", (3, n, m)), net.parameter("D", (m, m)), net.parameter("b", (3,))
+    W, D, b = net.parameter("W", (m, n, m)), net.parameter("D", (m, m)), net.parameter("b", (m,))
     u = net.define("u", (i, p), gl.Sum(W[p, j, k] * x[i, j, k], j, k) + b[p])
     v = net.define("v", (i, j, q), gl.Sum(x[i, j, k] * D[k, q], k))
     s = net.define("s", (i, j, p), gl.Sum(x[i, j, k] * v[i, p, k], k))
     t = net.define("t", (q, i), gl.sigmoid(v[i, 1, q]) * D[q, q])
-    r = net.define("r", (i, p), b[p], shape=(B, 3))
-    out = net.define("out", (i, p), u[i, p] * r[i, p] + t[p, i])
-    net.set_output("out")
-    total = gl.Sum(out[i, p] ** 2, i, p) + gl.Sum(s[i, j, p] ** 3, i, j, p) / 100
+    r = net.define("r", (i, p), b[p], shape=(B, m))
+    o = net.define("o", (i, p), u[i, p] * r[i, p] + t[p, i])
+    net.set_output("o")
+    total = gl.Sum(o[i, p] ** 2, i, p) + gl.Sum(s[i, j, p] ** 3, i, j, p) / 100
     net.minimize(total / B + gl.Sum(D[k, k], k))
     rng = np.random.default_rng(3)
-    values = {"x": rng.normal(size=(5, 7, 3)), "W": rng.normal(size=(3, 7, 3)), "D": rng.normal(size=(3, 3))}
-    return net, {"n": 7, "m": 3}, values | {"b": rng.normal(size=3)}
+    values = {"x": rng.normal(size=(3, 7, 5)), "W": rng.normal(size=(5, 7, 5)), "D": rng.normal(size=(5, 5))}
+    return net, {"n": 7, "m": 5}, values | {"b": rng.normal(size=5)}
 
 
 def arithmetic() -> Any:
@@ -182,10 +185,11 @@ def arithmetic() -> Any:
     net = gl.Network("arithmetic")
     w = net.parameter("w", (7,))
     u = w[j]
-    f = u**3 - 2 / u + u**11 / 5 + sympy.sqrt(1 + u**2) + (u + 1) ** 2 * sympy.exp(-u) + sympy.Rational(1, 3) * u
-    f += sympy.Piecewise((u**2, sympy.And(u > -1, u < 1)), (sympy.Abs(u), u >= 1), (sympy.sin(u), True))
-    f += gl.gelu(u) * gl.elu(u) - sympy.sign(u) * sympy.floor(u) + sympy.cosh(u) / (2 + sympy.cos(u)) + sympy.log(2 + u**2)
-    a = net.define("a", j, f)
+    c = net.define("c", j, u**3 - 2 / u + u**11 / 5 + sympy.sqrt(1 + u**2) + u / 3)
+    e = net.define("e", j, (u + 1) ** 2 * sympy.exp(-u) + sympy.log(2 + u**2) * sympy.cos(u))
+    inside = sympy.And(u > -1, u < 1)
+    f = net.define("f", j, sympy.Piecewise((u**2, inside), (sympy.Abs(u), u >= 1), (sympy.sin(u), True)) - gl.gelu(u))
+    a = net.define("a", j, c[j] + e[j] * f[j])
     m = net.define("m", (), gl.Max(a[k], k))
     net.minimize(gl.Sum((a[j] - m) ** 2 * u, j) + gl.Sum(a[j] * w[j], j) ** 2)
     return net, {}, {"w": np.random.default_rng(4).normal(size=7) * 1.5}
@@ -211,7 +215,7 @@ CASES = {
     "neuron_circuit": neuron_circuit,
     "max_circuit": max_circuit,
     "perceptron": perceptron,
-    "one_row": lambda: perceptron(1),
+    "one_row": one_row,
     "classifier": classifier,
     "one_hot": lambda: classifier(labels=False),
     "many_axes": many_axes,
@@ -220,7 +224,16 @@ CASES = {
 }
 
 
+@functools.cache
+def case(name: str) -> Any:
+    """A network, its sizes, and values of its tensors; what is derived of it is derived once."""
+    network, sizes, values = CASES[name]()
+    derive = functools.cache(network.derive)
+    network.derive = lambda wrt=None: derive(None if wrt is None else tuple(wrt))
+    return network, sizes, values
+
+
 def made(name: str, target: str, dtype: str = "float64", **options: Any) -> Any:
     """The network, the source for it, and values of its tensors."""
-    network, sizes, values = CASES[name]()
+    network, sizes, values = case(name)
     return network, generate(network, target=target, dtype=dtype, sizes=sizes, **options).source, values

@@ -9,36 +9,17 @@ import textwrap
 
 import numpy as np
 import pytest
+from small_models import MODEL, run
 
 import gradloom as gl
 from gradloom.cli import main
-
-MODEL = """
-    import numpy as np
-    import gradloom as gl
-
-    network = gl.Sequential(
-        [gl.layers.Dense(4, gl.sigmoid), gl.layers.Dense(2)], input_shape=3, loss=gl.losses.SquaredError(), name="small"
-    )
-    other = gl.Sequential([gl.layers.Dense(1)], input_shape=2, loss=gl.losses.SquaredError(), name="other")
-    rng = np.random.default_rng(0)
-    data = (rng.normal(size=(20, 3)), rng.normal(size=(20, 2)))
-    training = {"epochs": 3, "batch": 7, "optimizer": gl.optimizers.SGD(lr=0.1), "target": "numpy"}
-"""
 
 
 @pytest.fixture
 def model(tmp_path):
     path = tmp_path / "small.py"
-    path.write_text(textwrap.dedent(MODEL))
+    path.write_text(MODEL)
     return path
-
-
-def run(capsys, *arguments):
-    """Run a command in this process; return its status, output and errors."""
-    status = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 # ---- derive ----------------------------------------------------------------------------------------------------------
@@ -188,68 +169,7 @@ def test_sizes_from_the_command_line(capsys, tmp_path):
     assert "n" in err
 
 
-# ---- MODEL files and other bad input ---------------------------------------------------------------------------------
-
-BAD_FILES = [
-    ("x = 1\n", "defines no network named 'network'; define one"),
-    ("import gradloom as gl\nnet = gl.Network()\n", "it defines net: give"),
-    ("network = 3\n", "network is 3, not a network"),
-    ("def f(:\n", "line 1: SyntaxError"),
-    ("x = 1\nraise RuntimeError('oh no')\n", "line 2: RuntimeError: oh no"),
-    ("def f():\n    return 1 / 0\n\nf()\n", "line 2: ZeroDivisionError: division by zero"),
-    ("import sys\nsys.exit('enough')\n", "line 2: SystemExit: enough"),
-    ("import absent_module\n", "line 1: ModuleNotFoundError"),
-    ("import gradloom as gl\nnetwork = gl.Network('a b')\n", "line 2: NameTakenError: 'a b' cannot name"),
-    (textwrap.dedent(MODEL) + "training = {'lr': 3}\n", "training has no setting 'lr'; there are seed"),
-    (textwrap.dedent(MODEL) + "training = 3\n", "training is 3; expected a dict"),
-    (textwrap.dedent(MODEL) + "data = 3\n", "data must be a pair (X, Y)"),
-    (textwrap.dedent(MODEL) + "def data():\n    raise OSError('no disk')\n", "OSError: no disk"),
-    (textwrap.dedent(MODEL) + "report = 3\n", "report is 3; expected a function"),
-]
-
-
-@pytest.mark.parametrize(("source", "words"), BAD_FILES, ids=[words for _, words in BAD_FILES])
-@pytest.mark.parametrize("command", ["train", "derive"])
-def test_bad_model_files(capsys, tmp_path, command, source, words):
-    path = tmp_path / "bad.py"
-    path.write_text(source)
-    status, out, err = run(capsys, command, path)
-    assert (status, out) == (2, "")
-    assert err.startswith("gradloom: error: ")
-    assert str(path) in err
-    assert words in err
-    assert "Traceback" not in err
-    assert len(err.splitlines()) == 1
-
-
-def test_undecodable_model_file(capsys, tmp_path):
-    path = tmp_path / "bad.py"
-    path.write_bytes(b"x = '\xff'\n")
-    status, _, err = run(capsys, "derive", path)
-    assert status == 2
-    assert "SyntaxError" in err
-
-
-def test_missing_model_file(capsys, tmp_path):
-    for argument in (tmp_path / "absent.py", f"{tmp_path / 'absent.py'}:net"):
-        status, _, err = run(capsys, "derive", argument)
-        assert status == 2
-        assert "does not exist; expected a Python file" in err
-    status, _, err = run(capsys, "derive", tmp_path)
-    assert status == 2
-    assert "is a directory" in err
-
-
-def test_model_file_may_import_its_neighbours(capsys, model):
-    (model.parent / "units_for_test.py").write_text("UNITS = 5\n")
-    model.write_text("from units_for_test import UNITS\n" + model.read_text().replace("Dense(4", "Dense(UNITS"))
-    before = list(sys.path)
-    try:
-        assert run(capsys, "derive", model)[0] == 0
-    finally:
-        sys.modules.pop("units_for_test", None)
-    assert sys.path == before
-    assert not (model.parent / "__pycache__" / f"small.{sys.implementation.cache_tag}.pyc").exists()
+# ---- bad input and odd surroundings ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

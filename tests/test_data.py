@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import gradloom as gl
-from gradloom.runtime.data import check_data, name_data, one_hot_rows
+from gradloom.runtime.array_checks import one_hot_rows
+from gradloom.runtime.data import check_data, name_data
 from gradloom.runtime.datasets import data_for, load_arrays, load_digits, load_file
 
 

@@ -146,6 +146,22 @@ def test_the_gradient_of_a_maximum_goes_to_the_first():
     np.testing.assert_array_equal(np.asarray(found["d_x"], float), [0, 6, 0, 0, 0])
 
 
+def test_steps_are_flat():
+    net = gl.Network()
+    x, w = net.input("x", (n,)), net.parameter("w", (n,))
+    net.minimize(Sum(w[i] * sympy.floor(3 * x[i] * w[i]) * sympy.sign(w[i]), i))
+    given = {"x": np.array([0.4, -1.3, 2.2]), "w": np.array([0.7, 1.9, -0.6])}
+    check_gradients(net, given, {"n": 3}, ["w"])
+    assert "derivative of a step" in net.derive().text()
+    with pytest.raises(UnusedParameterError, match="its gradient is 0"):
+        net.derive(["x"])
+    unknown = gl.Network()
+    u = unknown.input("u", (n,))
+    unknown.minimize(Sum(sympy.Function("f")(u[i]), i))
+    with pytest.raises(gl.UnsupportedError, match="define it by its formula"):
+        unknown.derive()
+
+
 def test_kinks_are_stated():
     text = mlp(11, 3, activation=gl.relu).derive().text()
     assert "relu′(0) = 0" in text

@@ -38,7 +38,7 @@ i, j, k = indices("i j k")
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_agrees_with_torch(activation, loss):
-    case = random_case(activation, loss, np.random.default_rng(11), depth=2, largest=7)
+    case = random_case(activation, loss, np.random.default_rng(11), depth=2, largest=11)
     found = evaluate(case.network.equations, case.values)["L"]
     assert found == pytest.approx(torch_gradients(case)[0], rel=1e-13)
 
@@ -202,3 +202,5 @@ def test_targets_must_fit_the_output():
         SquaredError().term(net, x, y)
     with pytest.raises(ShapeError, match="over classes along the last of at least 2 axes"):
         CrossEntropy().term(net, short)
+    with pytest.raises(ShapeError, match="labels of n classes, but is declared with classes=None"):
+        CrossEntropy("labels").term(net, x, y)

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import math
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-
 import numpy as np
 import pytest
+from small_models import LABELS, X, Y, classifier, model_of, network
 
 import gradloom as gl
 
-RNG = np.random.default_rng(11)
-X = RNG.normal(size=(53, 5))
-Y = np.tanh(X @ RNG.normal(size=(5, 3))) + 0.1 * RNG.normal(size=(53, 3))
 SGD = gl.optimizers.SGD
-
-
-def network(loss=None):
-    loss = gl.losses.SquaredError() if loss is None else loss
-    return gl.Sequential([gl.layers.Dense(7, gl.tanh), gl.layers.Dense(3)], input_shape=5, loss=loss, name="model_test")
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +16,13 @@ def net():
     return network()
 
 
-@pytest.fixture(scope="module")
-def classifier():
-    return network(gl.losses.CrossEntropy(targets="labels"))
-
-
-LABELS = Y.argmax(axis=1)
-
-
-def model_of(net, **options):
-    return gl.Model(net, **{"target": "numpy", "dtype": "float64", **options})
+@pytest.fixture(scope="module", name="classifier")
+def classifier_network():
+    return classifier()
 
 
 def test_training_lowers_the_loss(net):
-    model = gl.Model(net, dtype="float64")
+    model = gl.Model(net)
     before = model.evaluate(X, Y)["loss"]
     history = model.fit(X, Y, epochs=30, batch=10, optimizer=SGD(lr=0.1))
     after = model.evaluate(X, Y)["loss"]
@@ -116,7 +94,7 @@ def test_optimizer_changed_in_place(net):
 def test_frozen_parameters_stay():
     net = network()
     net.freeze("W1", "b2")
-    model = gl.Model(net, dtype="float64")
+    model = model_of(net)
     before = {name: array.copy() for name, array in model.params.items()}
     model.fit(X, Y, epochs=2, batch=10, optimizer=SGD(lr=0.1))
     changed = {name: not np.array_equal(array, before[name]) for name, array in model.params.items()}
@@ -210,110 +188,6 @@ def test_sum_and_mean_losses_of_evaluate():
         errors = (model.predict(big[0]) - big[1]) ** 2
         expected = errors.sum() if loss.reduction == "sum" else errors.mean()
         assert model.evaluate(*big)["loss"] == pytest.approx(expected, rel=1e-12)
-
-
-# ---- early stopping, callbacks ---------------------------------------------------------------------------------------
-
-
-def test_early_stopping_restores_the_best(net):
-    model = model_of(net)
-    kept = []
-    stopping = gl.EarlyStopping(patience=3)
-    history = model.fit(
-        X[:15],
-        Y[:15],
-        epochs=400,
-        batch=5,
-        validation=(X[15:], Y[15:]),
-        optimizer=SGD(lr=0.3),
-        callbacks=lambda model, epoch, logs: kept.append(model.params.flat.copy()),
-        early_stopping=stopping,
-    )
-    best = int(np.argmin(history.val_loss)) + 1
-    assert stopping.best_epoch == best
-    assert len(history.epoch) == best + 3 < 400
-    np.testing.assert_array_equal(model.params.flat, kept[best - 1])
-
-
-def test_early_stopping_options(net):
-    model = model_of(net)
-    assert len(model.fit(X, Y, epochs=50, optimizer=SGD(lr=0.0), early_stopping=2).epoch) == 3
-    stopping = gl.EarlyStopping(patience=1, min_delta=1e9, monitor="loss", restore_best=False)
-    assert len(model.fit(X, Y, epochs=50, optimizer=SGD(lr=0.1), early_stopping=stopping).epoch) == 2
-    with pytest.raises(gl.DataError, match="monitors 'val_accuracy', but the epoch has only epoch, loss"):
-        model.fit(X, Y, epochs=2, early_stopping=gl.EarlyStopping(monitor="val_accuracy"))
-    with pytest.raises(gl.DataError, match="patience of early stopping is 0"):
-        model.fit(X, Y, early_stopping=0)
-
-
-def test_callbacks(net):
-    calls = []
-
-    class Watcher(gl.Callback):
-        def on_train_begin(self, model):
-            calls.append("begin")
-
-        def on_epoch_end(self, model, epoch, logs):
-            calls.append((epoch, sorted(logs)))
-            return epoch == 2
-
-        def on_train_end(self, model, history):
-            calls.append(("end", len(history.epoch)))
-
-    model_of(net).fit(X, Y, epochs=9, callbacks=[Watcher()], optimizer=SGD(lr=0.1))
-    assert calls == ["begin", (1, ["epoch", "loss"]), (2, ["epoch", "loss"]), ("end", 2)]
-    with pytest.raises(gl.DataError, match=r"neither a gl\.Callback nor a function"):
-        model_of(net).fit(X, Y, callbacks=["print"])
-
-
-# ---- ends ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("target", ["cpu", "numpy"])
-def test_divergence_names_the_epoch_and_keeps_good_parameters(net, target):
-    model = gl.Model(net, target=target)
-    model.fit(X, Y, epochs=2, batch=10, optimizer=SGD(lr=0.1))
-    with pytest.raises(gl.DivergenceError, match=r"diverged in epoch \d+: .* step \d+\. The last good parameters"):
-        model.fit(X, Y, epochs=200, batch=10, optimizer=SGD(lr=1e4))
-    assert np.isfinite(model.params.flat).all()
-    assert math.isfinite(model.evaluate(X, Y)["loss"])
-    # It can go on from there.
-    loss = model.fit(X, Y, epochs=1, batch=10, optimizer=SGD(lr=1e-3)).loss[0]
-    assert math.isfinite(loss)
-
-
-def test_divergence_in_the_very_first_step(net):
-    model = gl.Model(net, target="numpy")
-    model.params["W1"][:] = np.float32(3e38)
-    model.params["W2"][:] = np.float32(3e38)
-    before = model.params.flat.copy()
-    with pytest.raises(gl.DivergenceError, match=r"epoch 1: the loss became .* at step 1"):
-        model.fit(X, Y, epochs=2, optimizer=SGD(lr=0.1))
-    np.testing.assert_array_equal(model.params.flat, before)
-
-
-def test_ctrl_c_stops_and_leaves_the_model_usable():
-    """An interrupt in a long training arrives within a second or so, and the model is intact."""
-    script = textwrap.dedent("""
-        import numpy as np, gradloom as gl
-        net = gl.Sequential([gl.layers.Dense(7, gl.tanh), gl.layers.Dense(3)], input_shape=5,
-                            loss=gl.losses.SquaredError())
-        model = gl.Model(net)
-        x, y = np.random.default_rng(0).normal(size=(20000, 5)), np.zeros((20000, 3))
-        model.fit(x, y, epochs=1, batch=10)
-        print("ready", flush=True)
-        try:
-            model.fit(x, y, epochs=10**9, batch=10)
-        except KeyboardInterrupt:
-            print(np.isfinite(model.params.flat).all(), len(model.history.epoch) > 0, model.evaluate(x, y)["loss"] < 1)
-    """)
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(timeout=1)
-    os.kill(process.pid, signal.SIGINT)
-    out, _ = process.communicate(timeout=30)
-    assert out == "True True True\n"
 
 
 # ---- options and data ------------------------------------------------------------------------------------------------
@@ -410,29 +284,3 @@ def test_network_without_a_batch_axis():
     history = model.fit({"x": 2.0}, epochs=50, optimizer=SGD(lr=0.25))
     assert history.loss[0] == 9
     assert float(model.params["p"]) == pytest.approx(2)
-
-
-# ---- progress --------------------------------------------------------------------------------------------------------
-
-
-def test_progress_bar_shows_epoch_loss_and_metric(classifier, monkeypatch):
-    pytest.importorskip("tqdm")
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    model_of(classifier).fit(X, LABELS, epochs=2, batch=10, validation=0.2, progress=True)
-    shown = sys.stderr.getvalue()
-    for words in ("epoch 2/2", "100%", "loss=", "val_accuracy="):
-        assert words in shown
-
-
-def test_no_bar_where_nobody_looks_or_without_tqdm(classifier, monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    model_of(classifier).fit(X, LABELS, epochs=1, batch=10)
-    assert sys.stderr.getvalue() == ""
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    model_of(classifier).fit(X, LABELS, epochs=1, batch=10)
-    assert sys.stderr.getvalue() == ""

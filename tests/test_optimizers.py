@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import sympy
 import torch
+from kernels import plain
 from torch.optim import lr_scheduler
 
+from gradloom.codegen.generate import generate
 from gradloom.symbolic.errors import DataError, NameTakenError, UndefinedError
 from gradloom.symbolic.evaluate import evaluate
+from gradloom.symbolic.layers import Dense
+from gradloom.symbolic.losses import SquaredError
 from gradloom.symbolic.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
 from gradloom.symbolic.schedules import Constant, Cosine, Exponential, Schedule, StepDecay, WarmUp
+from gradloom.symbolic.sequential import Sequential
 
 STEPS, ENTRIES = 7, 5
 
@@ -108,6 +115,34 @@ def test_schedules_agree_with_torch(ours, theirs, data):
     np.testing.assert_allclose(run(SGD(ours, momentum=0.5), *data), expected, rtol=1e-12)
     expected = run_torch(lambda p: o.AdamW(p, lr=0.3, weight_decay=0.1), *data, theirs)
     np.testing.assert_allclose(run(AdamW(ours, weight_decay=0.1), *data), expected, rtol=1e-12)
+
+
+def run_generated(optimizer, source, start, gradients):
+    """The same by a generated module's update, run as plain Python."""
+    module, theta = plain(source), start.copy()
+    state = np.zeros((len(module.STATE), ENTRIES))
+    hyper = np.array([optimizer.values[name] for name in module.HYPER])
+    trace = []
+    for step, gradient in enumerate(gradients, start=1):
+        module.update(theta, gradient.copy(), state, hyper, step)
+        trace.append(theta.copy())
+    return np.array(trace)
+
+
+@pytest.mark.parametrize("target", ["numpy", "cpu"])
+@pytest.mark.parametrize(
+    "make",
+    [*(ours for ours, _ in CASES), *(functools.partial(SGD, schedule, 0.5) for schedule, _ in SCHEDULES)],
+    ids=lambda make: repr(make()),
+)
+def test_the_generated_update_is_that_of_the_equations(make, target, data):
+    net = Sequential([Dense(1)], (ENTRIES - 1,), loss=SquaredError())
+    optimizer = make()
+    source = generate(net, target=target, dtype="float64", optimizer=optimizer).source
+    np.testing.assert_allclose(run_generated(optimizer, source, *data), run(optimizer, *data), rtol=1e-12)
+    # Its numbers can be changed without another module.
+    optimizer.set(lr=0.05)
+    np.testing.assert_allclose(run_generated(optimizer, source, *data), run(optimizer, *data), rtol=1e-12)
 
 
 def test_schedules_as_numbers():

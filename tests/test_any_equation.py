@@ -1,0 +1,210 @@
+"""Whatever is declared: odd equations and random ones, derived, lowered, and compared with finite differences.
+
+The loss is evaluated by the reference interpreter and differenced; the derived adjoints, and the generated modules of
+both targets, must agree with that. Sizes are distinct primes, so that a transposed axis cannot hide.
+"""
+
+import functools
+
+import kernels
+import numpy as np
+import pytest
+import sympy
+
+import gradloom as gl
+from gradloom.codegen.generate import generate
+from gradloom.symbolic.evaluate import evaluate
+
+B, n, m = gl.dims("B n m")
+i, j, k, l, q = gl.indices("i j k l q")
+S, R = gl.Sum, sympy.Rational
+SIZES = {"B": 3, "n": 2, "m": 5}
+
+
+def declared():
+    net = gl.Network("any")
+    derive = functools.cache(net.derive)
+    net.derive = lambda wrt: derive(tuple(wrt))  # the generator derives too, once per target
+    x, y = net.input("x", (B, n)), net.input("y", (B,), classes=m)
+    W, M, v, s = net.parameter("W", (n, n)), net.parameter("M", (m, n)), net.parameter("v", (n,)), net.parameter("s")
+    return net, x, y, W, M, v, s
+
+
+def values(seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "x": rng.normal(size=(3, 2)),
+        "y": rng.integers(0, 5, 3),
+        "W": rng.normal(size=(2, 2)),
+        "M": rng.normal(size=(5, 2)),
+        "v": rng.normal(size=2),
+        "s": 0.7,
+    }
+
+
+CASES = {
+    "a_diagonal": lambda x, y, W, M, v, s: S(W[j, j] * x[i, j], i, j) ** 2,
+    "fixed_places": lambda x, y, W, M, v, s: S(W[j, 0] * W[1, j] * x[i, 1] * v[j], i, j) * s,
+    "sums_in_functions": lambda x, y, W, M, v, s: S(
+        gl.tanh(S(W[j, k] * gl.tanh(S(W[k, l] * x[i, l], l)), k) + v[j]) * s, i, j
+    ),
+    "a_transpose_of_itself": lambda x, y, W, M, v, s: S(W[j, k] * W[k, j] * x[i, j] * x[i, k], i, j, k),
+    "radial": lambda x, y, W, M, v, s: S(sympy.exp(-S((x[i, j] - v[j]) ** 2, j) / s**2), i),
+    "a_norm": lambda x, y, W, M, v, s: S(x[i, j] * v[j] / sympy.sqrt(S(v[k] ** 2, k) + 1), i, j),
+    "a_maximum_of_sums": lambda x, y, W, M, v, s: S(gl.Max(S(W[j, k] * x[i, k], k) * v[j], j) ** 2, i),
+    "cases_with_sums": lambda x, y, W, M, v, s: S(
+        sympy.Piecewise((S(W[j, k] * x[i, k], k) ** 2, v[j] > 0), (s * v[j] ** 3, True)), i, j
+    ),
+    "attention": lambda x, y, W, M, v, s: S(
+        S(
+            sympy.exp(S(x[i, k] * W[k, l] * x[j, l], k, l))
+            / S(sympy.exp(S(x[i, k] * W[k, l] * x[q, l], k, l)), q)
+            * x[j, 0],
+            j,
+        )
+        * v[1]
+        * s,
+        i,
+    ),
+    "normalised": lambda x, y, W, M, v, s: S(
+        (
+            (x[i, j] * v[j] - S(x[i, k] * v[k], k) / n)
+            / sympy.sqrt(S((x[i, k] * v[k] - S(x[i, l] * v[l], l) / n) ** 2, k) / n + R(1, 100))
+        )
+        ** 3
+        * W[j, 0],
+        i,
+        j,
+    ),
+    "log_sum_exp_of_two_axes": lambda x, y, W, M, v, s: S(sympy.log(S(sympy.exp(W[j, k] * x[i, k] * s), j, k)), i),
+    "products_of_totals": lambda x, y, W, M, v, s: S(v[k], k) * S(x[i, j], i, j) / B / n + s * B,
+    "kinks": lambda x, y, W, M, v, s: (
+        S(abs(S(W[j, k] * x[i, k], k)), i, j) + sympy.Max(s, v[0] * v[1]) + sympy.Min(s, v[1])
+    ),
+    "powers": lambda x, y, W, M, v, s: S((x[i, j] ** 2 + 1) ** R(3, 2) * v[j] ** 4 / (1 + W[j, j] ** 2), i, j),
+    "other_functions": lambda x, y, W, M, v, s: S(
+        sympy.erf(x[i, j] * v[j]) * sympy.sin(W[j, k]) * sympy.cosh(s), i, j, k
+    ),
+    "labels_as_indices": lambda x, y, W, M, v, s: S((S(M[y[i], k] * x[i, k], k) - s) ** 2, i),
+    "one_hot_labels": lambda x, y, W, M, v, s: S(gl.one_hot(y[i], q) * gl.softplus(S(M[q, k] * x[i, k], k)) * s, i, q),
+    "a_row_picked_by_a_label": lambda x, y, W, M, v, s: S(M[y[i], j] * M[y[i], j] * v[j] * s, i, j),
+}
+
+
+def differences(network, given, name, step=1e-6):
+    base = np.array(given[name], float)
+    out = np.zeros_like(base)
+    for at in np.ndindex(base.shape):
+        for sign in (1, -1):
+            moved = base.copy()
+            moved[at] += sign * step
+            out[at] += sign * float(evaluate(network.equations, {**given, name: moved}, SIZES)["L"]) / (2 * step)
+    return out
+
+
+def check(network, given, targets=("numpy", "cpu")):
+    wrt = depended_on(network, given)
+    derivation = network.derive(wrt)
+    found = evaluate([*network.equations, *derivation.adjoints], given, SIZES)
+    for name in wrt:
+        by_hand = differences(network, given, name)
+        scale = 1 + np.abs(by_hand).max()
+        np.testing.assert_allclose(np.asarray(found[f"d_{name}"], float), by_hand, rtol=0, atol=2e-6 * scale)
+    for target in targets:
+        source = generate(network, target=target, dtype="float64", sizes={"n": 2, "m": 5}, wrt=wrt).source
+        _, loss, gradients = kernels.run(kernels.plain(source), network, given)
+        assert loss == pytest.approx(float(found["L"]), rel=1e-11)
+        for name in wrt:
+            wanted = np.asarray(found[f"d_{name}"], float)
+            atol = 1e-11 * (1 + np.abs(wanted).max())
+            np.testing.assert_allclose(gradients[name].reshape(wanted.shape), wanted, rtol=0, atol=atol)
+
+
+def depended_on(network, given):
+    """What the loss has a gradient of; that of what is left out (it stands in conditions alone, say) must be 0."""
+    wrt = []
+    for tensor in network.equation("L").reads:
+        if tensor.classes is not None:
+            continue
+        try:
+            network.derive((tensor.name,))
+        except gl.UnusedParameterError:
+            assert np.abs(differences(network, given, tensor.name)).max() < 1e-6
+        else:
+            wrt.append(tensor.name)
+    return tuple(wrt)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_odd_equations(name):
+    network, *tensors = declared()
+    network.minimize(CASES[name](*tensors))
+    check(network, values())
+
+
+# ---- random equations --------------------------------------------------------------------------------------------
+
+
+class Grower:
+    """Grows a random expression with given free indices; bounded, so that differences stay accurate."""
+
+    def __init__(self, seed, tensors):
+        self.rng = np.random.default_rng(seed)
+        self.x, self.y, self.W, self.M, self.v, self.s = tensors
+
+    def pick(self, *choices):
+        return choices[self.rng.integers(len(choices))]()
+
+    def leaf(self, free):
+        """An element whose indices are among `free`, or a fixed place, a label, a scalar."""
+        a, b, c = (self.pick(*[lambda index=index: index for index in free[size]]) for size in ("B", "n", "m"))
+        return self.pick(
+            lambda: self.x[a, b],
+            lambda: self.W[b, int(self.rng.integers(2))],
+            lambda: self.W[b, self.pick(*[lambda index=index: index for index in free["n"]])],
+            lambda: self.M[c, b],
+            lambda: self.M[self.y[a], b],
+            lambda: self.v[b],
+            lambda: self.s,
+            lambda: gl.one_hot(self.y[a], c),
+        )
+
+    def grow(self, free, depth):
+        if depth == 0:
+            return self.leaf(free)
+        more = lambda: self.grow(free, depth - 1)  # noqa: E731
+        return self.pick(
+            lambda: more() + more(),
+            lambda: more() * more(),
+            lambda: more() - 2 * more(),
+            lambda: gl.tanh(more()),
+            lambda: gl.sigmoid(more()) * more(),
+            lambda: gl.softplus(more()),
+            lambda: more() / (1 + more() ** 2),
+            lambda: sympy.Piecewise((more(), self.leaf(free) > R(1, 7)), (more(), True)),
+            lambda: self.bind(free, depth),
+            lambda: self.bind(free, depth),
+        )
+
+    def bind(self, free, depth):
+        size = self.pick(lambda: "B", lambda: "n", lambda: "m")
+        index = gl.Index(f"{size.lower()}{depth}_{self.rng.integers(10**6)}")
+        body = self.grow({**free, size: [*free[size], index]}, depth - 1)
+        extent = {"B": B, "n": n, "m": m}[size]
+        if not body.has(index):
+            return body
+        return self.pick(
+            lambda: gl.Sum(body, (index, extent)),
+            lambda: gl.Sum(gl.tanh(body), (index, extent)),
+            lambda: sympy.log(gl.Sum(sympy.exp(gl.tanh(body)), (index, extent))),
+            lambda: gl.Max(body, (index, extent)),
+        )
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_equations(seed):
+    network, *tensors = declared()
+    grower = Grower(seed, tensors)
+    body = grower.grow({"B": [i], "n": [j], "m": [k]}, 2 + seed % 2)
+    network.minimize(gl.Sum(gl.tanh(body), (i, B), (j, n), (k, m)))
+    check(network, values(seed))

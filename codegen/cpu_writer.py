@@ -7,10 +7,9 @@ from typing import Any
 
 from sympy import Expr, Symbol, prod
 
-from ..symbolic.equations import Equation
 from ..symbolic.tensors import Tensor, indices_of, tensor_of
 from .kernels import Body, with_batch
-from .nests import Clear, Dot, Finish, Item, Loop, Set, Start, Step, equations_of, reads
+from .nests import Clear, Dot, Finish, Item, Loop, Set, Start, Step, paragraphs, reads
 from .ops import Contraction
 from .scalar import ScalarPrinter
 from .sizes import Sizes
@@ -238,17 +237,3 @@ class CpuWriter:
         if tensor.rank > 1:
             view += f".reshape({', '.join(text(size) for size in place.shape)})"
         return f"{name} = {view}"
-
-
-def paragraphs(items: Sequence[Item]) -> list[tuple[list[Item], list[Equation]]]:
-    """Neighbours that work on the same equation, and the equations of each such group."""
-    groups: list[tuple[list[Item], list[Equation]]] = []
-    for item in items:
-        equations = equations_of(item)
-        known = {id(equation) for equation in groups[-1][1]} if groups else set()
-        if known.isdisjoint(map(id, equations)):
-            groups.append(([item], equations))
-        else:
-            groups[-1][0].append(item)
-            groups[-1][1].extend(equation for equation in equations if id(equation) not in known)
-    return groups

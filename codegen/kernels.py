@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..symbolic.errors import UnsupportedError
+
 
 @dataclass(frozen=True)
 class Body:
@@ -24,9 +26,17 @@ class Body:
 
 
 def with_batch(views: Sequence[str], lines: Sequence[str], batch: str, rows: str) -> tuple[str, ...]:
-    """`views`, after a line that reads the batch size off the array `rows` if the code uses it."""
+    """`views`, after a line that reads the batch size off the array `rows` if the code uses it.
+
+    Raises
+    ------
+    UnsupportedError
+        If the code needs the batch size and there is no such array.
+    """
     code = [line for line in (*views, *lines) if not line.startswith("#")]
     if batch and any(re.search(rf"\b{batch}\b", line) for line in code):
+        if not rows:
+            raise UnsupportedError(f"the output depends on the batch size {batch}, but no input has a batch axis")
         return (f"{batch} = {rows}.shape[0]", *views)
     return tuple(views)
 

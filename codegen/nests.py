@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -130,6 +130,20 @@ def equations_of(item: Item) -> list[Equation]:
         equation = statement.op.equation if isinstance(statement, Dot) else statement.equation
         found.setdefault(id(equation), equation)
     return list(found.values())
+
+
+def paragraphs(items: Iterable[Item]) -> list[tuple[list[Item], list[Equation]]]:
+    """Neighbours that work on the same equation, and the equations of each such group."""
+    groups: list[tuple[list[Item], list[Equation]]] = []
+    for item in items:
+        equations = equations_of(item)
+        known = {id(equation) for equation in groups[-1][1]} if groups else set()
+        if known.isdisjoint(map(id, equations)):
+            groups.append(([item], equations))
+        else:
+            groups[-1][0].append(item)
+            groups[-1][1].extend(equation for equation in equations if id(equation) not in known)
+    return groups
 
 
 def rename(item: Any, names: Mapping[Any, Any]) -> Any:

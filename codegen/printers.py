@@ -16,6 +16,7 @@ from sympy import Add, Expr, Integer, KroneckerDelta, Mul, Piecewise, Pow, Ratio
 from ..symbolic.errors import UnsupportedError
 from ..symbolic.indices import Dim
 from ..symbolic.tensors import is_element, tensor_of
+from .ops import is_index
 from .stable_functions import Expm1, Log1p, LogAddExp, Logistic
 
 CONDITIONAL, OR, AND, COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(9)
@@ -84,6 +85,8 @@ class Printer:
             return self.number(expr)
         if isinstance(expr, Expr) and is_size(expr):
             return self.size_value(expr)
+        if is_index(expr):
+            return self.index_value(expr)
         for kind, method in self._methods():
             if isinstance(expr, kind):
                 return method(expr)
@@ -98,7 +101,7 @@ class Printer:
             (KroneckerDelta, self.delta),
             (sympy.And, lambda e: self.logic(e, "and", AND)),
             (sympy.Or, lambda e: self.logic(e, "or", OR)),
-            (sympy.Not, lambda e: Text(f"not {self.print(e.args[0]).within(ATOM)}", AND)),
+            (sympy.Not, self.negation),
             (sympy.core.relational.Relational, self.relation),
             (Logistic, self.logistic),
         )
@@ -114,6 +117,10 @@ class Printer:
 
     def size_value(self, expr: Expr) -> Text:
         """A whole number made of sizes, used as a real one."""
+        raise NotImplementedError
+
+    def index_value(self, index: Any) -> Text:
+        """A loop index, used as a real number."""
         raise NotImplementedError
 
     def piecewise(self, expr: Piecewise) -> Text:
@@ -181,6 +188,9 @@ class Printer:
     def logic(self, expr: Any, word: str, rank: int) -> Text:
         parts = sorted(expr.args, key=sympy.default_sort_key)
         return Text(f" {word} ".join(self.print(part).within(rank + 1) for part in parts), rank)
+
+    def negation(self, expr: Any) -> Text:
+        return Text(f"not {self.print(expr.args[0]).within(ATOM)}", AND)
 
     def size(self, expr: Any) -> str:
         """An integer expression in sizes, as in ``range(2 * B)``."""

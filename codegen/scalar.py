@@ -50,6 +50,9 @@ class ScalarPrinter(Printer):
     def size_value(self, expr: Expr) -> Text:
         return Text(f"{self.real}({self.size(expr)})")
 
+    def index_value(self, index: Any) -> Text:
+        return Text(f"{self.real}({self.names[index]})")
+
     def index(self, place: Any) -> str:
         """A position along an axis: a loop index, a whole number, an integer tensor's element, or a sum of those."""
         if is_element(place):

@@ -83,6 +83,9 @@ class VectorPrinter(Printer):
     def size_value(self, expr: Expr) -> Text:
         return self._integer(sympy.expand(expr))
 
+    def index_value(self, index: Any) -> Text:
+        return self.align(Text(f"np.arange({self.size(self.space[index])}, dtype=real)"), [index])
+
     def power(self, expr: Pow) -> Text:
         base, exponent = expr.base, expr.exp
         if exponent.is_number and exponent.is_negative:
@@ -114,6 +117,9 @@ class VectorPrinter(Printer):
         if isinstance(expr, sympy.erf | sympy.erfc):
             self.used.setdefault(type(expr).__name__)
         return super().call(expr)
+
+    def negation(self, expr: Any) -> Text:
+        return Text(f"~({self.text(expr.args[0])})")
 
     def logic(self, expr: Any, word: str, rank: int) -> Text:
         parts = sorted(expr.args, key=sympy.default_sort_key)

@@ -11,7 +11,7 @@ from sympy.logic.boolalg import Boolean
 
 from .binders import Binder, axis_sizes, rename_free
 from .errors import IndexingError, ShapeError, UndefinedError
-from .indices import BoundIndex, Dim
+from .indices import BoundIndex, Dim, check_name
 from .tensors import Tensor, element_of, elements, indices_of, shape_text, tensor_of
 
 
@@ -86,9 +86,11 @@ def check_equation(equation: Equation, declared: dict[str, Tensor]) -> None:
 
     Raises
     ------
-    UndefinedError, IndexingError, ShapeError
+    UndefinedError, IndexingError, ShapeError, NameTakenError
     """
     name = equation.target.name
+    for index in equation.indices:
+        check_name(index.name, "index")  # it will name a loop in generated code
     _check_symbols(equation, declared)
     ranges = dict(zip(equation.indices, equation.target.shape, strict=True))
     free = {s for s in equation.body.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)}

@@ -23,6 +23,10 @@ RESERVED = frozenset(
 )
 
 
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
 def check_name(name: str, kind: str) -> str:
     """Return `name` if it may name a tensor, a size or a network.
 
@@ -36,13 +40,13 @@ def check_name(name: str, kind: str) -> str:
         raise NameTakenError(f"{kind} name must be a string, found {name!r} of type {type(name).__name__}")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or len(name) > 64:
         raise NameTakenError(
-            f"{name!r} cannot name a {kind}: expected a Python identifier of at most 64 ASCII letters, "
+            f"{name!r} cannot name {_a(kind)}: expected a Python identifier of at most 64 ASCII letters, "
             "digits and underscores, such as 'W1'"
         )
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED:
-        raise NameTakenError(f"{name!r} cannot name a {kind}: it is reserved; choose another, such as '{name}1'")
+        raise NameTakenError(f"{name!r} cannot name {_a(kind)}: it is reserved; choose another, such as '{name}1'")
     if name.startswith(("_", "d_")):
-        raise NameTakenError(f"{name!r} cannot name a {kind}: names that begin with '_' or 'd_' are kept for gradients")
+        raise NameTakenError(f"{name!r} cannot name {_a(kind)}: names that begin with '_' or 'd_' are kept for gradients")
     return name
 
 

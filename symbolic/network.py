@@ -312,6 +312,7 @@ class Network:
         self._check_free(tensor.name)
         for size in tensor.shape:
             for symbol in size.free_symbols:
+                check_name(symbol.name, "size")
                 if symbol.name in self.tensors or symbol.name == tensor.name:
                     raise NameTakenError(
                         f"size {symbol.name!r} of {tensor.name} is taken: it names a tensor; rename one"

@@ -169,7 +169,7 @@ def many_axes() -> Any:
     v = net.define("v", (i, j, q), gl.Sum(x[i, j, k] * D[k, q], k))
     s = net.define("s", (i, j, p), gl.Sum(x[i, j, k] * v[i, p, k], k))
     t = net.define("t", (q, i), gl.sigmoid(v[i, 1, q]) * D[q, q])
-    r = net.define("r", (i, p), b[p], shape=(B, m))
+    r = net.define("r", (i, p), b[p] + sympy.cos(p) / m, shape=(B, m))
     o = net.define("o", (i, p), u[i, p] * r[i, p] + t[p, i])
     net.set_output("o")
     total = gl.Sum(o[i, p] ** 2, i, p) + gl.Sum(s[i, j, p] ** 3, i, j, p) / 100

@@ -60,8 +60,8 @@ class CpuWriter:
 
     def _view_lines(self) -> tuple[str, ...]:
         """The lines that name what the function uses of the buffers."""
-        order = list(self.storage.buffers)
-        used = sorted(self._views, key=order.index)
+        order = {tensor: place for place, tensor in enumerate(self.storage.buffers)}
+        used = sorted(self._views, key=lambda tensor: order[tensor])
         return tuple(dict.fromkeys(self._view(tensor) for tensor in used))
 
     # ---- statements ----------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class CpuWriter:
         if item.kind == "max":
             return [*lines, f"{name} = max({name}, {value})"]
         # The first of equal ones stays: later ones are not larger.
-        position = self.printer.index(item.position).removeprefix("(").removesuffix(")")
+        position = self.printer.integer(item.position).text
         lines += [f"if {value} > {name}_max:", f"{INDENT}{name}_max = {value}", f"{INDENT}{name} = {position}"]
         return lines
 
@@ -176,7 +176,7 @@ class CpuWriter:
         return f"{name}[()]"
 
     def _memory(self, element: Expr) -> str:
-        places = ", ".join(self.printer.index(place) for place in indices_of(element))
+        places = ", ".join(self.printer.integer(place).text for place in indices_of(element))
         return f"{self._array(tensor_of(element))}[{places}]"
 
     def _array(self, tensor: Tensor) -> str:

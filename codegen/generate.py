@@ -24,11 +24,10 @@ from ..symbolic.derivation import Derivation
 from ..symbolic.errors import UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
-from .kernels import Data, Entry, Module
+from .kernels import Data, Entry, Module, tuple_text
 from .layout import Layout, Place, make_layout
 from .names import Names
 from .plan import Plan
-from .printers import tuple_text
 from .render import render
 from .scalar import SizePrinter
 from .schedule import schedule

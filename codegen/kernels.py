@@ -41,6 +41,11 @@ def with_batch(views: Sequence[str], lines: Sequence[str], batch: str, rows: str
     return tuple(views)
 
 
+def tuple_text(parts: list[str]) -> str:
+    """A tuple as source."""
+    return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"
+
+
 @dataclass(frozen=True)
 class Data:
     """An input or a target.

@@ -9,14 +9,14 @@ import sympy
 from sympy import Expr, Integer
 
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
-from .kernels import Bodies, Body, with_batch
+from .kernels import Bodies, Body, tuple_text, with_batch
 from .layout import Place
 from .loops import loop_order
 from .names import Names
 from .once import write_once
 from .ops import Contraction, Op, Pointwise, Reduction, is_plain
 from .plan import Plan
-from .printers import ATOM, PRODUCT, Text, tuple_text
+from .printers import ATOM, PRODUCT, Text
 from .sizes import Sizes
 from .update import UpdatePlan
 from .vector import VectorPrinter
@@ -118,7 +118,7 @@ class NumpyWriter:
     def _scatter(self, op: Reduction) -> list[str]:
         name = self.names.of(op.tensor)
         printer = self._printer(dict(op.space))
-        places = [printer.positions(place) for place in indices_of(op.target)]
+        places = [printer.integer(place).text for place in indices_of(op.target)]
         if not all(any(place.has(index) for place in indices_of(op.target)) for index, _ in op.space):
             # Summed over an index that says nothing of where: np.add.at wants the places spread along it too.
             shape = "".join(f"{self.size(size)}, " for _, size in op.space).rstrip()
@@ -182,8 +182,8 @@ class NumpyWriter:
         return tuple_text([self.size(size) for size in self.sizes.shape(tensor.shape)])
 
     def _views(self) -> tuple[str, ...]:
-        order = [*self.buffers, *self.kept]
-        return tuple(self._view(tensor) for tensor in sorted(self._read, key=order.index))
+        order = {tensor: place for place, tensor in enumerate([*self.buffers, *self.kept])}
+        return tuple(self._view(tensor) for tensor in sorted(self._read, key=lambda tensor: order[tensor]))
 
     def _view(self, tensor: Tensor) -> str:
         name = self.names.of(tensor)

@@ -194,21 +194,28 @@ class Printer:
 
     def size(self, expr: Any) -> str:
         """An integer expression in sizes, as in ``range(2 * B)``."""
-        return self._integer(sympy.expand(expr)).text
+        return self.integer(sympy.expand(expr)).text
 
-    def _integer(self, expr: Any) -> Text:
+    def position(self, place: Any) -> Text:
+        """An index, or an element of an integer tensor, as a position along an axis."""
+        raise NotImplementedError
+
+    def integer(self, expr: Any) -> Text:
+        """A whole-number expression in sizes and positions."""
+        if is_index(expr) or is_element(expr):
+            return self.position(expr)
         if isinstance(expr, Integer):
             return Text(str(expr), ATOM if expr >= 0 else SIGN)
         if isinstance(expr, Dim):
             return Text(self.dim(expr))
         if isinstance(expr, Add):
             terms = sorted(expr.args, key=lambda term: (term.is_number, _is_negative(term)))
-            return Text(" + ".join(self._integer(term).within(SUM) for term in terms), SUM)
+            return Text(" + ".join(self.integer(term).within(SUM) for term in terms), SUM)
         if isinstance(expr, Mul):
-            return Text(" * ".join(self._integer(factor).within(PRODUCT) for factor in expr.args), PRODUCT)
+            return Text(" * ".join(self.integer(factor).within(PRODUCT) for factor in expr.args), PRODUCT)
         if isinstance(expr, Pow) and expr.exp.is_Integer and expr.exp > 0:
-            return Text(" * ".join([self._integer(expr.base).within(PRODUCT)] * int(expr.exp)), PRODUCT)
-        raise UnsupportedError(f"size {expr} is no whole-number polynomial in the batch size")
+            return Text(" * ".join([self.integer(expr.base).within(PRODUCT)] * int(expr.exp)), PRODUCT)
+        raise UnsupportedError(f"{expr} is no whole-number polynomial in sizes and indices")
 
     def dim(self, dim: Dim) -> str:
         raise NotImplementedError
@@ -243,8 +250,3 @@ def _factor_order(factor: Any) -> tuple[int, int]:
         tensor = tensor_of(factor)
         return (1, 0) if tensor.rank == 0 else (2, tensor.role != "adjoint")
     return (4, 0) if isinstance(factor, Add) else (3, 0)
-
-
-def tuple_text(parts: list[str]) -> str:
-    """A tuple as source."""
-    return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"

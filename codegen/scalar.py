@@ -53,16 +53,8 @@ class ScalarPrinter(Printer):
     def index_value(self, index: Any) -> Text:
         return Text(f"{self.real}({self.names[index]})")
 
-    def index(self, place: Any) -> str:
-        """A position along an axis: a loop index, a whole number, an integer tensor's element, or a sum of those."""
-        if is_element(place):
-            return self.element_text(place)
-        if isinstance(place, Integer):
-            return str(place)
-        if isinstance(place, sympy.Add | sympy.Mul):
-            sign = " + " if isinstance(place, sympy.Add) else " * "
-            return "(" + sign.join(self.index(part) for part in place.args) + ")"
-        return self.names[place]
+    def position(self, place: Any) -> Text:
+        return Text(self.element_text(place) if is_element(place) else self.names[place])
 
     def power(self, expr: Pow) -> Text:
         base, exponent = expr.base, expr.exp
@@ -85,7 +77,7 @@ class ScalarPrinter(Printer):
         return Text(f"{out}{self.real}(np.nan)", CONDITIONAL)
 
     def delta(self, expr: KroneckerDelta) -> Text:
-        left, right = (self.index(place) for place in expr.args)
+        left, right = (self.integer(place).text for place in expr.args)
         one, zero = self.number(Integer(1)).text, self.number(Integer(0)).text
         return Text(f"{one} if {left} == {right} else {zero}", CONDITIONAL)
 

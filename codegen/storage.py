@@ -97,13 +97,14 @@ def _in_place(functions: Sequence[Sequence[Item]], temporaries: dict[Tensor, Ten
     for items in functions:
         every = [element for item in items for element in reads(item)]
         products = [s.op.tensor for item in items for s in statements(item) if isinstance(s, Dot)]
-        assignments = [s for item in items for s in statements(item) if isinstance(s, Set)]
+        assignments = {s.target: s for item in items for s in statements(item) if isinstance(s, Set)}
         for tensor in products:
             owner = temporaries.get(tensor)
             readings = [element for element in every if tensor_of(element) == tensor]
             if owner is None or owner in shared.values() or not tensor.rank or len(readings) != 1:
                 continue
-            reader = next((s for s in assignments if readings[0] in list(reads(s))), None)
-            if reader is not None and reader.target == element_of(owner, indices_of(readings[0])):
-                shared[tensor] = owner
+            if owner.rank == tensor.rank:
+                reader = assignments.get(element_of(owner, indices_of(readings[0])))
+                if reader is not None and readings[0] in list(reads(reader)):
+                    shared[tensor] = owner
     return shared

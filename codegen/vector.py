@@ -49,7 +49,7 @@ class VectorPrinter(Printer):
             if len(set(left)) == len(left):  # x[:, 3]
                 places = ", ".join(":" if is_index(place) else str(place) for place in where)
                 return self.align(Text(f"{text.within(ATOM)}[{places}]"), left)
-        return Text(f"{text.within(ATOM)}[{', '.join(self.positions(place) for place in where)}]")
+        return Text(f"{text.within(ATOM)}[{', '.join(self.integer(place).text for place in where)}]")
 
     def align(self, text: Text, axes: Sequence[Any]) -> Text:
         """An array whose axes are the indices `axes`, transposed and spread over the space."""
@@ -64,13 +64,11 @@ class VectorPrinter(Printer):
         subscripts = [":" if place in at else "None" for place in range(min(at, default=len(order)), len(order))]
         return Text(f"{text.within(ATOM)}[{', '.join(subscripts)}]") if "None" in subscripts else text
 
-    def positions(self, place: Any) -> str:
-        """The positions along an axis as an array over the space: those of an index count up, a label's are data."""
+    def position(self, place: Any) -> Text:
+        # As an array over the space: the positions of an index count up, a label's are data.
         if is_element(place):
-            return self.element(place).text
-        if isinstance(place, Integer):
-            return str(place)
-        return self.align(Text(f"np.arange({self.size(self.space[place])})"), [place]).text
+            return self.element(place)
+        return self.align(Text(f"np.arange({self.size(self.space[place])})"), [place])
 
     # ---- leaves ----------------------------------------------------------------------------------------------------
 
@@ -81,7 +79,7 @@ class VectorPrinter(Printer):
         return self.names[dim]
 
     def size_value(self, expr: Expr) -> Text:
-        return self._integer(sympy.expand(expr))
+        return self.integer(sympy.expand(expr))
 
     def index_value(self, index: Any) -> Text:
         return self.align(Text(f"np.arange({self.size(self.space[index])}, dtype=real)"), [index])
@@ -106,7 +104,7 @@ class VectorPrinter(Printer):
         return Text(f"{out}real(np.nan){')' * depth}")
 
     def delta(self, expr: KroneckerDelta) -> Text:
-        left, right = (self.positions(place) for place in expr.args)
+        left, right = (self.integer(place).text for place in expr.args)
         return Text(f"np.equal({left}, {right}).astype(real)")
 
     def logistic(self, expr: Logistic) -> Text:

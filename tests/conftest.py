@@ -7,6 +7,10 @@ import os
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption("--update", action="store_true", help="write the golden files anew")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def kernel_cache(tmp_path_factory):
     """A cache directory of the session's own, also for the processes that tests start; parallel workers share it.

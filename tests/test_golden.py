@@ -1,0 +1,66 @@
+"""Golden files: what is printed and generated for a few networks, byte for byte.
+
+After a change that is meant, ``pytest tests/test_golden.py --update`` writes them anew; read the diff.
+"""
+
+import difflib
+from pathlib import Path
+
+import pytest
+
+import gradloom as gl
+from gradloom.codegen.generate import generate
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def perceptron():
+    B, n, m = gl.dims("B n m")
+    i, j, k = gl.indices("i j k")
+    net = gl.Network("perceptron")
+    x, y = net.input("x", (B, n)), net.target("y", (B, m))
+    W, b = net.parameter("W", (m, n)), net.parameter("b", (m,))
+    z = net.define("z", (i, j), gl.Sum(W[j, k] * x[i, k], k) + b[j])
+    a = net.define("a", (i, j), gl.sigmoid(z[i, j]))
+    net.minimize(gl.Sum((a[i, j] - y[i, j]) ** 2, i, j) / (2 * B))
+    return net, gl.optimizers.SGD(lr=0.1), {"n": 5, "m": 3}
+
+
+def classifier():
+    net = gl.Sequential(
+        [gl.layers.Dense(7, gl.relu), gl.layers.Dense(5, gl.silu), gl.layers.Dense(3)],
+        input_shape=(11,),
+        loss=gl.losses.CrossEntropy(targets="labels"),
+        penalties=[gl.losses.L2(0.01)],
+        name="classifier",
+    )
+    return net, gl.optimizers.AdamW(lr=gl.schedules.Cosine(0.01, 1000)), {}
+
+
+def circuit():
+    net = gl.Network("circuit")
+    x, y, z = (net.input(name) for name in "xyz")
+    net.minimize((x + y) * z, name="f")
+    return net, None, {}
+
+
+def documents():
+    for make in (perceptron, classifier, circuit):
+        network, optimizer, sizes = make()
+        derivation = network.derive()
+        yield f"{network.name}.tex", lambda d=derivation: d.latex(steps=True)
+        yield f"{network.name}.index.tex", lambda d=derivation: d.latex("index")
+        for target in ("cpu", "numpy"):
+            options = {"target": target, "optimizer": optimizer, "sizes": sizes}
+            yield f"{network.name}.{target}.py", lambda n=network, o=options: generate(n, **o).source
+
+
+@pytest.mark.parametrize(("name", "make"), list(documents()), ids=lambda value: value if isinstance(value, str) else "")
+def test_golden(name, make, request):
+    path, found = GOLDEN / f"{name}.golden", make()
+    if request.config.getoption("--update"):
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_text(found, encoding="utf-8")
+    wanted = path.read_text(encoding="utf-8")
+    diff = difflib.unified_diff(wanted.splitlines(), found.splitlines(), "golden", "now", lineterm="")
+    assert found == wanted, "\n".join(diff)

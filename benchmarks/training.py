@@ -75,10 +75,7 @@ def main() -> None:
         rng = np.random.default_rng(0)
         x = rng.random((rows, sizes[0]), dtype=np.float32)
         y = np.eye(sizes[-1], dtype=np.float32)[rng.integers(0, sizes[-1], rows)]
-        weights = [
-            (rng.standard_normal((n, m)) / np.sqrt(m)).astype(np.float32)
-            for m, n in itertools.pairwise(sizes)
-        ]
+        weights = [(rng.standard_normal((n, m)) / np.sqrt(m)).astype(np.float32) for m, n in itertools.pairwise(sizes)]
         epochs = {
             "gradloom": ours(sizes, activation, batch, x, y, rate, weights),
             "PyTorch eager": theirs(sizes, activation, batch, x, y, rate, weights),

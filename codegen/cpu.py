@@ -34,9 +34,11 @@ def write_cpu(plan: Plan) -> Bodies:
     forward = writer(plan.network.inputs).body(nests[0])
     loss = writer(plan.data).body(nests[1], plan.network.loss)
     backward = writer(plan.data).body(nests[2])
-    predict = writer(plan.network.inputs).body((), schedule.output)
-    if schedule.output.rank:
-        predict = replace(predict, result=f"{predict.result}.copy()")
+    predict = None
+    if schedule.output is not None:
+        predict = writer(plan.network.inputs).body((), schedule.output)
+        if schedule.output.rank:
+            predict = replace(predict, result=f"{predict.result}.copy()")
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
     lines = [line for body in (forward, loss, backward) for line in body.lines]

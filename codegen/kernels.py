@@ -79,7 +79,8 @@ class Bodies:
 
     Attributes
     ----------
-    forward, loss, backward, predict, update : the functions; `update` is None without an optimizer
+    forward, loss, backward, predict, update : the functions; `predict` is None without an output,
+        `update` without an optimizer
     workspace : the length of the workspace in numbers, as source
     special : names to import from scipy.special
     uses_math : whether the standard library's math is used
@@ -88,7 +89,7 @@ class Bodies:
     forward: Body
     loss: Body
     backward: Body
-    predict: Body
+    predict: Body | None
     update: Body | None
     workspace: str
     special: tuple[str, ...] = ()

@@ -212,7 +212,7 @@ def write_numpy(plan: Plan) -> Bodies:
     forward = writer(plan.network.inputs).body(schedule.forward)
     loss = writer(plan.data).body(schedule.loss, plan.network.loss)
     backward = writer(plan.data).body(schedule.backward)
-    predict = writer(plan.network.inputs).body((), schedule.output)
+    predict = None if schedule.output is None else writer(plan.network.inputs).body((), schedule.output)
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable)
     return Bodies(forward, loss, backward, predict, update, "", tuple(sorted(used)))
 

@@ -26,7 +26,7 @@ class Schedule:
     Attributes
     ----------
     forward, loss, backward : the ops of each
-    output : what `predict` returns
+    output : what `predict` returns, or None where everything needs a target: then there is no `predict`
     gradients : name → tensor of the gradient, in the order of `grads`
     kept : the tensors that one function makes and another reads, in order
     temporaries : tensors without an equation of their own → the tensor of the equation that they belong to
@@ -35,7 +35,7 @@ class Schedule:
     forward: tuple[Op, ...]
     loss: tuple[Op, ...]
     backward: tuple[Op, ...]
-    output: Tensor
+    output: Tensor | None
     gradients: dict[str, Tensor]
     kept: tuple[Tensor, ...]
     temporaries: dict[Tensor, Tensor]
@@ -56,7 +56,7 @@ def schedule(
     assert loss is not None  # derive() has refused a network without a loss
     taken: set[int] = set()
     parts = []
-    for targets in ([output], [loss], list(gradients.values())):
+    for targets in ([] if output is None else [output], [loss], list(gradients.values())):
         chosen = _closure(lowering.ops, targets) - taken
         taken |= chosen
         part = [op for place, op in enumerate(lowering.ops) if place in chosen]
@@ -66,14 +66,12 @@ def schedule(
     return Schedule(forward, loss_ops, backward, output, gradients, kept, lowering.temporaries), lowering
 
 
-def output_of(network: Network) -> Tensor:
-    """What `predict` returns: the network's output, or its loss where there is nothing else (a scalar circuit)."""
+def output_of(network: Network) -> Tensor | None:
+    """What `predict` returns: the network's output, or its loss where there is no target (a scalar circuit)."""
     try:
         return network.output
     except UndefinedError:
-        if network.loss is None or network.targets:
-            raise
-        return network.loss
+        return None if network.targets else network.loss
 
 
 def _closure(ops: Sequence[Op], targets: Iterable[Tensor]) -> set[int]:
@@ -89,7 +87,7 @@ def _closure(ops: Sequence[Op], targets: Iterable[Tensor]) -> set[int]:
     return chosen
 
 
-def _kept(parts: Sequence[tuple[Op, ...]], output: Tensor) -> Iterable[Tensor]:
+def _kept(parts: Sequence[tuple[Op, ...]], output: Tensor | None) -> Iterable[Tensor]:
     for place, part in enumerate(parts):
         elsewhere = {tensor for other, ops in enumerate(parts) if other != place for tensor in tensors_read(ops)}
         for tensor in dict.fromkeys(op.tensor for op in part):

@@ -130,6 +130,11 @@ class Program:
         return float(self.module.loss(flat, *data.arrays, self.workspace(data.rows)))
 
     def run_predict(self, flat: Array, data: Data) -> Array:
+        if not hasattr(self.module, "predict"):
+            raise UndefinedError(
+                f"{self.network.name} has no output to predict: everything that it defines needs a target; "
+                "define the prediction in an equation of its own"
+            )
         return np.array(self.module.predict(flat, *data.arrays, self.workspace(data.rows)))
 
     def run_gradients(self, flat: Array, data: Data) -> tuple[float, dict[str, Array]]:

@@ -124,11 +124,20 @@ class Max(Binder):
     @classmethod
     def shortcut(cls, body: Expr, pairs: list[tuple[Symbol, Expr]]) -> Expr | None:
         kept = [pair for pair in pairs if body.has(pair[0])]
-        return None if len(kept) == len(pairs) else Max(body, *kept)
+        if len(kept) < len(pairs):
+            return Max(body, *kept)
+        # Of several indices: the maximum of maxima, so that the first one is found one index at a time.
+        return None if len(kept) == 1 else Max(Max(body, *kept[1:]), kept[0])
 
 
 class ArgMax(Binder):
-    """The first `k` at which `Max` is reached."""
+    """The first `k` at which `Max` is reached; one index alone."""
+
+    @classmethod
+    def shortcut(cls, body: Expr, pairs: list[tuple[Symbol, Expr]]) -> Expr | None:
+        if len(pairs) > 1:
+            raise IndexingError("ArgMax runs over one index; nest it in the ArgMax of a Max for more")
+        return None
 
     _eval_is_integer = lambda self: True  # noqa: E731
 

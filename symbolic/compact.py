@@ -16,11 +16,12 @@ from typing import Any
 import sympy
 from sympy import Add, Expr, KroneckerDelta, Mul, Pow, Symbol
 
-from .binders import Sum, rename_free
+from .binders import Binder, Sum, rename_free
 from .tensors import is_element
 
 _PLAIN_NUMBER = 1000  # a measured constant such as 0.044715 is not multiplied out of the brackets it stands in
-_SIZE_LIMIT = 400  # expressions with more operations than this are left as they are: factoring could take minutes
+# Beyond these an expression is only tidied, not cancelled and factored: that could take minutes.
+_SIZE_LIMIT, _SYMBOL_LIMIT = 250, 12
 
 
 # ---- sums ------------------------------------------------------------------------------------------------------
@@ -47,6 +48,22 @@ def hoist(expr: Any, *, distribute: bool = False) -> Any:
     for factor in Mul.make_args(body):
         (inside if any(factor.has(index) for index, _ in pairs) else outside).append(factor)
     return Mul(*outside) * Sum(Mul(*inside), *pairs)
+
+
+def align_labels(expr: Any) -> Any:
+    """Under [j = label], write the index for the label: [j = y] p[j, y] is [j = y] p[j, j], so that it may cancel."""
+    if not expr.args or is_element(expr) or not expr.has(KroneckerDelta):
+        return expr
+    expr = expr.func(*(align_labels(arg) for arg in expr.args))
+    if not isinstance(expr, Mul):
+        return expr
+    for delta in [factor for factor in expr.args if isinstance(factor, KroneckerDelta)]:
+        label = next((place for place in delta.args if is_element(place)), None)
+        index = next((place for place in delta.args if isinstance(place, Symbol) and not is_element(place)), None)
+        rest = expr / delta
+        if label is not None and index is not None and rest.has(label) and not rest.has(Binder):
+            expr = delta * rest.xreplace({label: index})
+    return expr
 
 
 def _solve_deltas(body: Expr, pairs: list[tuple[Symbol, Expr]]) -> tuple[Expr, list[tuple[Symbol, Expr]]]:
@@ -90,9 +107,11 @@ def simplest(expr: Expr) -> Expr:
 
     Whatever is not arithmetic (elements, sums, functions, conditions) is a symbol to that arithmetic.
     """
-    if not isinstance(expr, Add | Mul | Pow) or measure(expr) > _SIZE_LIMIT:
+    if not isinstance(expr, Add | Mul | Pow):
         return expr
     masked, masks = masked_arithmetic(expr)
+    if measure(expr) > _SIZE_LIMIT or len(masks) > _SYMBOL_LIMIT:
+        return expr
     try:
         cancelled = sympy.cancel(masked)
         forms = [masked, sympy.factor_terms(masked), cancelled, sympy.factor(cancelled), sympy.factor_terms(cancelled)]
@@ -159,7 +178,7 @@ def compact(expr: Expr, rewrite: Callable[[Expr], tuple[Expr, list[Any]]]) -> tu
         used: dict[Any, None] = {}
         form = expr
         for _ in range(2):  # a fact may apply only after the first cancellation
-            form, facts = rewrite(form)
+            form, facts = rewrite(align_labels(form))
             used.update(dict.fromkeys(facts))
             form = simplest(hoist(form, distribute=distribute))
         forms.append((form, list(used)))

@@ -46,7 +46,9 @@ def check_name(name: str, kind: str) -> str:
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED:
         raise NameTakenError(f"{name!r} cannot name {_a(kind)}: it is reserved; choose another, such as '{name}1'")
     if name.startswith(("_", "d_")):
-        raise NameTakenError(f"{name!r} cannot name {_a(kind)}: names that begin with '_' or 'd_' are kept for gradients")
+        raise NameTakenError(
+            f"{name!r} cannot name {_a(kind)}: names that begin with '_' or 'd_' are kept for gradients"
+        )
     return name
 
 

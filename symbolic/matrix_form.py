@@ -74,10 +74,10 @@ class _Recogniser:
 
     def matrix(self, expr: Any, row: Place, col: Place) -> Node:
         """`expr` as a matrix whose entry at (row, col) it is; a place that is None has no axis there."""
-        if is_element(expr):
-            return self._element(expr, row, col)
         if _is_scalar(expr) and not expr.has(*(p for p in (row, col) if p is not None)):
             return Node("scalar", value=expr)
+        if is_element(expr):
+            return self._element(expr, row, col)
         if isinstance(expr, Add):
             return self._add(expr, row, col)
         if isinstance(expr, Mul) or (isinstance(expr, Pow) and expr.exp == -1):
@@ -177,7 +177,7 @@ class _Recogniser:
         if len(where) > 2:
             raise NoMatrixForm
         row, col = self._orient(body, where)
-        if isinstance(body, Add):
+        if isinstance(body, Add) and not any(_is_scalar(term) for term in body.args):
             terms = order_terms(body.args)
             signs = tuple(-1 if term.as_coeff_Mul()[0].is_negative else 1 for term in terms)
             nodes = tuple(self._scalar_sum(s * t, where) for s, t in zip(signs, terms, strict=True))

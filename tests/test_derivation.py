@@ -162,6 +162,24 @@ def test_steps_are_flat():
         unknown.derive()
 
 
+def test_the_maximum_over_two_indices_goes_to_the_first():
+    net = gl.Network()
+    x = net.input("x", (B, n))
+    net.minimize(gl.Max(x[i, j], i, j) ** 2)
+    values = np.array([[1.0, 3.0, 0.5], [3.0, 2.0, 3.0]])
+    found = evaluate([*net.equations, *net.derive().adjoints], {"x": values}, {"B": 2, "n": 3})
+    np.testing.assert_array_equal(np.asarray(found["d_x"], float), [[0, 6, 0], [0, 0, 0]])
+
+
+def test_a_picked_probability_cancels():
+    net = gl.Network()
+    x, y, W = net.input("x", (B, n)), net.target("y", (B,), classes=m), net.parameter("W", (m, n))
+    z = net.define("z", (i, j), Sum(W[j, k] * x[i, k], k))
+    p = net.define("p", (i, j), gl.softmax(z[i, j], j))
+    net.minimize(-Sum(sympy.log(p[i, y[i]]), i) / B)
+    assert str(net.derive().delta("z")) == "δ[i, j] = 1/B (p[i, j] - [j = y[i]])"
+
+
 def test_kinks_are_stated():
     text = mlp(11, 3, activation=gl.relu).derive().text()
     assert "relu′(0) = 0" in text

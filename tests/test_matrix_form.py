@@ -96,7 +96,19 @@ def compare(operator, left, right):
     return {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}[operator](left, right)
 
 
+def linear_regression():
+    """A loss that is one equation, with a bias of rank 0."""
+    B, n = gl.dims("B n")
+    i, k = gl.indices("i k")
+    net = gl.Network("linear")
+    x, y = net.input("x", (B, n)), net.target("y", (B,))
+    w, b = net.parameter("w", (n,)), net.parameter("b")
+    net.minimize(gl.Sum((gl.Sum(w[k] * x[i, k], k) + b - y[i]) ** 2, i) / (2 * B))
+    return net
+
+
 def networks():
+    yield linear_regression()
     B, n, m, h = gl.dims("B n m h")
     i, j, k = gl.indices("i j k")
     activations = {

@@ -1,4 +1,4 @@
-"""SymPy expressions → source text: what both targets share, and the scalar printer of the loops.
+"""SymPy expressions → source text: what both targets share.
 
 A printer returns text with the precedence of its outermost operator, so that parentheses stand only where they must.
 Every number is printed by `number`: in the kernels a literal has the kernel's type, since a bare ``1.0`` would make
@@ -17,7 +17,7 @@ from ..symbolic.errors import UnsupportedError
 from ..symbolic.indices import Dim
 from ..symbolic.tensors import is_element, tensor_of
 from .ops import is_index
-from .stable_functions import Expm1, Log1p, LogAddExp, Logistic
+from .stable_functions import Difference, Expm1, Log1p, LogAddExp, Logistic
 
 CONDITIONAL, OR, AND, COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(9)
 
@@ -104,6 +104,8 @@ class Printer:
             (sympy.Not, self.negation),
             (sympy.core.relational.Relational, self.relation),
             (Logistic, self.logistic),
+            (Difference, self.difference),
+            (sympy.logic.boolalg.BooleanAtom, lambda e: Text(str(e))),
         )
 
     # ---- leaves: what the targets differ in --------------------------------------------------------------------
@@ -138,12 +140,16 @@ class Printer:
     # ---- what they share ---------------------------------------------------------------------------------------
 
     def add(self, expr: Add) -> Text:
-        terms = sorted(expr.args, key=lambda term: (_is_negative(term), -_weight(term)))
+        terms = sorted(expr.args, key=lambda t: (_is_negative(t), not isinstance(t, Difference), -_weight(t)))
         out = self.print(terms[0]).within(SUM)
         for term in terms[1:]:
             sign, term = ("-", -term) if _is_negative(term) else ("+", term)
-            out += f" {sign} {self.print(term).within(PRODUCT if sign == '-' else SUM)}"
+            out += f" {sign} {self.print(term).within(PRODUCT if sign == '-' or isinstance(term, Difference) else SUM)}"
         return Text(out, SUM)
+
+    def difference(self, expr: Difference) -> Text:
+        left, right = expr.args
+        return Text(f"{self.print(left).within(SUM)} - {self.print(right).within(PRODUCT)}", SUM)
 
     def mul(self, expr: Mul) -> Text:
         if _is_negative(expr):

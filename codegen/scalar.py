@@ -11,7 +11,7 @@ from sympy import Expr, Integer, KroneckerDelta, Piecewise, Pow, Rational
 from ..symbolic.indices import Dim
 from ..symbolic.tensors import is_element
 from .printers import ATOM, CONDITIONAL, OR, PRODUCT, SIGN, Printer, Text, float_text
-from .stable_functions import Logistic
+from .stable_functions import Erfc, Logistic
 
 _LONGEST_PRODUCT = 8  # z**9 and above call pow; below, products are faster and keep float32
 
@@ -31,6 +31,7 @@ class ScalarPrinter(Printer):
         sympy.Abs: "abs",
         sympy.erf: "math.erf",
         sympy.erfc: "math.erfc",
+        Erfc: "math.erfc",
     }
 
     def __init__(

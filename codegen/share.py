@@ -17,9 +17,10 @@ from ..symbolic.equations import Equation
 from ..symbolic.indices import Index
 from ..symbolic.tensors import is_element
 from .ops import Contraction, Extents, Op, Pointwise
+from .stable_functions import Difference
 
 Temporary = Callable[[str, dict[Any, Expr], Equation], Expr]
-_CHEAP = (Piecewise, KroneckerDelta, sympy.Abs, sympy.sign, sympy.floor, sympy.ceiling)
+_CHEAP = (Difference, Piecewise, KroneckerDelta, sympy.Abs, sympy.sign, sympy.floor, sympy.ceiling)
 
 
 def share_functions(ops: Sequence[Op], temporary: Temporary) -> list[Op]:

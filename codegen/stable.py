@@ -5,7 +5,7 @@ that neither overflows nor cancels where the node does, or None. A logarithm has
 definitions of tensors are put in first (log p with p a softmax), since the rounded value has lost what it needs.
 
 The forms are the textbook ones: log-sum-exp and softmax shifted by the maximum (Blanchard, Higham and Higham 2021),
-softplus and log(1 ± x) by ``logaddexp`` and ``log1p``.
+softplus and log(1 ± x) by ``logaddexp`` and ``log1p``, 1 ± erf(x) by ``erfc``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Any
 
 from sympy import Add, Expr, Indexed, Integer, Mul, Pow, cosh, exp, log, sinh, tanh
 
-from ..symbolic.binders import Binder, Sum
+from ..symbolic.binders import Binder, Sum, plain_conditions
 from ..symbolic.equations import Equation
 from ..symbolic.functions import Elementwise
 from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_of
+from .differences import below_maximum, error_function, exponential_less_one
 from .exponentials import exponential_terms, log_of_sum, shift, split
 from .quotients import quotient, reciprocal
-from .stable_functions import Expm1, Log1p, LogAddExp, Logistic
+from .stable_functions import Log1p, LogAddExp, Logistic
 
 Definitions = Mapping[Tensor, Equation]
 
@@ -35,9 +36,10 @@ def stabilise(expr: Any, definitions: Definitions) -> Any:
     if isinstance(expr, Binder):
         body, pairs = expr.open()
         return expr.func(stabilise(body, definitions), *pairs)
-    node = expr.func(*(stabilise(arg, definitions) for arg in expr.args))
+    # A definition that is a Piecewise may now stand in a condition.
+    node = plain_conditions(expr.func(*(stabilise(arg, definitions) for arg in expr.args)))
     if isinstance(node, log):
-        return _logarithm(node, definitions)
+        node = _logarithm(node, definitions)
     return next((changed for rule in RULES if (changed := rule(node)) is not None), node)
 
 
@@ -129,7 +131,7 @@ def _complement(expr: Add) -> Expr | None:
     return None
 
 
-# ---- softmax, and small differences -----------------------------------------------------------------------------
+# ---- softmax, and hyperbolic quotients ----------------------------------------------------------------------------
 
 
 def _softmax(node: Any) -> Expr | None:
@@ -150,17 +152,6 @@ def _softmax(node: Any) -> Expr | None:
     return Mul(exp(exponent + Add(*shifts)), *rest)
 
 
-def _exponential_less_one(node: Any) -> Expr | None:
-    """``c exp(u) - c`` is ``c expm1(u)``."""
-    if not isinstance(node, Add) or not node.args[0].is_Number:
-        return None
-    for term in node.args[1:]:
-        factor, other = term.as_coeff_Mul()
-        if isinstance(other, exp) and factor == -node.args[0]:
-            return node - term - node.args[0] + factor * Expm1(other.args[0])
-    return None
-
-
 def _hyperbolic(node: Any) -> Expr | None:
     """``sinh(u) / cosh(u)`` is ``tanh(u)``: both overflow where it does not."""
     if not isinstance(node, Mul):
@@ -178,5 +169,7 @@ RULES: tuple[Callable[[Any], Expr | None], ...] = (
     reciprocal,
     quotient,
     _softmax,
-    _exponential_less_one,
+    exponential_less_one,
+    error_function,
+    below_maximum,
 )

@@ -21,5 +21,13 @@ class Log1p(_Stable):
     """``log(1 + u)``."""
 
 
+class Difference(_Stable):
+    """``u - v``, computed before anything is added to it."""
+
+
+class Erfc(_Stable):
+    """``1 - erf(u)``; SymPy's own turns ``erfc(-u)`` back into ``2 - erfc(u)``."""
+
+
 class Expm1(_Stable):
     """``exp(u) - 1``."""

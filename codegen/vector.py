@@ -12,7 +12,7 @@ from ..symbolic.indices import Dim
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
 from .ops import Extents, is_index, is_plain
 from .printers import ATOM, COMPARISON, POWER, PRODUCT, SIGN, Printer, Text, float_text
-from .stable_functions import Logistic
+from .stable_functions import Erfc, Logistic
 
 
 class VectorPrinter(Printer):
@@ -28,7 +28,7 @@ class VectorPrinter(Printer):
     used : collects the names of the functions to import from scipy.special
     """
 
-    functions: ClassVar[dict[type, str]] = Printer.functions | {sympy.erf: "erf", sympy.erfc: "erfc"}
+    functions: ClassVar[dict[type, str]] = Printer.functions | {sympy.erf: "erf", sympy.erfc: "erfc", Erfc: "erfc"}
 
     def __init__(
         self, space: Extents, array: Callable[[Tensor], Text], names: dict[Any, str], used: dict[str, None]
@@ -112,12 +112,12 @@ class VectorPrinter(Printer):
         return Text(f"expit({self.text(expr.args[0])})")
 
     def call(self, expr: Any) -> Text:
-        if isinstance(expr, sympy.erf | sympy.erfc):
-            self.used.setdefault(type(expr).__name__)
+        if isinstance(expr, sympy.erf | sympy.erfc | Erfc):
+            self.used.setdefault(self.functions[expr.func])
         return super().call(expr)
 
     def negation(self, expr: Any) -> Text:
-        return Text(f"~({self.text(expr.args[0])})")
+        return Text(f"np.logical_not({self.text(expr.args[0])})")
 
     def logic(self, expr: Any, word: str, rank: int) -> Text:
         parts = sorted(expr.args, key=sympy.default_sort_key)

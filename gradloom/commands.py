@@ -8,7 +8,7 @@ from typing import Any
 
 from .model_file import ModelFile, load_model_file
 from .symbolic import optimizers
-from .symbolic.errors import GradloomError, SizeError, UnsupportedError
+from .symbolic.errors import DivergenceError, GradloomError, SizeError, UnsupportedError
 
 OPTIMIZERS: dict[str, Any] = {
     "sgd": lambda **lr: optimizers.SGD(**lr),
@@ -55,10 +55,17 @@ def generate(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     from .runtime.datasets import data_for
+    from .runtime.fit import check_trainable
     from .runtime.model import Model
+    from .runtime.saved_files import check_destination
 
+    if options.save is not None:
+        check_destination(options.save)
     file = load_model_file(options.model)
     network, settings = file.network, dict(file.training)
+    # What is wrong with the network is said before anything about data, which may be the bundled digits.
+    check_trainable(network)
+    network.derive()
     data = file.data if file.data is not None and options.data is None else data_for(network, options.data)
     for name in ("seed", "target", "dtype", "epochs", "batch", "validation"):
         if getattr(options, name) is not None:
@@ -85,6 +92,10 @@ def train(options: argparse.Namespace) -> int:
         if model.epochs:
             _finish_training(model, settings["optimizer"], file, options.save)
         raise
+    except DivergenceError as error:
+        if options.save is None:
+            raise
+        raise DivergenceError(f"{error}; {_save_last_good(model, Path(options.save))}") from error
     _finish_training(model, settings["optimizer"], file, options.save)
     return 0
 
@@ -97,6 +108,16 @@ def _finish_training(model: Any, optimizer: Any, file: ModelFile, save: str | No
     if save is not None:
         model.save(save)
         print(f"saved to {save}")
+
+
+def _save_last_good(model: Any, path: Path) -> str:
+    """Save what a training had before it diverged; beside a file that is there already, which may hold a better one."""
+    if not path.exists():
+        model.save(path)
+        return f"they are saved to {path}"
+    beside = path.with_name(f"{path.stem}-last-good{path.suffix}")
+    model.save(beside)
+    return f"they are saved to {beside}, and {path} is left as it was"
 
 
 def gradcheck(options: argparse.Namespace) -> int:
@@ -126,7 +147,7 @@ def _sizes(options: argparse.Namespace, file: ModelFile) -> dict[str, int]:
     sizes = dict(file.training.get("sizes") or {})
     for text in options.size:
         name, _, number = text.partition("=")
-        if not name.isidentifier() or not number.isdigit():
+        if not name.isidentifier() or not number.isdecimal():
             raise SizeError(f"--size {text}: expected NAME=N, such as n=64")
         sizes[name] = int(number)
     return sizes

@@ -143,6 +143,9 @@ def _training(path: Path, settings: Any) -> dict[str, Any]:
     for key in settings:
         if key not in known:
             raise ModelFileError(f"{path}: training has no setting {key!r}; there are {', '.join(known)}")
+    sizes = settings.get("sizes")
+    if sizes is not None and not isinstance(sizes, dict):
+        raise ModelFileError(f"{path}: training has sizes {_shown(sizes)}; expected a dict, as in {{'n': 64}}")
     return dict(settings)
 
 

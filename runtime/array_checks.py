@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from sympy import Integer
 
 from ..symbolic.errors import DataError
+from ..symbolic.facts import Fact
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
 
 Array = NDArray[Any]
 LABEL_TYPE = np.dtype(np.int64)
+SUM_TOLERANCE = 1e-4  # relative: float32 data, normalised by whoever made them
 
 
 def one_hot_rows(labels: Any, classes: int, name: str = "labels") -> Array:
@@ -116,6 +118,47 @@ def checked_labels(name: str, array: Array, classes: int) -> Array:
                 f"expected 0…{classes - 1} for {classes} classes{mend}"
             )
     return np.require(array, LABEL_TYPE, ["C", "A", "W"])
+
+
+def check_declared_sums(tensor: Tensor, array: Array, network: Network) -> None:
+    """Check that `array` has the sums that are declared of `tensor`: gradients rely on them, and are wrong otherwise.
+
+    Raises
+    ------
+    DataError
+        If a sum along the axis of a declared fact is not the fact's value, within `SUM_TOLERANCE`.
+    """
+    for fact in network.facts:
+        if fact.tensor != tensor or not fact.source.startswith("declared") or not array.size:
+            continue
+        expected = float(fact.value)
+        # Sums that are to be 0 have no size of their own to compare with: that of the entries stands for it.
+        scale = abs(expected) or float(np.abs(array).max())
+        sums = np.asarray(array.sum(axis=fact.axis, dtype=np.float64))
+        bad = np.abs(sums - expected) > SUM_TOLERANCE * scale
+        if bad.any():
+            raise DataError(_wrong_sum(tensor, fact, sums, bad))
+
+
+def _wrong_sum(tensor: Tensor, fact: Fact, sums: Array, bad: Array) -> str:
+    place = [int(at) for at in np.argwhere(bad)[0]]
+    entry = [str(at) for at in place]
+    entry.insert(fact.axis, ":")
+    row = f"row {place[0]} of " if place and fact.axis else ""
+    count = f" ({int(bad.sum()):,} of {bad.size:,} sums are off)" if bad.size > 1 else ""
+    mend = "normalise it along that axis"
+    if fact.value == 1:
+        mend = f"normalise it: {tensor.name} / {tensor.name}.sum(axis={fact.axis}, keepdims=True)"
+    if fact.value == 1 and tensor.role == "target":
+        mend += (
+            '; or, where it is not to sum to 1, do not declare it one-hot, as in CrossEntropy(targets="probabilities")'
+        )
+    elif not fact.source.endswith("one-hot"):
+        mend += "; or leave the assume(…) out"
+    return (
+        f"{row}{tensor.name} sums to {float(sums[tuple(place)]):.6g}, as {tensor.name}[{', '.join(entry)}].sum(){count}; "
+        f"expected {fact.value}, as is {fact.source} of axis {fact.axis}; {mend}"
+    )
 
 
 def _position(place: Iterable[int]) -> str:

@@ -89,7 +89,11 @@ def as_callbacks(callbacks: Any, early_stopping: Any) -> list[Callback]:
     DataError
         If one is neither a callback nor a function.
     """
-    given: Iterable[Any] = [callbacks] if callable(callbacks) or isinstance(callbacks, Callback) else callbacks
+    given: Any = [callbacks] if callable(callbacks) or isinstance(callbacks, Callback) else callbacks
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        raise DataError(
+            f"callbacks is {given!r}; expected a list of gl.Callback objects or functions f(model, epoch, logs)"
+        )
     made: list[Callback] = []
     for callback in given:
         if isinstance(callback, Callback):

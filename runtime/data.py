@@ -18,7 +18,7 @@ from ..symbolic.errors import DataError, SizeError
 from ..symbolic.indices import Dim
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor, shape_text
-from .array_checks import as_array, checked_labels, checked_numbers
+from .array_checks import as_array, check_declared_sums, checked_labels, checked_numbers
 
 Array = NDArray[Any]
 
@@ -97,8 +97,8 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
     Raises
     ------
     DataError
-        If an array has another shape or type than its tensor, holds NaN or infinity, labels out of range, no rows, or
-        another number of rows than the others. The message names the tensor, what was found, and the mend.
+        If an array has another shape or type than its tensor, holds NaN or infinity, labels out of range, no rows,
+        another number of rows than the others, or sums along an axis to other than what is declared of it. The message names the tensor, what was found, and the mend.
     """
     batch = network.batch
     tensors = tuple(t for t in network.inputs + network.targets if t.name in values)
@@ -125,6 +125,7 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
             arrays.append(checked_labels(tensor.name, array, size_of(tensor.classes, sizes, tensor.name)))
         else:
             arrays.append(checked_numbers(tensor.name, array, np.dtype(dtype)))
+        check_declared_sums(tensor, arrays[-1], network)
     batched = tuple(bool(t.rank) and batch is not None and t.shape[0] == batch for t in tensors)
     return Data(tensors, tuple(arrays), batched, first[1] if first else 1)
 

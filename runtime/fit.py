@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..symbolic.errors import DataError, DivergenceError
+from ..symbolic.errors import DataError, DivergenceError, LossError, UndefinedError
+from ..symbolic.network import Network
 from .callbacks import as_callbacks
 from .data import Data
 from .history import History
@@ -42,6 +43,8 @@ def fit(
     """Train `model` on checked `data`; see `Model.fit`."""
     check_count("epochs", epochs, least=0)
     check_count("batch", batch)
+    if not isinstance(shuffle, bool | np.bool_):
+        raise DataError(f"shuffle is {shuffle!r}; expected True or False")
     watchers = as_callbacks(callbacks, early_stopping)
     rows, held_out = split(model, data, validation, shuffle)
     chosen = choose_metrics(metrics, data.of_role("target"))
@@ -130,6 +133,19 @@ def split(model: Model, data: Data, validation: Any, shuffle: bool) -> tuple[Any
     if shuffle:
         everything = np.random.default_rng([SPLIT_SEED, model.seed]).permutation(everything)
     return np.sort(everything[:-count]), data.take(np.sort(everything[-count:]))
+
+
+def check_trainable(network: Network) -> None:
+    """
+    Raises
+    ------
+    LossError, UndefinedError
+        If there is no loss to lower, or no parameter to lower it with.
+    """
+    if network.loss is None:
+        raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
+    if not network.parameters:
+        raise UndefinedError(f"{network.name} has no parameters, so there is nothing to train")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:

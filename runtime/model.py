@@ -9,14 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..symbolic.errors import SizeError, UndefinedError
+from ..symbolic.errors import SizeError
 from ..symbolic.network import Network
 from .data import Data, check_data, name_data
-from .fit import check_count, fit
+from .fit import check_count, check_trainable, fit
 from .history import History
 from .metrics import choose_metrics
 from .parameters import Parameters
-from .program import Program, check_choices, check_sizes, compile_network
+from .program import Program, check_choices, check_network, check_sizes, compile_network
 from .saved_files import Saved, read_file, source_digest, write_file
 from .scoring import SCORE_ROWS, outputs, score
 from .training import Trainer
@@ -43,8 +43,8 @@ class Model:
 
     Raises
     ------
-    UnsupportedError, SizeError
-        If the target, dtype or a size is not one that can be compiled for.
+    UndefinedError, UnsupportedError, SizeError
+        If the network is none, or the target, dtype or a size is not one that can be compiled for.
 
     Examples
     --------
@@ -67,10 +67,10 @@ class Model:
         dtype: Any = "float32",
         sizes: Mapping[str, int] | None = None,
     ) -> None:
-        self.network = network
+        self.network = check_network(network)
         self.target = target
         self.dtype = check_choices(target, dtype)
-        self.sizes = check_sizes(sizes or {})
+        self.sizes = check_sizes({} if sizes is None else sizes)
         if seed is not None:
             check_count("seed", seed, least=0)
         self.seed = int(np.random.SeedSequence().entropy % 2**63) if seed is None else int(seed)  # type: ignore[operator]
@@ -133,8 +133,7 @@ class Model:
         DivergenceError
             If the loss becomes NaN or infinite; it names the epoch, and the last good parameters are kept.
         """
-        if not self.network.parameters:
-            raise UndefinedError(f"{self.network.name} has no parameters, so there is nothing to train")
+        check_trainable(self.network)
         return fit(
             self,
             self.check(X, Y),
@@ -246,6 +245,7 @@ class Model:
             state, steps, optimizer = resume.state, resume.steps, resume.optimizer
         saved = Saved(
             params=dict(self.params),
+            target=self.target,
             dtype=self.dtype,
             sizes=self.sizes,
             seed=self.seed,
@@ -258,8 +258,10 @@ class Model:
         write_file(path, self.network, saved)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], network: Network, target: str = "cpu") -> Model:
+    def load(cls, path: str | os.PathLike[str], network: Network, target: str | None = None) -> Model:
         """Read a model from the file that `save` wrote; `network` is the same declaration.
+
+        `target` is that of the model that was saved, unless another is given.
 
         Training goes on from there as if it had not been interrupted, given the same data and optimizer.
 
@@ -268,8 +270,8 @@ class Model:
         SavedFileError
             If the file is missing, truncated or corrupt, or was saved of another network.
         """
-        saved = read_file(path, network)
-        model = cls(network, saved.seed, target, saved.dtype, saved.sizes)
+        saved = read_file(path, check_network(network))
+        model = cls(network, saved.seed, saved.target if target is None else target, saved.dtype, saved.sizes)
         model.params.fill(saved.params)
         model.epochs = saved.epochs
         model.order.bit_generator.state = saved.order

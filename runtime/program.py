@@ -212,6 +212,19 @@ def check_choices(target: str, dtype: Any, optimizer: Any = None) -> str:
     return name
 
 
+def check_network(network: Any) -> Network:
+    """
+    Raises
+    ------
+    UndefinedError
+        If `network` is something else.
+    """
+    if not isinstance(network, Network):
+        shown = f"{network.__name__}, a class" if isinstance(network, type) else repr(network)
+        raise UndefinedError(f"network is {shown}; expected a network, as gl.Network() or gl.Sequential(…) make them")
+    return network
+
+
 def check_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
     """Sizes as plain integers, by name.
 
@@ -220,6 +233,8 @@ def check_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
     SizeError
         If one is not a positive whole number.
     """
+    if not isinstance(sizes, Mapping):
+        raise SizeError(f"sizes is {sizes!r}; expected a dict of numbers by name, as in {{'n': 64}}")
     made = {}
     for name, size in sizes.items():
         if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:

@@ -20,7 +20,7 @@ from ..symbolic.network import Network
 from ..symbolic.tensors import shape_text
 from .data import size_of
 from .files import ArchiveError, read_archive, write_archive
-from .program import DTYPES, check_sizes
+from .program import DTYPES, TARGETS, check_sizes
 
 Array = NDArray[Any]
 FORMAT = 1
@@ -32,6 +32,7 @@ class Saved:
     """What a file holds of a model; `state`, `steps` and `optimizer` are of the training, if there was one."""
 
     params: dict[str, Array]
+    target: str
     dtype: str
     sizes: dict[str, int]
     seed: int
@@ -51,13 +52,17 @@ def write_file(path: str | os.PathLike[str], network: Network, saved: Saved) -> 
     """
     from .. import __version__
 
+    check_destination(path)
     about = {
         "format": FORMAT,
         "gradloom": __version__,
         "network": network.name,
         "fingerprint": fingerprint(network),
         "parameters": _shapes(network),
-        **{name: getattr(saved, name) for name in ("dtype", "sizes", "seed", "epochs", "order", "steps", "optimizer")},
+        **{
+            name: getattr(saved, name)
+            for name in ("target", "dtype", "sizes", "seed", "epochs", "order", "steps", "optimizer")
+        },
     }
     arrays = {PARAMETER + name: array for name, array in saved.params.items()}
     if saved.state is not None:
@@ -67,6 +72,26 @@ def write_file(path: str | os.PathLike[str], network: Network, saved: Saved) -> 
         write_archive(Path(path), arrays)
     except OSError as error:
         raise SavedFileError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from error
+
+
+def check_destination(path: str | os.PathLike[str]) -> None:
+    """Check that a file can be written at `path`, before the work that it is to hold is done.
+
+    Raises
+    ------
+    SavedFileError
+        If `path` is no path or a directory, or its directory is missing or not writable.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise SavedFileError(f"cannot write to {path!r}: it is not the name of a file; give one, such as model.npz")
+    shown, folder = os.fspath(path), Path(path).parent
+    if Path(path).is_dir():
+        raise SavedFileError(f"cannot write {shown}: it is a directory; name a file in it, such as model.npz")
+    if not folder.is_dir():
+        what = "is not a directory" if folder.exists() else "does not exist"
+        raise SavedFileError(f"cannot write {shown}: {folder} {what}; create it first")
+    if not os.access(folder, os.W_OK):
+        raise SavedFileError(f"cannot write {shown}: {folder} is not writable")
 
 
 def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
@@ -93,6 +118,7 @@ def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
         saved = Saved(
             params={t.name: arrays[PARAMETER + t.name] for t in network.parameters},
             state=arrays.get("state"),
+            target=about.get("target", "cpu"),  # files of earlier versions do not say
             **{name: about[name] for name in ("dtype", "sizes", "seed", "epochs", "order", "steps", "optimizer")},
         )
         _check(saved, network)
@@ -105,6 +131,8 @@ def _check(saved: Saved, network: Network) -> None:
     """Raise one of Python's own errors if the parts of a file do not fit together."""
     if saved.dtype not in DTYPES:
         raise ValueError(f"dtype {saved.dtype}")
+    if saved.target not in TARGETS:
+        raise ValueError(f"target {saved.target}")
     for name in ("seed", "epochs", "steps"):
         if not isinstance(getattr(saved, name), int) or getattr(saved, name) < 0:
             raise ValueError(f"{name} is {getattr(saved, name)!r}")

@@ -32,6 +32,9 @@ class Binder(Expr):
         pairs = [_limit(body, limit, cls.__name__) for limit in limits]
         if not pairs:
             return body
+        twice = [index for place, (index, _) in enumerate(pairs) if index in [i for i, _ in pairs[:place]]]
+        if twice:
+            raise IndexingError(f"{cls.__name__} of {body}: index {twice[0]} is used twice; sum over each index once")
         # Open every bound name first, so that merging nested binders cannot confuse two of them.
         fresh = {index: Dummy(integer=True) for index, _ in pairs}
         body = rename_free(body, fresh)
@@ -174,7 +177,8 @@ def rename_free(expr: Any, names: Mapping[Any, Any]) -> Any:
 def from_user(expr: Any) -> Any:
     """Take an expression as people write it: handles become symbols, floats exact decimals, ``sympy.Sum`` a `Sum`.
 
-    ``sympy.Max(x, y)`` becomes the `Piecewise` that routes to the first maximum, `Min` likewise.
+    ``sympy.Max(x, y)`` becomes the `Piecewise` that routes to the larger; of equal ones, to the first in the order in
+    which SymPy sorts them. `Min` likewise.
 
     Raises
     ------
@@ -193,17 +197,24 @@ def from_user(expr: Any) -> Any:
     if isinstance(expr, sympy.Sum):
         return _from_sympy_sum(expr)
     if not expr.has(sympy.Float, sympy.Sum, sympy.Max, sympy.Min, sympy.Heaviside):
-        return expr
+        return plain_conditions(expr)
     args = [from_user(arg) for arg in expr.args]
     if isinstance(expr, sympy.Max | sympy.Min):
         largest = isinstance(expr, sympy.Max)
         value = args[0]
         for other in args[1:]:
             value = sympy.Piecewise((value, value >= other if largest else value <= other), (other, True))
-        return value
+        return plain_conditions(value)
     if isinstance(expr, sympy.Heaviside):
         raise IndexingError(f"{expr}: write a step as Piecewise((1, z > 0), (0, True)), which states its value at 0")
-    return expr.func(*args)
+    return plain_conditions(expr.func(*args))
+
+
+def plain_conditions(expr: Any) -> Any:
+    """Conditions of and, or, not alone: SymPy makes an if-then-else of a comparison with a `Piecewise`."""
+    if not expr.has(sympy.ITE):
+        return expr
+    return expr.replace(sympy.ITE, lambda c, a, b: sympy.Or(sympy.And(c, a), sympy.And(sympy.Not(c), b)))
 
 
 def _from_sympy_sum(expr: sympy.Sum) -> Expr:

@@ -47,7 +47,21 @@ def hoist(expr: Any, *, distribute: bool = False) -> Any:
     outside: list[Expr] = []
     for factor in Mul.make_args(body):
         (inside if any(factor.has(index) for index, _ in pairs) else outside).append(factor)
-    return Mul(*outside) * Sum(Mul(*inside), *pairs)
+    return Mul(*outside, *_independent_sums(inside, pairs))
+
+
+def _independent_sums(factors: list[Expr], pairs: list[tuple[Symbol, Expr]]) -> list[Expr]:
+    """Σ_j,k f(j) g(k) as Σ_j f(j) and Σ_k g(k): factors that share no index are summed by themselves."""
+    groups: list[tuple[list[Expr], list[tuple[Symbol, Expr]]]] = []
+    for factor in factors:
+        own = [pair for pair in pairs if factor.has(pair[0])]
+        touching = [group for group in groups if any(pair in group[1] for pair in own)]
+        groups = [group for group in groups if group not in touching]
+        together = [f for group in touching for f in group[0]]
+        indices = dict.fromkeys([*(pair for group in touching for pair in group[1]), *own])
+        groups.append(([*together, factor], list(indices)))
+    unused = [pair for pair in pairs if not any(pair in group[1] for group in groups)]
+    return [Sum(Mul(*fs), *own) for fs, own in groups] + [size for _, size in unused]
 
 
 def align_labels(expr: Any) -> Any:
@@ -177,7 +191,11 @@ def compact(expr: Expr, rewrite: Callable[[Expr], tuple[Expr, list[Any]]]) -> tu
     for distribute in (False, True):
         used: dict[Any, None] = {}
         form = expr
-        for _ in range(2):  # a fact may apply only after the first cancellation
+        before = None
+        for _ in range(4):  # a fact may apply only after a cancellation
+            if form == before:
+                break
+            before = form
             form, facts = rewrite(align_labels(form))
             used.update(dict.fromkeys(facts))
             form = simplest(hoist(form, distribute=distribute))

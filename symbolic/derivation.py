@@ -194,7 +194,7 @@ def _is_pointwise(equation: Equation, source: Tensor) -> bool:
 def _asked(network: Network, wrt: Iterable[str] | None) -> list[str]:
     if wrt is None:
         return [t.name for t in network.parameters or network.inputs if t.classes is None]
-    names = list(dict.fromkeys(wrt))
+    names = [wrt] if isinstance(wrt, str) else list(dict.fromkeys(wrt))
     for name in names:
         tensor = network.tensors.get(name)
         if tensor is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sympy import Expr, Indexed, Integer, KroneckerDelta, Symbol
+from sympy import Expr, Indexed, Integer, KroneckerDelta, Piecewise, Symbol
 from sympy.logic.boolalg import Boolean
 
 from .binders import Binder, axis_sizes, rename_free
@@ -95,6 +95,12 @@ def check_equation(equation: Equation, declared: dict[str, Tensor]) -> None:
     ranges = dict(zip(equation.indices, equation.target.shape, strict=True))
     free = {s for s in equation.body.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)}
     unbound = sorted(free - set(ranges), key=str)
+    plain = [symbol for symbol in unbound if not symbol.is_integer]
+    if plain:
+        raise UndefinedError(
+            f"{name}: {plain[0]} is no tensor of this network, in {equation}; declare it: "
+            f"{plain[0]} = net.parameter({plain[0].name!r}) or net.constant({plain[0].name!r}, value)"
+        )
     if unbound:
         raise IndexingError(
             f"{name}: index {unbound[0]} is neither on the left side nor summed in {equation}; "
@@ -127,6 +133,11 @@ def _check_symbols(equation: Equation, declared: dict[str, Tensor]) -> None:
             raise IndexingError(
                 f"{name}: {tensor.name} has shape {shape_text(tensor.shape)} but is used without indices; "
                 f"write {tensor.name}[…] with {tensor.rank} of them"
+            )
+    for node in equation.body.atoms(Piecewise):
+        if node.args[-1][1] != True:  # noqa: E712 - SymPy's true
+            raise IndexingError(
+                f"{name}: the cases of {equation} do not say what holds otherwise; end with (value, True)"
             )
     for node in equation.body.atoms(Indexed):
         for place in node.indices:

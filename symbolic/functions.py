@@ -15,7 +15,7 @@ from sympy import Dummy, Expr, Function, sympify
 
 from .binders import Binder, from_user
 from .errors import IndexingError
-from .indices import check_name
+from .indices import check_latex, check_name
 from .tensors import elements
 
 
@@ -91,6 +91,7 @@ def elementwise(name: str, formula: Callable[..., Any], *, latex: str | None = N
         If the formula is not elementwise: it sums, or reads a tensor.
     """
     check_name(name, "function")
+    check_latex(latex, name)
     defaults = tuple(parameter.default for parameter in inspect.signature(formula).parameters.values())
     members = {"formula": staticmethod(formula), "defaults": defaults, "symbol": latex, "nargs": len(defaults)}
     metaclass: Any = type(Elementwise)

@@ -23,7 +23,8 @@ RESERVED = frozenset(
 )
 
 
-def _a(kind: str) -> str:
+def a(kind: str) -> str:
+    """`kind` with its article."""
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
@@ -40,16 +41,43 @@ def check_name(name: str, kind: str) -> str:
         raise NameTakenError(f"{kind} name must be a string, found {name!r} of type {type(name).__name__}")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or len(name) > 64:
         raise NameTakenError(
-            f"{name!r} cannot name {_a(kind)}: expected a Python identifier of at most 64 ASCII letters, "
+            f"{name!r} cannot name {a(kind)}: expected a Python identifier of at most 64 ASCII letters, "
             "digits and underscores, such as 'W1'"
         )
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED:
-        raise NameTakenError(f"{name!r} cannot name {_a(kind)}: it is reserved; choose another, such as '{name}1'")
+        raise NameTakenError(f"{name!r} cannot name {a(kind)}: it is reserved; choose another, such as '{name}1'")
     if name.startswith(("_", "d_")):
         raise NameTakenError(
-            f"{name!r} cannot name {_a(kind)}: names that begin with '_' or 'd_' are kept for gradients"
+            f"{name!r} cannot name {a(kind)}: names that begin with '_' or 'd_' are kept for gradients"
         )
     return name
+
+
+def check_latex(symbol: Any, name: str) -> str | None:
+    """Return `symbol` if it may be the LaTeX symbol of `name`.
+
+    Raises
+    ------
+    NameTakenError
+        If it is not a string of balanced braces, or holds what could end a formula or run a command of TeX.
+    """
+    if symbol is None:
+        return None
+    if not isinstance(symbol, str) or not symbol or len(symbol) > 200:
+        raise NameTakenError(f"latex= of {name} must be a short string such as r'\\hat y', found {symbol!r}")
+    depth = 0
+    for mark in symbol.replace(r"\{", "").replace(r"\}", ""):
+        depth += {"{": 1, "}": -1}.get(mark, 0)
+        if depth < 0:
+            break
+    forbidden = re.search(
+        r"[$<>%&#~\n\r]|\\\\|\\(input|include|write|read|open|def|edef|gdef|xdef|let|catcode|csname|begin|end|immediate|href|url)",
+        symbol,
+    )
+    if depth or forbidden:
+        what = f"it holds {forbidden[0]!r}" if forbidden else "its braces do not match"
+        raise NameTakenError(f"latex= of {name} cannot be {symbol!r}: {what}; give a symbol such as r'\\hat y'")
+    return symbol
 
 
 class Dim(Symbol):
@@ -83,14 +111,20 @@ class BoundIndex(Symbol):
 
 def dims(names: str) -> Any:
     """Declare symbolic sizes: ``B, n, m = dims("B n m")``; one name gives one `Dim`."""
-    made = tuple(Dim(check_name(name, "size")) for name in names.replace(",", " ").split())
+    made = tuple(Dim(name) for name in _names(names, "size"))
     return made[0] if len(made) == 1 else made
 
 
 def indices(names: str) -> Any:
     """Declare indices: ``i, j, k = indices("i j k")``; one name gives one `Index`."""
-    made = tuple(Index(check_name(name, "index")) for name in names.replace(",", " ").split())
+    made = tuple(Index(name) for name in _names(names, "index"))
     return made[0] if len(made) == 1 else made
+
+
+def _names(names: str, kind: str) -> list[str]:
+    if not isinstance(names, str) or not names.replace(",", " ").split():
+        raise NameTakenError(f"expected names separated by spaces, such as 'i j k', found {names!r}")
+    return [check_name(name, kind) for name in names.replace(",", " ").split()]
 
 
 def as_size(size: Any, where: str) -> Any:

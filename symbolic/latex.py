@@ -58,6 +58,14 @@ class LatexPrinter(Printer):
     """LaTeX math mode."""
 
     product = r" \, "
+    conjunction, disjunction, negation = r" \land ", r" \lor ", r"\neg "
+
+    def decimal(self, written: str) -> str:
+        mantissa, _, exponent = written.partition("e")
+        if not exponent:
+            return written
+        power = f"10^{{{int(exponent)}}}"
+        return power if mantissa == "1" else rf"{mantissa} \cdot {power}"
 
     def symbol(self, tensor: Tensor) -> str:
         return tensor_latex(tensor)
@@ -75,7 +83,9 @@ class LatexPrinter(Printer):
     ones, hadamard = r"\mathbf{1}", r" \odot "
 
     def transpose(self, symbol: str) -> str:
-        return rf"({symbol})^\top" if "^" in symbol or "frac" in symbol else rf"{symbol}^\top"
+        if "frac" in symbol:
+            return rf"\left({symbol}\right)^\top"
+        return rf"({symbol})^\top" if "^" in symbol else rf"{symbol}^\top"
 
     def norm(self, inside: str, order: int) -> str:
         return rf"\left\|{inside}\right\|" + ("^2" if order == 2 else "_1")

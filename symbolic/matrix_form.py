@@ -138,8 +138,14 @@ class _Recogniser:
             return _join(Node("scalar", value=Mul(*scalars)), Node("quotient", (above, below)))
         # A matrix product stands first: (Wᵀ δ) ⊙ a ⊙ (1 − a).
         rest_of.sort(key=lambda factor: not isinstance(factor, Binder))
-        nodes = tuple(self.matrix(factor, row, col) for factor in rest_of)
         scalar = Mul(*scalars)
+        if row is not None and col is not None and len(rest_of) > 1:
+            # r (row) times c (column) with nothing of both is an outer product.
+            down, across = ([f for f in rest_of if f.has(place)] for place in (row, col))
+            if down and across and len(down) + len(across) == len(rest_of) and not set(down) & set(across):
+                outer = Node("matmul", (self.matrix(Mul(*down), row, None), self.matrix(Mul(*across), None, col)))
+                return outer if scalar == 1 else Node("product", (outer,), scalar)
+        nodes = tuple(self.matrix(factor, row, col) for factor in rest_of)
         return nodes[0] if scalar == 1 and len(nodes) == 1 else Node("product", nodes, scalar)
 
     def _sum(self, expr: Sum, row: Place, col: Place) -> Node:

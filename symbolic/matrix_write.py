@@ -56,7 +56,10 @@ class MatrixWriter:
         scalar = node.value
         # One matrix product needs no brackets among ⊙, which bind less tightly.
         nodes = [self.within(arg, _HADAMARD + (len(node.args) > 1 or scalar != 1)) for arg in node.args]
-        out = self.printer.hadamard.join(nodes)
+        # Norms and inner products are numbers: they multiply without ⊙.
+        numbers = [text for text, arg in zip(nodes, node.args, strict=True) if arg.kind in ("norm", "inner")]
+        matrices = [text for text, arg in zip(nodes, node.args, strict=True) if arg.kind not in ("norm", "inner")]
+        out = self.printer.product.join([*numbers, *([self.printer.hadamard.join(matrices)] if matrices else [])])
         if scalar == -1:
             return f"-{out}", SUM
         if scalar == 1:

@@ -12,7 +12,7 @@ from .binders import from_user
 from .equations import Equation, check_equation, infer_shape
 from .errors import IndexingError, LossError, NameTakenError, ShapeError, UndefinedError
 from .facts import Fact
-from .indices import Dim, check_name
+from .indices import Dim, a, check_name
 from .letters import Letters
 from .tensors import Tensor, shape_text
 
@@ -189,7 +189,7 @@ class Network:
         """Keep these parameters at their values in training: their gradients are derived, but no update is made."""
         for name in names:
             if self._known(name).role != "parameter":
-                raise UndefinedError(f"only parameters can be frozen; {name} is an {self.tensors[name].role}")
+                raise UndefinedError(f"only parameters can be frozen; {name} is {a(self.tensors[name].role)}")
             self.frozen.add(name)
 
     # ---- asking ----------------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class Network:
         check_name(name, "tensor")
         if name in self.tensors:
             raise NameTakenError(
-                f"{name!r} is taken: it names a {self.tensors[name].role} of {self.name}; choose another"
+                f"{name!r} is taken: it names {a(self.tensors[name].role)} of {self.name}; choose another"
             )
         sizes = {str(s) for t in self.tensors.values() for size in t.shape for s in size.free_symbols}
         if name in sizes:

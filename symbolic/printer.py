@@ -134,6 +134,10 @@ class Printer(ABC):
         return name
 
     product = " "
+    conjunction, disjunction, negation = " and ", " or ", "not "
+
+    def decimal(self, written: str) -> str:
+        return written
 
     # ---- expressions -----------------------------------------------------------------------------------------
 
@@ -171,6 +175,15 @@ class Printer(ABC):
             return self.iverson(self.relation(self.write(expr.args[0]), "=", self.write(expr.args[1]))), ATOM
         if isinstance(expr, sympy.core.relational.Relational):
             return self.relation(self.write(expr.lhs), expr.rel_op, self.write(expr.rhs)), SUM
+        if isinstance(expr, sympy.And | sympy.Or):
+            mark = self.conjunction if isinstance(expr, sympy.And) else self.disjunction
+            parts = sorted(expr.args, key=sympy.default_sort_key)
+            return mark.join(
+                self.within(part, PRODUCT if len(part.args) > 1 and isinstance(part, sympy.And | sympy.Or) else SUM)
+                for part in parts
+            ), SUM
+        if isinstance(expr, sympy.Not):
+            return f"{self.negation}{self.within(expr.args[0], PRODUCT)}", UNARY
         if isinstance(expr, sympy.exp):
             return self.exponential(self.write(expr.args[0])), POWER
         if isinstance(expr, sympy.Abs):
@@ -195,7 +208,7 @@ class Printer(ABC):
         strength = UNARY if number < 0 else ATOM
         written = decimal(number)
         if written is not None:
-            return written, strength
+            return self.decimal(written), strength
         if isinstance(number, Integer):
             return str(number), strength
         sign = "-" if number < 0 else ""
@@ -221,7 +234,7 @@ class Printer(ABC):
             elif factor != 1:
                 top.append(factor)
         written_number = None if scalar_bottom else decimal(coefficient)
-        lead = "" if written_number is None else written_number
+        lead = "" if written_number is None else self.decimal(written_number)
         if written_number is None and coefficient.q != 1:
             scalar_bottom.insert(0, Integer(coefficient.q))
         if written_number is None and coefficient.p != 1:

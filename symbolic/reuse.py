@@ -12,12 +12,13 @@ from typing import Any
 import sympy
 from sympy import Add, Dummy, Expr, KroneckerDelta, Piecewise, Pow, Symbol, exp, log
 
-from .binders import Binder, binders, rename_free
+from .binders import Binder, binders, plain_conditions, rename_free
 from .compact import masked_arithmetic, measure, simplest
 from .equations import Equation
 from .errors import UnsupportedError
 from .tensors import element_of, elements, is_element
 
+_LARGEST_OFFSET = 10
 _STEPS = (sympy.floor, sympy.ceiling, sympy.sign)
 
 
@@ -42,7 +43,7 @@ def derivative(body: Expr, variable: Symbol, value: Symbol) -> Expr:
     forms = [simplest(candidate) for candidate in candidates]
     # A form that divides by what the derivative itself does not is 0/0 somewhere: no saving is worth that.
     allowed = _divisors(forms[0])
-    return min((form for form in forms if _divisors(form) <= allowed), key=_reuse_cost)
+    return plain_conditions(min((form for form in forms if _divisors(form) <= allowed), key=_reuse_cost))
 
 
 def _divisors(expr: Expr) -> set[Expr]:
@@ -94,6 +95,8 @@ def solve_transcendental(body: Expr, value: Expr) -> tuple[Expr, Expr] | None:
         return None
     # value = (p t + q) / (r t + s)  =>  t = (s value - q) / (p - r value)
     (p, q), (r, s) = (top.nth(1), top.nth(0)), (bottom.nth(1), bottom.nth(0))
+    if not (q.is_number and abs(q) <= _LARGEST_OFFSET):
+        return None  # tanh(z) + x = a gives tanh(z) = a - x, which has no digits left where x is large
     return node, (s * value - q) / (p - r * value)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sympy import Basic, Expr, Indexed, IndexedBase, Symbol, sympify
 
 from .errors import IndexingError, ShapeError
-from .indices import as_size
+from .indices import as_size, check_latex
 
 ROLES = ("input", "target", "parameter", "state", "constant", "value", "adjoint")
 
@@ -43,7 +43,7 @@ class Tensor(Symbol):
         self.shape = tuple(as_size(size, f"axis {axis} of {name}") for axis, size in enumerate(shape))
         self.role = role
         self.classes = None if classes is None else as_size(classes, f"classes of {name}")
-        self.latex = latex
+        self.latex = check_latex(latex, name)
         return self
 
     @property

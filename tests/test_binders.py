@@ -29,7 +29,7 @@ def test_sums_that_differ_in_letters_are_equal():
     assert Sum(x[i, k], k) != Sum(x[j, k], k)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=8)
 @given(st.permutations(["i", "j", "k", "l"]))
 def test_order_and_letters_never_matter(letters):
     net = gl.Network()
@@ -87,6 +87,8 @@ def test_constant_bodies():
     ("make", "error", "says"),
     [
         (lambda x: Sum(x[i, j], k), IndexingError, "its range is unknown"),
+        (lambda x: Sum(x[i, j], j, j), IndexingError, "index j is used twice"),
+        (lambda x: gl.Max(x[i, j], j, j), IndexingError, "index j is used twice"),
         (lambda x: Sum(x[i, j], B), IndexingError, "runs over an index"),
         (lambda x: Sum("__import__('os').getcwd()", k), GradloomError, "expected a number or a SymPy expression"),
         (lambda x: x[i], ShapeError, "has 2 axes"),

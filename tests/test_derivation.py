@@ -350,3 +350,32 @@ def test_cost_is_linear_in_depth():
     deep = mlp(*(7 + place for place in range(32))).derive()
     lengths = {measure(deep.delta(f"z{place}").body) for place in range(2, 31)}
     assert len(lengths) == 1
+
+
+def test_a_residual_is_not_subtracted_back():
+    # tanh(z) + x = a gives tanh(z) = a - x, which has no digits left where x is large.
+    net = gl.Network()
+    x, w = net.input("x", (n,)), net.parameter("w", (n,))
+    a = net.define("a", i, gl.tanh(w[i]) + x[i])
+    net.minimize(Sum(a[i] ** 2, i))
+    assert "x[i]" not in str(net.derive()["w"]).partition("=")[2]
+
+
+def test_nested_kinks_have_plain_conditions():
+    hard = gl.elementwise("hard_sigmoid", lambda z: sympy.Min(1, sympy.Max(0, z / 6 + sympy.Rational(1, 2))))
+    net = gl.Network()
+    x, w = net.input("x", (B, n)), net.parameter("w", (n,))
+    net.minimize(Sum(hard(w[j] * x[i, j]) + sympy.Max(-1, sympy.Min(1, w[j])) ** 2, i, j))
+    rng = np.random.default_rng(2)
+    given = {"x": 6 * rng.normal(size=(3, 5)), "w": rng.normal(size=5)}
+    check_gradients(net, given, {"B": 3, "n": 5}, ["w", "x"])
+    assert "ITE" not in net.derive().text("index", steps=True) + net.derive().latex()
+
+
+def test_facts_apply_until_nothing_changes():
+    net = gl.Network()
+    x, b = net.input("x", (B, n)), net.parameter("b", (B,))
+    p = net.define("p", (i, k), gl.softmax(x[i, k] + b[i], k))
+    net.minimize(Sum(p[i, k], i, k))
+    with pytest.raises(UnusedParameterError, match="its gradient is 0"):
+        net.derive(["b"])

@@ -89,6 +89,23 @@ def test_a_bound_letter_is_never_a_free_one():
     assert "Σ_l" in str(net.equation(net.define("u", (i, j), gl.Sum(z[i, k] * W[k, j], k)).name)).replace("Σ_k", "Σ_l")
 
 
+@pytest.mark.parametrize(
+    "symbol", ["}", r"\input{/etc/passwd}", "$x$", "</script>", "a\nb", "", 5, r"\\", r"\def\x{y}"]
+)
+def test_a_latex_symbol_cannot_run_or_break_anything(symbol):
+    with pytest.raises(gl.NameTakenError, match="latex= of"):
+        gl.Network().parameter("w", (n,), latex=symbol)
+
+
+def test_small_numbers_and_conditions():
+    net = gl.Network()
+    x = net.input("x", (n,))
+    case = sympy.Piecewise((x[i], sympy.And(x[i] > 0, x[i] < 1)), (0, True))
+    assert text(case) == "{x[i] if x[i] > 0 and x[i] < 1; 0 else}"
+    assert r"\land" in LatexPrinter().write(case)
+    assert "10^{-5}" in LatexPrinter().write(x[i] + Rational(1, 10**5))
+
+
 def well_formed(latex):
     depth = 0
     for place, mark in enumerate(latex):

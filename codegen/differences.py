@@ -44,7 +44,9 @@ def _entries(largest: Max, others: list[Expr]) -> list[Expr]:
     for element in elements(body):
         for axis, at in enumerate(indices_of(element)):
             if at in bound:
-                same = [other for other in read if isinstance(other, Indexed) and tensor_of(other) == tensor_of(element)]
+                same = [
+                    other for other in read if isinstance(other, Indexed) and tensor_of(other) == tensor_of(element)
+                ]
                 places[bound.index(at)].update(dict.fromkeys(indices_of(other)[axis] for other in same))
     return [rename_free(body, dict(zip(bound, where, strict=True))) for where in product(*places)]
 

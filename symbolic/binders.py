@@ -113,7 +113,7 @@ class Sum(Binder):
 
     @classmethod
     def shortcut(cls, body: Expr, pairs: list[tuple[Symbol, Expr]]) -> Expr | None:
-        if body.is_zero:
+        if body == 0:
             return Integer(0)
         unused = [pair for pair in pairs if not body.has(pair[0])]
         if unused:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sympy import Expr
 
-from .binders import Binder, Sum
+from .binders import Binder, Sum, binders
 from .errors import IndexingError
 from .tensors import Tensor, element_of, indices_of, is_element, tensor_of
 
@@ -87,10 +87,12 @@ def proved_facts(equation: Equation) -> list[Fact]:
     """
     from .compact import hoist
 
-    if not equation.body.has(Binder) or equation.body.has(Sum) is False:
-        return []
+    # A sum can only cancel against one over the same axis.
+    summed = {size for binder in binders(equation.body) for _, size in binder.limits}
     facts = []
     for axis, index in enumerate(equation.indices):
+        if equation.target.shape[axis] not in summed:
+            continue
         total = hoist(Sum(equation.body, (index, equation.target.shape[axis])))
         if total.is_number:
             facts.append(Fact(equation.target, axis, total, "proved from its equation"))

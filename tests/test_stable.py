@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import kernels
+import mpmath
 import numpy as np
 import pytest
 import sympy
@@ -131,6 +132,136 @@ def test_binary_cross_entropy_of_a_sigmoid(target):
     np.testing.assert_allclose(grads["z"], 1 / (1 + np.exp(-np.clip(POINTS, -700, 700))) - labels, atol=1e-15)
 
 
+NEAR = {"float64": 1e-13, "float32": 3e-6}
+LOGITS = np.array([[1e4, 9999.0, 9998.0], [-9998.0, -9999.0, -1e4], [0.5, 1e4, -2.25], [3e6, 3e6 - 2, 3e6 - 1]])
+LABELS = np.array([0, 2, 1, 1])
+
+
+def log_probabilities(form):
+    """A cross-entropy with labels, its logarithm of the softmax written in one of several forms."""
+    i, j = gl.indices("i j")
+    net = gl.Network("log_probabilities")
+    z, y = net.parameter("z", LOGITS.shape), net.target("y", LABELS.shape, classes=LOGITS.shape[1])
+    net.define("q", (i, j), 2 * z[i, j])  # a prediction, where there is no other
+    if form == "log_softmax":
+        entry = net.define("a", (i, j), gl.log_softmax(z[i, j], j))[i, j]
+    elif form == "log of softmax":
+        entry = log(net.define("p", (i, j), gl.softmax(z[i, j], j))[i, j])
+    elif form == "inlined":
+        entry = gl.log_softmax(z[i, j], j)
+    elif form == "of a sum":
+        b = net.define("b", j, sympy.Piecewise((-3, j > 0), (7, True)), shape=(3,))
+        entry = gl.log_softmax(z[i, j] + b[j], j) + j
+    elif form == "picked":
+        net.minimize(gl.Sum(log(gl.Sum(exp(z[i, j]), j)) - z[i, y[i]], i))
+        return net
+    net.minimize(-gl.Sum(gl.one_hot(y[i], j) * entry, i, j))
+    return net
+
+
+@pytest.mark.parametrize("target", ["numpy", "cpu"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("form", ["log_softmax", "log of softmax", "inlined", "of a sum", "picked"])
+@mpmath.workdps(60)
+def test_log_softmax_keeps_the_digits_of_large_logits(form, dtype, target):
+    net = log_probabilities(form)
+    module = kernels.plain(generate(net, target=target, dtype=dtype).source)
+    output, loss, grads = kernels.run(module, net, {"z": LOGITS, "y": LABELS}, dtype)
+    values = [list(map(mpmath.mpf, row)) for row in LOGITS.tolist()]
+    if form == "of a sum":
+        values = [[row[0] + 7, row[1] - 3, row[2] - 3] for row in values]
+    logarithm = np.array([[float(entry - mpmath.log(sum(map(mpmath.exp, row)))) for entry in row] for row in values])
+    rows = np.arange(len(LABELS))
+    expected = -logarithm[rows, LABELS].sum() - (LABELS.sum() if form == "of a sum" else 0)
+    assert loss == pytest.approx(expected, rel=NEAR[dtype])
+    assert form != "log_softmax" or output == pytest.approx(logarithm, rel=NEAR[dtype])
+    slope = np.exp(logarithm) - np.eye(LOGITS.shape[1])[LABELS]
+    np.testing.assert_allclose(grads["z"], slope, rtol=NEAR[dtype], atol=NEAR[dtype])
+
+
+TAIL = np.array([-12.0, -8.0, -5.0, -2.5, -1e-3, 0.0, 0.75, 5.0])
+ERROR_FUNCTIONS = {
+    "gelu": (gl.gelu, lambda z: z * mpmath.ncdf(z), lambda z: mpmath.ncdf(z) + z * mpmath.npdf(z)),
+    "one_less_erf": (
+        lambda z: 1 - sympy.erf(-z),
+        lambda z: mpmath.erfc(-z),
+        lambda z: 2 * mpmath.exp(-(z**2)) / mpmath.sqrt(mpmath.pi),
+    ),
+    "expanded": (
+        lambda z: z * sympy.erf(z) + z,
+        lambda z: z * mpmath.erfc(-z),
+        lambda z: mpmath.erfc(-z) + 2 * z * mpmath.exp(-(z**2)) / mpmath.sqrt(mpmath.pi),
+    ),
+}
+
+
+@pytest.mark.parametrize("target", ["numpy", "cpu"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", ERROR_FUNCTIONS)
+@mpmath.workdps(60)
+def test_left_tail_of_the_error_function(name, dtype, target):
+    function, value_of, slope_of = ERROR_FUNCTIONS[name]
+    output, slope = elementwise(function, TAIL, dtype, target)
+    # The exponential of -z^2 has |z|^2 times the rounding of z^2; below 1e-37 float32 is denormal.
+    near, least = {"float64": (1e-12, 1e-300), "float32": (3e-5, 1e-37)}[dtype]
+    points = [mpmath.mpf(float(point)) for point in TAIL.astype(dtype)]
+    np.testing.assert_allclose(output, [float(value_of(point)) for point in points], rtol=near, atol=least)
+    np.testing.assert_allclose(slope, [float(slope_of(point)) for point in points], rtol=near, atol=least)
+
+
+def elementwise(function, points, dtype, target):
+    """The values and the slopes of a function, by generated code."""
+    j = gl.indices("j")
+    net = gl.Network("elementwise")
+    z = net.parameter("z", (len(points),))
+    a = net.define("a", j, function(z[j]))
+    net.minimize(gl.Sum(a[j], j))
+    module = kernels.plain(generate(net, target=target, dtype=dtype).source)
+    output, _, grads = kernels.run(module, net, {"z": points}, dtype)
+    return output, grads["z"]
+
+
+STEPS = {  # each as SymPy takes it, then its values and its slopes by mpmath
+    "hard_sigmoid": (
+        lambda z: sympy.Min(1, sympy.Max(0, z / 6 + sympy.Rational(1, 2))),
+        lambda z: min(1, max(0, z / 6 + mpmath.mpf(1) / 2)),
+        lambda z: mpmath.mpf(1) / 6 if -3 < z < 3 else 0,
+    ),
+    "clip": (
+        lambda z: sympy.Max(-2, sympy.Min(z, 2)),
+        lambda z: max(-2, min(z, 2)),
+        lambda z: 1 if -2 < z < 2 else 0,
+    ),
+    "relu6": (
+        lambda z: sympy.Min(gl.relu(z), 6),
+        lambda z: min(max(z, 0), 6),
+        lambda z: 1 if 0 < z < 6 else 0,
+    ),
+    "relu_of_relu": (
+        lambda z: gl.relu(gl.relu(z) - 1),
+        lambda z: max(max(z, 0) - 1, 0),
+        lambda z: 1 if z > 1 else 0,
+    ),
+    "conditions": (
+        lambda z: sympy.Piecewise((z**2, ((z > 1) & (z < 4)) | ~((z > -4) | (z < -6))), (3 * z, True)),
+        lambda z: z**2 if 1 < z < 4 or -6 <= z <= -4 else 3 * z,
+        lambda z: 2 * z if 1 < z < 4 or -6 <= z <= -4 else 3,
+    ),
+}
+
+
+@pytest.mark.parametrize("target", ["numpy", "cpu"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", STEPS)
+def test_nested_minima_and_maxima(name, dtype, target):
+    function, value_of, slope_of = STEPS[name]
+    points = np.array([-7.5, -5.0, -3.5, -2.5, -0.25, 0.3, 1.5, 2.75, 5.5, 8.0]).astype(dtype)
+    output, slope = elementwise(function, points, dtype, target)
+    exactly = [mpmath.mpf(float(point)) for point in points]
+    np.testing.assert_allclose(output, [float(value_of(point)) for point in exactly], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(slope, [float(slope_of(point)) for point in exactly], rtol=1e-6, atol=1e-7)
+
+
 def test_rewriting_keeps_the_value():
     x, z = Tensor("x"), Tensor("z")
     expressions = [function(z) for function in FUNCTIONS.values()]
@@ -141,6 +272,8 @@ def test_rewriting_keeps_the_value():
         log(x**2 * exp(z) / (1 + exp(x))) + log(1 - tanh(z)) + log(1 + x**2),
         x * exp(z) / (exp(z) + exp(-z)) * (exp(x) - 1),
         2 * exp(z) - 2 + x,
+        x * sympy.erf(z) + 3 * z - x + sympy.Rational(1, 2) + sympy.erf(x) / 2,
+        2 * gl.Sum(x, (gl.indices("i"), 1)) - x + sympy.Piecewise((z, gl.relu(gl.relu(z) - 1) > x), (x, True)),
     ]
     for expr in expressions:
         stable = stabilise(expr, {})
@@ -155,6 +288,8 @@ def value(expr, where):
         "LogAddExp": lambda u, v: log(exp(u) + exp(v)),
         "Log1p": lambda u: log(1 + u),
         "Expm1": lambda u: exp(u) - 1,
+        "Difference": lambda u, v: u - v,
+        "Erfc": lambda u: 1 - sympy.erf(u),
     }
     while True:
         found = [node for node in sympy.preorder_traversal(expr) if type(node).__name__ in definitions]

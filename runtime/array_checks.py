@@ -144,20 +144,19 @@ def _wrong_sum(tensor: Tensor, fact: Fact, sums: Array, bad: Array) -> str:
     place = [int(at) for at in np.argwhere(bad)[0]]
     entry = [str(at) for at in place]
     entry.insert(fact.axis, ":")
+    total = f"{tensor.name}[{', '.join(entry)}].sum() is {float(sums[tuple(place)]):.6g}"
     row = f"row {place[0]} of " if place and fact.axis else ""
     count = f" ({int(bad.sum()):,} of {bad.size:,} sums are off)" if bad.size > 1 else ""
     mend = "normalise it along that axis"
     if fact.value == 1:
         mend = f"normalise it: {tensor.name} / {tensor.name}.sum(axis={fact.axis}, keepdims=True)"
     if fact.value == 1 and tensor.role == "target":
-        mend += (
-            '; or, where it is not to sum to 1, do not declare it one-hot, as in CrossEntropy(targets="probabilities")'
-        )
+        mend += '; where it is not to sum to 1, declare no such thing, as in CrossEntropy(targets="probabilities")'
     elif not fact.source.endswith("one-hot"):
         mend += "; or leave the assume(…) out"
     return (
-        f"{row}{tensor.name} sums to {float(sums[tuple(place)]):.6g}, as {tensor.name}[{', '.join(entry)}].sum(){count}; "
-        f"expected {fact.value}, as is {fact.source} of axis {fact.axis}; {mend}"
+        f"{row}{tensor.name} has a wrong sum along axis {fact.axis}: {total}{count}; "
+        f"expected {fact.value} ({fact.source}), which the gradients rely on; {mend}"
     )
 
 

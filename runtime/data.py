@@ -97,8 +97,9 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
     Raises
     ------
     DataError
-        If an array has another shape or type than its tensor, holds NaN or infinity, labels out of range, no rows,
-        another number of rows than the others, or sums along an axis to other than what is declared of it. The message names the tensor, what was found, and the mend.
+        If an array has another shape or type than its tensor, holds NaN or infinity, labels out of range, no rows, or
+        another number of rows than the others, or has other sums along an axis than its declaration says. The message
+        names the tensor, what was found, and the mend.
     """
     batch = network.batch
     tensors = tuple(t for t in network.inputs + network.targets if t.name in values)

@@ -24,6 +24,7 @@ from .program import DTYPES, TARGETS, check_sizes
 
 Array = NDArray[Any]
 FORMAT = 1
+TRAINING = ("target", "dtype", "sizes", "seed", "epochs", "order", "steps", "optimizer")  # kept in the JSON text
 PARAMETER = "parameter."  # before a parameter's name in the archive
 
 
@@ -59,10 +60,7 @@ def write_file(path: str | os.PathLike[str], network: Network, saved: Saved) -> 
         "network": network.name,
         "fingerprint": fingerprint(network),
         "parameters": _shapes(network),
-        **{
-            name: getattr(saved, name)
-            for name in ("target", "dtype", "sizes", "seed", "epochs", "order", "steps", "optimizer")
-        },
+        **{name: getattr(saved, name) for name in TRAINING},
     }
     arrays = {PARAMETER + name: array for name, array in saved.params.items()}
     if saved.state is not None:
@@ -115,11 +113,11 @@ def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
     if about.get("fingerprint") != fingerprint(network):
         raise SavedFileError(_other_network(shown, about, network))
     try:
+        about.setdefault("target", "cpu")  # files of earlier versions do not say
         saved = Saved(
             params={t.name: arrays[PARAMETER + t.name] for t in network.parameters},
             state=arrays.get("state"),
-            target=about.get("target", "cpu"),  # files of earlier versions do not say
-            **{name: about[name] for name in ("dtype", "sizes", "seed", "epochs", "order", "steps", "optimizer")},
+            **{name: about[name] for name in TRAINING},
         )
         _check(saved, network)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -80,7 +80,7 @@ class _Recogniser:
             return self._element(expr, row, col)
         if isinstance(expr, Add):
             return self._add(expr, row, col)
-        if isinstance(expr, Mul) or (isinstance(expr, Pow) and expr.exp == -1):
+        if isinstance(expr, Mul) or (isinstance(expr, Pow) and expr.exp.is_Rational and expr.exp < 0):
             return self._product(expr, row, col)
         if isinstance(expr, Pow):
             return Node("power", (self.matrix(expr.base, row, col),), expr.exp)
@@ -121,7 +121,7 @@ class _Recogniser:
         factors: list[Expr] = []
         bottom: list[Expr] = []
         for factor in Mul.make_args(expr):
-            below = isinstance(factor, Pow) and factor.exp.is_Integer and factor.exp < 0
+            below = isinstance(factor, Pow) and factor.exp.is_Rational and factor.exp < 0
             (bottom if below and (elements(factor) or factor.has(Binder)) else factors).append(factor)
         for normaliser in [1 / f for f in bottom]:
             for top in factors:

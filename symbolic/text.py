@@ -44,7 +44,7 @@ class TextPrinter(Printer):
         return f"({inside})"
 
     def fraction(self, top: str, bottom: str) -> str:
-        return f"{_one_word(top, ' ')}/{_one_word(bottom, ' */')}"
+        return f"{_one_word(top, ' /')}/{_one_word(bottom, ' */')}"
 
     def power(self, base: str, exponent: str) -> str:
         superscript = {"2": "²", "3": "³"}.get(exponent)

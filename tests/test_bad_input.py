@@ -175,3 +175,42 @@ def test_a_failed_training_leaves_the_saved_file(tmp_path, capsys):
     assert main(["train", str(source), "--save", str(path)]) == 2
     assert "diverged in epoch" in capsys.readouterr().err
     assert path.read_bytes() == before
+    assert np.isfinite(gl.Model.load(tmp_path / "model-last-good.npz", net).params.flat).all()
+    path.unlink()
+    assert main(["train", str(source), "--save", str(path)]) == 2
+    assert f"they are saved to {path}" in capsys.readouterr().err
+    assert np.isfinite(gl.Model.load(path, net).params.flat).all()
+
+
+@pytest.mark.parametrize("place", ["", ".", "nodir/x.npz"])
+def test_nowhere_to_save_is_said_before_the_training(command, place):
+    source = TRAINED + "raise RuntimeError('the file was run')\n"
+    assert "cannot write" in command("train", source, "--save", place)
+    net = gl.Sequential([gl.layers.Dense(3)], input_shape=2, loss=gl.losses.SquaredError())
+    with pytest.raises(gl.SavedFileError, match="cannot write"):
+        gl.Model(net, target="numpy").save(place)
+
+
+def test_the_network_is_checked_before_the_data(command):
+    declared = textwrap.dedent(HEAD)
+    for source, words in [
+        (GOOD, "bad has no loss"),
+        (
+            'b = network.parameter("b", (m,))\n' + GOOD + "network.minimize(gl.Sum((z[i, j] - y[i, j]) ** 2, i, j))\n",
+            "does not depend on parameter b",
+        ),
+        ('network = gl.Network("none")\nx = network.input("x")\nnetwork.minimize(x**2)\n', "none has no parameters"),
+    ]:
+        assert words in command("train", declared + source)
+
+
+def test_bad_sizes_and_counts(command, capsys):
+    for settings, words in [
+        ({"sizes": ["a"]}, "training has sizes ['a']; expected a dict"),
+        ({"shuffle": "no"}, "shuffle is 'no'; expected True or False"),
+    ]:
+        source = TRAINED + "import numpy as np\ndata = (np.ones((4, 2)), np.zeros(4, int))\n"
+        assert words in command("train", f"{source}training = {settings!r}\n")
+    assert "--size n=²: expected NAME=N" in command("train", TRAINED, "--size", "n=²")
+    assert main(["train", "x.py", "--epochs", "x"]) == 2
+    assert "'x': expected a whole number of at least 1" in capsys.readouterr().err

@@ -226,3 +226,41 @@ def test_bad_files(tmp_path, classifier):
     np.save(tmp_path / "one.npy", X)
     with pytest.raises(gl.DataError, match=r"not an \.npz file"):
         load_file(tmp_path / "one.npy")
+
+
+# ---- declared sums ---------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_a_one_hot_target_must_sum_to_one(one_hot_classifier):
+    y = np.eye(4)[[0, 1, 2, 3, 0]]
+    for rows in (y, np.full((5, 4), 0.25, dtype=np.float32), np.full((5, 4), 0.25 + 1e-6)):
+        check_data(one_hot_classifier, {"x": X, "y": rows}, "float32", {})
+    y[2] = [3, 1, 0, 0]
+    with pytest.raises(gl.DataError) as caught:
+        gl.Model(one_hot_classifier, target="numpy").fit(X, y)
+    for words in ("row 2 of y", "y[2, :].sum() is 4", "(1 of 5 sums are off)", "expected 1 (declared: one-hot)"):
+        assert words in str(caught.value)
+    assert 'CrossEntropy(targets="probabilities")' in str(caught.value)
+    program = one_hot_classifier.compile(target="numpy")
+    with pytest.raises(gl.DataError, match="row 2 of y"):
+        program.loss_and_gradients(np.zeros(16, np.float32), X, y)
+    anything = gl.Sequential(
+        [gl.layers.Dense(4)], input_shape=3, loss=gl.losses.CrossEntropy(targets="probabilities"), name="anything"
+    )
+    check_data(anything, {"x": X, "y": y}, "float32", {})
+
+
+def test_assumed_sums_are_checked():
+    B, n = gl.dims("B n")
+    i, k = gl.indices("i k")
+    net = gl.Network("centred")
+    x, w = net.input("x", (B, n)), net.parameter("w", (n,))
+    net.assume(gl.Sum(x[i, k], k), 0)
+    net.minimize(gl.Sum((w[k] * x[i, k]) ** 2, i, k) / B)
+    centred = X - X.mean(axis=1, keepdims=True)
+    check_data(net, {"x": centred}, "float32", {})
+    centred[1, 0] += 0.5
+    with pytest.raises(
+        gl.DataError, match=r"row 1 of x .*: x\[1, :\].sum\(\) is 0.5 .*expected 0 \(declared\).*assume"
+    ):
+        check_data(net, {"x": centred}, "float32", {})

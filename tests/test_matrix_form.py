@@ -107,8 +107,23 @@ def linear_regression():
     return net
 
 
+def normalised():
+    """A normalised layer: vectors repeated along the batch, square roots in denominators, an outer product."""
+    B, n, m = gl.dims("B n m")
+    i, j, k = gl.indices("i j k")
+    net = gl.Network("normalised")
+    x, y = net.input("x", (B, n)), net.target("y", (B, m))
+    W, g, r = net.parameter("W", (m, n)), net.parameter("g", (m,)), net.input("r", (B,))
+    a = net.define("a", (i, j), gl.tanh(gl.Sum(W[j, k] * x[i, k], k)) * g[j] + r[i] * g[j])
+    v = net.define("v", i, gl.Sum(a[i, j] ** 2, j) / m)
+    xh = net.define("x_hat", (i, j), a[i, j] / sympy.sqrt(v[i] + sympy.Rational(1, 100)))
+    net.minimize(gl.Sum((xh[i, j] - y[i, j]) ** 2, i, j) / (2 * B))
+    return net
+
+
 def networks():
     yield linear_regression()
+    yield normalised()
     B, n, m, h = gl.dims("B n m h")
     i, j, k = gl.indices("i j k")
     activations = {

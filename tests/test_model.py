@@ -210,6 +210,14 @@ def test_bad_options(net):
         model.fit(X, Y, optimizer=SGD)
     with pytest.raises(gl.DataError, match="seed is -1"):
         gl.Model(net, seed=-1)
+    with pytest.raises(gl.DataError, match="callbacks is 5; expected a list"):
+        model.fit(X, Y, callbacks=5)
+    with pytest.raises(gl.UndefinedError, match="network is None; expected a network"):
+        gl.Model(None)
+    with pytest.raises(gl.UndefinedError, match="network is 'x'; expected a network"):
+        gl.Model.load("model.npz", "x")
+    with pytest.raises(gl.SizeError, match=r"sizes is \['a'\]; expected a dict"):
+        gl.Model(net, sizes=["a"])
     with pytest.raises(gl.UnsupportedError, match="target 'gpu'"):
         gl.Model(net, target="gpu")
     with pytest.raises(gl.DataError, match=r"y has no data|target y .* has no data"):
@@ -284,3 +292,9 @@ def test_network_without_a_batch_axis():
     history = model.fit({"x": 2.0}, epochs=50, optimizer=SGD(lr=0.25))
     assert history.loss[0] == 9
     assert float(model.params["p"]) == pytest.approx(2)
+
+
+def test_loaded_model_has_the_target_it_was_saved_with(net, tmp_path):
+    model_of(net).save(tmp_path / "model.npz")
+    assert gl.Model.load(tmp_path / "model.npz", net).target == "numpy"
+    assert gl.Model.load(tmp_path / "model.npz", net, target="cpu").target == "cpu"

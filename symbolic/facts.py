@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sympy import Expr
+from sympy import Expr, Mul
 
 from .binders import Binder, Sum, binders
 from .errors import IndexingError
@@ -47,13 +47,22 @@ class Fact:
             "number, as in assume(gl.Sum(y[i, k], k), 1)"
         )
 
-    def applies(self, total: Expr) -> bool:
-        """Whether `total` is the sum that this fact gives a value for."""
-        if not (isinstance(total, Sum) and len(total.limits) == 1 and is_element(total.body)):
-            return False
-        where = indices_of(total.body)
-        bound = total.limits[0][0]
-        return tensor_of(total.body) == self.tensor and [a for a, at in enumerate(where) if at == bound] == [self.axis]
+    def summed(self, total: Expr) -> Expr | None:
+        """The sum `total` with this fact used once: Σ_j,k f(j) y[j, k] is Σ_j f(j) value; or None."""
+        if not isinstance(total, Sum) or not total.has(self.tensor):
+            return None
+        body, pairs = total.open()
+        factors = list(Mul.make_args(body))
+        for place, factor in enumerate(factors):
+            if not is_element(factor) or tensor_of(factor) != self.tensor:
+                continue
+            index = indices_of(factor)[self.axis]
+            others = factors[:place] + factors[place + 1 :]
+            alone = indices_of(factor).count(index) == 1 and not any(other.has(index) for other in others)
+            if alone and index in [bound for bound, _ in pairs]:
+                left = [pair for pair in pairs if pair[0] != index]
+                return Sum(Mul(self.value, *others), *left)
+        return None
 
     def statement(self, letters: Iterable[Any]) -> tuple[Expr, Expr]:
         """The two sides, written with the indices `letters`."""
@@ -68,11 +77,11 @@ def use_facts(expr: Expr, facts: Iterable[Fact]) -> tuple[Expr, list[Fact]]:
     known = list(facts)
 
     def walk(node: Any) -> Any:
-        if isinstance(node, Sum):
-            for fact in known:
-                if fact.applies(node):
-                    used.setdefault(fact)
-                    return fact.value
+        for fact in known:
+            replaced = fact.summed(node)
+            if replaced is not None:
+                used.setdefault(fact)
+                return walk(replaced)
         if not node.args or not node.has(Binder):
             return node
         return node.func(*(walk(arg) for arg in node.args))

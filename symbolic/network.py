@@ -182,6 +182,10 @@ class Network:
     def assume(self, fact: Any, value: Any = None) -> Fact:
         """Declare a fact that compaction may use and name: ``net.assume(gl.Sum(y[i, k], k), 1)``."""
         made = Fact.from_sum(from_user(fact), from_user(value), "declared")
+        if made.tensor.shape[made.axis] == self.batch:
+            raise IndexingError(
+                f"cannot assume {from_user(fact)} = {value}: it is over the batch, and no mini-batch need fulfil it"
+            )
         self.facts.append(made)
         return made
 

@@ -379,3 +379,16 @@ def test_facts_apply_until_nothing_changes():
     net.minimize(Sum(p[i, k], i, k))
     with pytest.raises(UnusedParameterError, match="its gradient is 0"):
         net.derive(["b"])
+
+
+def test_a_declared_fact_is_used_and_named():
+    net = gl.Network()
+    x, w = net.input("x", (B, n)), net.parameter("w", (n,))
+    net.assume(Sum(x[i, k], k), 1)
+    net.minimize(Sum((w[j] + w[0]) * x[i, j] * x[i, k], i, j, k))
+    step = net.derive().steps["w"]
+    assert [fact.source for fact in step.facts] == ["declared"]
+    with pytest.raises(gl.IndexingError, match="over the batch"):
+        net.assume(Sum(x[i, k], i), 1)
+    with pytest.raises(gl.IndexingError, match="as a fact"):
+        net.assume(Sum(x[i, k] ** 2, k), 1)

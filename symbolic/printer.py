@@ -52,7 +52,8 @@ def order_factors(factors: Iterable[Expr]) -> list[Expr]:
     def rank(factor: Expr) -> tuple[int, int]:
         base = factor.base if isinstance(factor, Pow) else factor
         if not base.has(Binder) and all(tensor_of(element).rank == 0 for element in elements(base)):
-            return 0, 2 * isinstance(base, Add) + bool(elements(base))
+            plain_sum = isinstance(base, Add) and not any(term.is_number for term in base.args)
+            return 0, 0 if not elements(base) else 1 if plain_sum else 3 if isinstance(base, Add) else 2
         if isinstance(base, Binder):
             return 7, 0
         if isinstance(base, Add):

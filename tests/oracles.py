@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from gradloom.symbolic import activations, losses
+from gradloom.symbolic.evaluate import evaluate
 from gradloom.symbolic.layers import Dense
 from gradloom.symbolic.network import Network
 from gradloom.symbolic.sequential import Sequential
@@ -139,3 +140,16 @@ def relative_error(found: Any, expected: Any) -> float:
         return float("inf")
     scale = np.abs(expected).max()
     return float(np.abs(found - expected).max() / (scale if scale else 1.0))
+
+
+def numeric_gradient(network, given, name, sizes, step=1e-6):
+    """Central differences of the loss, evaluated straight off the forward equations."""
+    base = np.array(given[name], float)
+    out = np.zeros_like(base)
+    for at in np.ndindex(base.shape):
+        for sign in (1, -1):
+            moved = base.copy()
+            moved[at] += sign * step
+            loss = evaluate(network.equations, {**given, name: moved}, sizes)[network.loss.name]
+            out[at] += sign * float(loss) / (2 * step)
+    return out

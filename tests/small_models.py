@@ -15,6 +15,19 @@ Y = np.tanh(X @ RNG.normal(size=(5, 3))) + 0.1 * RNG.normal(size=(53, 3))
 LABELS = Y.argmax(axis=1)
 
 
+def perceptron():
+    """One dense sigmoid layer by equations, all sizes symbols."""
+    B, n, m = gl.dims("B n m")
+    i, j, k = gl.indices("i j k")
+    net = gl.Network("perceptron")
+    x, y = net.input("x", (B, n)), net.target("y", (B, m))
+    W, b = net.parameter("W", (m, n)), net.parameter("b", (m,))
+    z = net.define("z", (i, j), gl.Sum(W[j, k] * x[i, k], k) + b[j])
+    a = net.define("a", (i, j), gl.sigmoid(z[i, j]))
+    net.minimize(gl.Sum((a[i, j] - y[i, j]) ** 2, i, j) / (2 * B))
+    return net
+
+
 def network(loss=None):
     loss = gl.losses.SquaredError() if loss is None else loss
     return gl.Sequential([gl.layers.Dense(7, gl.tanh), gl.layers.Dense(3)], input_shape=5, loss=loss, name="small")

@@ -10,6 +10,7 @@ import kernels
 import numpy as np
 import pytest
 import sympy
+from oracles import numeric_gradient
 
 import gradloom as gl
 from gradloom.codegen.generate import generate
@@ -91,23 +92,12 @@ CASES = {
 }
 
 
-def differences(network, given, name, step=1e-6):
-    base = np.array(given[name], float)
-    out = np.zeros_like(base)
-    for at in np.ndindex(base.shape):
-        for sign in (1, -1):
-            moved = base.copy()
-            moved[at] += sign * step
-            out[at] += sign * float(evaluate(network.equations, {**given, name: moved}, SIZES)["L"]) / (2 * step)
-    return out
-
-
 def check(network, given, targets=("numpy", "cpu")):
     wrt = depended_on(network, given)
     derivation = network.derive(wrt)
     found = evaluate([*network.equations, *derivation.adjoints], given, SIZES)
     for name in wrt:
-        by_hand = differences(network, given, name)
+        by_hand = numeric_gradient(network, given, name, SIZES)
         scale = 1 + np.abs(by_hand).max()
         np.testing.assert_allclose(np.asarray(found[f"d_{name}"], float), by_hand, rtol=0, atol=2e-6 * scale)
     for target in targets:
@@ -129,7 +119,7 @@ def depended_on(network, given):
         try:
             network.derive((tensor.name,))
         except gl.UnusedParameterError:
-            assert np.abs(differences(network, given, tensor.name)).max() < 1e-6
+            assert np.abs(numeric_gradient(network, given, tensor.name, SIZES)).max() < 1e-6
         else:
             wrt.append(tensor.name)
     return tuple(wrt)

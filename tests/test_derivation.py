@@ -10,6 +10,7 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import numeric_gradient
 
 import gradloom as gl
 from gradloom.symbolic.binders import Sum
@@ -26,19 +27,6 @@ def mlp(*units, loss=None, activation=gl.sigmoid):
     return gl.Sequential(
         [gl.layers.Dense(u, activation) for u in units], input_shape=(5,), loss=loss or gl.losses.SquaredError()
     )
-
-
-def numeric_gradient(network, given, name, sizes, step=1e-6):
-    """Central differences of the loss, evaluated straight off the forward equations."""
-    base = np.array(given[name], float)
-    out = np.zeros_like(base)
-    for at in np.ndindex(base.shape):
-        for sign in (1, -1):
-            moved = base.copy()
-            moved[at] += sign * step
-            loss = evaluate(network.equations, {**given, name: moved}, sizes)[network.loss.name]
-            out[at] += sign * float(loss) / (2 * step)
-    return out
 
 
 def check_gradients(network, given, sizes, names):

@@ -7,23 +7,12 @@ import difflib
 from pathlib import Path
 
 import pytest
+from small_models import perceptron
 
 import gradloom as gl
 from gradloom.codegen.generate import generate
 
 GOLDEN = Path(__file__).parent / "golden"
-
-
-def perceptron():
-    B, n, m = gl.dims("B n m")
-    i, j, k = gl.indices("i j k")
-    net = gl.Network("perceptron")
-    x, y = net.input("x", (B, n)), net.target("y", (B, m))
-    W, b = net.parameter("W", (m, n)), net.parameter("b", (m,))
-    z = net.define("z", (i, j), gl.Sum(W[j, k] * x[i, k], k) + b[j])
-    a = net.define("a", (i, j), gl.sigmoid(z[i, j]))
-    net.minimize(gl.Sum((a[i, j] - y[i, j]) ** 2, i, j) / (2 * B))
-    return net, gl.optimizers.SGD(lr=0.1), {"n": 5, "m": 3}
 
 
 def classifier():
@@ -45,8 +34,8 @@ def circuit():
 
 
 def documents():
-    for make in (perceptron, classifier, circuit):
-        network, optimizer, sizes = make()
+    made = (perceptron(), gl.optimizers.SGD(lr=0.1), {"n": 5, "m": 3})
+    for network, optimizer, sizes in (made, classifier(), circuit()):
         derivation = network.derive()
         yield f"{network.name}.tex", lambda d=derivation: d.latex(steps=True)
         yield f"{network.name}.index.tex", lambda d=derivation: d.latex("index")

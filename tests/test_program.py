@@ -7,20 +7,9 @@ import sys
 
 import numpy as np
 import pytest
+from small_models import perceptron
 
 import gradloom as gl
-
-
-def perceptron():
-    B, n, m = gl.dims("B n m")
-    i, j, k = gl.indices("i j k")
-    net = gl.Network("perceptron")
-    x, y = net.input("x", (B, n)), net.target("y", (B, m))
-    W, b = net.parameter("W", (m, n)), net.parameter("b", (m,))
-    z = net.define("z", (i, j), gl.Sum(W[j, k] * x[i, k], k) + b[j])
-    a = net.define("a", (i, j), gl.sigmoid(z[i, j]))
-    net.minimize(gl.Sum((a[i, j] - y[i, j]) ** 2, i, j) / (2 * B))
-    return net
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ class Progress:
         except ImportError:
             return
         # The first call of a kernel compiles it, or loads it from the cache.
-        options = {"unit": "step", "unit_scale": True, "dynamic_ncols": True, "file": sys.stderr}
+        options: dict[str, Any] = {"unit": "step", "unit_scale": True, "dynamic_ncols": True, "file": sys.stderr}
         self._bar = tqdm(total=steps, desc="compiling", **options)
         self._shown: dict[str, str] = {}
 

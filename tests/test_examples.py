@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import gradloom as gl
 from gradloom.cli import main
@@ -126,3 +127,28 @@ def test_digits(capsys):
 def test_every_example_derives_and_passes_the_gradient_check(name, capsys):
     assert main(["derive", str(EXAMPLES / name), "--format", "latex"]) == 0
     assert main(["gradcheck", str(EXAMPLES / name), "--target", "numpy", "--entries", "20"]) == 0
+
+
+@pytest.mark.parametrize("target", ["cpu", "numpy"])
+@pytest.mark.parametrize("name", ["three_four_one", "mnist_784_16_16_10"])
+def test_every_gradient_entry_is_that_of_pytorch(name, target):
+    network = load_model_file(str(EXAMPLES / f"{name}.py")).network
+    rng = np.random.default_rng(5)
+    x_name, y_name = network.inputs[0].name, network.targets[0].name
+    width, classes = (int(tensor.shape[1]) for tensor in (network.inputs[0], network.targets[0]))
+    x, y = rng.uniform(size=(13, width)), np.eye(classes)[rng.integers(0, classes, 13)]
+    params = {p.name: rng.normal(size=[int(size) for size in p.shape]) for p in network.parameters}
+    program = network.compile(target=target, dtype="float64", batch=13)
+    loss, gradients = program.loss_and_gradients(params, **{x_name: x, y_name: y})
+
+    leaves = {key: torch.tensor(value, requires_grad=True) for key, value in params.items()}
+    a = torch.tensor(x)
+    for place in range(1, 1 + len([key for key in params if key.startswith("W")])):
+        a = torch.sigmoid(a @ leaves[f"W{place}"].T + leaves.get(f"b{place}", 0))
+    squares = ((a - torch.tensor(y)) ** 2).sum()
+    expected = squares if name == "three_four_one" else squares / 26  # (GT - P)², and 1/(2B) of it
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-12)
+    assert set(gradients) == set(leaves)
+    for key, leaf in leaves.items():
+        np.testing.assert_allclose(gradients[key], leaf.grad.numpy(), rtol=0, atol=1e-10)

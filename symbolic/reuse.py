@@ -18,7 +18,7 @@ from .equations import Equation
 from .errors import UnsupportedError
 from .tensors import element_of, elements, is_element
 
-_LARGEST_OFFSET = 10
+_LARGEST_OFFSET = 10  # of the constant beside the transcendental, in multiples of the transcendental's factor
 _STEPS = (sympy.floor, sympy.ceiling, sympy.sign)
 
 
@@ -95,8 +95,9 @@ def solve_transcendental(body: Expr, value: Expr) -> tuple[Expr, Expr] | None:
         return None
     # value = (p t + q) / (r t + s)  =>  t = (s value - q) / (p - r value)
     (p, q), (r, s) = (top.nth(1), top.nth(0)), (bottom.nth(1), bottom.nth(0))
-    if not (q.is_number and abs(q) <= _LARGEST_OFFSET):
-        return None  # tanh(z) + x = a gives tanh(z) = a - x, which has no digits left where x is large
+    # tanh(z) + x = a gives tanh(z) = a - x, which has no digits left where x is large.
+    if not q.is_number or (p.is_number and p != 0 and abs(q) > _LARGEST_OFFSET * abs(p)):
+        return None
     return node, (s * value - q) / (p - r * value)
 
 

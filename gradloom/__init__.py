@@ -42,6 +42,7 @@ from .symbolic.errors import (
     LossError,
     ModelFileError,
     NameTakenError,
+    RecurrenceError,
     SavedFileError,
     ShapeError,
     SizeError,
@@ -50,6 +51,7 @@ from .symbolic.errors import (
     UnusedParameterError,
 )
 from .symbolic.functions import elementwise
+from .symbolic.guards import inside, padded
 from .symbolic.indices import Dim, Index, dims, indices
 from .symbolic.network import Network
 from .symbolic.sequential import Sequential
@@ -113,10 +115,10 @@ Network.compiler = staticmethod(_compile)
 __all__ = [
     "AlongAxis", "ArgMax", "CacheError", "CacheWarning", "Callback", "DataError", "Derivation", "Dim",
     "DivergenceError", "EarlyStopping", "Equation", "GradloomError", "History", "Index", "IndexingError",
-    "LossError", "Max", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters", "Program",
+    "LossError", "Max", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters", "Program", "RecurrenceError",
     "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor", "UndefinedError",
     "UnsupportedError", "UnusedParameterError", "activations", "cache_dir", "datasets", "dims", "elementwise", "elu",
-    "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "identity", "indices", "initializers", "layers",
-    "leaky_relu", "log_softmax", "losses", "one_hot", "one_hot_rows", "optimizers", "relu", "schedules",
+    "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "identity", "indices", "initializers", "inside", "layers",
+    "leaky_relu", "log_softmax", "losses", "one_hot", "one_hot_rows", "optimizers", "padded", "relu", "schedules",
     "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tanh",
 ]  # fmt: skip

@@ -1,8 +1,7 @@
 """The adjoint of one equation: reverse mode, one equation at a time.
 
 For ``T[o] = body`` and the adjoint of T, each element ``U[g]`` that the body reads adds to the adjoint of U
-``Σ_o dT[o] ∂body/∂U[g]`` with the Kronecker delta ``p = g`` solved for the indices it binds, never built. What cannot
-be solved (an index read from data, a fixed position) stays as a delta.
+``Σ_o dT[o] ∂body/∂U[g]`` with the Kronecker delta ``p = g`` solved for the indices it binds (see `solve`), never built.
 """
 
 from __future__ import annotations
@@ -11,15 +10,16 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Basic, Dummy, Expr, KroneckerDelta, Symbol
+from sympy import Basic, Dummy, Expr, Integer, KroneckerDelta, Mul, Symbol
 
 from .binders import ArgMax, Binder, Max, Sum, rename_free
 from .equations import Equation
 from .errors import UnsupportedError
+from .guards import Guard
+from .ranges import within
 from .reuse import derivative
+from .solve import Pairs, solve
 from .tensors import Tensor, element_of, elements, indices_of, is_element, tensor_of
-
-Pairs = list[tuple[Symbol, Expr]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ def contributions(
     cotangent: Expr,
     wanted: Collection[Tensor],
     home: Callable[[Tensor], tuple[Symbol, ...]],
+    reads: Callable[[Expr], bool] = lambda element: True,
 ) -> Iterator[Contribution]:
     """What `equation` passes back, given the adjoint `cotangent` of its target, written with the equation's indices.
 
@@ -44,6 +45,7 @@ def contributions(
     ----------
     wanted : the tensors whose adjoints are wanted
     home : the indices with which each adjoint is written
+    reads : which of the elements that the equation reads, as they stand in it, to pass back to; by default all
 
     Raises
     ------
@@ -55,7 +57,10 @@ def contributions(
     bound: Pairs = [(fresh[i], size) for i, size in zip(equation.indices, equation.target.shape, strict=True)]
     body, start = rename_free(equation.body, fresh), rename_free(cotangent, fresh)
     value = element_of(equation.target, tuple(fresh.values()))
+    back = {mark: index for index, mark in fresh.items()}
     for element, term, pairs in _read(body, value, start, bound, wanted):
+        if not reads(rename_free(element, back)):
+            continue
         tensor = tensor_of(element)
         where = home(tensor)
         yield Contribution(tensor, where, _solve(element, term, pairs, where), equation)
@@ -102,18 +107,15 @@ def _variables(body: Expr) -> Iterator[Expr]:
 
 
 def _solve(element: Expr, term: Expr, pairs: Pairs, where: tuple[Symbol, ...]) -> Expr:
-    """Σ over `pairs` of `term` where `element` stands at `where`, the delta solved for the indices it binds."""
-    summed = {index for index, _ in pairs}
-    solved: dict[Any, Any] = {}
-    unsolved = []
-    for place, position in zip(indices_of(element), where, strict=True):
-        if place in summed and place not in solved:
-            solved[place] = position
-        else:
-            unsolved.append((position, place))
-    for position, place in unsolved:
-        term = term * KroneckerDelta(position, place)
-    return Sum(rename_free(term, solved), *((index, size) for index, size in pairs if index not in solved))
+    """Σ over `pairs` of `term` where `element` stands at `where`, solved for the indices that this gives."""
+    shape = tensor_of(element).shape
+    # Where the element stands at a position of the adjoint, it is inside: guards that say so say nothing.
+    places = [pair for pair in zip(indices_of(element), shape, strict=True) if pair[0].args and not is_element(pair[0])]
+    known = {guard: Integer(1) for place, size in places for guard in (Guard(place), Guard(size - 1 - place))}
+    term = term.xreplace(known) if places else term
+    solved = solve(indices_of(element), where, pairs)
+    total = Sum(rename_free(term, solved.values) * Mul(*solved.factors), *solved.left)
+    return within(total, dict(zip(where, shape, strict=True)))
 
 
 def equation_name(value: Expr | None) -> str:

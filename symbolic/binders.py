@@ -17,6 +17,7 @@ import sympy
 from sympy import Basic, Dummy, Expr, Indexed, Integer, Rational, Symbol, Tuple, sympify
 
 from .errors import IndexingError
+from .guards import Guard
 from .indices import BoundIndex, Dim, as_size
 from .tensors import Tensor
 
@@ -228,11 +229,18 @@ def _from_sympy_sum(expr: sympy.Sum) -> Expr:
 
 
 def axis_sizes(body: Basic, index: Symbol) -> list[tuple[Tensor, int, Expr]]:
-    """Where `index` alone indexes an axis in `body`: the tensors, axes and sizes, in a fixed order."""
+    """Where `index` alone indexes an axis in `body`: the tensors, axes and sizes, in a fixed order.
+
+    Not where a guard stands: there the index may run further than the axis, or less far.
+    """
     found = []
     stack = [body]
     while stack:
         node = stack.pop()
+        if isinstance(node, sympy.Mul):
+            guarded = [factor.args[0] + index for factor in node.args if isinstance(factor, Guard)]
+            if any(all(isinstance(symbol, Dim) for symbol in bound.free_symbols) for bound in guarded):
+                continue
         if isinstance(node, Indexed) and isinstance(node.base.label, Tensor):
             tensor = node.base.label
             found += [(tensor, axis, tensor.shape[axis]) for axis, at in enumerate(node.indices) if at == index]

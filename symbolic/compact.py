@@ -17,6 +17,8 @@ import sympy
 from sympy import Add, Expr, KroneckerDelta, Mul, Pow, Symbol
 
 from .binders import Binder, Sum, rename_free
+from .guards import Guard
+from .ranges import Ranges, axis_guard, within
 from .tensors import is_element
 
 _PLAIN_NUMBER = 1000  # a measured constant such as 0.044715 is not multiplied out of the brackets it stands in
@@ -87,7 +89,8 @@ def _solve_deltas(body: Expr, pairs: list[tuple[Symbol, Expr]]) -> tuple[Expr, l
                 other = delta.args[1] if delta.args[0] == index else delta.args[0]
                 if other.has(index):
                     continue
-                body = rename_free(body / delta, {index: other})
+                # An index that was solved for may leave its axis; a label or a fixed position does not.
+                body = rename_free(body / delta, {index: other}) * (1 if other.is_Symbol else axis_guard(other, size))
                 pairs = [pair for pair in pairs if pair != (index, size)]
                 break
     return body, pairs
@@ -101,7 +104,7 @@ def measure(expr: Any, lengths: Mapping[Any, int] = MappingProxyType({})) -> int
 
     `lengths` gives what symbols that stand for longer expressions count as.
     """
-    if not expr.args or is_element(expr):
+    if not expr.args or is_element(expr) or isinstance(expr, Guard):
         return lengths.get(expr, 1)
     if isinstance(expr, Sum):
         return 3 + measure(expr.body)
@@ -182,10 +185,13 @@ def _leading_minus(expr: Expr) -> bool:
     return bool(expr.as_coeff_Mul()[0].is_negative)
 
 
-def compact(expr: Expr, rewrite: Callable[[Expr], tuple[Expr, list[Any]]]) -> tuple[Expr, list[Any]]:
+def compact(
+    expr: Expr, rewrite: Callable[[Expr], tuple[Expr, list[Any]]], ranges: Ranges = MappingProxyType({})
+) -> tuple[Expr, list[Any]]:
     """The shortest form of `expr` found by rewriting, hoisting, distributing and cancelling.
 
     `rewrite` applies reuse rules and facts, and returns the facts used; those behind the chosen form are returned.
+    `ranges` gives the sizes of the free indices.
     """
     forms = []
     for distribute in (False, True):
@@ -198,6 +204,6 @@ def compact(expr: Expr, rewrite: Callable[[Expr], tuple[Expr, list[Any]]]) -> tu
             before = form
             form, facts = rewrite(align_labels(form))
             used.update(dict.fromkeys(facts))
-            form = simplest(hoist(form, distribute=distribute))
+            form = simplest(within(hoist(form, distribute=distribute), ranges))
         forms.append((form, list(used)))
     return min(forms, key=lambda pair: measure(pair[0]))

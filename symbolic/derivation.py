@@ -6,9 +6,9 @@ adjoint that only one pointwise equation needs is put into that one's (∂L/∂a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from sympy import Add, Expr, Integer
 
@@ -19,10 +19,12 @@ from .equations import Equation
 from .errors import LossError, UndefinedError, UnusedParameterError
 from .facts import Fact, proved_facts, use_facts
 from .network import Network
+from .recurrence import Recurrence, blocks
 from .report import Printable
 from .reuse import ReuseRules
 from .tensors import Adjoint, Tensor, element_of, elements, tensor_of
 
+Reads: TypeAlias = Callable[[Expr], bool]
 _INLINE_LIMIT = 60  # an adjoint longer than this stays an equation of its own, so that cost stays linear in depth
 
 
@@ -102,8 +104,11 @@ def derive(network: Network, wrt: Iterable[str] | None = None) -> Derivation:
     asked = _asked(network, wrt)
     active = _active(network, asked)
     engine = _Engine(network, active)
-    for equation in reversed(network.equations):
-        engine.pass_back(equation)
+    for block in reversed(blocks(network.equations)):
+        if isinstance(block, Recurrence):
+            engine.pass_back_in_time(block)
+        else:
+            engine.pass_back(block)
     for name in asked:
         engine.finish(network.tensors[name])
     _check_reached(network, asked, engine)
@@ -120,6 +125,8 @@ class _Engine:
         self.network, self.active = network, active
         self.parts: dict[Tensor, list[Contribution]] = {}
         self.steps: dict[str, Step] = {}
+        self.reaching = _reaching(network)
+        self.named: set[Tensor] = set()  # whose adjoints stay equations of their own: others read them by name
         self.facts = list(network.facts)
         self.rules = ReuseRules()
         for equation in network.equations:
@@ -129,18 +136,34 @@ class _Engine:
     def rewrite(self, expr: Expr) -> tuple[Expr, list[Any]]:
         return use_facts(self.rules.apply(expr), self.facts)
 
-    def pass_back(self, equation: Equation) -> None:
+    def pass_back(self, equation: Equation, reads: Reads = lambda element: True) -> None:
         tensor = equation.target
         if tensor == self.network.loss:
-            self._collect(equation, Integer(1))
+            self._collect(equation, Integer(1), reads)
             return
         adjoint = self.finish(tensor)
         if adjoint is None:
             return
         if self._put_into_reader(equation, adjoint):
-            self._collect(equation, adjoint.at(equation.indices))
+            self._collect(equation, adjoint.at(equation.indices), reads)
         else:
-            self._collect(equation, element_of(adjoint.target, equation.indices))
+            self._collect(equation, element_of(adjoint.target, equation.indices), reads)
+
+    def pass_back_in_time(self, recurrence: Recurrence) -> None:
+        """Backpropagation through time: what a step passes to those before it needs adjoints yet to be found."""
+        passing = [e for e in recurrence.equations if e.target in self.active and e.target in self.reaching]
+        for equation in passing:
+
+            def lagged(element: Expr, equation: Equation = equation) -> bool:
+                return recurrence.is_lagged(equation, element)
+
+            if any(lagged(element) for element in elements(equation.body) if tensor_of(element) in self.active):
+                assert self.network.loss is not None
+                self.named.add(equation.target)
+                cotangent = element_of(Adjoint(equation.target, self.network.loss), equation.indices)
+                self._collect(equation, cotangent, lagged)
+        for equation in reversed(passing):
+            self.pass_back(equation, lambda e, equation=equation: not recurrence.is_lagged(equation, e))  # type: ignore[misc]
 
     def finish(self, tensor: Tensor) -> Equation | None:
         """The adjoint of `tensor`, all of whose readers have been passed; None if the loss does not depend on it."""
@@ -150,7 +173,8 @@ class _Engine:
         if tensor.name in self.steps:
             return self.steps[tensor.name].equation
         where = self.network.home(tensor)
-        body, facts = compact(Add(*(part.term for part in parts)), self.rewrite)
+        ranges = dict(zip(where, tensor.shape, strict=True))
+        body, facts = compact(Add(*(part.term for part in parts)), self.rewrite, ranges)
         assert self.network.loss is not None
         target = Adjoint(tensor, self.network.loss)
         through = ", ".join(dict.fromkeys(part.through.target.name for part in parts))
@@ -158,12 +182,14 @@ class _Engine:
         self.steps[tensor.name] = Step(equation, tuple(parts), tuple(facts))
         return equation
 
-    def _collect(self, equation: Equation, cotangent: Expr) -> None:
-        for part in contributions(equation, cotangent, self.active, self.network.home):
+    def _collect(self, equation: Equation, cotangent: Expr, reads: Reads) -> None:
+        for part in contributions(equation, cotangent, self.active, self.network.home, reads):
             self.parts.setdefault(part.tensor, []).append(part)
 
     def _put_into_reader(self, equation: Equation, adjoint: Equation) -> bool:
         """Whether the adjoint of the target reads better (and costs no more) inside the one adjoint that needs it."""
+        if equation.target in self.named:
+            return False
         sources = [tensor for tensor in equation.reads if tensor in self.active]
         if len(sources) != 1 or measure(adjoint.body) > _INLINE_LIMIT:
             return False
@@ -207,10 +233,27 @@ def _asked(network: Network, wrt: Iterable[str] | None) -> list[str]:
 def _active(network: Network, asked: list[str]) -> dict[Tensor, None]:
     """The tensors that depend on what is asked for; the others get no adjoint."""
     active = dict.fromkeys(network.tensors[name] for name in asked)
-    for equation in network.equations:
-        if any(tensor in active for tensor in equation.reads):
-            active.setdefault(equation.target)
+    before = -1
+    while len(active) != before:  # a recurrence may read what stands below
+        before = len(active)
+        for equation in network.equations:
+            if any(tensor in active for tensor in equation.reads):
+                active.setdefault(equation.target)
     return active
+
+
+def _reaching(network: Network) -> set[Tensor]:
+    """The tensors that the loss depends on."""
+    makers = {equation.target: equation for equation in network.equations}
+    assert network.loss is not None
+    reaching = {network.loss}
+    stack = [network.loss]
+    while stack:
+        maker = makers.get(stack.pop())
+        new = [tensor for tensor in maker.reads if tensor not in reaching] if maker else []
+        reaching.update(new)
+        stack += new
+    return reaching
 
 
 def _check_reached(network: Network, asked: list[str], engine: _Engine) -> None:

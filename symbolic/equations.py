@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sympy import Expr, Indexed, Integer, KroneckerDelta, Piecewise, Symbol
+from sympy import Expr, Indexed, Piecewise, Symbol
 from sympy.logic.boolalg import Boolean
 
 from .binders import Binder, axis_sizes, rename_free
 from .errors import IndexingError, ShapeError, UndefinedError
 from .indices import BoundIndex, Dim, check_name
+from .place_checks import check_labels, check_places
 from .tensors import Tensor, element_of, elements, indices_of, shape_text, tensor_of
 
 
@@ -67,8 +68,7 @@ def infer_shape(name: str, indices: tuple[Symbol, ...], body: Expr) -> tuple[Exp
     """
     shape = []
     for place, index in enumerate(indices):
-        if not isinstance(index, Symbol) or isinstance(index, Tensor | Dim | BoundIndex):
-            raise IndexingError(f"{name}: the left side takes plain indices from indices(), found {index!r}")
+        _check_plain(name, index)
         if index in indices[:place]:
             raise IndexingError(f"{name}[{_join(indices)}]: index {index} is used twice on the left side")
         uses = axis_sizes(body, index)
@@ -90,9 +90,10 @@ def check_equation(equation: Equation, declared: dict[str, Tensor]) -> None:
     """
     name = equation.target.name
     for index in equation.indices:
+        _check_plain(name, index)
         check_name(index.name, "index")  # it will name a loop in generated code
     _check_symbols(equation, declared)
-    ranges = dict(zip(equation.indices, equation.target.shape, strict=True))
+    ranges: dict[Any, Expr] = dict(zip(equation.indices, equation.target.shape, strict=True))
     free = {s for s in equation.body.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)}
     unbound = sorted(free - set(ranges), key=str)
     plain = [symbol for symbol in unbound if not symbol.is_integer]
@@ -112,6 +113,19 @@ def check_equation(equation: Equation, declared: dict[str, Tensor]) -> None:
         body, pairs = binder.open()
         for index, size in pairs:
             _check_range(equation, body, index, size, None)
+    check_places(name, equation.body, ranges)
+
+
+def _check_plain(name: str, index: Any) -> None:
+    if isinstance(index, Symbol) and not isinstance(index, Tensor | Dim | BoundIndex):
+        return
+    hint = ""
+    if isinstance(index, Expr) and index.free_symbols and index.is_integer:
+        hint = (
+            "; a step or a shift there would leave holes: write what stands at each place, as in "
+            f"{name}[i] = x[i//2] or gl.padded(x[i - 3])"
+        )
+    raise IndexingError(f"{name}: the left side takes plain indices from indices(), found {index!r}{hint}")
 
 
 def _check_symbols(equation: Equation, declared: dict[str, Tensor]) -> None:
@@ -139,56 +153,11 @@ def _check_symbols(equation: Equation, declared: dict[str, Tensor]) -> None:
             raise IndexingError(
                 f"{name}: the cases of {equation} do not say what holds otherwise; end with (value, True)"
             )
-    for node in equation.body.atoms(Indexed):
-        for place in node.indices:
-            _check_place(name, node, place)
     integers = [t for t in equation.body.atoms(Tensor) if t.classes is not None]
     if integers:
-        _check_labels(name, equation.body, set(integers))
+        check_labels(name, equation.body, set(integers))
     if any(isinstance(node, Boolean) and not node.free_symbols for node in (equation.body,)):
         raise IndexingError(f"{name}: the right side is a condition, not a number")
-
-
-def _check_place(name: str, node: Indexed, place: Expr) -> None:
-    """An index is a plain index, a whole number within the axis, or an element of a tensor of labels."""
-    axis = node.indices.index(place)
-    size = node.base.label.shape[axis]
-    if isinstance(place, Integer):
-        if place < 0 or (isinstance(size, Integer) and place >= size):
-            raise IndexingError(f"{name}: {node} is out of range: axis {axis} of {node.base.label} has size {size}")
-    elif isinstance(place, Symbol) and not isinstance(place, Tensor | Dim):
-        pass
-    elif elements(place) == [place] and tensor_of(place).classes is not None:
-        found = tensor_of(place)
-        if found.classes != size:
-            raise ShapeError(
-                f"{name}: {node} picks with {found.name}, whose labels run over {found.classes}, "
-                f"along an axis of size {size}"
-            )
-    else:
-        raise IndexingError(
-            f"{name}: index {place} in {node} is not read: expected a plain index, a whole number, "
-            "or an element of an integer tensor (declared with classes=…)"
-        )
-
-
-def _check_labels(name: str, body: Expr, integers: set[Tensor]) -> None:
-    """Labels are compared (KroneckerDelta) or index an axis; arithmetic on them has no meaning."""
-    stack = [body]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, KroneckerDelta):
-            continue
-        if isinstance(node, Indexed):
-            if node.base.label in integers:
-                raise IndexingError(
-                    f"{name}: {node} holds class labels and stands as a number; "
-                    f"use it as an index, or gl.one_hot({node}, c)"
-                )
-            continue
-        if node in integers:
-            raise IndexingError(f"{name}: {node} holds a class label and stands as a number; use gl.one_hot({node}, c)")
-        stack.extend(node.args)
 
 
 def _all_binders(expr: Any) -> list[Binder]:

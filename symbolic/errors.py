@@ -22,6 +22,10 @@ class IndexingError(GradloomError, ValueError):
     """An index is unbound, used twice, or has no known range."""
 
 
+class RecurrenceError(GradloomError, ValueError):
+    """Equations need each other in a way that no order of steps can compute."""
+
+
 class UndefinedError(GradloomError, ValueError):
     """A symbol in an equation is not declared (or not yet defined) in the network."""
 

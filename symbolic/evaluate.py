@@ -19,8 +19,10 @@ from .binders import ArgMax, Max, Sum
 from .equations import Equation
 from .errors import SizeError, UndefinedError, UnsupportedError
 from .functions import Elementwise
+from .guards import Guard
 from .indices import Dim
-from .tensors import Tensor, shape_text
+from .recurrence import Recurrence, blocks
+from .tensors import Tensor, elements, shape_text
 
 Where = dict[Any, int]  # the value of each index
 Rule = Callable[[Where], Any]
@@ -72,9 +74,24 @@ def evaluate(
         if name in tensors:
             run.take(tensors[name], value)
     made: dict[str, Any] = {}
-    for step in steps:
-        made[step.target.name] = run.define(step)
+    for block in [*blocks(steps)] if _defines_once(steps) else steps:
+        if isinstance(block, Recurrence):
+            made |= run.follow(block)
+        else:
+            made[block.target.name] = run.define(block)
     return made
+
+
+def _defines_once(steps: list[Equation]) -> bool:
+    """Whether these are definitions, not the assignments of an optimizer, which read old values."""
+    targets = [step.target for step in steps]
+    return len(set(targets)) == len(targets) and not any(
+        step.target in step.reads and not _reads_shifted(step) for step in steps
+    )
+
+
+def _reads_shifted(step: Equation) -> bool:
+    return all(element != step.lhs for element in elements(step.body))
 
 
 class _Run:
@@ -131,6 +148,25 @@ class _Run:
         self.arrays[step.target.name] = array.tolist()
         return array
 
+    def follow(self, recurrence: Recurrence) -> dict[str, Any]:
+        """The tensors of a recurrence, one step of time after another."""
+        rules = [(step, self.rule(step.body)) for step in recurrence.equations]
+        made = {}
+        for step, _ in rules:
+            made[step.target.name] = np.zeros(tuple(self.size(size) for size in step.target.shape), dtype=self.dtype)
+            self.arrays[step.target.name] = made[step.target.name]
+        times = range(self.size(recurrence.length))
+        for time in times if recurrence.step > 0 else reversed(times):
+            for step, rule in rules:
+                axis = recurrence.axes[step.target]
+                array = made[step.target.name]
+                for at in np.ndindex(array.shape[:axis] + array.shape[axis + 1 :]):
+                    where = (*at[:axis], time, *at[axis:])
+                    array[where] = rule(dict(zip(step.indices, where, strict=True)))
+        for name, array in made.items():
+            self.arrays[name] = array.tolist()
+        return made
+
     # ---- one rule per kind of node ---------------------------------------------------------------------------
 
     def rule(self, node: Any) -> Rule:
@@ -166,7 +202,18 @@ class _Run:
         if isinstance(node, sympy.Add):
             return lambda at: sum((arg(at) for arg in args[1:]), args[0](at))
         if isinstance(node, sympy.Mul):
-            return lambda at: context.fprod(arg(at) for arg in args)
+            guards = [arg for arg, part in zip(args, node.args, strict=True) if isinstance(part, Guard)]
+            others = [arg for arg in args if arg not in guards]
+            if not guards:
+                return lambda at: context.fprod(arg(at) for arg in args)
+            zero = context.mpf(0)
+            return lambda at: context.fprod(arg(at) for arg in others) if all(g(at) for g in guards) else zero
+        if isinstance(node, Guard):
+            return lambda at: int(args[0](at)) >= 0
+        if isinstance(node, sympy.Mod):
+            return lambda at: int(args[0](at)) % int(args[1](at))
+        if isinstance(node, sympy.floor) and node.args[0].free_symbols:
+            return self._quotient(node)
         if isinstance(node, sympy.Pow):
             base, exponent = args
             if node.exp == sympy.Rational(1, 2):
@@ -192,6 +239,15 @@ class _Run:
             function = getattr(context, {"ceiling": "ceil"}.get(type(node).__name__, type(node).__name__))
             return lambda at: function(args[0](at))
         raise UnsupportedError(f"cannot evaluate {node} of type {type(node).__name__}")
+
+    def _quotient(self, node: Any) -> Rule:
+        """A floor, in whole numbers where its argument is a fraction of them: rounding must not move a position."""
+        top, bottom = sympy.fraction(sympy.together(node.args[0]))
+        if not (top.is_integer and bottom.is_integer) or elements(node):
+            inside = self.rule(node.args[0])
+            return lambda at: self.context.floor(inside(at))
+        above, below = self.rule(top), self.rule(bottom)
+        return lambda at: int(above(at)) // int(below(at))
 
     def _element(self, node: Any) -> Rule:
         tensor = node.base.label if isinstance(node, Indexed) else node

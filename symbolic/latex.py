@@ -80,6 +80,11 @@ class LatexPrinter(Printer):
     def letter(self, name: str) -> str:
         return name_latex(name)
 
+    def position_mark(self, mark: str, *args: str) -> str:
+        if mark == "floor":
+            return rf"\lfloor {args[0]} / {args[1]} \rfloor"
+        return rf"{args[0]} \bmod {args[1]}" if mark == "mod" else {"≤": r"\le", "≥": r"\ge"}.get(mark, mark)
+
     ones, hadamard = r"\mathbf{1}", r" \odot "
 
     def transpose(self, symbol: str) -> str:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import sympy
-from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mul, Piecewise, Pow, Symbol, exp
+from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mod, Mul, Piecewise, Pow, Symbol, exp, floor
 from sympy.core.relational import Relational
 
 from .binders import Binder, Sum, rename_free
 from .equations import Equation
+from .guards import Guard
 from .indices import Dim
 from .printer import order_factors, order_terms
 from .tensors import Adjoint, Tensor, elements, indices_of, is_element, tensor_of
@@ -47,7 +48,7 @@ class NoMatrixForm(Exception):
 def recognise(equation: Equation, layout: Layout = "columns", batch: Expr | None = None) -> Node | None:
     """The right side of `equation` as a matrix expression in `layout`, or None; `batch` is the batch size."""
     row, col = places(equation.target, equation.indices, layout, batch)
-    if len(equation.indices) > 2:
+    if len(equation.indices) > 2 or equation.body.has(Guard, floor, Mod):
         return None
     try:
         return _Recogniser(layout, batch).matrix(equation.body, row, col)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy
@@ -14,6 +15,8 @@ from .errors import IndexingError, LossError, NameTakenError, ShapeError, Undefi
 from .facts import Fact
 from .indices import Dim, a, check_name
 from .letters import Letters
+from .ranges import within
+from .recurrence import blocks
 from .tensors import Tensor, shape_text
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ class Network:
         self.values: dict[str, Expr] = {}
         self.initializers: dict[str, Any] = {}
         self.frozen: set[str] = set()
+        self.announced: set[str] = set()
         self._output: str | None = None
         self._letters = Letters()
 
@@ -109,6 +113,31 @@ class Network:
         self.values[name] = number
         return tensor
 
+    def sequence(self, name: str, shape: Any, *, latex: str | None = None) -> Tensor:
+        """Announce a tensor that equations read before it is defined: a state that runs along time.
+
+        `define` it later under the same name. What reads it at a shift, ``gl.padded(h[b, t - 1, k])``, makes the
+        equations in between a recurrence.
+
+        Examples
+        --------
+        >>> import gradloom as gl
+        >>> B, T, n, m = gl.dims("B T n m")
+        >>> b, t, i, k = gl.indices("b t i k")
+        >>> net = gl.Network("recurrent")
+        >>> x, W, U = net.input("x", (B, T, n)), net.parameter("W", (m, n)), net.parameter("U", (m, m))
+        >>> h = net.sequence("h", (B, T, m))
+        >>> before = gl.Sum(U[i, k] * gl.padded(h[b, t - 1, k]), (k, m))
+        >>> z = net.define("z", (b, t, i), gl.Sum(W[i, k] * x[b, t, k], k) + before)
+        >>> h = net.define("h", (b, t, i), gl.tanh(z[b, t, i]))
+        >>> L = net.minimize(gl.Sum(h[b, t, i] ** 2, b, t, i))
+        >>> print(net.derive().delta("h"))
+        ∂L/∂h[b, t, i] = 2 h[b, t, i] + Σ_j U[j, i] δ[b, t + 1, j] [t + 1 < T]
+        """
+        tensor = self._declare(Tensor(name, shape, "value", latex=latex))
+        self.announced.add(name)
+        return tensor
+
     def define(
         self,
         name: str,
@@ -139,13 +168,27 @@ class Network:
             raise IndexingError(f"{name}: the right side must be one SymPy expression, found {body!r}")
         if expr.has(sympy.nan, sympy.zoo, sympy.oo, sympy.I):
             raise IndexingError(f"{name}: the right side holds {expr}, which is not a finite real number")
+        announced = self.tensors[name] if name in self.announced else None
+        if announced is not None:
+            shape, latex = announced.shape if shape is None else shape, latex or announced.latex
         tensor = Tensor(name, infer_shape(name, where, expr) if shape is None else shape, "value", latex=latex)
         if len(tensor.shape) != len(where):
             raise ShapeError(f"{name}: {len(where)} indices, but shape {shape_text(tensor.shape)}")
-        self._check_free(name)
+        if announced is None:
+            self._check_free(name)
+        elif tensor != announced:
+            raise ShapeError(
+                f"{name} was announced with shape {shape_text(announced.shape)}, but is defined with "
+                f"{shape_text(tensor.shape)}; give both the same shape and symbol"
+            )
         equation = Equation(tensor, where, expr, note)
-        check_equation(equation, self.tensors)
-        self._declare(tensor)
+        check_equation(equation, self.tensors if announced is None else {**self.tensors, name: tensor})
+        equation = replace(equation, body=within(expr, dict(zip(where, tensor.shape, strict=True))))
+        if announced is None:
+            self._declare(tensor)
+        else:
+            blocks([*self.equations, equation])  # raises where no order of steps can compute them
+            self.announced.discard(name)
         self.equations.append(equation)
         self._letters.learn(equation, self.tensors)
         return tensor
@@ -158,6 +201,9 @@ class Network:
         LossError
             If there is a loss already, or `body` is not a scalar: it names the free indices.
         """
+        if self.announced:
+            name = min(self.announced)
+            raise UndefinedError(f"{name} was announced by sequence() but is not defined; define({name!r}, …) it first")
         if self.loss is not None:
             raise LossError(f"{self.name} already minimises {self.loss.name}; add the terms in one minimize()")
         expr = from_user(body)
@@ -219,12 +265,12 @@ class Network:
         if self._output is not None:
             return self.tensors[self._output]
         needs_target: set[Tensor] = set(self.targets)
-        last = None
-        for equation in self.equations:
-            if needs_target & set(equation.reads):
-                needs_target.add(equation.target)
-            elif equation.target != self.loss:
-                last = equation.target
+        before = -1
+        while len(needs_target) != before:  # a recurrence may read what stands below
+            before = len(needs_target)
+            needs_target |= {e.target for e in self.equations if needs_target & set(e.reads)}
+        free = [e.target for e in self.equations if e.target not in needs_target and e.target != self.loss]
+        last = free[-1] if free else None
         if last is None:
             raise UndefinedError(f"{self.name} has no output: no tensor is defined from the inputs alone")
         return last

@@ -15,7 +15,9 @@ from sympy import Add, Expr, Integer, KroneckerDelta, Mul, Piecewise, Pow, Ratio
 
 from .binders import ArgMax, Binder, Max, binders
 from .functions import Elementwise
+from .guards import Guard
 from .indices import Dim
+from .positions import GuardGroup, PositionWriter
 from .tensors import Tensor, elements, indices_of, is_element, tensor_of
 
 # Binding strength, weakest first.
@@ -51,6 +53,8 @@ def order_factors(factors: Iterable[Expr]) -> list[Expr]:
 
     def rank(factor: Expr) -> tuple[int, int]:
         base = factor.base if isinstance(factor, Pow) else factor
+        if isinstance(base, Guard | GuardGroup):
+            return 6, 1
         if not base.has(Binder) and all(tensor_of(element).rank == 0 for element in elements(base)):
             plain_sum = isinstance(base, Add) and not any(term.is_number for term in base.args)
             return 0, 0 if not elements(base) else 1 if plain_sum else 3 if isinstance(base, Add) else 2
@@ -106,6 +110,9 @@ class Printer(ABC):
     def iverson(self, condition: str) -> str: ...
 
     @abstractmethod
+    def position_mark(self, mark: str, *args: str) -> str: ...
+
+    @abstractmethod
     def relation(self, left: str, operator: str, right: str) -> str: ...
 
     @abstractmethod
@@ -154,7 +161,7 @@ class Printer(ABC):
         if is_element(expr):
             tensor, where = tensor_of(expr), indices_of(expr)
             return (
-                self.element(tensor, [self.write(place) for place in where]) if where else self.symbol(tensor)
+                self.element(tensor, [self.position(place) for place in where]) if where else self.symbol(tensor)
             ), ATOM
         if isinstance(expr, Symbol):
             return self.letter(self.names.get(expr, expr.name)), ATOM
@@ -173,7 +180,11 @@ class Printer(ABC):
         if isinstance(expr, Piecewise):
             return self._piecewise(expr)
         if isinstance(expr, KroneckerDelta):
-            return self.iverson(self.relation(self.write(expr.args[0]), "=", self.write(expr.args[1]))), ATOM
+            left, right = sorted(expr.args, key=lambda place: (place.is_number, bool(place.args)))
+            return self.iverson(self.relation(self.position(left), "=", self.position(right))), ATOM
+        if isinstance(expr, Guard | GuardGroup):
+            guards = expr.args if isinstance(expr, GuardGroup) else (expr,)
+            return self.iverson(self._positions().conditions(guards)), ATOM
         if isinstance(expr, sympy.core.relational.Relational):
             return self.relation(self.write(expr.lhs), expr.rel_op, self.write(expr.rhs)), SUM
         if isinstance(expr, sympy.And | sympy.Or):
@@ -192,6 +203,13 @@ class Printer(ABC):
         if isinstance(expr, sympy.Function):
             return self.call(self.function_name(type(expr)), [self.write(arg) for arg in self._arguments(expr)]), ATOM
         return self.other(expr), ATOM
+
+    def position(self, place: Any) -> str:
+        """A whole-number expression in indices and sizes."""
+        return self._positions().write(place)
+
+    def _positions(self) -> PositionWriter:
+        return PositionWriter(self.write, self.product, self.position_mark)
 
     def other(self, expr: Any) -> str:
         return str(expr)
@@ -229,6 +247,10 @@ class Printer(ABC):
         top: list[Expr] = []
         scalar_bottom: list[Expr] = []
         bottom: list[Expr] = []
+        guards = [factor for factor in Mul.make_args(rest) if isinstance(factor, Guard)]
+        if guards:
+            rest = Mul(*(factor for factor in Mul.make_args(rest) if factor not in guards))
+            top.append(GuardGroup(*guards))
         for factor in Mul.make_args(rest):
             if isinstance(factor, Pow) and factor.exp.is_Rational and factor.exp < 0:
                 (bottom if elements(factor) or factor.has(Binder) else scalar_bottom).append(1 / factor)
@@ -242,7 +264,7 @@ class Printer(ABC):
             top.insert(0, Integer(coefficient.p))
         written = [lead] if lead else []
         _join_roots(top, scalar_bottom)
-        scalar_top = [f for f in top if not elements(f) and not f.has(Binder)]
+        scalar_top = [f for f in top if not elements(f) and not f.has(Binder) and not isinstance(f, GuardGroup)]
         if bottom:
             written.append(self.fraction(self._factors(top) or "1", self._factors([*scalar_bottom, *bottom])))
         else:

@@ -16,6 +16,7 @@ from .binders import Binder, binders, plain_conditions, rename_free
 from .compact import masked_arithmetic, measure, simplest
 from .equations import Equation
 from .errors import UnsupportedError
+from .guards import Guard
 from .tensors import element_of, elements, is_element
 
 _LARGEST_OFFSET = 10  # of the constant beside the transcendental, in multiples of the transcendental's factor
@@ -62,7 +63,7 @@ def is_transcendental(node: Any) -> bool:
     if isinstance(node, Pow):
         return not node.exp.is_Integer
     return isinstance(node, sympy.Function) and not isinstance(
-        node, Piecewise | KroneckerDelta | sympy.Abs | sympy.sign | sympy.floor
+        node, Piecewise | KroneckerDelta | Guard | sympy.Abs | sympy.sign | sympy.floor | sympy.Mod
     )
 
 

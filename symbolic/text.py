@@ -29,6 +29,9 @@ class TextPrinter(Printer):
     def letter(self, name: str) -> str:
         return name
 
+    def position_mark(self, mark: str, *args: str) -> str:
+        return f"⌊{args[0]}/{args[1]}⌋" if mark == "floor" else f"{args[0]} mod {args[1]}" if mark == "mod" else mark
+
     ones, hadamard = "𝟏", " ⊙ "
 
     def transpose(self, symbol: str) -> str:

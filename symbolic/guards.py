@@ -1,0 +1,73 @@
+"""`Guard`: the Iverson bracket [e ≥ 0] of a whole-number expression in indices.
+
+An affine index (``x[h + u - 1]``) may leave its axis. What is read there is multiplied by guards: where a guard is 0,
+the product is 0 and nothing is read. `padded` writes them for people; the adjoint engine makes them where it solves an
+index; `ranges` drops those that always hold.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+from sympy import Expr, Function, Indexed, Integer, Symbol
+
+from .errors import IndexingError
+from .tensors import Tensor, indices_of, is_element, tensor_of
+
+
+class Guard(Function):
+    """``[e ≥ 0]``: 1 or 0. In a product, the other factors are evaluated only where it is 1."""
+
+    nargs = 1
+    _eval_is_real = lambda self: True  # noqa: E731 - SymPy's own way to state an assumption
+    _eval_is_nonnegative = lambda self: True  # noqa: E731
+
+    @classmethod
+    def eval(cls, bound: Expr) -> Expr | None:
+        flat = sympy.expand(bound)
+        if flat.is_nonnegative:
+            return Integer(1)
+        if flat.is_negative:
+            return Integer(0)
+        return None if flat == bound else cls(flat)
+
+    def _eval_power(self, exponent: Expr) -> Expr | None:
+        return self if exponent.is_positive else None
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return Integer(0)
+
+
+def inside(place: Any, size: Any) -> Expr:
+    """``[0 ≤ place < size]``: 1 where `place` is a position along an axis of `size`, else 0.
+
+    Examples
+    --------
+    >>> import gradloom as gl
+    >>> t, u = gl.indices("t u")
+    >>> T = gl.dims("T")
+    >>> print(gl.inside(t - u, T))
+    [0 ≤ t - u < T]
+    """
+    place = sympy.sympify(place, strict=True)
+    return Guard(place) * Guard(sympy.sympify(size, strict=True) - 1 - place)
+
+
+def padded(element: Any) -> Expr:
+    """An element that counts as 0 where its indices leave the tensor: ``padded(x[b, h + u - 1])``.
+
+    Raises
+    ------
+    IndexingError
+        If it is not one element of a tensor.
+    """
+    if not is_element(element):
+        raise IndexingError(f"padded takes one element of a tensor, such as x[i - 1], found {element}")
+    tensor: Tensor = tensor_of(element)
+    guards = [
+        inside(place, size)
+        for place, size in zip(indices_of(element), tensor.shape, strict=True)
+        if not isinstance(place, Symbol | Integer | Indexed)
+    ]
+    return sympy.Mul(element, *guards)

@@ -23,12 +23,17 @@ _FUNCTIONS = {"log": r"\log", "tanh": r"\tanh", "sinh": r"\sinh", "cosh": r"\cos
 
 
 def name_latex(name: str, *, layer: bool = False) -> str:
-    """A LaTeX symbol for a name: ``W1`` is W^{(1)} with `layer`, else W_{1}; ``y_hat`` is \\hat{y}, ``lam`` λ."""
+    """A LaTeX symbol for a name: ``W1`` is W^{(1)} with `layer`, else W_{1}; ``y_hat`` is \\hat{y}, ``lam`` λ.
+
+    With `layer`, ``W3_1`` is W^{(3.1)}: the first layer inside of the third.
+    """
     stem, *parts = [part for part in name.split("_") if part] or [name]
     match = re.fullmatch(r"([A-Za-z]+)(\d+)", stem)
     number = ""
     if match:
         stem, number = match.groups()
+        while layer and parts and parts[0].isdigit():
+            number += f".{parts.pop(0)}"
     stem = {"lam": "lambda"}.get(stem, stem)  # lambda itself is a keyword of Python
     word = f"\\{stem}" if stem in _GREEK else stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
     rest = []
@@ -48,7 +53,7 @@ def tensor_latex(tensor: Tensor) -> str:
     """The symbol of a tensor; a gradient is δ for a pre-activation, ∂L/∂T for all else."""
     if isinstance(tensor, Adjoint):
         if is_preactivation(tensor.of):
-            number = tensor.of.name[1:]
+            number = tensor.of.name[1:].replace("_", ".")
             return rf"\delta^{{({number})}}" if number else r"\delta"
         return rf"\frac{{\partial {tensor_latex(tensor.loss)}}}{{\partial {tensor_latex(tensor.of)}}}"
     return tensor.latex or name_latex(tensor.name, layer=tensor.rank > 0)

@@ -7,11 +7,10 @@ from typing import Any
 
 from .errors import ShapeError, UndefinedError
 from .indices import Dim, as_size
-from .layers import Layer
+from .layers.base import Layer, build
 from .loss import Loss, as_loss
 from .network import Network
 from .penalties import Penalty
-from .tensors import Tensor
 
 
 class Sequential(Network):
@@ -23,7 +22,9 @@ class Sequential(Network):
     Parameters
     ----------
     layers : the layers, in order. The same layer twice shares its parameters.
-    input_shape : the shape of one sample, without the batch axis; an integer for one axis.
+    input_shape : the shape of one sample, without the batch axis; an integer for one axis, () for one entry.
+    input_classes : where a sample is made of labels, how many classes there are: the entries are integers, 0 …
+        input_classes - 1, for an `Embedding`. None for real numbers.
     loss : one of ``gl.losses``, a function of an output and a target entry that returns the loss of the entry, or
         None to declare it later with `Network.minimize`.
     name : titles what is printed and generated.
@@ -50,15 +51,16 @@ class Sequential(Network):
         layers: Iterable[Layer],
         input_shape: Any,
         *,
+        input_classes: Any = None,
         loss: Loss | Any = None,
         name: str = "network",
         penalties: Iterable[Penalty] = (),
     ) -> None:
         super().__init__(name)
         self.layers = list(layers)
-        x = self.input("x", (Dim("B"), *_sample_shape(input_shape)))
+        x = self.input("x", (Dim("B"), *_sample_shape(input_shape)), classes=input_classes)
         for place, layer in enumerate(self.layers, start=1):
-            x = _built(self, layer, x, place)
+            x = build(self, layer, x, place, f"layers[{place - 1}]")
         terms = list(penalties)
         if loss is None:
             if terms:
@@ -68,21 +70,6 @@ class Sequential(Network):
         for penalty in terms:
             total += penalty.term(self)
         self.minimize(total)
-
-
-def _built(network: Network, layer: Any, x: Tensor, place: int) -> Tensor:
-    if not isinstance(layer, Layer):
-        raise UndefinedError(
-            f"layers[{place - 1}] is {layer!r}, not a layer: expected gl.layers.Dense(…) or a subclass of "
-            "gl.layers.Layer; an activation alone goes into gl.layers.Activation(…)"
-        )
-    made: Any = layer.build(network, x, place)
-    if not isinstance(made, Tensor):
-        raise UndefinedError(
-            f"build() of {layer!r} at place {place} returned {made!r}; expected the outgoing tensor, "
-            "which network.define(…) returns"
-        )
-    return made
 
 
 def _sample_shape(shape: Any) -> tuple[Any, ...]:

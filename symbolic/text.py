@@ -11,8 +11,8 @@ from .tensors import Adjoint, Tensor
 
 
 def is_preactivation(tensor: Tensor) -> bool:
-    """Whether the gradient of `tensor` is a δ of the textbooks: z, z1, z2 …"""
-    return tensor.role == "value" and re.fullmatch(r"z\d*", tensor.name) is not None
+    """Whether the gradient of `tensor` is a δ of the textbooks: z, z1, z2 …, z3_1 of a layer inside of a layer."""
+    return tensor.role == "value" and re.fullmatch(r"z(\d+(_\d+)*)?", tensor.name) is not None
 
 
 class TextPrinter(Printer):

@@ -16,6 +16,7 @@ from .nests import Loop, Set
 from .once import write_once
 from .plan import Plan
 from .scalar import SizePrinter
+from .scan import gather_steps
 from .sizes import Sizes
 from .storage import Storage, place_tensors
 from .update import UpdatePlan
@@ -25,7 +26,7 @@ def write_cpu(plan: Plan) -> Bodies:
     """The bodies of the functions of ``cpu.py.j2``."""
     schedule, batch = plan.schedule, plan.sizes.batch
     parts = (schedule.forward, schedule.loss, schedule.backward)
-    nests = [fuse(nest(op, batch, plan.lowering.temporary) for op in part) for part in parts]
+    nests = [fuse(nest(op, batch, plan.lowering.temporary) for op in gather_steps(part)) for part in parts]
     storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests)
 
     def writer(tensors: list[Tensor]) -> CpuWriter:

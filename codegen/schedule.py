@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from ..symbolic.derivation import Derivation
 from ..symbolic.errors import UndefinedError
 from ..symbolic.network import Network
-from ..symbolic.tensors import Tensor
+from ..symbolic.recurrence import blocks
+from ..symbolic.tensors import Adjoint, Tensor
 from .lower import Lowering
 from .ops import Op, tensors_read
+from .scan import as_declared, time_axes, time_first
 from .share import share_functions
 from .sizes import Sizes
 
@@ -46,12 +48,18 @@ def schedule(
 ) -> tuple[Schedule, Lowering]:
     """Lower all equations, drop what nothing needs, and divide the rest."""
     lowering = Lowering(network, sizes)
-    for equation in network.equations:
-        lowering.add(equation)
-    for equation in derivation.adjoints:
-        lowering.add(equation)
+    axes = time_axes([*network.equations, *derivation.adjoints])
     gradients = {name: derivation.gradients[name].target for name in wanted}
     output = output_of(network)
+    equations = time_first([*network.equations, *derivation.adjoints], axes)
+    handed_out = [tensor for tensor in (output, *gradients.values()) if axes.get(tensor)]
+    for tensor in handed_out:
+        equations.append(as_declared(tensor, axes[tensor], f"{tensor.name}_rows", network.home(_declared(tensor))))
+        copy = equations[-1].target
+        output = copy if output == tensor else output
+        gradients = {name: copy if gradient == tensor else gradient for name, gradient in gradients.items()}
+    for block in blocks(equations):
+        lowering.add(block)
     loss = network.loss
     assert loss is not None  # derive() has refused a network without a loss
     taken: set[int] = set()
@@ -64,6 +72,10 @@ def schedule(
     forward, loss_ops, backward = parts
     kept = tuple(_kept(parts, output))
     return Schedule(forward, loss_ops, backward, output, gradients, kept, lowering.temporaries), lowering
+
+
+def _declared(tensor: Tensor) -> Tensor:
+    return tensor.of if isinstance(tensor, Adjoint) else tensor
 
 
 def output_of(network: Network) -> Tensor | None:

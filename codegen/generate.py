@@ -83,7 +83,7 @@ def generate(
     planned, lowering = schedule(network, derivation, known, list(layout.gradients))
     identifiers = Names()
     identifiers.declare([known.batch] if known.batch is not None else [])
-    identifiers.declare(network.tensors.values())
+    identifiers.declare(tensor for tensor in network.tensors.values() if tensor not in planned.replaced)
     identifiers.declare(planned.gradients.values())
     update = None if optimizer is None else plan_update(optimizer, layout.trainable)
     plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype)

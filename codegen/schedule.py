@@ -32,6 +32,7 @@ class Schedule:
     gradients : name → tensor of the gradient, in the order of `grads`
     kept : the tensors that one function makes and another reads, in order
     temporaries : tensors without an equation of their own → the tensor of the equation that they belong to
+    replaced : the tensors that are stored under the same name with time as their first axis, and so stand nowhere
     """
 
     forward: tuple[Op, ...]
@@ -41,6 +42,7 @@ class Schedule:
     gradients: dict[str, Tensor]
     kept: tuple[Tensor, ...]
     temporaries: dict[Tensor, Tensor]
+    replaced: frozenset[Tensor]
 
 
 def schedule(
@@ -71,7 +73,8 @@ def schedule(
         parts.append(tuple(share_functions(part, lowering.temporary)))
     forward, loss_ops, backward = parts
     kept = tuple(_kept(parts, output))
-    return Schedule(forward, loss_ops, backward, output, gradients, kept, lowering.temporaries), lowering
+    replaced = frozenset(tensor for tensor, axis in axes.items() if axis)
+    return Schedule(forward, loss_ops, backward, output, gradients, kept, lowering.temporaries, replaced), lowering
 
 
 def _declared(tensor: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ class GradientNorms(Callback):
     >>> history = gl.Model(net, target="numpy").fit(X, X @ [[2], [3]], epochs=3, callbacks=norms)
     >>> norms.epochs, list(norms.norms)
     ([0, 1, 2, 3], ['W1', 'b1', 'W2', 'b2'])
-    >>> print(norms.report().splitlines()[1])
+    >>> print(norms.report().splitlines()[-1])
     Gradients neither vanish nor explode.
     """
 
@@ -150,8 +150,9 @@ class GradientNorms(Callback):
         """
         if not self.epochs:
             return "No gradients were measured: give this callback to fit."
-        places = [0] if len(self.epochs) == 1 else [0, -1]
-        return "\n".join(line for place in places for line in (self._numbers(place), self._verdict(place)))
+        first, last = self._verdict(0), self._verdict(-1)
+        lines = [self._numbers(0), last] if len(self.epochs) == 1 else [self._numbers(0), self._numbers(-1), last]
+        return "\n".join(lines if first == last else [lines[0], first, *lines[1:]])
 
     def _numbers(self, place: int) -> str:
         first, last = self._layers[0], self._layers[-1]

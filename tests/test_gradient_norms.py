@@ -141,9 +141,19 @@ def test_the_report_says_in_words_what_happens():
     shallow = measured(gl.Model(network(), target="numpy"))
     assert shallow.report().splitlines()[1] == "Gradients neither vanish nor explode."
     assert shallow.report().startswith("After epoch 0: ‖∂L/∂W1‖ = ")
+    # What holds before and after the training is said once, what changes twice.
+    x, y = rows()
+    model, norms = gl.Model(network(), target="numpy"), gl.GradientNorms()
+    model.fit(x, y, epochs=2, callbacks=norms)
+    assert [line.split(":")[0] for line in norms.report().splitlines()] == [
+        "After epoch 0", "After epoch 2", "Gradients neither vanish nor explode."
+    ]  # fmt: skip
+    model.params["W3"] *= 0
+    model.fit(x, y, epochs=1, optimizer=gl.optimizers.SGD(0.5), callbacks=norms)
+    assert [line.split(":")[0] for line in norms.report().splitlines()][::2] == ["After epoch 2", "After epoch 3"]
+    assert norms.report().splitlines()[1].startswith("Gradients vanish on the way from W3 back to W1")
     model = gl.Model(network(gl.relu), target="numpy")
     model.params["b2"], model.params["W3"], model.params["b3"] = np.full(11, -1e6), np.zeros((3, 11)), np.zeros(3)
-    x, _ = rows()
     dead = gl.GradientNorms()
     model.fit(x, np.zeros((ROWS, 3)), epochs=0, callbacks=dead)
     assert "Every gradient is 0" in dead.report()

@@ -13,7 +13,7 @@ from .kernels import Bodies, Body
 from .layout import Place
 from .loops import nest
 from .nests import Loop, Set
-from .once import write_once
+from .once import OnceWriter, sum_by_loop
 from .plan import Plan
 from .scalar import SizePrinter
 from .scan import gather_steps
@@ -53,12 +53,22 @@ def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
     place = Place(Integer(0), (Integer(trainable),))
     storage = Storage({tensor: (buffer, place) for tensor, buffer in plan.vectors}, names, Integer(0))
     writer = CpuWriter(storage, Sizes(None, {}), "", real)
-    for tensor, _ in plan.scalars:
+    for tensor in plan.scalars:
         writer.preset(tensor)
-    index = Dummy("q", integer=True)
-    sets = tuple(
-        Set(equation.lhs.xreplace({equation.indices[0]: index}), body.xreplace({equation.indices[0]: index}), equation)
-        for equation, body in zip(plan.equations, plan.bodies, strict=True)
-    )
-    body = writer.body([Loop(index, Integer(trainable), sets)])
-    return Body((*write_once(plan), *body.views), body.lines)
+    once = OnceWriter(plan, sum_by_loop(plan, trainable, real))
+    lines: list[str] = []
+    for at, stage in enumerate(plan.stages):
+        index = Dummy("q", integer=True)
+        sets = tuple(
+            Set(
+                equation.lhs.xreplace({equation.indices[0]: index}),
+                body.xreplace({equation.indices[0]: index}),
+                equation,
+            )
+            for equation, body in zip(stage.equations, stage.bodies, strict=True)
+        )
+        for tensor in stage.summed:
+            writer.view(tensor)
+        body = writer.body([Loop(index, Integer(trainable), sets)])
+        lines += [*[""] * bool(lines), *once.before(at), *body.lines]
+    return Body((*once.head(), *body.views), tuple(lines))

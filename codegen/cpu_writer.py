@@ -47,6 +47,10 @@ class CpuWriter:
         """Take `tensor`, a scalar, as computed before the function's statements."""
         self._locals[tensor] = self.storage.names.of(tensor)
 
+    def view(self, tensor: Tensor) -> None:
+        """Name the part of its buffer that `tensor` lies in, for lines that are written elsewhere."""
+        self._views.setdefault(tensor)
+
     def body(self, items: Sequence[Item], result: Tensor | None = None) -> Body:
         """The function's statements for `items`; it returns the scalar `result`."""
         lines: list[str] = []

@@ -78,7 +78,10 @@ def _is_linear(place: Expr, index: Any) -> bool:
 
 
 def _wrap(
-    order: Sequence[Any], extents: Mapping[Any, Expr], body: tuple[Item, ...], limits: Mapping[Any, Any] = MappingProxyType({})
+    order: Sequence[Any],
+    extents: Mapping[Any, Expr],
+    body: tuple[Item, ...],
+    limits: Mapping[Any, Any] = MappingProxyType({}),
 ) -> Any:
     for index in reversed(order):
         fresh = Dummy(index.name, integer=True)

@@ -212,14 +212,10 @@ class Lowering:
         when = tuple(factor for factor in Mul.make_args(body) if _is_when(factor, time))
         extents = tuple(space.items())
         return self._emit(
-            Contraction(
-                target, left * right, extents, self._equation, bound, left, right, rows, columns, batch, when
-            )
+            Contraction(target, left * right, extents, self._equation, bound, left, right, rows, columns, batch, when)
         )
 
-    def _operand(
-        self, factors: tuple[Expr, ...], batch: Any, one: Any, other: Any, space: Extents, time: Any
-    ) -> Expr:
+    def _operand(self, factors: tuple[Expr, ...], batch: Any, one: Any, other: Any, space: Extents, time: Any) -> Expr:
         """The product of `factors` as an element that lies as the matrix `one` by `other`, made first if need be."""
         if len(factors) == 1 and lies_well(factors[0], time, batch, one, other):
             return factors[0]

@@ -13,7 +13,7 @@ from .kernels import Bodies, Body, tuple_text, with_batch
 from .layout import Place
 from .loops import loop_order
 from .names import Names
-from .once import write_once
+from .once import OnceWriter, sum_of_array
 from .ops import Contraction, Op, Pointwise, Reduction, Scan, is_plain
 from .plan import Plan
 from .printers import ATOM, PRODUCT, Text
@@ -266,19 +266,21 @@ def write_numpy(plan: Plan) -> Bodies:
     loss = writer(plan.data).body(gather_steps(schedule.loss), plan.network.loss)
     backward = writer(plan.data).body(gather_steps(schedule.backward))
     predict = None if schedule.output is None else writer(plan.network.inputs).body((), schedule.output)
-    update = None if plan.update is None else write_update(plan.update, plan.layout.trainable)
+    update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
     return Bodies(forward, loss, backward, predict, update, "", tuple(sorted(used)))
 
 
-def write_update(plan: UpdatePlan, trainable: int) -> Body:
+def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
     """The body of ``update(params, grads, state, hyper, step)``."""
     names = plan.names
-    once = write_once(plan)
-    lines = []
-    for equation, body in zip(plan.equations, plan.bodies, strict=True):
-        space = {equation.indices[0]: Integer(trainable)}
-        numbers = {size: Integer(trainable) for size in equation.target.shape}
-        printer = VectorPrinter(space, lambda tensor: Text(names.of(tensor)), {}, {}, numbers=numbers)
-        lines += [f"# {equation}", f"{names.of(equation.target)}[...] = {printer.text(body)}"]
+    once = OnceWriter(plan, sum_of_array(plan, trainable, real))
+    lines: list[str] = []
+    for at, stage in enumerate(plan.stages):
+        lines += once.before(at)
+        for equation, body in zip(stage.equations, stage.bodies, strict=True):
+            space = {equation.indices[0]: Integer(trainable)}
+            numbers = {size: Integer(trainable) for size in equation.target.shape}
+            printer = VectorPrinter(space, lambda tensor: Text(names.of(tensor)), {}, {}, numbers=numbers)
+            lines += [f"# {equation}", f"{names.of(equation.target)}[...] = {printer.text(body)}"]
     views = [f"{names.of(tensor)} = {buffer}[0:{trainable}]" for tensor, buffer in plan.vectors]
-    return Body((*once, *views), tuple(lines))
+    return Body((*once.head(), *views), tuple(lines))

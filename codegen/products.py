@@ -107,7 +107,9 @@ def _guards(guard: Expr, side: Sequence[Expr]) -> bool:
     """Whether `guard` is about a position in one of the factors of `side`."""
     bound = guard.args[0]
     places = [place for factor in side for element in elements(factor) for place in indices_of(element) if place.args]
-    return any(not (bound + sign * place).expand().free_symbols & bound.free_symbols for place in places for sign in (1, -1))
+    return any(
+        not (bound + sign * place).expand().free_symbols & bound.free_symbols for place in places for sign in (1, -1)
+    )
 
 
 def is_wasteful(factors: Sequence[Expr], ranges: Mapping[Any, Expr]) -> bool:
@@ -137,7 +139,9 @@ def is_operand(factor: Any) -> bool:
     return is_element(factor) and is_plain(factor)
 
 
-def lies_well(element: Expr, time: Any, batch: Sequence[Symbol], one: Sequence[Symbol], other: Sequence[Symbol]) -> bool:
+def lies_well(
+    element: Expr, time: Any, batch: Sequence[Symbol], one: Sequence[Symbol], other: Sequence[Symbol]
+) -> bool:
     """Whether `element` is stored as the matrix `one` by `other`, or its transpose, for each step and of the batch."""
     if not is_element(element):
         return False

@@ -123,6 +123,27 @@ def test_digits(capsys):
     assert float(capsys.readouterr().out.splitlines()[-1].split()[-1].rstrip("%")) > 96
 
 
+def test_vanishing_gradients(tmp_path, capsys):
+    main_of = runpy.run_path(str(EXAMPLES / "vanishing_gradients.py"))["main"]
+    main_of(["--epochs", "3", "-o", str(tmp_path / "norms.png")])
+    printed = capsys.readouterr().out
+    assert (tmp_path / "norms.png").read_bytes().startswith(b"\x89PNG")
+    tables = {block.split(":")[0]: block.splitlines() for block in printed.split("\n\n")[:3]}
+    assert list(tables) == ["sigmoid", "tanh, Glorot", "ReLU, He"]
+    accuracy = {name: float(lines[-1].split()[-1].rstrip("%")) for name, lines in tables.items()}
+    for name, lines in tables.items():
+        assert lines[1].split() == ["epoch", *(f"W{layer}" for layer in range(1, 11)), "W1/last"]
+        ratios = [float(line.split()[-1]) for line in lines[2:6]]
+        if name == "sigmoid":
+            assert max(ratios) < 1e-4
+            assert any(line.startswith("Gradients vanish on the way from W10 back to W1") for line in lines)
+            assert accuracy[name] < 20
+        else:
+            assert min(ratios) > 0.1
+            assert "Gradients neither vanish nor explode." in lines
+            assert accuracy[name] > 40
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_every_example_derives_and_passes_the_gradient_check(name, capsys):
     assert main(["derive", str(EXAMPLES / name), "--format", "latex"]) == 0

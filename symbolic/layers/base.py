@@ -92,7 +92,8 @@ class Layer(ABC):
         known = self._made(network)
         if name not in known:
             raise UndefinedError(
-                f"{self!r} has no parameter {name!r} in {network.name} yet; it must stand before the layer that reads it"
+                f"{self!r} has declared no parameter {name!r} in {network.name}; it must stand before the layer that "
+                "reads it"
             )
         return known[name]
 

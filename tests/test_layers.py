@@ -219,8 +219,8 @@ def test_attention_states_its_equations():
     assert net.equation("p1").body == softmax(c[i, h, t, u], u)
     assert net.equation("o1").body == Sum(p[i, h, t, u] * v[i, h, u, d], u)
     assert net.equation("z1").body == Sum(Wo[j, k, m] * o[i, k, t, m], k, m) + bo[j]
-    assert tensor_latex(Wq) == "W^{(1)}_{q}"
-    assert r"W^{(1)}_{q;\,h d j}" in equation_latex(net.equation("q1"))
+    assert tensor_latex(Wq) == "W^{(1)}_{Q}"
+    assert r"W^{(1)}_{Q;\,h d j}" in equation_latex(net.equation("q1"))
 
 
 def test_activities_are_penalised_per_sample(rng):

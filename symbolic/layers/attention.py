@@ -97,7 +97,7 @@ class Attention(Layer):
         return network.define(f"z{place}", (i, t, j), body, note=note)
 
     def _weight(self, network: Network, kind: str, of: str, shape: Any, place: Place, init: Any = None) -> Tensor:
-        return self.parameter(network, kind + of, shape, place, init=init, latex=latex_of(kind, place, of))
+        return self.parameter(network, kind + of, shape, place, init=init, latex=latex_of(kind, place, of.upper()))
 
     def _head_units(self, n: Any, place: Place) -> Any:
         if self.head_units is not None:

@@ -8,6 +8,7 @@ import sympy
 import torch
 from oracles import relative_error
 
+import gradloom as gl
 from gradloom.symbolic.activations import log_softmax, relu, sigmoid, softmax, tanh
 from gradloom.symbolic.binders import Sum
 from gradloom.symbolic.errors import (
@@ -221,6 +222,14 @@ def test_attention_states_its_equations():
     assert net.equation("z1").body == Sum(Wo[j, k, m] * o[i, k, t, m], k, m) + bo[j]
     assert tensor_latex(Wq) == "W^{(1)}_{Q}"
     assert r"W^{(1)}_{Q;\,h d j}" in equation_latex(net.equation("q1"))
+
+
+def test_weights_of_heads_start_as_those_of_one_matrix():
+    params = gl.Model(Sequential([Attention(5, 7)], (3, 11), loss=SquaredError()), target="numpy").params
+    bound = np.sqrt(6 / (5 * 7 + 11))  # Glorot uniform: 11 in, 35 out, or the other way round
+    for name in ("Wq1", "Wk1", "Wv1", "Wo1"):
+        assert 0.95 * bound < np.abs(params[name]).max() <= bound
+    assert not params["bq1"].any()
 
 
 def test_activities_are_penalised_per_sample(rng):

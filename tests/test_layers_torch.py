@@ -156,6 +156,11 @@ def test_cpu_source(name):
     CASES[name].check({"B": 3, "T": 5, "n": 7, "m": 3, "h": 2}, 1, ["cpu"])
 
 
+@pytest.mark.parametrize("name", ["layer_norm", "embedding_positions", "attention_causal_masked"])
+def test_the_equations_themselves(name):
+    CASES[name].check({"B": 3, "T": 4, "n": 5, "m": 2, "h": 2}, 4, ["interpreter"])
+
+
 def test_sizes_that_are_numbers():
     """The literal sizes of a usual declaration: n / heads units per head, all in one go."""
     case = LayerCase(

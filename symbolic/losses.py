@@ -18,7 +18,7 @@ from .binders import Sum
 from .errors import LossError, ShapeError
 from .loss import Entrywise, Loss, as_loss
 from .network import Network
-from .penalties import L1, L2, Penalty, real_number
+from .penalties import L1, L2, ActivityL1, Penalty, real_number
 from .tensors import Tensor, element_of, shape_text
 
 
@@ -220,6 +220,6 @@ def _is_sigmoid(network: Network, output: Tensor) -> bool:
 
 
 __all__ = [
-    "L1", "L2", "AbsoluteError", "BinaryCrossEntropy", "ClassLoss", "CrossEntropy", "Entrywise", "Hinge", "Huber",
-    "Loss", "MultiClassHinge", "Penalty", "SquaredError", "as_loss",
+    "L1", "L2", "AbsoluteError", "ActivityL1", "BinaryCrossEntropy", "ClassLoss", "CrossEntropy", "Entrywise", "Hinge",
+    "Huber", "Loss", "MultiClassHinge", "Penalty", "SquaredError", "as_loss",
 ]  # fmt: skip

@@ -72,7 +72,7 @@ class Positions(Layer):
         needs_axes(x, 3, self, place, most=3)
         if x.classes is not None:
             raise ShapeError(
-                f"Positions at place {place}: {x.name} {shape_text(x.shape)} holds labels; embed them first"
+                f"Positions at place {place}: {x.name} {shape_text(x.shape)} holds labels; put an Embedding before it"
             )
         i, t, k = letters(network, "itk")
         P = self.parameter(network, "P", x.shape[1:], place, init=self.init)

@@ -50,6 +50,7 @@ from .symbolic.errors import (
     UnusedParameterError,
 )
 from .symbolic.functions import elementwise
+from .symbolic.held import held, normal
 from .symbolic.indices import Dim, Index, dims, indices
 from .symbolic.network import Network
 from .symbolic.sequential import Sequential
@@ -116,7 +117,7 @@ __all__ = [
     "LossError", "Max", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters", "Program",
     "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor", "UndefinedError",
     "UnsupportedError", "UnusedParameterError", "activations", "cache_dir", "datasets", "dims", "elementwise", "elu",
-    "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "identity", "indices", "initializers", "layers",
-    "leaky_relu", "log_softmax", "losses", "one_hot", "one_hot_rows", "optimizers", "relu", "schedules",
+    "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "held", "identity", "indices", "initializers", "layers",
+    "leaky_relu", "log_softmax", "losses", "normal", "one_hot", "one_hot_rows", "optimizers", "relu", "schedules",
     "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tanh",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from sympy import Basic, Dummy, Expr, KroneckerDelta, Symbol
 from .binders import ArgMax, Binder, Max, Sum, rename_free
 from .equations import Equation
 from .errors import UnsupportedError
+from .held import held
 from .reuse import derivative
 from .tensors import Tensor, element_of, elements, indices_of, is_element, tensor_of
 
@@ -89,14 +90,14 @@ def _read(
 
 
 def _variables(body: Expr) -> Iterator[Expr]:
-    """The outermost elements and binders of `body`, each once, in a fixed order."""
+    """The outermost elements and binders of `body`, each once, in a fixed order; not those that are held."""
     seen: dict[Expr, None] = {}
     stack: list[Any] = [body]
     while stack:
         node = stack.pop()
         if is_element(node) or isinstance(node, Binder):
             seen.setdefault(node)
-        elif not isinstance(node, KroneckerDelta):
+        elif not isinstance(node, KroneckerDelta | held):
             stack.extend(reversed(node.args))
     return iter(seen)
 

@@ -19,6 +19,7 @@ from .binders import ArgMax, Max, Sum
 from .equations import Equation
 from .errors import SizeError, UndefinedError, UnsupportedError
 from .functions import Elementwise
+from .held import held
 from .indices import Dim
 from .tensors import Tensor, shape_text
 
@@ -156,6 +157,8 @@ class _Run:
             return self._binder(node)
         if isinstance(node, Elementwise):
             return self.rule(node.expand_definition())
+        if isinstance(node, held):
+            return self.rule(node.args[0])
         if isinstance(node, Piecewise):
             branches = [(self.rule(value), self.rule(condition)) for value, condition in node.args]
             return lambda at: next(value(at) for value, condition in branches if condition(at))

@@ -183,4 +183,8 @@ def activation_name(activation: Any) -> str:
     return str(getattr(activation, "__name__", activation))
 
 
-__all__ = ["Activation", "Dense", "Layer", "activation_name", "letters", "needs_axes"]
+# Behind what they need of this module.
+from .batch_norm import BatchNorm  # noqa: E402
+from .dropout import Dropout  # noqa: E402
+
+__all__ = ["Activation", "BatchNorm", "Dense", "Dropout", "Layer", "activation_name", "letters", "needs_axes"]

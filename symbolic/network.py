@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import sympy
 from sympy import Expr, Integer, Symbol
 
 from .binders import from_user
-from .equations import Equation, check_equation, infer_shape
+from .equations import Equation, check_equation, infer_shape, right_side
 from .errors import IndexingError, LossError, NameTakenError, ShapeError, UndefinedError
 from .facts import Fact
 from .indices import Dim, a, check_name
 from .letters import Letters
+from .modes import Modes
 from .tensors import Tensor, shape_text
 
 if TYPE_CHECKING:
     from .derivation import Derivation
 
 
-class Network:
+class Network(Modes):
     """A network and its loss, as an ordered list of equations.
 
     Parameters
@@ -33,6 +33,7 @@ class Network:
     equations : list of `Equation`, each reading only what stands before it; the loss is the last
     facts : list of `Fact`, declared properties that compaction may use
     loss : the scalar `Tensor` to minimise, or None until `minimize`
+    assignments : list of `Equation`, what `after_step` assigns to the states after each training step
 
     Examples
     --------
@@ -57,6 +58,7 @@ class Network:
         self.tensors: dict[str, Tensor] = {}
         self.equations: list[Equation] = []
         self.facts: list[Fact] = []
+        self.assignments: list[Equation] = []
         self.loss: Tensor | None = None
         self.values: dict[str, Expr] = {}
         self.initializers: dict[str, Any] = {}
@@ -90,10 +92,6 @@ class Network:
         self.initializers[name] = init
         return tensor
 
-    def state(self, name: str, shape: Any = (), *, latex: str | None = None) -> Tensor:
-        """Declare a state: a tensor that is carried along but has no gradient (an optimizer's moments)."""
-        return self._declare(Tensor(name, shape, "state", latex=latex))
-
     def constant(self, name: str, value: Any, *, latex: str | None = None) -> Tensor:
         """Declare a named number, such as a regularisation strength; it is printed by name and compiled as a literal.
 
@@ -116,6 +114,7 @@ class Network:
         body: Any,
         *,
         shape: Any = None,
+        inference: Any = None,
         latex: str | None = None,
         note: str = "",
     ) -> Tensor:
@@ -126,6 +125,8 @@ class Network:
         indices : one index from `indices()` per axis; ``()`` for a scalar.
         body : SymPy expression over elements of declared tensors, `Sum`, `Max` and functions.
         shape : sizes of the axes; needed only where an index appears in no tensor of `body`.
+        inference : what takes the place of `body` in inference: when the trained network predicts, or is evaluated.
+            Training, and the derivation with it, knows `body` alone.
 
         Raises
         ------
@@ -134,24 +135,24 @@ class Network:
         """
         check_name(name, "tensor")
         where = tuple(indices) if isinstance(indices, tuple | list) else (indices,)
-        expr = from_user(body)
-        if not isinstance(expr, Expr):
-            raise IndexingError(f"{name}: the right side must be one SymPy expression, found {body!r}")
-        if expr.has(sympy.nan, sympy.zoo, sympy.oo, sympy.I):
-            raise IndexingError(f"{name}: the right side holds {expr}, which is not a finite real number")
+        expr = right_side(name, body)
+        other = None if inference is None else right_side(name, inference)
         tensor = Tensor(name, infer_shape(name, where, expr) if shape is None else shape, "value", latex=latex)
         if len(tensor.shape) != len(where):
             raise ShapeError(f"{name}: {len(where)} indices, but shape {shape_text(tensor.shape)}")
         self._check_free(name)
-        equation = Equation(tensor, where, expr, note)
+        equation = Equation(tensor, where, expr, note, other)
         check_equation(equation, self.tensors)
+        check_equation(equation.for_inference(), self.tensors)
         self._declare(tensor)
         self.equations.append(equation)
         self._letters.learn(equation, self.tensors)
+        if other is not None:
+            self._letters.learn(equation.for_inference(), self.tensors)
         return tensor
 
-    def minimize(self, body: Any, *, name: str = "L", latex: str | None = None) -> Tensor:
-        """Define the loss ``name = body``, the scalar that training minimises.
+    def minimize(self, body: Any, *, name: str = "L", inference: Any = None, latex: str | None = None) -> Tensor:
+        """Define the loss ``name = body``, the scalar that training minimises; `inference` is as in `define`.
 
         Raises
         ------
@@ -173,10 +174,10 @@ class Network:
                 f"the loss must be a scalar, but it still depends on index {', '.join(map(str, free))}: "
                 f"sum over it, as in Sum(…, {', '.join(map(str, free))})"
             )
-        if isinstance(expr, Tensor) and expr.name in self.tensors and self._equation_of(expr):
+        if inference is None and isinstance(expr, Tensor) and expr.name in self.tensors and self._equation_of(expr):
             self.loss = expr
         else:
-            self.loss = self.define(name, (), expr, latex=latex, note="loss")
+            self.loss = self.define(name, (), expr, inference=inference, latex=latex, note="loss")
         return self.loss
 
     def assume(self, fact: Any, value: Any = None) -> Fact:
@@ -215,12 +216,12 @@ class Network:
 
     @property
     def output(self) -> Tensor:
-        """What `predict` returns: the tensor named by `set_output`, else the last one that needs no target."""
+        """What `predict` returns: the tensor named by `set_output`, else the last that needs no target in inference."""
         if self._output is not None:
             return self.tensors[self._output]
         needs_target: set[Tensor] = set(self.targets)
         last = None
-        for equation in self.equations:
+        for equation in self.for_inference():
             if needs_target & set(equation.reads):
                 needs_target.add(equation.target)
             elif equation.target != self.loss:
@@ -333,9 +334,9 @@ class Network:
         return next((equation for equation in self.equations if equation.target == tensor), None)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.equations))
+        return "\n".join(mark.text + str(equation) for mark, equation in self.written())
 
     def _repr_latex_(self) -> str:
         from .latex import equations_latex
 
-        return equations_latex(self.equations)
+        return equations_latex([equation for _, equation in self.written()], [mark.latex for mark, _ in self.written()])

@@ -131,8 +131,7 @@ def gradcheck(
     wanted = [t.name for t in network.parameters] or [t.name for t in network.inputs if t.classes is None]
     program = compile_network(network, target=target, dtype="float64", batch=checked.rows, sizes=numbers, wrt=wanted)
     flat = _parameters(network, program, params, rng)
-    program.seed = seed
-    noise = program.noise(checked.rows)
+    noise = program.noise(checked.rows, seed=seed)
     loss, gradients = program.run_gradients(flat.flat, checked, *noise)
     if not math.isfinite(loss):
         raise DataError(f"the loss at the point of the check is {loss}; give data and params where it is finite")

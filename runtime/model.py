@@ -225,6 +225,11 @@ class Model:
         return self._params
 
     @property
+    def count(self) -> int:
+        """How many numbers the parameters hold; the states do not count."""
+        return sum(self.params[tensor.name].size for tensor in self.network.parameters)
+
+    @property
     def program(self) -> Program:
         """The compiled kernels, with their ``source``.
 
@@ -325,7 +330,7 @@ class Model:
             self._params.fill(dict(old))
 
     def __repr__(self) -> str:
-        count = f"{self._params.count:,} parameters, " if self._params is not None else ""
+        count = f"{self.count:,} parameters, " if self._params is not None else ""
         return f"<Model of {self.network.name}: {count}{self.target}, {self.dtype}, {self.epochs} epochs>"
 
 

@@ -129,15 +129,21 @@ class Program:
             raise DataError(f"{missing[0]} has no data; give {names}, in this order or by name")
         return check_data(self.network, values, self.dtype, dict(self.sizes))
 
-    def noise(self, rows: int, given: Mapping[str, Any] | None = None) -> tuple[Array, ...]:
-        """The network's noise for a step with `rows` rows: what is `given` by name, checked, the rest drawn."""
+    def noise(
+        self, rows: int, given: Mapping[str, Any] | None = None, *, seed: int | None = None, step: int | None = None
+    ) -> tuple[Array, ...]:
+        """The network's noise for `rows` rows, an array each: what is `given` by name, checked, the rest drawn.
+
+        What is drawn is a function of the seed and the number of the step, by default those of the program.
+        """
         noises, batch = self.network.noises, self.network.batch
         if not noises:
             return ()
         sizes = {**self.sizes, **({} if batch is None else {batch.name: rows})}
         shapes = [tuple(size_of(size, sizes, tensor.name) for size in tensor.shape) for tensor in noises]
         arrays = {tensor.name: np.empty(shape, self.dtype) for tensor, shape in zip(noises, shapes, strict=True)}
-        self.module.fill_noise(*arrays.values(), self.seed, self.step)
+        drawn_from = (self.seed if seed is None else seed, self.step if step is None else step)
+        self.module.fill_noise(*arrays.values(), *drawn_from)
         found = check_data(self.network, given or {}, self.dtype, sizes)
         for tensor, array in zip(found.tensors, found.arrays, strict=True):
             if array.shape != arrays[tensor.name].shape:

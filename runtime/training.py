@@ -85,8 +85,7 @@ class Trainer:
         module, work = self.program.module, self.program.workspace(min(batch, data.rows))
         flat, arrays = self.params.flat, data.arrays
         if not any(data.batched):
-            self.program.seed, self.program.step = self.seed, self.steps + 1
-            arrays = (*arrays, *self.program.noise(data.rows))
+            arrays = (*arrays, *self.program.noise(data.rows, seed=self.seed, step=self.steps + 1))
             loss = float(module.loss_and_gradients(flat, *arrays, work, self.grads))
             if not math.isfinite(loss):
                 return loss, 0

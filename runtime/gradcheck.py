@@ -96,7 +96,7 @@ def gradcheck(
 
     Parameters
     ----------
-    data : an array for every input and target; by default random ones.
+    data : an array for every input and target, and for noise if it is not to be drawn; by default random ones.
     params : an array for every parameter and state; by default those a model begins with, and small random ones for
         parameters that are zeros.
     target : "cpu" or "numpy".
@@ -126,12 +126,13 @@ def gradcheck(
     else:
         numbers = dict(sizes or {})
         values = {name: np.array(array) for name, array in data.items()}  # a copy: entries are moved in place
+    drawn = {tensor.name: values.pop(tensor.name) for tensor in network.noises if tensor.name in values}
     checked = check_data(network, values, np.float64, numbers)
     numbers = {**primes, **numbers}
     wanted = [t.name for t in network.parameters] or [t.name for t in network.inputs if t.classes is None]
     program = compile_network(network, target=target, dtype="float64", batch=checked.rows, sizes=numbers, wrt=wanted)
     flat = _parameters(network, program, params, rng)
-    noise = program.noise(checked.rows, seed=seed)
+    noise = program.noise(checked.rows, drawn, seed=seed)
     loss, gradients = program.run_gradients(flat.flat, checked, *noise)
     if not math.isfinite(loss):
         raise DataError(f"the loss at the point of the check is {loss}; give data and params where it is finite")

@@ -15,7 +15,6 @@ import gradloom as gl
 B, n, m = gl.dims("B n m")
 i, j, k = gl.indices("i j k")
 TARGETS = ("cpu", "numpy")
-DTYPES = ("float32", "float64")
 RNG = np.random.default_rng(5)
 both_targets = pytest.mark.parametrize("target", TARGETS)
 
@@ -198,6 +197,13 @@ def test_the_scores_of_a_loss_that_is_a_sum_do_not_depend_on_batch_norm():
 def test_gradcheck_holds_the_noise(target):
     result = gl.gradcheck(noisy(), target=target)
     assert result.ok, str(result)
+    values = noisy_data()
+    given = gl.gradcheck(
+        noisy(), target=target, data={n: values[n] for n in "xyuv"}, params={n: values[n] for n in "WV"}
+    )
+    assert given.ok, str(given)
+    loss, _ = double(noisy(), target).loss_and_gradients({n: values[n] for n in "WV"}, **{n: values[n] for n in "xyuv"})
+    assert given.loss == loss
 
 
 # ---- states ------------------------------------------------------------------------------------------------------
@@ -296,181 +302,3 @@ def test_a_state_has_no_gradient_by_default():
     assert list(net.derive().gradients) == ["W"]
     assert "after each step: s[j] = t[j]" in str(net)
     assert "after each step: s = t" in net.derive().text()
-
-
-# ---- noise -------------------------------------------------------------------------------------------------------
-
-MASK = 2**64 - 1
-
-
-def mixed(z):
-    """SplitMix64's finaliser in Python's integers."""
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & MASK
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & MASK
-    return z ^ (z >> 31)
-
-
-def uniform(seed, step, number, place, bits):
-    golden = 0x9E3779B97F4A7C15
-    stream = mixed((mixed((mixed((seed + golden) & MASK) + step) & MASK) + number) & MASK)
-    return (mixed((stream + (place + 1) * golden) & MASK) >> (64 - bits)) / 2**bits
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@both_targets
-def test_noise_is_a_function_of_seed_step_tensor_and_position(target, dtype):
-    program = noisy().compile(target=target, dtype=dtype)
-    bits = {"float32": 24, "float64": 53}[dtype]
-    assert int(program.module.mixed(np.uint64(0x9E3779B97F4A7C15))) == 0xE220A8397B1DCDAF  # SplitMix64's first, seed 0
-    for program.seed, program.step in ((0, 1), (2**63 - 1, 123_456_789)):
-        u, v = program.noise(11)
-        assert (u.dtype, u.shape, v.shape) == (np.dtype(dtype), (11, 7), (7,))
-        for number, array in enumerate((u, v)):
-            wanted = [uniform(program.seed, program.step, number, place, bits) for place in range(array.size)]
-            np.testing.assert_array_equal(array.ravel(), np.array(wanted, dtype))
-
-
-def test_a_smaller_batch_draws_the_same_first_rows():
-    program = noisy().compile(target="numpy")
-    np.testing.assert_array_equal(program.noise(3)[0], program.noise(11)[0][:3])
-
-
-def test_noise_is_uniform_and_independent():
-    program = noisy().compile(target="numpy", dtype="float64")
-    draws = []
-    for program.step in range(1, 101):
-        u, v = program.noise(1000)
-        draws.append(u.ravel())
-        assert not np.isin(v, u).any()
-    u = np.array(draws)  # 100 steps of 7000
-    assert u.min() >= 0
-    assert u.max() < 1
-    counts = np.histogram(u, 128, (0, 1))[0]
-    chi = ((counts - u.size / 128) ** 2 / (u.size / 128)).sum()
-    assert abs(chi - 127) < 5 * np.sqrt(2 * 127)
-    one = 5 / np.sqrt(u.size)  # five standard errors of a correlation
-    z = (u - 0.5) * np.sqrt(12)
-    for power, moment, spread in ((1, 0, 1), (2, 1, 0.9), (3, 0, 27 / 7), (4, 9 / 5, 9 - 81 / 25)):
-        assert abs((z**power).mean() - moment) < one * np.sqrt(spread)
-    for pair in ((z[:, 1:], z[:, :-1]), (z[1:], z[:-1]), (z[:, 7:], z[:, :-7]), (z[:, ::2], z[:, 1::2])):
-        assert abs((pair[0] * pair[1]).mean()) < one * 1.5
-    program.step, program.seed = 1, 1
-    other = (program.noise(1000)[0].ravel() - 0.5) * np.sqrt(12)
-    assert abs((other * z[0]).mean()) < 5 / np.sqrt(other.size)
-
-
-def test_normal_numbers_from_uniform_ones():
-    net = gl.Network()
-    a, b = net.input("a", (B,)), net.input("b", (B,))
-    z = net.define("z", i, gl.normal(a[i], b[i]))
-    net.minimize(gl.Sum(z[i], i))
-    a, b = np.random.default_rng(1).uniform(size=(2, 200_000))
-    a[0] = 0
-    z = net.compile(target="numpy", dtype="float64", wrt=["a"]).predict({}, a, b)
-    for power, moment, spread in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
-        assert abs((z**power).mean() - moment) < 5 * np.sqrt(spread / z.size)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@both_targets
-def test_each_step_of_a_fit_draws_its_own_noise(target, dtype):
-    """The loss is the noise itself, so that the history shows what was drawn; the last batch is smaller."""
-    net = gl.Network("drawn")
-    x, u, w = net.input("x", (B, 3)), net.noise("u", (B, 3)), net.parameter("w", init=1)
-    net.minimize(gl.Sum(u[i, j] * w + 0 * x[i, j], i, j) / (3 * B), inference=w)
-    model = gl.Model(net, target=target, dtype=dtype)
-    history = model.fit(np.ones((11, 3)), epochs=2, batch=4, optimizer=gl.optimizers.SGD(lr=1e-30))
-    steps = {1: (1, 2, 3), 2: (4, 5, 6)}
-    for epoch, loss in zip((1, 2), history["loss"], strict=True):
-        total = 0.0
-        for step, rows in zip(steps[epoch], (4, 4, 3), strict=True):
-            total += sum(uniform(model._trainer.seed, step, 0, place, 53) for place in range(3 * rows)) / 3
-        assert loss == pytest.approx(total / 11, rel=1e-6)
-
-
-# ---- models ------------------------------------------------------------------------------------------------------
-
-
-def tricky():
-    net = gl.Sequential(
-        [gl.layers.Dense(7, gl.tanh), gl.layers.BatchNorm(), gl.layers.Dropout(0.3), gl.layers.Dense(3)],
-        input_shape=5,
-        loss=gl.losses.SquaredError(),
-        name="tricky",
-    )
-    return net
-
-
-X = RNG.normal(size=(53, 5))
-Y = np.tanh(X @ RNG.normal(size=(5, 3)))
-
-
-def trained(epochs, **options):
-    model = gl.Model(tricky(), seed=7, **options)
-    model.fit(X, Y, epochs=epochs, batch=10, optimizer=gl.optimizers.Adam(lr=0.01))
-    return model
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@both_targets
-def test_a_resumed_training_is_bitwise_the_uninterrupted_one(target, dtype, tmp_path):
-    whole, part = trained(5, target=target, dtype=dtype), trained(2, target=target, dtype=dtype)
-    part.save(tmp_path / "part.npz")
-    again = gl.Model.load(tmp_path / "part.npz", tricky())
-    assert again.params.flat.tobytes() == part.params.flat.tobytes()
-    again.fit(X, Y, epochs=3, batch=10, optimizer=gl.optimizers.Adam(lr=0.01))
-    part.fit(X, Y, epochs=3, batch=10)
-    assert again.params.flat.tobytes() == whole.params.flat.tobytes()
-    assert part.params.flat.tobytes() == whole.params.flat.tobytes()
-    assert again.evaluate(X, Y) == whole.evaluate(X, Y)
-
-
-def test_another_optimizer_draws_other_noise(tmp_path):
-    model = trained(1, target="numpy")
-    first = model._trainer.seed
-    model.save(tmp_path / "model.npz")
-    model.fit(X, Y, epochs=1, optimizer=gl.optimizers.SGD(lr=0.01))
-    assert model._trainer.seed != first
-    again = gl.Model.load(tmp_path / "model.npz", tricky())
-    again.fit(X, Y, epochs=1, optimizer=gl.optimizers.SGD(lr=0.01))
-    assert again._trainer.seed == model._trainer.seed
-    assert again.params.flat.tobytes() == model.params.flat.tobytes()
-
-
-def test_both_targets_train_alike():
-    one, other = (trained(3, target=target, dtype="float64") for target in TARGETS)
-    assert relative_error(one.params.flat, other.params.flat) < 1e-10
-    assert one.count == one.params.count - 14 == 7 * 5 + 7 + 7 + 7 + 3 * 7 + 3
-
-
-def test_prediction_and_evaluation_draw_nothing():
-    model = trained(2, target="numpy")
-    np.testing.assert_array_equal(model.predict(X), model.predict(X))
-    before = model.params.flat.copy()
-    rows = [model.predict(X[row : row + 1])[0] for row in range(len(X))]
-    np.testing.assert_allclose(model.predict(X), rows, rtol=1e-5, atol=1e-6)
-    found = ((model.predict(X) - Y) ** 2).sum() / (2 * len(X))
-    assert model.evaluate(X, Y)["loss"] == pytest.approx(found, rel=1e-5)
-    np.testing.assert_array_equal(model.params.flat, before)
-
-
-def test_a_file_belongs_to_its_modes(tmp_path):
-    def network(inference, after):
-        net = gl.Network("modes")
-        x, w, s = net.input("x", (B,)), net.parameter("w"), net.state("s")
-        net.minimize(gl.Sum(x[i] * w, i), inference=inference * w)
-        net.after_step("s", (), s + after)
-        return net
-
-    gl.Model(network(2, 1)).save(tmp_path / "model.npz")
-    assert gl.Model.load(tmp_path / "model.npz", network(2, 1)).params["s"] == 0
-    for other in (network(3, 1), network(2, 2)):
-        with pytest.raises(gl.SavedFileError, match="other equations"):
-            gl.Model.load(tmp_path / "model.npz", other)
-
-
-def test_a_network_without_modes_has_no_mode_functions():
-    net = gl.Sequential([gl.layers.Dense(3)], input_shape=5, loss=gl.losses.SquaredError())
-    source = net.compile(target="numpy", optimizer=gl.optimizers.SGD(lr=0.1)).source
-    assert not net.has_modes
-    assert not any(name in source for name in ("training_loss", "advance", "noise", "seed"))

@@ -9,7 +9,7 @@ from sympy import Dummy, Integer
 from ..symbolic.tensors import Tensor
 from .cpu_writer import CpuWriter
 from .fuse import fuse
-from .kernels import Bodies, Body
+from .kernels import Bodies, Body, with_inference
 from .layout import Place
 from .loops import nest
 from .nests import Loop, Set
@@ -24,9 +24,16 @@ from .update import UpdatePlan
 
 def write_cpu(plan: Plan) -> Bodies:
     """The bodies of the functions of ``cpu.py.j2``."""
+    made = _write_mode(plan)
+    return made if plan.inference is None else with_inference(made, _write_mode(plan.inference))
+
+
+def _write_mode(plan: Plan) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
-    parts = (schedule.forward, schedule.loss, schedule.backward)
+    parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
     nests = [fuse(nest(op, batch, plan.lowering.temporary) for op in gather_steps(part)) for part in parts]
+    # Not fused: an assignment must not run before what reads the old state.
+    nests[3:] = [nests[3] + nests[4]]
     storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests)
 
     def writer(tensors: list[Tensor]) -> CpuWriter:
@@ -42,9 +49,10 @@ def write_cpu(plan: Plan) -> Bodies:
             predict = replace(predict, result=f"{predict.result}.copy()")
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
-    lines = [line for body in (forward, loss, backward) for line in body.lines]
+    advance = writer(plan.data).body(nests[3]) if schedule.assign else None
+    lines = [line for body in (forward, loss, backward, advance) if body is not None for line in body.lines]
     uses_math = any("math." in line for line in lines)
-    return Bodies(forward, loss, backward, predict, update, size, uses_math=uses_math)
+    return Bodies(forward, loss, backward, predict, update, size, uses_math=uses_math, advance=advance)
 
 
 def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:

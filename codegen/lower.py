@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..symbolic.guards import Guard
 from ..symbolic.indices import Index
 from ..symbolic.network import Network
 from ..symbolic.ranges import within
-from ..symbolic.recurrence import Recurrence
+from ..symbolic.recurrence import Recurrence, blocks
 from ..symbolic.tensors import Tensor, element_of, elements, indices_of, is_element, tensor_of
 from .ops import Contraction, Extents, Op, Pointwise, Reduction, is_index
 from .products import Product, is_small, is_wasteful, lies_well, matrix_product
@@ -42,6 +43,11 @@ class Lowering:
         self._equation: Equation
         self._time: Any = None
         self._recurrent: frozenset[Tensor] = frozenset()
+
+    def add_all(self, equations: Iterable[Equation]) -> None:
+        """Lower equations, those that need each other together."""
+        for block in blocks(equations):
+            self.add(block)
 
     def add(self, block: Equation | Recurrence) -> None:
         """Lower one equation, or those of a recurrence."""
@@ -125,7 +131,7 @@ class Lowering:
         return value
 
     def _free(self, expr: Expr, space: Extents) -> Extents:
-        """The indices of `expr` in `space`, time and the batch first, so that temporaries lie alike whoever makes them."""
+        """The indices of `expr` in `space`, time and the batch first: temporaries lie alike whoever makes them."""
         found = [(index, size) for index, size in space.items() if expr.has(index)]
         time = self._time_of(expr)
         return dict(sorted(found, key=lambda pair: (pair[0] != time, pair[1] != self.sizes.batch)))

@@ -78,8 +78,8 @@ class Dot:
 class Loop:
     """``for index in range(extent)``; `before` and `after` belong to it and stand outside.
 
-    `limits` are expressions, linear in the index, that are at least 0 where the body is run; `step` is 1 or -1 for a loop
-    over time, whose steps need each other, and 0 for one whose order does not matter.
+    `limits` are expressions, linear in the index, that are at least 0 where the body is run; `step` is 1 or -1 for a
+    loop over time, whose steps need each other, and 0 for one whose order does not matter.
     """
 
     index: Any

@@ -9,7 +9,7 @@ import sympy
 from sympy import Expr, Integer
 
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
-from .kernels import Bodies, Body, tuple_text, with_batch
+from .kernels import Bodies, Body, tuple_text, with_batch, with_inference
 from .layout import Place
 from .loops import loop_order
 from .names import Names
@@ -35,6 +35,7 @@ class NumpyWriter:
     temporaries : tensors that may be written into the expression that reads them
     rows : the name of the argument whose first axis is the batch, or ""
     used : collects the names of the functions to import from scipy.special
+    copied : tensors that must be arrays of their own, even where they are equal to another
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class NumpyWriter:
         temporaries: Mapping[Tensor, Tensor] | None = None,
         rows: str = "",
         used: dict[str, None] | None = None,
+        copied: Sequence[Tensor] = (),
     ) -> None:
         self.names, self.sizes, self.buffers, self.kept, self.rows = names, sizes, buffers, kept, rows
         self.temporaries = temporaries or {}
         self.used = {} if used is None else used
+        self.copied = copied
         self._batch = "" if sizes.batch is None else names.of(sizes.batch)
         self._sizes = {} if sizes.batch is None else {sizes.batch: self._batch}
         self._inline: dict[Tensor, Text] = {}
@@ -94,13 +97,10 @@ class NumpyWriter:
         for step in steps:
             ops = step.ops if isinstance(step, Scan) else (step,)
             for op in ops:
-                if isinstance(op, Contraction):
-                    expressions = [op.left, op.right]
-                else:
-                    expressions = [op.body, *indices_of(op.target)]
+                factors = (op.left, op.right) if isinstance(op, Contraction) else (op.body, *indices_of(op.target))
                 if isinstance(op, Reduction) and op.is_scatter:
                     barred.add(op.tensor)
-                for expression in expressions:
+                for expression in factors:
                     for node in sympy.preorder_traversal(expression):
                         if not is_element(node) or tensor_of(node) not in self.temporaries:
                             continue
@@ -149,7 +149,7 @@ class NumpyWriter:
             missing = [index for index in op.free if not op.body.has(index)]
             if missing:
                 text = f"np.broadcast_to({text}, {self._shape(tensor)})"
-            return [f"{name} = {text}"]
+            return [f"{name} = np.array({text})" if tensor in self.copied else f"{name} = {text}"]
         buffer, place = self.buffers[tensor]
         if tensor.rank:
             self._read.setdefault(tensor)
@@ -227,7 +227,7 @@ class NumpyWriter:
         name = self.names.of(tensor)
         if tensor not in self._made and (tensor in self.buffers or tensor in self.kept):
             self._read.setdefault(tensor)
-        if tensor.rank == 0 and tensor.role in ("input", "target"):
+        if tensor.rank == 0 and tensor.role in ("input", "target", "noise"):
             return Text(f"{name}[()]")
         return Text(name)
 
@@ -252,22 +252,30 @@ class NumpyWriter:
 
 def write_numpy(plan: Plan) -> Bodies:
     """The bodies of the functions of ``numpy.py.j2``."""
+    made = _write_mode(plan)
+    return made if plan.inference is None else with_inference(made, _write_mode(plan.inference))
+
+
+def _write_mode(plan: Plan) -> Bodies:
     schedule, names = plan.schedule, plan.names
-    parts = (schedule.forward, schedule.loss, schedule.backward)
+    parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance)
     names.declare(op.tensor for part in parts for op in part)
     buffers = {plan.network.tensors[name]: ("params", place) for name, place in plan.layout.parameters.items()}
     buffers |= {schedule.gradients[name]: ("grads", place) for name, place in plan.layout.gradients.items()}
     used: dict[str, None] = {}
+    following = [tensor_of(op.body) for op in schedule.assign]
 
     def writer(tensors: list[Tensor]) -> NumpyWriter:
-        return NumpyWriter(names, plan.sizes, buffers, schedule.kept, schedule.temporaries, plan.rows(tensors), used)
+        kept, temporaries = schedule.kept, schedule.temporaries
+        return NumpyWriter(names, plan.sizes, buffers, kept, temporaries, plan.rows(tensors), used, following)
 
     forward = writer(plan.network.inputs).body(gather_steps(schedule.forward))
     loss = writer(plan.data).body(gather_steps(schedule.loss), plan.network.loss)
     backward = writer(plan.data).body(gather_steps(schedule.backward))
     predict = None if schedule.output is None else writer(plan.network.inputs).body((), schedule.output)
+    advance = writer(plan.data).body((*gather_steps(schedule.advance), *schedule.assign)) if schedule.assign else None
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
-    return Bodies(forward, loss, backward, predict, update, "", tuple(sorted(used)))
+    return Bodies(forward, loss, backward, predict, update, "", tuple(sorted(used)), advance=advance)
 
 
 def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:

@@ -70,9 +70,9 @@ class Reduction(Op):
 class Contraction(Op):
     """``Σ left · right`` over `bound`: a matrix product for every value of the indices in `batch`.
 
-    `left` has the indices batch + rows + bound, `right` batch + bound + columns; either may be stored transposed. Rows,
-    columns and bound are blocks of indices that lie side by side. In a recurrence, time leads all three, and `when` holds
-    the guards on it alone: in a step where one is 0 the product is 0.
+    `left` has the indices batch + rows + bound, `right` batch + bound + columns; either may be stored transposed.
+    Rows, columns and bound are blocks of indices that lie side by side. In a recurrence, time leads all three, and
+    `when` holds the guards on it alone: in a step where one is 0 the product is 0.
     """
 
     left: Expr = None

@@ -250,7 +250,8 @@ class Printer:
 
 def is_size(expr: Any) -> bool:
     """Whether `expr` is a whole-number polynomial in sizes alone."""
-    return bool(expr.free_symbols) and all(isinstance(s, Dim) for s in expr.free_symbols) and expr.is_integer is True
+    sizes = bool(expr.free_symbols) and all(isinstance(symbol, Dim) for symbol in expr.free_symbols)
+    return sizes and expr.is_integer is True and not expr.has(sympy.Function)
 
 
 def is_position(expr: Any) -> bool:

@@ -1,8 +1,8 @@
 """Which sums of products are matrix products, and how their operands lie.
 
 ``Σ_bound left · right``: the free indices that both sides have are a batch (a matrix product for each of their
-values), those of one side alone are its rows or columns. An operand that does not lie so is copied first: the patches of
-a convolution (im2col) are such a copy, its adjoint's too.
+values), those of one side alone are its rows or columns. An operand that does not lie so is copied first: the patches
+of a convolution (im2col) are such a copy, its adjoint's too.
 """
 
 from __future__ import annotations

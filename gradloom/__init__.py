@@ -52,6 +52,7 @@ from .symbolic.errors import (
 )
 from .symbolic.functions import elementwise
 from .symbolic.guards import inside, padded
+from .symbolic.held import held, normal
 from .symbolic.indices import Dim, Index, dims, indices
 from .symbolic.network import Network
 from .symbolic.sequential import Sequential
@@ -121,8 +122,8 @@ __all__ = [
     "IndexingError", "LossError", "Max", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters",
     "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor",
     "UndefinedError", "UnsupportedError", "UnusedParameterError", "activations", "cache_dir", "datasets", "dims",
-    "elementwise", "elu", "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "identity",
-    "indices", "initializers", "inside", "layers", "leaky_relu", "log_softmax", "losses", "one_hot",
-    "one_hot_rows", "optimizers", "padded", "relu", "schedules", "set_cache_dir", "sigmoid", "silu", "softmax",
-    "softplus", "tanh",
+    "elementwise", "elu", "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held",
+    "identity", "indices", "initializers", "inside", "layers", "leaky_relu", "log_softmax", "losses", "normal",
+    "one_hot", "one_hot_rows", "optimizers", "padded", "relu", "schedules", "set_cache_dir", "sigmoid", "silu",
+    "softmax", "softplus", "tanh",
 ]  # fmt: skip

@@ -9,12 +9,15 @@ What a layer gives is named ``z`` where it is linear, and ``a`` otherwise, with 
 
 from .attention import Attention, TransformerBlock
 from .base import Layer, Place, letters, needs_axes
+from .batch_norm import BatchNorm
 from .chain import Chain, Residual
 from .dense import Activation, Dense, TiedDense, activation_name
+from .dropout import Dropout
 from .embedding import Embedding, Positions
 from .norm import LayerNorm, RMSNorm
 
 __all__ = [
-    "Activation", "Attention", "Chain", "Dense", "Embedding", "Layer", "LayerNorm", "Place", "Positions", "RMSNorm",
-    "Residual", "TiedDense", "TransformerBlock", "activation_name", "letters", "needs_axes",
+    "Activation", "Attention", "BatchNorm", "Chain", "Dense", "Dropout", "Embedding", "Layer", "LayerNorm",
+    "Place", "Positions", "RMSNorm", "Residual", "TiedDense", "TransformerBlock", "activation_name", "letters",
+    "needs_axes",
 ]  # fmt: skip

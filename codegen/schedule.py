@@ -53,10 +53,9 @@ def schedule(
     gradients = {name: derivation.gradients[name].target for name in wanted}
     output = output_of(network)
     loss = network.loss
-    assert loss is not None  # derive() has refused a network without a loss
     taken: set[int] = set()
     parts = []
-    for targets in ([] if output is None else [output], [loss], list(gradients.values())):
+    for targets in ([] if output is None else [output], [] if loss is None else [loss], list(gradients.values())):
         chosen = _closure(lowering.ops, targets) - taken
         taken |= chosen
         part = [op for place, op in enumerate(lowering.ops) if place in chosen]

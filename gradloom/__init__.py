@@ -52,7 +52,10 @@ from .symbolic.errors import (
 from .symbolic.functions import elementwise
 from .symbolic.indices import Dim, Index, dims, indices
 from .symbolic.network import Network
+from .symbolic.per_example import per_example
+from .symbolic.second_order import gauss_newton_vector, hessian_vector
 from .symbolic.sequential import Sequential
+from .symbolic.tangent import jvp, tangent
 from .symbolic.tensors import Tensor
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
     from .runtime.cache import CacheWarning, cache_dir, set_cache_dir
     from .runtime.callbacks import Callback, EarlyStopping
     from .runtime.gradcheck import gradcheck
+    from .runtime.hessian import hessian
     from .runtime.history import History
     from .runtime.model import Model
     from .runtime.parameters import Parameters
@@ -81,6 +85,7 @@ _LAZY = {
     "cache_dir": "runtime.cache",
     "evaluate": "symbolic.evaluate",
     "gradcheck": "runtime.gradcheck",
+    "hessian": "runtime.hessian",
     "one_hot_rows": "runtime.array_checks",
     "set_cache_dir": "runtime.cache",
 }
@@ -116,7 +121,8 @@ __all__ = [
     "LossError", "Max", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters", "Program",
     "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor", "UndefinedError",
     "UnsupportedError", "UnusedParameterError", "activations", "cache_dir", "datasets", "dims", "elementwise", "elu",
-    "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "identity", "indices", "initializers", "layers",
-    "leaky_relu", "log_softmax", "losses", "one_hot", "one_hot_rows", "optimizers", "relu", "schedules",
-    "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tanh",
+    "errors", "evaluate", "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck", "hessian", "hessian_vector",
+    "identity", "indices", "initializers", "jvp", "layers", "leaky_relu", "log_softmax", "losses", "one_hot",
+    "one_hot_rows", "optimizers", "per_example", "relu", "schedules", "set_cache_dir", "sigmoid", "silu", "softmax",
+    "softplus", "tangent", "tanh",
 ]  # fmt: skip

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from sympy import Add, Expr, Integer
 
@@ -17,11 +16,11 @@ from .binders import Binder
 from .compact import compact, measure
 from .equations import Equation
 from .errors import LossError, UndefinedError, UnusedParameterError
-from .facts import Fact, proved_facts, use_facts
+from .facts import Fact
 from .network import Network
 from .report import Printable
-from .reuse import ReuseRules
-from .tensors import Adjoint, Tensor, element_of, elements, tensor_of
+from .rewriting import Rewriting
+from .tensors import Adjoint, Derived, Tensor, element_of, elements, tensor_of
 
 _INLINE_LIMIT = 60  # an adjoint longer than this stays an equation of its own, so that cost stays linear in depth
 
@@ -43,7 +42,7 @@ class Step:
 
     @property
     def tensor(self) -> Tensor:
-        return self.parts[0].tensor
+        return self.equation.target.of
 
     @property
     def raw(self) -> Equation:
@@ -99,14 +98,17 @@ def derive(network: Network, wrt: Iterable[str] | None = None) -> Derivation:
     """Derive `network`; see `Network.derive`."""
     if network.loss is None:
         raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
-    asked = _asked(network, wrt)
+    asked = asked_names(network, wrt)
     active = _active(network, asked)
     engine = _Engine(network, active)
     for equation in reversed(network.equations):
         engine.pass_back(equation)
     for name in asked:
         engine.finish(network.tensors[name])
-    _check_reached(network, asked, engine)
+    if isinstance(network.loss, Derived):
+        engine.add_zeros(network.tensors[name] for name in asked)
+    else:
+        _check_reached(network, asked, engine)
     derivation = Derivation(network, steps=engine.steps)
     derivation.gradients = {name: engine.steps[name].equation for name in asked if name in engine.steps}
     derivation.adjoints = _needed(derivation)
@@ -120,14 +122,7 @@ class _Engine:
         self.network, self.active = network, active
         self.parts: dict[Tensor, list[Contribution]] = {}
         self.steps: dict[str, Step] = {}
-        self.facts = list(network.facts)
-        self.rules = ReuseRules()
-        for equation in network.equations:
-            self.rules.learn(equation)
-            self.facts += proved_facts(equation)
-
-    def rewrite(self, expr: Expr) -> tuple[Expr, list[Any]]:
-        return use_facts(self.rules.apply(expr), self.facts)
+        self.rewrite = Rewriting(network)
 
     def pass_back(self, equation: Equation) -> None:
         tensor = equation.target
@@ -157,6 +152,14 @@ class _Engine:
         equation = Equation(target, where, body, f"chain rule through {through}")
         self.steps[tensor.name] = Step(equation, tuple(parts), tuple(facts))
         return equation
+
+    def add_zeros(self, tensors: Iterable[Tensor]) -> None:
+        """A second derivative may well be 0, as a gradient that is asked for may not."""
+        assert self.network.loss is not None
+        for tensor in tensors:
+            if tensor.name not in self.steps:
+                equation = Equation(Adjoint(tensor, self.network.loss), self.network.home(tensor), Integer(0), "zero")
+                self.steps[tensor.name] = Step(equation, (), ())
 
     def _collect(self, equation: Equation, cotangent: Expr) -> None:
         for part in contributions(equation, cotangent, self.active, self.network.home):
@@ -191,7 +194,8 @@ def _is_pointwise(equation: Equation, source: Tensor) -> bool:
     )
 
 
-def _asked(network: Network, wrt: Iterable[str] | None) -> list[str]:
+def asked_names(network: Network, wrt: Iterable[str] | None) -> list[str]:
+    wrt = network.asked if wrt is None else wrt
     if wrt is None:
         return [t.name for t in network.parameters or network.inputs if t.classes is None]
     names = [wrt] if isinstance(wrt, str) else list(dict.fromkeys(wrt))
@@ -208,7 +212,7 @@ def _active(network: Network, asked: list[str]) -> dict[Tensor, None]:
     """The tensors that depend on what is asked for; the others get no adjoint."""
     active = dict.fromkeys(network.tensors[name] for name in asked)
     for equation in network.equations:
-        if any(tensor in active for tensor in equation.reads):
+        if equation.target.name not in network.held and any(tensor in active for tensor in equation.reads):
             active.setdefault(equation.target)
     return active
 

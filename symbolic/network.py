@@ -61,6 +61,8 @@ class Network:
         self.values: dict[str, Expr] = {}
         self.initializers: dict[str, Any] = {}
         self.frozen: set[str] = set()
+        self.held: set[str] = set()  # tensors that pass no gradient on
+        self.asked: list[str] | None = None  # whose gradients are derived unless wrt says so
         self._output: str | None = None
         self._letters = Letters()
 
@@ -228,6 +230,11 @@ class Network:
         if last is None:
             raise UndefinedError(f"{self.name} has no output: no tensor is defined from the inputs alone")
         return last
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `set_output` named one."""
+        return self._output is not None
 
     @property
     def batch(self) -> Dim | None:

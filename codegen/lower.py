@@ -129,7 +129,8 @@ class Lowering:
                     del left[index]
                     factors.remove(delta)
                     factors = [rename_free(factor, {index: other}) for factor in factors]
-                    break
+                    # Other deltas may hold the index too, and are others now.
+                    return self._solve_deltas(Mul(*factors), left)
         inside = [factor for factor in factors if any(factor.has(index) for index in left)]
         return inside, [factor for factor in factors if factor not in inside], left
 

@@ -88,8 +88,8 @@ def _solve_deltas(body: Expr, pairs: list[tuple[Symbol, Expr]]) -> tuple[Expr, l
                 if other.has(index):
                     continue
                 body = rename_free(body / delta, {index: other})
-                pairs = [pair for pair in pairs if pair != (index, size)]
-                break
+                # Other deltas may hold the index too, and are others now.
+                return _solve_deltas(body, [pair for pair in pairs if pair != (index, size)])
     return body, pairs
 
 

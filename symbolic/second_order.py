@@ -108,7 +108,13 @@ def gauss_newton_vector(
     moving = tangent(made, middle, directions, label=label)
     beyond = adopt(made, gradient)[name]
     # The Hessian of the loss with respect to the output, times the output's tangent.
-    curved = tangent(made, beyond, {name: moving}, label=label)
+    try:
+        curved = tangent(made, beyond, {name: moving}, label=label)
+    except UnusedParameterError:
+        raise UnsupportedError(
+            f"the loss is linear in {name} wherever it is smooth, so its Gauss-Newton matrix is 0; name the tensor "
+            "before it with output=…"
+        ) from None
     still, half = f"{name}_held{label}", f"c{label}"
     check_untaken(made, [still, half, f"vGv{label}"])
     where = made.home(middle)

@@ -70,7 +70,7 @@ def tangent(network: Network, of: str | Tensor, directions: Mapping[str, Any], *
         check_name(label, "label")
     moves = {_known(network, name): _move(network, name, direction) for name, direction in directions.items()}
     on_the_way = readers(network, set(moves)) & _sources(network, target)
-    made = _tangents(network, [e for e in network.equations if e.target in on_the_way], moves, label)
+    made = _tangents(network, [e for e in network.equations if e.target in on_the_way], target, moves, label)
     needed: set[Tensor] = {Tangent(target, label)}
     kept: list[Equation] = []
     for equation in reversed(made):
@@ -80,8 +80,10 @@ def tangent(network: Network, of: str | Tensor, directions: Mapping[str, Any], *
     if not kept:
         moved = ", ".join(directions) or "nothing"
         raise UnusedParameterError(f"the derivative of {target.name} along {moved} is 0: it does not depend on it")
-    check_untaken(network, [equation.target.name for equation in kept])
-    for equation in reversed(kept):
+    # A second derivative goes over the tangents of the first, which are there already.
+    new = [equation for equation in kept if equation not in network.equations]
+    check_untaken(network, [equation.target.name for equation in new])
+    for equation in reversed(new):
         add(network, equation)
     return kept[0].target
 
@@ -139,7 +141,9 @@ def declare_direction(network: Network, tensor: Tensor, label: str = "") -> Tens
     return network._declare(Direction(tensor, name))
 
 
-def _tangents(network: Network, equations: list[Equation], moves: dict[Tensor, Move], label: str) -> list[Equation]:
+def _tangents(
+    network: Network, equations: list[Equation], of: Tensor, moves: dict[Tensor, Move], label: str
+) -> list[Equation]:
     """The tangent of each equation that reads what moves; `moves` learns them."""
     rewrite = Rewriting(network)
     made = []
@@ -153,6 +157,9 @@ def _tangents(network: Network, equations: list[Equation], moves: dict[Tensor, M
         ]
         body, _ = compact(Add(*terms), rewrite)
         if body == 0:
+            continue
+        if body.is_number and target != of:
+            moves[target] = lambda where, body=body: body  # type: ignore[misc]
             continue
         moving = Tangent(target, label)
         made.append(Equation(moving, equation.indices, body, f"tangent of {target.name}"))

@@ -76,7 +76,7 @@ CASES = [
     ("log_softmax", "cross_entropy_labels"),
     ("relu", "squared"),
     ("sigmoid", "binary_cross_entropy"),
-    ("tanh", "multi_class_hinge"),
+    ("tanh", "hinge"),
 ]
 
 
@@ -133,7 +133,6 @@ def test_hessian_vector(case):
         ("softmax", "squared", "a2"),
         ("sigmoid", "cross_entropy", "z2"),
         ("log_softmax", "cross_entropy_labels", "z2"),
-        ("log_softmax", "cross_entropy_labels", "a2"),
     ],
 )
 def test_gauss_newton_vector(activation, loss, output):
@@ -165,7 +164,10 @@ def test_gauss_newton_vector(activation, loss, output):
 
 def test_gauss_newton_refuses_what_goes_around_the_output():
     net = gl.Sequential(
-        [gl.layers.Dense(3, gl.tanh), gl.layers.Dense(2, l2=0.1)], input_shape=5, loss=gl.losses.SquaredError()
+        [gl.layers.Dense(3, gl.tanh), gl.layers.Dense(2)],
+        input_shape=5,
+        loss=gl.losses.SquaredError(),
+        penalties=[gl.losses.L2(0.1)],
     )
     with pytest.raises(gl.UnsupportedError, match=r"depends on W1.*other than through z2.*W2.*penalty"):
         gl.gauss_newton_vector(net)
@@ -173,6 +175,9 @@ def test_gauss_newton_refuses_what_goes_around_the_output():
         gl.gauss_newton_vector(net, output="q")
     with pytest.raises(gl.UnsupportedError, match="x is input"):
         gl.gauss_newton_vector(net, output="x")
+    linear = gl.Sequential([gl.layers.Dense(3)], input_shape=5, loss=gl.losses.AbsoluteError())
+    with pytest.raises(gl.UnsupportedError, match="linear in z1"):
+        gl.gauss_newton_vector(linear)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +303,7 @@ def test_kinks_and_labels(target):
 
 @pytest.mark.parametrize("target", ["numpy", "cpu"])
 def test_whole_hessian(target):
-    case = random_case("tanh", "cross_entropy_labels", RNG(31), depth=2, largest=7)
+    case = random_case("tanh", "cross_entropy_labels", RNG(31), depth=2, largest=11)
     params, x, y = parameters_of(case), case.values["x"], case.values["y"]
     found = gl.hessian(case.network, params, x, y, target=target)
     expected = functional.hessian(torch_loss(case), tensors(params))
@@ -362,8 +367,7 @@ def test_random_shapes(shape, seed, activation):
 
 def physics(width=32):
     """u(x) of x = (t, p, q); the loss asks that ∂u/∂t - ∂²u/∂p² = u², and that u is y at the points."""
-    B = gl.dims("B")
-    i, k = gl.indices("i k")
+    i = gl.indices("i")
     net = gl.Sequential(
         [gl.layers.Dense(width, gl.tanh), gl.layers.Dense(width, gl.tanh), gl.layers.Dense(1)], input_shape=3
     )
@@ -393,7 +397,7 @@ def test_a_loss_with_derivatives_of_the_output(target):
     (second,) = torch.autograd.grad(first[:, 1].sum(), x, create_graph=True)
     residual = first[:, 0] - second[:, 1] - u[:, 0] ** 2
     expected = (residual**2 + (u[:, 0] - torch.from_numpy(y0)) ** 2).mean()
-    assert abs(loss - float(expected)) < TOLERANCE * abs(float(expected))
+    assert relative_error(loss, expected.detach().numpy()) < TOLERANCE
     gradients = torch.autograd.grad(expected, point, materialize_grads=True)
     check(found, gradients)
 
@@ -514,9 +518,9 @@ def test_bad_input(call, error, words):
 
 def test_nothing_is_added_when_a_name_is_taken():
     net = logistic()
-    net.define("t_z", (), net.tensors["b"] ** 2)
+    net.define("t_a", (), net.tensors["b"] ** 2)
     before = dict(net.tensors), list(net.equations)
-    with pytest.raises(gl.NameTakenError, match="'t_z', the name of a derivative, is taken"):
+    with pytest.raises(gl.NameTakenError, match="'t_a', the name of a derivative, is taken"):
         gl.tangent(net, "a", {"b": lambda: 1})
     assert (net.tensors, net.equations) == before
     a_b = gl.tangent(net, "a", {"b": lambda: 1}, label="b")

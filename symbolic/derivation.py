@@ -22,7 +22,7 @@ from .report import Printable
 from .rewriting import Rewriting
 from .tensors import Adjoint, Derived, Tensor, element_of, elements, tensor_of
 
-_INLINE_LIMIT = 60  # an adjoint longer than this stays an equation of its own, so that cost stays linear in depth
+INLINE_LIMIT = 60  # an adjoint longer than this stays an equation of its own, so that cost stays linear in depth
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class _Engine:
     def _put_into_reader(self, equation: Equation, adjoint: Equation) -> bool:
         """Whether the adjoint of the target reads better (and costs no more) inside the one adjoint that needs it."""
         sources = [tensor for tensor in equation.reads if tensor in self.active]
-        if len(sources) != 1 or measure(adjoint.body) > _INLINE_LIMIT:
+        if len(sources) != 1 or measure(adjoint.body) > INLINE_LIMIT:
             return False
         if _is_pointwise(equation, sources[0]):
             return True

@@ -52,7 +52,7 @@ def hessian_vector(network: Network, wrt: Iterable[str] | None = None, *, label:
     >>> w, x = net.parameter("w"), net.input("x")
     >>> L = net.minimize((w * x) ** 2 / 2)
     >>> print(gl.hessian_vector(net).derive()["w"])
-    ∂L̇/∂w = v_w x²
+    ∂L̇/∂w = x² v_w
     """
     names = _independent(network, wrt)
     derivation = derive(network, names)

@@ -7,6 +7,7 @@ network like any others, so that they can be derived again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -15,8 +16,8 @@ from sympy import Add, Expr, Integer
 from .adjoint import partials
 from .adopt import add, check_untaken, copied, output_of, prune
 from .binders import Sum, from_user
-from .compact import compact
-from .derivation import asked_names
+from .compact import compact, measure
+from .derivation import INLINE_LIMIT, asked_names
 from .equations import Equation, check_equation
 from .errors import IndexingError, LossError, ShapeError, UndefinedError, UnusedParameterError
 from .indices import check_name
@@ -24,6 +25,8 @@ from .network import Network
 from .rewriting import Rewriting
 from .tensors import Direction, Tangent, Tensor, element_of, indices_of, shape_text, tensor_of
 
+# A tangent is put into its one reader where something cancels (the p of a softmax), not merely for a name less.
+_SAVED = 3
 Move = Callable[[tuple[Any, ...]], Expr]  # what an element at these indices moves by
 
 
@@ -63,7 +66,7 @@ def tangent(network: Network, of: str | Tensor, directions: Mapping[str, Any], *
     >>> a = net.define("a", (i, j), gl.tanh(gl.Sum(W[j, k] * x[i, k], k)))
     >>> a_x = gl.tangent(net, "a", {"x": lambda i, k: KroneckerDelta(k, 0)}, label="x")
     >>> print(net.equation("a_x"))
-    a_x[i, j] = (1 - a[i, j]²) W[j, 0]
+    a_x[i, j] = W[j, 0] (1 - a[i, j]²)
     """
     target = _known(network, of)
     if label:
@@ -146,16 +149,27 @@ def _tangents(
 ) -> list[Equation]:
     """The tangent of each equation that reads what moves; `moves` learns them."""
     rewrite = Rewriting(network)
-    made = []
-    for equation in equations:
-        target = equation.target
-        if target in moves or target.name in network.held:
-            continue
+    made: list[Equation] = []
+    read = Counter(tensor for equation in equations for tensor in equation.reads)
+
+    def along(equation: Equation, moves: Mapping[Tensor, Move]) -> Expr:
         terms = [
             Sum(partial * moves[tensor_of(element)](indices_of(element)), *pairs)
             for element, partial, pairs in partials(equation.body, equation.lhs, Integer(1), [], moves)
         ]
-        body, _ = compact(Add(*terms), rewrite)
+        return compact(Add(*terms), rewrite)[0]
+
+    for equation in equations:
+        target = equation.target
+        if target in moves or target.name in network.held:
+            continue
+        body = along(equation, moves)
+        for other in made:
+            source = other.target.of
+            if read[source] == 1 and source in equation.reads and measure(other.body) <= INLINE_LIMIT:
+                inside = along(equation, {**moves, source: other.at})
+                if measure(inside) < measure(body) + measure(other.body) - _SAVED:
+                    body, moves[source] = inside, other.at
         if body == 0:
             continue
         if body.is_number and target != of:

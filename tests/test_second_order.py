@@ -452,6 +452,27 @@ def test_products_can_be_checked_by_differences_and_derived_again():
     assert found["w"] == 24 * 3 * 2 * 5
 
 
+@pytest.mark.parametrize("make", [gl.jvp, gl.hessian_vector])
+def test_saturated_softmax(make):
+    """Probabilities that are 0 in floating point: nothing is divided by them."""
+    net = gl.Sequential([gl.layers.Dense(3)], input_shape=5, loss=gl.losses.CrossEntropy("labels"))
+    rng = RNG(9)
+    x, y = 1e4 * rng.normal(size=(7, 5)), rng.integers(0, 3, 7)
+    params = {"W1": rng.normal(size=(3, 5)), "b1": rng.normal(size=3)}
+    directions = {name: rng.normal(size=value.shape) for name, value in params.items()}
+    program = make(net).compile(target="numpy", dtype="float64")
+    slope, product = program.loss_and_gradients(params, x, y, **{f"v_{name}": v for name, v in directions.items()})
+    X, Y = torch.from_numpy(x), torch.from_numpy(y)
+
+    def loss(W, b):
+        return torch.nn.functional.cross_entropy(torch.nn.functional.linear(X, W, b), Y)
+
+    assert relative_error(slope, functional.jvp(loss, tensors(params), tensors(directions))[1].numpy()) < TOLERANCE
+    _, expected = functional.hvp(loss, tensors(params), tensors(directions))
+    for name, value in zip(product, expected, strict=True):
+        assert np.abs(product[name] - value.numpy()).max() < TOLERANCE * np.abs(x).max() ** 2
+
+
 def test_directions_are_no_batch_data():
     product = gl.hessian_vector(logistic())
     assert product.batch == gl.dims("B")

@@ -195,6 +195,7 @@ def _is_pointwise(equation: Equation, source: Tensor) -> bool:
 
 
 def asked_names(network: Network, wrt: Iterable[str] | None) -> list[str]:
+    """The names in `wrt`, checked; by default those that the network says, or its parameters, or its real inputs."""
     wrt = network.asked if wrt is None else wrt
     if wrt is None:
         return [t.name for t in network.parameters or network.inputs if t.classes is None]

@@ -33,6 +33,8 @@ class Network:
     equations : list of `Equation`, each reading only what stands before it; the loss is the last
     facts : list of `Fact`, declared properties that compaction may use
     loss : the scalar `Tensor` to minimise, or None until `minimize`
+    held : names of tensors that pass no gradient on
+    asked : names whose gradients `derive` gives by default, or None for the parameters (or inputs)
 
     Examples
     --------
@@ -61,8 +63,8 @@ class Network:
         self.values: dict[str, Expr] = {}
         self.initializers: dict[str, Any] = {}
         self.frozen: set[str] = set()
-        self.held: set[str] = set()  # tensors that pass no gradient on
-        self.asked: list[str] | None = None  # whose gradients are derived unless wrt says so
+        self.held: set[str] = set()
+        self.asked: list[str] | None = None
         self._output: str | None = None
         self._letters = Letters()
 

@@ -40,8 +40,8 @@ def _write_mode(plan: Plan) -> Bodies:
         return CpuWriter(storage, plan.sizes, plan.rows(tensors), plan.real)
 
     forward = writer(plan.network.inputs).body(nests[0])
-    loss = writer(plan.data).body(nests[1], plan.network.loss)
-    backward = writer(plan.data).body(nests[2])
+    loss = None if plan.network.loss is None else writer(plan.data).body(nests[1], plan.network.loss)
+    backward = None if loss is None else writer(plan.data).body(nests[2])
     predict = None
     if schedule.output is not None:
         predict = writer(plan.network.inputs).body((), schedule.output)
@@ -50,7 +50,7 @@ def _write_mode(plan: Plan) -> Bodies:
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
     advance = writer(plan.data).body(nests[3]) if schedule.assign else None
-    lines = [line for body in (forward, loss, backward, advance) if body is not None for line in body.lines]
+    lines = [line for body in (forward, loss, backward, advance) if body for line in body.lines]
     uses_math = any("math." in line for line in lines)
     return Bodies(forward, loss, backward, predict, update, size, uses_math=uses_math, advance=advance)
 

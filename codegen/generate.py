@@ -31,7 +31,7 @@ from .plan import Plan
 from .render import render
 from .scalar import SizePrinter
 from .schedule import schedule, schedule_inference
-from .sizes import resolve_sizes
+from .sizes import Sizes, resolve_sizes
 from .targets import DTYPES, TARGETS
 from .update import plan_update
 
@@ -55,6 +55,8 @@ def generate(
 ) -> GeneratedModule:
     """Generate the module that evaluates, differentiates and trains `network`.
 
+    Where there is no loss but an output was named, the module has ``predict`` alone.
+
     Parameters
     ----------
     target : "cpu" (Numba) or "numpy" (the readable reference)
@@ -77,9 +79,17 @@ def generate(
     if dtype not in DTYPES:
         raise UnsupportedError(f"dtype {dtype!r} is not offered; choose from {', '.join(DTYPES)}")
     known = resolve_sizes(network, sizes or {})
-    names = list(wrt) if wrt is not None else [tensor.name for tensor in network.parameters] or None
-    derivation = network.derive(names)
-    layout = make_layout(network, known, list(derivation.gradients), optimizer)
+    if network.loss is None and network.has_output and wrt is None and optimizer is None:
+        return _generate(network, Derivation(network), target, dtype, known, None)
+    names = list(wrt) if wrt is not None else network.asked or [tensor.name for tensor in network.parameters] or None
+    return _generate(network, network.derive(names), target, dtype, known, optimizer)
+
+
+def _generate(
+    network: Network, derivation: Derivation, target: str, dtype: str, known: Sizes, optimizer: Any
+) -> GeneratedModule:
+    shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
+    layout = make_layout(network, known, shapes, optimizer)
     planned, lowering = schedule(network, derivation, known, list(layout.gradients))
     identifiers = Names()
     identifiers.declare([known.batch] if known.batch is not None else [])

@@ -95,8 +95,8 @@ class Bodies:
 
     Attributes
     ----------
-    forward, loss, backward, predict, update : the functions; `predict` is None without an output,
-        `update` without an optimizer
+    forward, loss, backward, predict, update : the functions; `predict` is None without an output, `loss` and
+        `backward` without a loss, `update` without an optimizer
     workspace : the length of the workspace in numbers, as source
     special : names to import from scipy.special
     uses_math : whether the standard library's math is used
@@ -105,8 +105,8 @@ class Bodies:
     """
 
     forward: Body
-    loss: Body
-    backward: Body
+    loss: Body | None
+    backward: Body | None
     predict: Body | None
     update: Body | None
     workspace: str

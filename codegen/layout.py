@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,15 +69,19 @@ def end_of(places: dict[Any, Place]) -> Expr:
     return last[0].end.expand() if last else Integer(0)
 
 
-def make_layout(network: Network, sizes: Sizes, wrt: Iterable[str] | None, optimizer: Any) -> Layout:
+def make_layout(network: Network, sizes: Sizes, wrt: Mapping[str, Sequence[Any]], optimizer: Any) -> Layout:
     """Lay out parameters and gradients.
+
+    Parameters
+    ----------
+    wrt : name → shape of the gradient.
 
     Raises
     ------
     UndefinedError
         If `wrt` leaves out a parameter that the optimizer changes.
     UnsupportedError
-        If a state grows with the batch.
+        If a gradient has another shape than the parameter that the optimizer changes, or a state grows with the batch.
     """
     trained = [tensor for tensor in network.parameters if tensor.name not in network.frozen]
     frozen = [tensor for tensor in network.parameters if tensor.name in network.frozen]
@@ -85,24 +89,24 @@ def make_layout(network: Network, sizes: Sizes, wrt: Iterable[str] | None, optim
     growing = [tensor.name for tensor in network.states if not parameters[tensor.name].is_fixed]
     if growing:
         raise UnsupportedError(f"state {growing[0]} has the batch size {sizes.batch} in its shape; sum over the batch")
-    names = list(dict.fromkeys(wrt)) if wrt is not None else _default(network)
+    names = list(wrt)
     missing = [tensor.name for tensor in trained if tensor.name not in names]
     if optimizer is not None and missing:
         raise UndefinedError(f"the optimizer changes {', '.join(missing)}, but wrt leaves it out; add it, or freeze it")
+    other = [tensor.name for tensor in trained if tensor.name in wrt and tuple(wrt[tensor.name]) != tensor.shape]
+    if optimizer is not None and other:
+        raise UnsupportedError(
+            f"the optimizer changes {', '.join(other)}, but {network.name} gives a gradient per example; "
+            "compile without an optimizer"
+        )
     # In the order of the parameters: an update then reads gradients and parameters at the same place.
     ordered = [name for name in parameters if name in names] + [name for name in names if name not in parameters]
-    gradients = pack([(name, network.tensors[name].shape) for name in ordered if name in network.tensors], sizes)
+    gradients = pack([(name, wrt[name]) for name in ordered], sizes)
     trainable = int(sum(prod(parameters[tensor.name].shape) for tensor in trained))
     if optimizer is None:
         return Layout(parameters, trainable, gradients)
     state = tuple(tensor.name for tensor in optimizer.states)
     return Layout(parameters, trainable, gradients, state, tuple(tensor.name for tensor in optimizer.hyper))
-
-
-def _default(network: Network) -> list[str]:
-    if network.parameters:
-        return [tensor.name for tensor in network.parameters]
-    return [tensor.name for tensor in network.inputs if tensor.classes is None]
 
 
 def memory_places(tensors: Sequence[Tensor], sizes: Sizes) -> dict[Tensor, Place]:

@@ -164,7 +164,8 @@ class Lowering:
                     del left[index]
                     factors.remove(delta)
                     factors = [rename_free(factor, {index: other}) for factor in factors]
-                    break
+                    # Other deltas may hold the index too, and are others now.
+                    return self._solve_deltas(Mul(*factors), left)
         # Guards stay with what they guard.
         inside = [f for f in factors if any(f.has(index) for index in left) or (left and isinstance(f, Guard))]
         return inside, [factor for factor in factors if factor not in inside], left

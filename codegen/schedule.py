@@ -59,7 +59,6 @@ def schedule(
 ) -> tuple[Schedule, Lowering]:
     """Lower all equations, drop what nothing needs, and divide the rest; in training, where that is another mode."""
     lowering = Lowering(network, sizes)
-    lowering = Lowering(network, sizes)
     output = None if network.has_modes else output_of(network)
     gradients = {name: derivation.gradients[name].target for name in wanted}
     stored = _Stored(network, [*network.equations, *derivation.adjoints], [output, *gradients.values()])
@@ -68,7 +67,6 @@ def schedule(
     following = [tensor_of(op.body) for op in assign]
     output = stored.as_declared(output)
     gradients = {name: stored.as_declared(tensor) for name, tensor in gradients.items()}
-    assert network.loss is not None  # derive() has refused a network without a loss
     # What the states are made of is computed before the parameters change, with the loss.
     needed = [lowering.ops[place] for place in sorted(_closure(lowering.ops, following))]
     forward_targets = {equation.target for equation in stored.equations[: len(network.equations)]}

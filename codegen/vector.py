@@ -76,7 +76,7 @@ class VectorPrinter(Printer):
         return all(symbol in self.loops for symbol in symbols)
 
     def _inside(self, place: Any, size: Any) -> str:
-        """A position as an array over the space, or a number; where a guard may say that it is outside, moved inside."""
+        """A position as an array over the space, or a number; moved inside where a guard may say that it is not."""
         text = self.integer(place).text
         if is_element(place) or place.is_Integer:
             return text

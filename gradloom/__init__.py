@@ -55,7 +55,10 @@ from .symbolic.guards import inside, padded
 from .symbolic.held import held, normal
 from .symbolic.indices import Dim, Index, dims, indices
 from .symbolic.network import Network
+from .symbolic.per_example import per_example
+from .symbolic.second_order import gauss_newton_vector, hessian_vector
 from .symbolic.sequential import Sequential
+from .symbolic.tangent import jvp, tangent
 from .symbolic.tensors import Tensor
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
     from .runtime.callbacks import Callback, EarlyStopping
     from .runtime.gradcheck import gradcheck
     from .runtime.gradient_norms import GradientNorms, gradient_norms
+    from .runtime.hessian import hessian
     from .runtime.history import History
     from .runtime.model import Model
     from .runtime.parameters import Parameters
@@ -87,6 +91,7 @@ _LAZY = {
     "evaluate": "symbolic.evaluate",
     "gradcheck": "runtime.gradcheck",
     "gradient_norms": "runtime.gradient_norms",
+    "hessian": "runtime.hessian",
     "one_hot_rows": "runtime.array_checks",
     "set_cache_dir": "runtime.cache",
 }
@@ -122,8 +127,9 @@ __all__ = [
     "IndexingError", "LossError", "Max", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters",
     "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor",
     "UndefinedError", "UnsupportedError", "UnusedParameterError", "activations", "cache_dir", "datasets", "dims",
-    "elementwise", "elu", "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held",
-    "identity", "indices", "initializers", "inside", "layers", "leaky_relu", "log_softmax", "losses", "normal",
-    "one_hot", "one_hot_rows", "optimizers", "padded", "relu", "schedules", "set_cache_dir", "sigmoid", "silu",
-    "softmax", "softplus", "tanh",
+    "elementwise", "elu", "errors", "evaluate", "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck",
+    "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices", "initializers", "inside", "jvp",
+    "layers", "leaky_relu", "log_softmax", "losses", "normal", "one_hot", "one_hot_rows", "optimizers", "padded",
+    "per_example", "relu", "schedules", "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tangent",
+    "tanh",
 ]  # fmt: skip

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codegen.generate import generate
-from ..symbolic.errors import DataError, SizeError, UndefinedError, UnsupportedError
+from ..symbolic.errors import DataError, LossError, SizeError, UndefinedError, UnsupportedError
 from ..symbolic.network import Network
-from ..symbolic.tensors import Tensor
+from ..symbolic.second_order import hessian_vector
+from ..symbolic.tensors import Direction, Tensor
 from .cache import load_module
 from .data import Data, check_data, size_of
+from .hessian_blocks import LIMIT, hessian_blocks
 from .parameters import Parameters
 
 Array = NDArray[Any]
@@ -66,6 +68,7 @@ class Program:
         self.seed, self.step = 0, 1
         self._capacity = batch
         self._work: Any = None
+        self._products: Program | None = None
 
     def loss_and_gradients(self, params: Any, *data: Any, **named: Any) -> tuple[float, dict[str, Array]]:
         """The loss in training, and its gradients by name; the network's states stay as they are.
@@ -114,6 +117,7 @@ class Program:
     def check(self, data: Iterable[Any], named: Mapping[str, Any], wanted: list[Tensor] | None = None) -> Data:
         """Check data given by position or by name; by default all of the network's inputs and targets."""
         tensors = self.network.inputs + self.network.targets if wanted is None else wanted
+        tensors = sorted(tensors, key=lambda tensor: isinstance(tensor, Direction))  # behind the data of the network
         given = list(data)
         names = ", ".join(tensor.name for tensor in tensors)
         if len(given) > len(tensors):
@@ -154,6 +158,7 @@ class Program:
     # ---- calling the kernels with what is checked ------------------------------------------------------------------
 
     def run_loss(self, flat: Array, data: Data) -> float:
+        self._need_loss()
         return float(self.module.loss(flat, *data.arrays, self.workspace(data.rows)))
 
     def run_predict(self, flat: Array, data: Data) -> Array:
@@ -170,9 +175,26 @@ class Program:
         return float(loss(flat, *data.arrays, *noise, self.workspace(data.rows)))
 
     def run_gradients(self, flat: Array, data: Data, *noise: Array) -> tuple[float, dict[str, Array]]:
+        self._need_loss()
         grads = Parameters(self.module.gradient_places(data.rows), self.dtype)
         loss = self.module.loss_and_gradients(flat, *data.arrays, *noise, self.workspace(data.rows), grads.flat)
         return float(loss), dict(grads)
+
+    def _need_loss(self) -> None:
+        if self.network.loss is None:
+            raise LossError(f"{self.network.name} has no loss, only an output: call predict()")
+
+    def hessian(self, params: Any, *data: Any, limit: int = LIMIT, **named: Any) -> dict[tuple[str, str], Array]:
+        """All second derivatives of the loss, for small networks; see `gradloom.hessian`.
+
+        They are computed with this program's target, numbers and sizes; what they need is compiled once.
+        """
+        if self._products is None:
+            names = list(self.module.gradient_places(1))
+            self._products = compile_network(
+                hessian_vector(self.network, names), target=self.target, dtype=self.dtype.name, sizes=self.sizes
+            )
+        return hessian_blocks(self._products, params, data, named, limit)
 
     def workspace(self, rows: int) -> Any:
         """The kernels' buffers, for at least `rows` rows; they grow when a larger batch comes."""

@@ -59,7 +59,7 @@ def contributions(
     body, start = rename_free(equation.body, fresh), rename_free(cotangent, fresh)
     value = element_of(equation.target, tuple(fresh.values()))
     back = {mark: index for index, mark in fresh.items()}
-    for element, term, pairs in _read(body, value, start, bound, wanted):
+    for element, term, pairs in partials(body, value, start, bound, wanted):
         if not reads(rename_free(element, back)):
             continue
         tensor = tensor_of(element)
@@ -67,18 +67,22 @@ def contributions(
         yield Contribution(tensor, where, _solve(element, term, pairs, where), equation)
 
 
-def _read(
+def partials(
     body: Expr, value: Expr | None, cotangent: Expr, bound: Pairs, wanted: Collection[Tensor]
 ) -> Iterator[tuple[Expr, Expr, Pairs]]:
-    """Each wanted element in `body`, with cotangent times partial derivative, and the indices it is summed over."""
+    """Each wanted element in `body`, with cotangent times partial derivative, and the indices it is summed over.
+
+    Reverse mode starts from the adjoint of the target and sums over the target's indices as well; forward mode starts
+    from 1. `value` is an element that is equal to `body`, where there is one.
+    """
     nodes = list(_variables(body))
     masks = {node: Dummy(f"v{place}", real=True) for place, node in enumerate(nodes)}
     masked = body.xreplace(masks)
     mark = Dummy("value", real=True)
     back: dict[Basic, Basic] = {mask: node for node, mask in masks.items()} | {mark: body if value is None else value}
     for node in nodes:
-        if not any(tensor_of(element) in wanted for element in elements(node)):
-            continue
+        if not any(tensor_of(element) in wanted for element in ([node] if is_element(node) else elements(node))):
+            continue  # what an index is read from, or found by, moves in steps
         partial = derivative(masked, masks[node], mark).xreplace(back)
         if partial == 0:
             continue
@@ -91,7 +95,7 @@ def _read(
         if isinstance(node, Max):
             # Only the first maximum passes the gradient on.
             partial = partial * KroneckerDelta(pairs[0][0], ArgMax(inner, *pairs))
-        yield from _read(inner, None, cotangent * partial, [*bound, *pairs], wanted)
+        yield from partials(inner, None, cotangent * partial, [*bound, *pairs], wanted)
 
 
 def _variables(body: Expr) -> Iterator[Expr]:

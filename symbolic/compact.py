@@ -91,8 +91,8 @@ def _solve_deltas(body: Expr, pairs: list[tuple[Symbol, Expr]]) -> tuple[Expr, l
                     continue
                 # An index that was solved for may leave its axis; a label or a fixed position does not.
                 body = rename_free(body / delta, {index: other}) * (1 if other.is_Symbol else axis_guard(other, size))
-                pairs = [pair for pair in pairs if pair != (index, size)]
-                break
+                # Other deltas may hold the index too, and are others now.
+                return _solve_deltas(body, [pair for pair in pairs if pair != (index, size)])
     return body, pairs
 
 

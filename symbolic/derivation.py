@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sympy import Add, Expr, Integer
 
@@ -17,15 +17,15 @@ from .binders import Binder
 from .compact import compact, measure
 from .equations import Equation
 from .errors import LossError, UndefinedError, UnusedParameterError
-from .facts import Fact, proved_facts, use_facts
+from .facts import Fact
 from .network import Network
 from .recurrence import Recurrence, blocks
 from .report import Printable
-from .reuse import ReuseRules
-from .tensors import Adjoint, Tensor, element_of, elements, tensor_of
+from .rewriting import Rewriting
+from .tensors import Adjoint, Derived, Tensor, element_of, elements, tensor_of
 
 Reads: TypeAlias = Callable[[Expr], bool]
-_INLINE_LIMIT = 60  # an adjoint longer than this stays an equation of its own, so that cost stays linear in depth
+INLINE_LIMIT = 60  # an adjoint longer than this stays an equation of its own, so that cost stays linear in depth
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Step:
 
     @property
     def tensor(self) -> Tensor:
-        return self.parts[0].tensor
+        return self.equation.target.of
 
     @property
     def raw(self) -> Equation:
@@ -101,7 +101,7 @@ def derive(network: Network, wrt: Iterable[str] | None = None) -> Derivation:
     """Derive `network`; see `Network.derive`."""
     if network.loss is None:
         raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
-    asked = _asked(network, wrt)
+    asked = asked_names(network, wrt)
     active = _active(network, asked)
     engine = _Engine(network, active)
     for block in reversed(blocks(network.equations)):
@@ -111,7 +111,10 @@ def derive(network: Network, wrt: Iterable[str] | None = None) -> Derivation:
             engine.pass_back(block)
     for name in asked:
         engine.finish(network.tensors[name])
-    _check_reached(network, asked, engine)
+    if isinstance(network.loss, Derived):
+        engine.add_zeros(network.tensors[name] for name in asked)
+    else:
+        _check_reached(network, asked, engine)
     derivation = Derivation(network, steps=engine.steps)
     derivation.gradients = {name: engine.steps[name].equation for name in asked if name in engine.steps}
     derivation.adjoints = _needed(derivation)
@@ -127,14 +130,7 @@ class _Engine:
         self.steps: dict[str, Step] = {}
         self.reaching = _reaching(network)
         self.named: set[Tensor] = set()  # whose adjoints stay equations of their own: others read them by name
-        self.facts = list(network.facts)
-        self.rules = ReuseRules()
-        for equation in network.equations:
-            self.rules.learn(equation)
-            self.facts += proved_facts(equation)
-
-    def rewrite(self, expr: Expr) -> tuple[Expr, list[Any]]:
-        return use_facts(self.rules.apply(expr), self.facts)
+        self.rewrite = Rewriting(network)
 
     def pass_back(self, equation: Equation, reads: Reads = lambda element: True) -> None:
         tensor = equation.target
@@ -182,6 +178,14 @@ class _Engine:
         self.steps[tensor.name] = Step(equation, tuple(parts), tuple(facts))
         return equation
 
+    def add_zeros(self, tensors: Iterable[Tensor]) -> None:
+        """A second derivative may well be 0, as a gradient that is asked for may not."""
+        assert self.network.loss is not None
+        for tensor in tensors:
+            if tensor.name not in self.steps:
+                equation = Equation(Adjoint(tensor, self.network.loss), self.network.home(tensor), Integer(0), "zero")
+                self.steps[tensor.name] = Step(equation, (), ())
+
     def _collect(self, equation: Equation, cotangent: Expr, reads: Reads) -> None:
         for part in contributions(equation, cotangent, self.active, self.network.home, reads):
             self.parts.setdefault(part.tensor, []).append(part)
@@ -191,7 +195,7 @@ class _Engine:
         if equation.target in self.named:
             return False
         sources = [tensor for tensor in equation.reads if tensor in self.active]
-        if len(sources) != 1 or measure(adjoint.body) > _INLINE_LIMIT:
+        if len(sources) != 1 or measure(adjoint.body) > INLINE_LIMIT:
             return False
         if _is_pointwise(equation, sources[0]):
             return True
@@ -217,7 +221,9 @@ def _is_pointwise(equation: Equation, source: Tensor) -> bool:
     )
 
 
-def _asked(network: Network, wrt: Iterable[str] | None) -> list[str]:
+def asked_names(network: Network, wrt: Iterable[str] | None) -> list[str]:
+    """The names in `wrt`, checked; by default those that the network says, or its parameters, or its real inputs."""
+    wrt = network.asked if wrt is None else wrt
     if wrt is None:
         return [t.name for t in network.parameters or network.inputs if t.classes is None]
     names = [wrt] if isinstance(wrt, str) else list(dict.fromkeys(wrt))
@@ -237,7 +243,7 @@ def _active(network: Network, asked: list[str]) -> dict[Tensor, None]:
     while len(active) != before:  # a recurrence may read what stands below
         before = len(active)
         for equation in network.equations:
-            if any(tensor in active for tensor in equation.reads):
+            if equation.target.name not in network.held and any(tensor in active for tensor in equation.reads):
                 active.setdefault(equation.target)
     return active
 

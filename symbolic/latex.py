@@ -11,8 +11,8 @@ import sympy
 from .equations import Equation
 from .functions import Elementwise
 from .printer import Printer, names_in
-from .tensors import Adjoint, Tensor
-from .text import is_preactivation
+from .tensors import Adjoint, Direction, Tangent, Tensor
+from .text import is_delta
 
 _GREEK = frozenset(
     """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi
@@ -52,11 +52,26 @@ def name_latex(name: str, *, layer: bool = False) -> str:
 def tensor_latex(tensor: Tensor) -> str:
     """The symbol of a tensor; a gradient is δ for a pre-activation, ∂L/∂T for all else."""
     if isinstance(tensor, Adjoint):
-        if is_preactivation(tensor.of):
+        if is_delta(tensor):
             number = tensor.of.name[1:].replace("_", ".")
             return rf"\delta^{{({number})}}" if number else r"\delta"
         return rf"\frac{{\partial {tensor_latex(tensor.loss)}}}{{\partial {tensor_latex(tensor.of)}}}"
+    if isinstance(tensor, Direction):
+        return f"v_{{{tensor_latex(tensor.of)}}}"
+    if isinstance(tensor, Tangent) and not tensor.label:
+        return _dotted(tensor_latex(tensor.of))
     return tensor.latex or name_latex(tensor.name, layer=tensor.rank > 0)
+
+
+def _dotted(symbol: str) -> str:
+    """A dot over the letter of a symbol; in front of what has no letter of its own, a D."""
+    if symbol.startswith(r"\frac"):
+        return rf"\operatorname{{D}}\!\left({symbol}\right)"
+    letter = re.match(r"\\d*dot\{[^{}]*\}|\\[A-Za-z]+(\{[^{}]*\})?|.", symbol)
+    assert letter is not None
+    dots = re.match(r"\\(d{1,3})ot\{(.*)\}$", letter[0])
+    dotted = rf"\{dots[1]}dot{{{dots[2]}}}" if dots else rf"\dot{{{letter[0]}}}"
+    return dotted + symbol[letter.end() :]
 
 
 class LatexPrinter(Printer):
@@ -77,9 +92,12 @@ class LatexPrinter(Printer):
 
     def element(self, tensor: Tensor, where: list[str]) -> str:
         places = (" " if all(len(place) == 1 for place in where) else ", ").join(where)
-        if isinstance(tensor, Adjoint) and not is_preactivation(tensor.of):
-            below = _subscripted(tensor_latex(tensor.of), places)
+        if isinstance(tensor, Adjoint) and not is_delta(tensor):
+            of = tensor_latex(tensor.of)
+            below = rf"\left({of}\right)_{{{places}}}" if "frac" in of else _subscripted(of, places)
             return rf"\frac{{\partial {tensor_latex(tensor.loss)}}}{{\partial {below}}}"
+        if isinstance(tensor, Tangent) and "frac" in self.symbol(tensor):
+            return f"{self.symbol(tensor)}_{{{places}}}"
         return _subscripted(self.symbol(tensor), places)
 
     def letter(self, name: str) -> str:

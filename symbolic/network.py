@@ -37,6 +37,8 @@ class Network(Modes):
     facts : list of `Fact`, declared properties that compaction may use
     loss : the scalar `Tensor` to minimise, or None until `minimize`
     assignments : list of `Equation`, what `after_step` assigns to the states after each training step
+    held : names of tensors that pass no gradient on
+    asked : names whose gradients `derive` gives by default, or None for the parameters (or inputs)
 
     Examples
     --------
@@ -67,6 +69,8 @@ class Network(Modes):
         self.initializers: dict[str, Any] = {}
         self.frozen: set[str] = set()
         self.announced: set[str] = set()
+        self.held: set[str] = set()
+        self.asked: list[str] | None = None
         self._output: str | None = None
         self._letters = Letters()
 
@@ -278,6 +282,11 @@ class Network(Modes):
         if last is None:
             raise UndefinedError(f"{self.name} has no output: no tensor is defined from the inputs alone")
         return last
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `set_output` named one."""
+        return self._output is not None
 
     @property
     def batch(self) -> Dim | None:

@@ -131,7 +131,7 @@ def _page(derivation: Any, form: str, steps: bool, layout: str) -> list[tuple[st
         notes = tuple(_fact(fact, network) for fact in step.facts)
         before = (_raw(step.raw),) if steps and step.raw.body != equation.body else ()
         line = Line(*write(equation), notes, before)
-        (gradients if step.tensor.name in derivation.gradients else deltas).append(line)
+        (gradients if equation in derivation.gradients.values() else deltas).append(line)
     sections = [
         ("Network", [_marked(mark, *write(equation)) for mark, equation in network.written()]),
         ("Backward", deltas),

@@ -96,13 +96,14 @@ class Adjoint(Tensor):
     ----------
     of : the tensor
     loss : the scalar
+    role : "adjoint"; "value" where a network has it as an equation of its own, to be derived again
     """
 
     of: Tensor
     loss: Tensor
 
-    def __new__(cls, of: Tensor, loss: Tensor) -> Adjoint:
-        self = super().__new__(cls, f"d_{of.name}", of.shape, "adjoint")
+    def __new__(cls, of: Tensor, loss: Tensor, role: str = "adjoint", name: str | None = None) -> Adjoint:
+        self = super().__new__(cls, name or f"d_{of.name}", of.shape, role)
         self.of, self.loss = of, loss
         return self
 
@@ -110,7 +111,52 @@ class Adjoint(Tensor):
         return (*super()._hashable_content(), *self.of._hashable_content(), self.loss.name)
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return (self.of, self.loss), {}
+        return (self.of, self.loss, self.role, self.name), {}
+
+
+class Derived(Tensor):
+    """A tensor that is made of derivatives; a gradient of one is never written δ, which is the loss's own."""
+
+
+class Tangent(Derived):
+    """The directional derivative of a tensor, of the tensor's shape.
+
+    Attributes
+    ----------
+    of : the tensor
+    label : "" for one that prints with a dot (ȧ, named ``t_a``), else a name of the direction (``a_x``)
+    """
+
+    of: Tensor
+    label: str
+
+    def __new__(cls, of: Tensor, label: str = "") -> Tangent:
+        self = super().__new__(cls, f"{of.name}_{label}" if label else f"t_{of.name}", of.shape, "value")
+        self.of, self.label = of, label
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), *self.of._hashable_content(), self.label)
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (self.of, self.label), {}
+
+
+class Direction(Derived):
+    """The input that says in which direction a tensor is moved, of the tensor's shape: ``v_W``."""
+
+    of: Tensor
+
+    def __new__(cls, of: Tensor, name: str = "") -> Direction:
+        self = super().__new__(cls, name or f"v_{of.name}", of.shape, "input")
+        self.of = of
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), *self.of._hashable_content())
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (self.of, self.name), {}
 
 
 def shape_text(shape: Any) -> str:

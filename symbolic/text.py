@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 from .equations import Equation
 from .printer import Printer, names_in
-from .tensors import Adjoint, Tensor
+from .tensors import Adjoint, Derived, Tangent, Tensor
 
 
 def is_preactivation(tensor: Tensor) -> bool:
@@ -15,12 +16,28 @@ def is_preactivation(tensor: Tensor) -> bool:
     return tensor.role == "value" and re.fullmatch(r"z(\d+(_\d+)*)?", tensor.name) is not None
 
 
+def is_delta(tensor: Tensor) -> bool:
+    """Whether `tensor` is a δ of the textbooks: the loss's own gradient, of a pre-activation."""
+    return isinstance(tensor, Adjoint) and is_preactivation(tensor.of) and not isinstance(tensor.loss, Derived)
+
+
+def dotted(name: str) -> str:
+    """``ȧ1`` of ``a1``: a dot over the first letter."""
+    return unicodedata.normalize("NFC", name[0] + "\N{COMBINING DOT ABOVE}") + name[1:]
+
+
 class TextPrinter(Printer):
     """Unicode text; elements as in Python."""
 
     def symbol(self, tensor: Tensor) -> str:
         if isinstance(tensor, Adjoint):
-            return "δ" + tensor.of.name[1:] if is_preactivation(tensor.of) else f"∂{tensor.loss.name}/∂{tensor.of.name}"
+            if is_delta(tensor):
+                return "δ" + tensor.of.name[1:]
+            of = self.symbol(tensor.of)
+            return f"∂{self.symbol(tensor.loss)}/∂{of if '/' not in of else f'({of})'}"
+        if isinstance(tensor, Tangent) and not tensor.label:
+            inner = self.symbol(tensor.of)
+            return f"D({inner})" if "/" in inner else dotted(inner)
         return tensor.name
 
     def element(self, tensor: Tensor, where: list[str]) -> str:

@@ -1,0 +1,237 @@
+"""Forward mode: the tangent of a tensor, equation by equation, with the partial derivatives of reverse mode.
+
+For ``T[o] = body`` the tangent is ``Ṫ[o] = Σ ∂body/∂U[g] U̇[g]`` over the elements ``U[g]`` that the body reads: a
+Jacobian-vector product (Griewank and Walther, Evaluating Derivatives, 2008, chapter 3). Tangents are equations of the
+network like any others, so that they can be derived again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from sympy import Add, Expr, Integer
+
+from .adjoint import partials
+from .adopt import add, check_untaken, copied, output_of, prune
+from .binders import Sum, from_user
+from .compact import compact, measure
+from .derivation import INLINE_LIMIT, asked_names
+from .equations import Equation, check_equation
+from .errors import IndexingError, LossError, ShapeError, UndefinedError, UnusedParameterError
+from .indices import check_name
+from .network import Network
+from .rewriting import Rewriting
+from .tensors import Direction, Tangent, Tensor, element_of, indices_of, shape_text, tensor_of
+
+# A tangent is put into its one reader where something cancels (the p of a softmax), not merely for a name less.
+_SAVED = 3
+Move = Callable[[tuple[Any, ...]], Expr]  # what an element at these indices moves by
+
+
+def tangent(network: Network, of: str | Tensor, directions: Mapping[str, Any], *, label: str = "") -> Tensor:
+    """Add the directional derivative of a tensor to `network`, as equations, and return it.
+
+    Parameters
+    ----------
+    of : the tensor, or its name.
+    directions : name → how each element of that tensor moves: a tensor of the network of the same shape, or a function
+        of the indices that returns an expression: ``{"x": lambda i, k: KroneckerDelta(k, 0)}`` for ∂/∂x[i, 0].
+    label : "" names the tangent of ``a`` ``t_a`` and prints it ȧ; ``"x"`` names it ``a_x``, as people write ∂a/∂x.
+
+    Returns
+    -------
+    The tangent, of the shape of `of`.
+
+    Raises
+    ------
+    UndefinedError
+        If a name is unknown.
+    ShapeError, IndexingError
+        If a direction has another shape than its tensor, or its expression indexes with what is not bound.
+    UnusedParameterError
+        If `of` does not depend on what moves, or only in steps.
+    NameTakenError
+        If the names of the tangents are taken: choose a label.
+
+    Examples
+    --------
+    >>> import gradloom as gl
+    >>> from sympy import KroneckerDelta
+    >>> B, m = gl.dims("B m")
+    >>> i, j, k = gl.indices("i j k")
+    >>> net = gl.Network("field")
+    >>> x, W = net.input("x", (B, 2)), net.parameter("W", (m, 2))
+    >>> a = net.define("a", (i, j), gl.tanh(gl.Sum(W[j, k] * x[i, k], k)))
+    >>> a_x = gl.tangent(net, "a", {"x": lambda i, k: KroneckerDelta(k, 0)}, label="x")
+    >>> print(net.equation("a_x"))
+    a_x[i, j] = W[j, 0] (1 - a[i, j]²)
+    """
+    target = _known(network, of)
+    if label:
+        check_name(label, "label")
+    moves = {_known(network, name): _move(network, name, direction) for name, direction in directions.items()}
+    on_the_way = readers(network, set(moves)) & _sources(network, target)
+    made = _tangents(network, [e for e in network.equations if e.target in on_the_way], target, moves, label)
+    needed: set[Tensor] = {Tangent(target, label)}
+    kept: list[Equation] = []
+    for equation in reversed(made):
+        if equation.target in needed:
+            kept.append(equation)
+            needed.update(equation.reads)
+    if not kept:
+        moved = ", ".join(directions) or "nothing"
+        raise UnusedParameterError(f"the derivative of {target.name} along {moved} is 0: it does not depend on it")
+    # A second derivative goes over the tangents of the first, which are there already.
+    new = [equation for equation in kept if equation not in network.equations]
+    check_untaken(network, [equation.target.name for equation in new])
+    for equation in reversed(new):
+        add(network, equation)
+    return kept[0].target
+
+
+def jvp(network: Network, wrt: Any = None, of: str | Tensor | None = None, *, label: str = "") -> Network:
+    """A network that computes the directional derivative of a tensor: a Jacobian-vector product, in forward mode.
+
+    Parameters
+    ----------
+    wrt : names of what moves; by default those that `Network.derive` gives gradients of.
+    of : the tensor, or its name; by default the loss.
+    label : see `tangent`.
+
+    Returns
+    -------
+    A network with the forward equations and the tangents, and an input ``v_W`` (the direction, of W's shape) for every
+    name in `wrt`. The derivative of the loss is its loss, ``t_L``, and can be derived again; any other derivative is
+    its output, which `Program.predict` gives.
+
+    Raises
+    ------
+    LossError
+        If `of` is left out and there is no loss.
+    UndefinedError, UnusedParameterError, NameTakenError
+        If a name is unknown or taken, `of` does not depend on one, or it holds class labels.
+    """
+    if of is None and network.loss is None:
+        raise LossError(f"{network.name} has no loss: call minimize(…) first, or say of which tensor, as in of='a'")
+    target = _known(network, network.loss if of is None else of)  # type: ignore[arg-type]
+    reached = _sources(network, target)
+    names = asked_names(network, wrt)
+    idle = [name for name in names if network.tensors[name] not in reached]
+    if idle and (wrt is not None or len(idle) == len(names)):
+        raise UnusedParameterError(f"{target.name} does not depend on {', '.join(idle)}; leave it out of wrt")
+    names = [name for name in names if name not in idle]
+    made = copied(network, f"{network.name}_jvp")
+    moved = {name: declare_direction(made, network.tensors[name], label) for name in names}
+    result = tangent(made, target, moved, label=label)
+    wanted = [result]
+    if target == network.loss:
+        made.loss = result
+        output = output_of(network)
+        made._output = None if output is None else output.name
+        wanted += [] if output is None else [output]
+    else:
+        made.loss, made._output = None, result.name
+    prune(made, wanted)
+    return made
+
+
+def declare_direction(network: Network, tensor: Tensor, label: str = "") -> Tensor:
+    """Declare the input ``v_W`` for the direction in which `tensor` moves."""
+    name = f"v_{tensor.name}" + (f"_{label}" if label else "")
+    check_untaken(network, [name])
+    return network._declare(Direction(tensor, name))
+
+
+def _tangents(
+    network: Network, equations: list[Equation], of: Tensor, moves: dict[Tensor, Move], label: str
+) -> list[Equation]:
+    """The tangent of each equation that reads what moves; `moves` learns them."""
+    rewrite = Rewriting(network)
+    made: list[Equation] = []
+    read = Counter(tensor for equation in equations for tensor in equation.reads)
+
+    def along(equation: Equation, moves: Mapping[Tensor, Move]) -> Expr:
+        terms = [
+            Sum(partial * moves[tensor_of(element)](indices_of(element)), *pairs)
+            for element, partial, pairs in partials(equation.body, equation.lhs, Integer(1), [], moves)
+        ]
+        return compact(Add(*terms), rewrite)[0]
+
+    for equation in equations:
+        target = equation.target
+        if target in moves or target.name in network.held:
+            continue
+        body = along(equation, moves)
+        for other in made:
+            source = other.target.of
+            if read[source] == 1 and source in equation.reads and measure(other.body) <= INLINE_LIMIT:
+                inside = along(equation, {**moves, source: other.at})
+                if measure(inside) < measure(body) + measure(other.body) - _SAVED:
+                    body, moves[source] = inside, other.at
+        if body == 0:
+            continue
+        if body.is_number and target != of:
+            moves[target] = lambda where, body=body: body  # type: ignore[misc]
+            continue
+        moving = Tangent(target, label)
+        made.append(Equation(moving, equation.indices, body, f"tangent of {target.name}"))
+        moves[target] = lambda where, moving=moving: element_of(moving, where)  # type: ignore[misc]
+    return made
+
+
+def readers(network: Network, tensors: set[Tensor]) -> set[Tensor]:
+    """`tensors` and what depends on them."""
+    found = set(tensors)
+    for equation in network.equations:
+        if not found.isdisjoint(equation.reads):
+            found.add(equation.target)
+    return found
+
+
+def _sources(network: Network, tensor: Tensor) -> set[Tensor]:
+    """`tensor` and what it depends on."""
+    found = {tensor}
+    for equation in reversed(network.equations):
+        if equation.target in found:
+            found.update(equation.reads)
+    return found
+
+
+def _known(network: Network, tensor: str | Tensor) -> Tensor:
+    name = tensor.name if isinstance(tensor, Tensor) else tensor
+    found = network.tensors.get(name)
+    if found is None:
+        raise UndefinedError(f"{network.name} has no tensor {name!r}; it has {', '.join(network.tensors) or 'none'}")
+    return found
+
+
+def _move(network: Network, name: str, direction: Any) -> Move:
+    tensor = _known(network, name)
+    if tensor.classes is not None:
+        raise UnusedParameterError(f"{name} holds class labels (integers), which do not move")
+    if isinstance(direction, Tensor):
+        if _known(network, direction).shape != tensor.shape:
+            raise ShapeError(
+                f"{direction.name} has shape {shape_text(direction.shape)}; as the direction of {name} it must have "
+                f"its shape, {shape_text(tensor.shape)}"
+            )
+        return lambda where: element_of(direction, where)
+    if not callable(direction):
+        raise IndexingError(
+            f"the direction of {name} is {direction!r}; expected a tensor of its shape, or a function of its "
+            f"{tensor.rank} indices that returns an expression"
+        )
+    letters = network.fresh_indices(tensor.shape, ())
+    body = from_user(direction(*letters))
+    if not isinstance(body, Expr):
+        raise IndexingError(f"the direction of {name} returned {body!r}; expected one SymPy expression")
+    equation = Equation(Direction(tensor), letters, body)
+    check_equation(equation, network.tensors)
+    return equation.at
+
+
+def directions_of(network: Network, names: Iterable[str], label: str = "") -> dict[str, Tensor]:
+    """Declare a direction for each name."""
+    return {name: declare_direction(network, network.tensors[name], label) for name in names}

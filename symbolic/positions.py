@@ -50,7 +50,9 @@ class PositionWriter:
         if isinstance(place, Mul):
             if _is_negative(place):
                 return "-" + self._factor(-place)
-            factors = sorted(place.args, key=lambda f: (not f.is_Number, not isinstance(f, Dim), sympy.default_sort_key(f)))
+            factors = sorted(
+                place.args, key=lambda f: (not f.is_Number, not isinstance(f, Dim), sympy.default_sort_key(f))
+            )
             lead = str(factors[0]) if factors[0].is_Integer else ""
             rest = [self._bracketed(factor) for factor in factors[bool(lead) :]]
             return lead + self.times.join(rest)

@@ -14,7 +14,19 @@ from .dense import Activation, Dense, TiedDense, activation_name
 from .embedding import Embedding, Positions
 from .norm import LayerNorm, RMSNorm
 
+# isort: split
+from .bidirectional import Bidirectional
+from .convolution import Conv1D, Conv2D, DepthwiseConv2D
+from .gated import GRU, LSTM
+from .pooling import AveragePool1D, AveragePool2D, GlobalAveragePool, GlobalMaxPool, MaxPool1D, MaxPool2D
+from .recurrent import RNN, Recurrent
+from .shape import Flatten, Parallel, Permute, Reshape, Slice, concatenate, flatten, permute, reshape, take
+from .transposed import ConvTranspose1D, ConvTranspose2D
+
 __all__ = [
-    "Activation", "Attention", "Chain", "Dense", "Embedding", "Layer", "LayerNorm", "Place", "Positions", "RMSNorm",
-    "Residual", "TiedDense", "TransformerBlock", "activation_name", "letters", "needs_axes",
+    "GRU", "LSTM", "RNN", "Activation", "Attention", "AveragePool1D", "AveragePool2D", "Bidirectional", "Chain", "Conv1D",
+    "Conv2D", "ConvTranspose1D", "ConvTranspose2D", "Dense", "DepthwiseConv2D", "Embedding", "Flatten",
+    "GlobalAveragePool", "GlobalMaxPool", "Layer", "LayerNorm", "MaxPool1D", "MaxPool2D", "Parallel", "Permute", "Place",
+    "Positions", "RMSNorm", "Recurrent", "Reshape", "Residual", "Slice", "TiedDense", "TransformerBlock",
+    "activation_name", "concatenate", "flatten", "letters", "needs_axes", "permute", "reshape", "take",
 ]  # fmt: skip

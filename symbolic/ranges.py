@@ -57,6 +57,8 @@ def _atom(node: Expr, ranges: Ranges) -> tuple[Expr, Expr] | None:
 def is_never_negative(size: Expr) -> bool:
     """Whether an expression in sizes is at least 0 for all sizes; False where that cannot be shown."""
     size = sympy.expand(size)
+    if not all(symbol.is_nonnegative for symbol in size.free_symbols):
+        return False
     if size.is_nonnegative or (len(size.free_symbols) > 1 and sympy.factor(size).is_nonnegative):
         return True
     # ⌊y⌋ is at most y, and more than y less 1.
@@ -131,7 +133,7 @@ def _whole(place: Any, ranges: Ranges) -> Any:
         divided = divide(top, step, ranges)
         return _coarser(top, step, ranges) if divided is None else divided[0]
     if isinstance(place, Mod):
-        divided = divide(*place.args, ranges)
+        divided = divide(place.args[0], place.args[1], ranges)
         return place if divided is None else divided[1]
     return place
 
@@ -140,15 +142,16 @@ def divide(top: Expr, step: Expr, ranges: Ranges) -> tuple[Expr, Expr] | None:
     """The quotient and remainder of `top` by `step` where both are affine, or None."""
     if step == 1:
         return top, Integer(0)
-    quotient, rest = [], []
+    whole: list[tuple[Expr, Expr]] = []
+    rest: list[tuple[Expr, Expr]] = []
     for term in Add.make_args(sympy.expand(top)):
         ratio = sympy.cancel(term / step)
-        (quotient if sympy.fraction(ratio)[1] == 1 and _is_whole(ratio) else rest).append((term, ratio))
+        (whole if sympy.fraction(ratio)[1] == 1 and _is_whole(ratio) else rest).append((term, ratio))
     remainder = Add(*(term for term, _ in rest))
     found = bounds(remainder, ranges)
     if found is None or not (is_never_negative(found[0]) and is_never_negative(step - 1 - found[1])):
         return None
-    return Add(*(ratio for _, ratio in quotient)), remainder
+    return Add(*(ratio for _, ratio in whole)), remainder
 
 
 def _coarser(top: Expr, step: Expr, ranges: Ranges) -> Expr:

@@ -204,12 +204,16 @@ class _Solver:
         """The terms from the largest step down, if each index stays below the step above it."""
         if any(not step.is_positive for _, step in terms):
             return None
-        order = sorted(terms, key=cmp_to_key(lambda one, other: -1 if _at_least(one[1], other[1]) else 1))
+        order = sorted(terms, key=cmp_to_key(_largest_step_first))
         for (_, above), (index, below) in pairwise(order):
             whole = sympy.fraction(sympy.cancel(above / below))[1] == 1
             if above == below or not whole or not _at_least(above, below * self.sizes[index]):
                 return None
         return order
+
+
+def _largest_step_first(one: tuple[Any, Expr], other: tuple[Any, Expr]) -> int:
+    return -1 if _at_least(one[1], other[1]) else 1
 
 
 def _with_digits(place: Expr, index: Any, step: Expr, high: Expr, rest: Expr) -> Expr:

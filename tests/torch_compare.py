@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,6 +26,14 @@ TOLERANCE = 1e-9
 draws = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
+def network_of(layers: Any, sample: tuple[Any, ...]) -> Any:
+    """The network of `layers` with the squared error; what is derived of it is derived once."""
+    network = gl.Sequential(layers, sample, loss=gl.losses.SquaredError())
+    derive = functools.cache(network.derive)
+    network.derive = lambda wrt=None: derive(None if wrt is None else tuple(wrt))
+    return network
+
+
 def compare(
     layers: Any,
     sample: tuple[Any, ...],
@@ -37,10 +46,12 @@ def compare(
 ) -> gl.Network:
     """Compare a network of `layers` on an input of shape `sample` with `reference`, a function of its tensors by name.
 
+    `layers` may be a network that `network_of` made, to be compared at several sizes.
+
     The loss is the squared error against random targets, which reaches every entry of the output. Gradients are
     compared of all parameters and real inputs that are not in `given` (values of further inputs, such as masks).
     """
-    network = gl.Sequential(layers, sample, loss=gl.losses.SquaredError())
+    network = layers if isinstance(layers, gl.Network) else network_of(layers, sample)
     numbers = {gl.Dim("B"): batch, **{gl.Dim(name): value for name, value in (sizes or {}).items()}}
     rng, values = np.random.default_rng(seed), dict(given or {})
     for tensor in network.by_role("input", "target", "parameter"):

@@ -24,9 +24,9 @@ from .shape import Flatten, Parallel, Permute, Reshape, Slice, concatenate, flat
 from .transposed import ConvTranspose1D, ConvTranspose2D
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "Activation", "Attention", "AveragePool1D", "AveragePool2D", "Bidirectional", "Chain", "Conv1D",
-    "Conv2D", "ConvTranspose1D", "ConvTranspose2D", "Dense", "DepthwiseConv2D", "Embedding", "Flatten",
-    "GlobalAveragePool", "GlobalMaxPool", "Layer", "LayerNorm", "MaxPool1D", "MaxPool2D", "Parallel", "Permute", "Place",
-    "Positions", "RMSNorm", "Recurrent", "Reshape", "Residual", "Slice", "TiedDense", "TransformerBlock",
+    "GRU", "LSTM", "RNN", "Activation", "Attention", "AveragePool1D", "AveragePool2D", "Bidirectional", "Chain",
+    "Conv1D", "Conv2D", "ConvTranspose1D", "ConvTranspose2D", "Dense", "DepthwiseConv2D", "Embedding", "Flatten",
+    "GlobalAveragePool", "GlobalMaxPool", "Layer", "LayerNorm", "MaxPool1D", "MaxPool2D", "Parallel", "Permute",
+    "Place", "Positions", "RMSNorm", "Recurrent", "Reshape", "Residual", "Slice", "TiedDense", "TransformerBlock",
     "activation_name", "concatenate", "flatten", "letters", "needs_axes", "permute", "reshape", "take",
 ]  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..activations import sigmoid, tanh
-from .recurrent import Cell, Recurrent
+from .cell import Cell
+from .recurrent import Recurrent
 
 
 class GRU(Recurrent):

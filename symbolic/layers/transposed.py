@@ -86,7 +86,10 @@ class ConvTranspose2D(Layer):
         lengths = needs_spatial(x, self.rank, self, place)
         i, o, c, *rest = letters(network, "ioc" + OUT[self.rank] + WINDOW[self.rank] + IN[self.rank])
         at, over, among = (rest[self.rank * n : self.rank * (n + 1)] for n in range(3))
-        sizes, kernel_at, x_at, summed, factors = [], [], [], [(c, x.shape[1])], []
+        sizes: list[Expr] = []
+        kernel_at: list[Expr] = []
+        x_at: list[Expr] = []
+        summed, factors = [(c, x.shape[1])], []
         for axis, length in enumerate(lengths):
             sizes.append(self._size(axis, length, place))
             stride, dilation, kernel = self.stride[axis], self.dilation[axis], self.kernel[axis]

@@ -9,13 +9,14 @@ from sympy import Dummy, Integer
 from ..symbolic.tensors import Tensor
 from .cpu_writer import CpuWriter
 from .fuse import fuse
-from .kernels import Bodies, Body
+from .kernels import Bodies, Body, with_inference
 from .layout import Place
 from .loops import nest
 from .nests import Loop, Set
-from .once import write_once
+from .once import OnceWriter, sum_by_loop
 from .plan import Plan
 from .scalar import SizePrinter
+from .scan import gather_steps
 from .sizes import Sizes
 from .storage import Storage, place_tensors
 from .update import UpdatePlan
@@ -23,9 +24,16 @@ from .update import UpdatePlan
 
 def write_cpu(plan: Plan) -> Bodies:
     """The bodies of the functions of ``cpu.py.j2``."""
+    made = _write_mode(plan)
+    return made if plan.inference is None else with_inference(made, _write_mode(plan.inference))
+
+
+def _write_mode(plan: Plan) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
-    parts = (schedule.forward, schedule.loss, schedule.backward)
-    nests = [fuse(nest(op, batch, plan.lowering.temporary) for op in part) for part in parts]
+    parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
+    nests = [fuse(nest(op, batch, plan.lowering.temporary) for op in gather_steps(part)) for part in parts]
+    # Not fused: an assignment must not run before what reads the old state.
+    nests[3:] = [nests[3] + nests[4]]
     storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests)
 
     def writer(tensors: list[Tensor]) -> CpuWriter:
@@ -41,9 +49,10 @@ def write_cpu(plan: Plan) -> Bodies:
             predict = replace(predict, result=f"{predict.result}.copy()")
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
-    lines = [line for body in (forward, loss, backward) for line in body.lines]
+    advance = writer(plan.data).body(nests[3]) if schedule.assign else None
+    lines = [line for body in (forward, loss, backward, advance) if body is not None for line in body.lines]
     uses_math = any("math." in line for line in lines)
-    return Bodies(forward, loss, backward, predict, update, size, uses_math=uses_math)
+    return Bodies(forward, loss, backward, predict, update, size, uses_math=uses_math, advance=advance)
 
 
 def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
@@ -52,12 +61,22 @@ def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
     place = Place(Integer(0), (Integer(trainable),))
     storage = Storage({tensor: (buffer, place) for tensor, buffer in plan.vectors}, names, Integer(0))
     writer = CpuWriter(storage, Sizes(None, {}), "", real)
-    for tensor, _ in plan.scalars:
+    for tensor in plan.scalars:
         writer.preset(tensor)
-    index = Dummy("q", integer=True)
-    sets = tuple(
-        Set(equation.lhs.xreplace({equation.indices[0]: index}), body.xreplace({equation.indices[0]: index}), equation)
-        for equation, body in zip(plan.equations, plan.bodies, strict=True)
-    )
-    body = writer.body([Loop(index, Integer(trainable), sets)])
-    return Body((*write_once(plan), *body.views), body.lines)
+    once = OnceWriter(plan, sum_by_loop(plan, trainable, real))
+    lines: list[str] = []
+    for at, stage in enumerate(plan.stages):
+        index = Dummy("q", integer=True)
+        sets = tuple(
+            Set(
+                equation.lhs.xreplace({equation.indices[0]: index}),
+                body.xreplace({equation.indices[0]: index}),
+                equation,
+            )
+            for equation, body in zip(stage.equations, stage.bodies, strict=True)
+        )
+        for tensor in stage.summed:
+            writer.view(tensor)
+        body = writer.body([Loop(index, Integer(trainable), sets)])
+        lines += [*[""] * bool(lines), *once.before(at), *body.lines]
+    return Body((*once.head(), *body.views), tuple(lines))

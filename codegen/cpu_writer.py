@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import sympy
 from sympy import Expr, Symbol, prod
 
-from ..symbolic.tensors import Tensor, indices_of, tensor_of
+from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
 from .kernels import Body, with_batch
 from .nests import Clear, Dot, Finish, Item, Loop, Set, Start, Step, paragraphs, reads
 from .ops import Contraction
@@ -45,6 +46,10 @@ class CpuWriter:
     def preset(self, tensor: Tensor) -> None:
         """Take `tensor`, a scalar, as computed before the function's statements."""
         self._locals[tensor] = self.storage.names.of(tensor)
+
+    def view(self, tensor: Tensor) -> None:
+        """Name the part of its buffer that `tensor` lies in, for lines that are written elsewhere."""
+        self._views.setdefault(tensor)
 
     def body(self, items: Sequence[Item], result: Tensor | None = None) -> Body:
         """The function's statements for `items`; it returns the scalar `result`."""
@@ -88,13 +93,38 @@ class CpuWriter:
         lines = [line for item in loop.before for line in self._item(item, ())]
         around = dict(self._locals)
         self._letters[loop.index] = letter = self._letter(loop.index)
-        lines.append(f"for {letter} in range({self._size(loop.extent)}):")
+        lines.append(f"for {letter} in {self._range(loop)}:")
         for place, item in enumerate(loop.body):
             lines += [INDENT + line for line in self._item(item, loop.body[place + 1 :])]
         del self._letters[loop.index]
         self._locals = around
         lines += [line for item in loop.after for line in self._item(item, rest)]
         return lines
+
+    def _range(self, loop: Loop) -> str:
+        stop = self._size(loop.extent)
+        if loop.step < 0:
+            return f"range({self._less_one(loop.extent)}, -1, -1)"
+        if not loop.limits:
+            return f"range({stop})"
+        starts, stops = ["0"], [stop]
+        for limit in loop.limits:
+            step = limit.coeff(loop.index)
+            rest = sympy.expand(limit - step * loop.index)
+            text = self.printer.integer(rest if step < 0 else -rest).text
+            if abs(step) == 1:
+                # i ≥ -r, or i ≤ r
+                (stops if step < 0 else starts).append(self.printer.integer(rest + 1).text if step < 0 else text)
+            elif step < 0:
+                stops.append(f"({text}) // {-step} + 1")
+            else:
+                starts.append(f"-(({self.printer.integer(rest).text}) // {step})")
+        low = starts[0] if len(starts) == 1 else f"max({', '.join(starts)})"
+        high = stops[0] if len(stops) == 1 else f"min({', '.join(stops)})"
+        return f"range({low}, {high})"
+
+    def _less_one(self, extent: Expr) -> str:
+        return self.printer.integer(sympy.expand(extent - 1)).text
 
     def _set(self, item: Set, rest: Sequence[Item]) -> list[str]:
         value = self.printer.text(item.value)
@@ -132,6 +162,9 @@ class CpuWriter:
             return [*lines, f"{name} = max({name}, {value})"]
         # The first of equal ones stays: later ones are not larger.
         position = self.printer.integer(item.position).text
+        if not is_element(item.value):
+            value = self._let(value)
+            lines = self._flush()
         lines += [f"if {value} > {name}_max:", f"{INDENT}{name}_max = {value}", f"{INDENT}{name} = {position}"]
         return lines
 
@@ -142,11 +175,15 @@ class CpuWriter:
             name = self._local(op.target)
             return [f"{name} = np.dot({left}, {right})", *self._store(op.target, name)]
         out = self._matrix(op.target, op.rows, op.columns, op)
-        return [f"np.dot({left}, {right}, {out})"]
+        product = f"np.dot({left}, {right}, {out})"
+        if not op.when:
+            return [product]
+        condition = " and ".join(f"{self.printer.integer(guard.args[0]).text} >= 0" for guard in op.when)
+        return [f"if {condition}:", INDENT + product, "else:", f"{INDENT}{self._part(op.target, op)[0]}[:] = real(0)"]
 
     def _matrix(self, element: Expr, rows: Sequence[Symbol], columns: Sequence[Symbol], op: Contraction) -> str:
-        """An array as the matrix (or vector) that a product takes."""
-        name, where = self._array(tensor_of(element)), indices_of(element)
+        """An array, or its part that the loops around choose, as the matrix (or vector) that a product takes."""
+        name, where = self._part(element, op)
         transposed = where != (*rows, *columns)
         blocks = [block for block in ((columns, rows) if transposed else (rows, columns)) if block]
         if any(len(block) > 1 for block in blocks):
@@ -154,6 +191,16 @@ class CpuWriter:
             shape = ", ".join(self._size(prod(extents[index] for index in block)) for block in blocks)
             name = f"{name}.reshape({shape})"
         return f"{name}.T" if transposed else name
+
+    def _part(self, element: Expr, op: Contraction) -> tuple[str, tuple[Any, ...]]:
+        """The part of an array that one product takes, and the indices of its axes."""
+        where = indices_of(element)
+        own = {*op.rows, *op.columns, *op.bound}
+        lead = next((place for place, index in enumerate(where) if index in own), len(where))
+        name = self._array(tensor_of(element))
+        if lead:
+            name += f"[{', '.join(self.printer.integer(place).text for place in where[:lead])}]"
+        return name, where[lead:]
 
     # ---- names -----------------------------------------------------------------------------------------------------
 

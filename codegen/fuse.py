@@ -41,7 +41,7 @@ def _partner(done: Sequence[Item], loop: Loop) -> int | None:
     for place in range(len(done) - 1, -1, -1):
         other = done[place]
         makes = bool(read.intersection(written(other)))
-        if isinstance(other, Loop) and other.extent == loop.extent and _in_step(other, loop):
+        if isinstance(other, Loop) and _alike(other, loop) and _in_step(other, loop):
             if makes:
                 return place
             if second_best is None and read.intersection(map(tensor_of, reads(other))):
@@ -49,6 +49,11 @@ def _partner(done: Sequence[Item], loop: Loop) -> int | None:
         if makes:
             break
     return second_best
+
+
+def _alike(one: Loop, other: Loop) -> bool:
+    """Whether two loops run over the same range, all of it, in any order."""
+    return one.extent == other.extent and not (one.limits or other.limits or one.step or other.step)
 
 
 def _in_step(first: Loop, second: Loop) -> bool:

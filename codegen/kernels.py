@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..symbolic.errors import UnsupportedError
 
@@ -65,6 +65,22 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """A noise.
+
+    Attributes
+    ----------
+    name : its argument
+    shape : its shape, as source, `batch` rows where it has a batch axis
+    rows : ``[:count]`` where it has a batch axis, to take those of a mini-batch
+    """
+
+    name: str
+    shape: str
+    rows: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One line of PARAMETERS or GRADIENTS: a name, and where it lies, as source."""
 
@@ -84,6 +100,8 @@ class Bodies:
     workspace : the length of the workspace in numbers, as source
     special : names to import from scipy.special
     uses_math : whether the standard library's math is used
+    training_loss, advance : where training does other things than inference, the loss in training, which `backward`
+        then follows, and what the states become; else None
     """
 
     forward: Body
@@ -94,6 +112,23 @@ class Bodies:
     workspace: str
     special: tuple[str, ...] = ()
     uses_math: bool = False
+    training_loss: Body | None = None
+    advance: Body | None = None
+
+
+def with_inference(training: Bodies, inference: Bodies) -> Bodies:
+    """The functions of a network with modes: those of the training, but `forward`, `predict` and `loss`."""
+    longest = dict.fromkeys([training.workspace, inference.workspace])
+    return replace(
+        training,
+        forward=inference.forward,
+        predict=inference.predict,
+        loss=inference.loss,
+        training_loss=training.loss,
+        workspace=f"max({', '.join(longest)})" if len(longest) > 1 else training.workspace,
+        special=tuple(sorted({*training.special, *inference.special})),
+        uses_math=training.uses_math or inference.uses_math,
+    )
 
 
 @dataclass(frozen=True)
@@ -105,6 +140,9 @@ class Module:
     doc : lines of the docstring
     dtype : "float32" or "float64"
     inputs, data : the inputs; the inputs and then the targets
+    noises : what training draws afresh for each step
+    mantissa : how many bits of a drawn number count
+    states : the names of the network's states, which lie in `params` behind the parameters; a tuple as source, or ""
     parameters : the places in `params`
     gradients, growing_gradients : the places in `grads`; those that depend on the batch size
     batch : the name of the batch size, or ""
@@ -117,6 +155,9 @@ class Module:
     dtype: str
     inputs: tuple[Data, ...]
     data: tuple[Data, ...]
+    noises: tuple[Noise, ...]
+    mantissa: int
+    states: str
     parameters: tuple[Entry, ...]
     gradients: tuple[Entry, ...]
     growing_gradients: tuple[Entry, ...]

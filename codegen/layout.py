@@ -8,7 +8,7 @@ from typing import Any
 
 from sympy import Expr, Integer, prod
 
-from ..symbolic.errors import UndefinedError
+from ..symbolic.errors import UndefinedError, UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
 from .sizes import Sizes
@@ -36,7 +36,7 @@ class Layout:
 
     Attributes
     ----------
-    parameters : name → place in `params`, those that are trained first
+    parameters : name → place in `params`: the parameters that are trained, the frozen ones, the network's states
     trainable : how many leading entries of `params` an update changes
     gradients : name → place in `grads`, in the order of `params`, then inputs
     state : names of the optimizer's state vectors, each `trainable` long
@@ -76,10 +76,15 @@ def make_layout(network: Network, sizes: Sizes, wrt: Iterable[str] | None, optim
     ------
     UndefinedError
         If `wrt` leaves out a parameter that the optimizer changes.
+    UnsupportedError
+        If a state grows with the batch.
     """
     trained = [tensor for tensor in network.parameters if tensor.name not in network.frozen]
     frozen = [tensor for tensor in network.parameters if tensor.name in network.frozen]
-    parameters = pack([(t.name, t.shape) for t in [*trained, *frozen]], sizes)
+    parameters = pack([(t.name, t.shape) for t in [*trained, *frozen, *network.states]], sizes)
+    growing = [tensor.name for tensor in network.states if not parameters[tensor.name].is_fixed]
+    if growing:
+        raise UnsupportedError(f"state {growing[0]} has the batch size {sizes.batch} in its shape; sum over the batch")
     names = list(dict.fromkeys(wrt)) if wrt is not None else _default(network)
     missing = [tensor.name for tensor in trained if tensor.name not in names]
     if optimizer is not None and missing:

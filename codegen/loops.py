@@ -4,49 +4,108 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from sympy import Dummy, Expr, Integer
+from sympy import Dummy, Expr, Integer, Mul, expand
 
 from ..symbolic.equations import Equation
+from ..symbolic.guards import Guard
 from ..symbolic.tensors import indices_of
 from .nests import AddTo, Clear, Dot, Finish, Item, Loop, Set, Start, Step, rename
-from .ops import Contraction, Op, Reduction
+from .ops import Contraction, Op, Reduction, Scan
 
+SHORT = 7  # a loop of no more steps is not worth being the innermost
 Temporary: TypeAlias = Callable[[str, dict[Any, Expr], Equation], Expr]  # makes the element of a new tensor
 
 
-def nest(op: Op, batch: Any, temporary: Temporary) -> Item:
+def nest(op: Op | Scan, batch: Any, temporary: Temporary) -> Item:
     """The loops of one op; `batch` is the batch size, whose loop goes outside; `temporary` names partial sums."""
-    if isinstance(op, Contraction):
-        return Dot(op)
+    if isinstance(op, Scan):
+        time = Dummy(op.time.name, integer=True)
+        steps = tuple(rename(_nest(part, batch, temporary, whole=False), {op.time: time}) for part in op.ops)
+        return Loop(time, op.length, steps, step=op.step)
+    return _nest(op, batch, temporary, whole=True)
+
+
+def _nest(op: Op, batch: Any, temporary: Temporary, *, whole: bool) -> Item:
+    """The loops of an op, over the `whole` of its target or over a part that a loop around chooses."""
     extents = dict(op.space)
-    order = loop_order(op, batch)
+    if isinstance(op, Contraction):
+        return _wrap(op.batch, extents, (Dot(op),)) if op.batch else Dot(op)
+    order = loop_order(op, batch) if whole else [*op.free, *op.bound]
     if not isinstance(op, Reduction):
-        return _wrap(order, extents, (Set(op.target, op.body, op.equation),))
+        return _wrap(order, extents, (Set(op.target, op.body, op.equation),)) if order else _set(op)
+    limits, op = _limits(op, order)
     kept = [index for index in order if index not in op.bound]
     inner = order[len(kept) :]
     if op.is_scatter or order[: len(kept)] != kept:
-        made = _wrap(order, extents, (AddTo(op.target, op.body, op.equation),))
+        made = _wrap(order, extents, (AddTo(op.target, op.body, op.equation),), limits)
         return replace(made, before=(Clear(op.tensor, op.equation),))
-    return _wrap(kept, extents, (_reduce(op, op.target, kept, inner, temporary),))
+    made = _reduce(op, op.target, kept, inner, temporary, limits)
+    return _wrap(kept, extents, (made,)) if kept else made
 
 
-def _wrap(order: Sequence[Any], extents: Mapping[Any, Expr], body: tuple[Item, ...]) -> Any:
+def _set(op: Op) -> Item:
+    return Set(op.target, op.body, op.equation)
+
+
+def _limits(op: Reduction, order: Sequence[Any]) -> tuple[dict[Any, list[Expr]], Reduction]:
+    """The guards of a sum that a loop can see to by where it starts and stops, and the op without them.
+
+    A guard limits the innermost loop that it depends on, if it is linear in its index and the loop is one that may
+    leave something out: one over what is summed, or any loop where the sum is added up in memory.
+    """
+    limits: dict[Any, list[Expr]] = {}
+    if op.kind != "sum":
+        return limits, op
+    kept = [index for index in order if index not in op.bound]
+    in_memory = op.is_scatter or order[: len(kept)] != kept
+    rest = []
+    for factor in Mul.make_args(op.body):
+        found = [index for index in order if factor.has(index)] if isinstance(factor, Guard) else []
+        inner = found[-1] if found else None
+        if inner is not None and (in_memory or inner in op.bound) and _is_linear(factor.args[0], inner):
+            limits.setdefault(inner, []).append(factor.args[0])
+        else:
+            rest.append(factor)
+    return limits, replace(op, body=Mul(*rest))
+
+
+def _is_linear(place: Expr, index: Any) -> bool:
+    step = place.coeff(index)
+    return bool(step.is_Integer) and not expand(place - step * index).has(index)
+
+
+def _wrap(
+    order: Sequence[Any],
+    extents: Mapping[Any, Expr],
+    body: tuple[Item, ...],
+    limits: Mapping[Any, Any] = MappingProxyType({}),
+) -> Any:
     for index in reversed(order):
         fresh = Dummy(index.name, integer=True)
-        body = (Loop(fresh, extents[index], tuple(rename(item, {index: fresh}) for item in body)),)
+        inside = tuple(rename(item, {index: fresh}) for item in body)
+        bounds = tuple(limit.xreplace({index: fresh}) for limit in limits.get(index, ()))
+        body = (Loop(fresh, extents[index], inside, limits=bounds),)
     return body[0]
 
 
-def _reduce(op: Reduction, target: Expr, outer: Sequence[Any], bound: Sequence[Any], temporary: Temporary) -> Loop:
+def _reduce(
+    op: Reduction,
+    target: Expr,
+    outer: Sequence[Any],
+    bound: Sequence[Any],
+    temporary: Temporary,
+    limits: Mapping[Any, Any],
+) -> Loop:
     """The loop over the first bound index; a sum over more gets a variable per level, which also rounds less."""
     extents = dict(op.space)
     index, inner = bound[0], bound[1:]
     if inner and op.kind == "sum":
         part = temporary("part", {i: extents[i] for i in (*outer, index)}, op.equation)
         body: tuple[Item, ...] = (
-            _reduce(op, part, [*outer, index], inner, temporary),
+            _reduce(op, part, [*outer, index], inner, temporary, limits),
             Step(target, "sum", part, Integer(0), op.equation),
         )
     else:
@@ -55,8 +114,8 @@ def _reduce(op: Reduction, target: Expr, outer: Sequence[Any], bound: Sequence[A
             position = position * extents[place] + place
         body = (Step(target, op.kind, op.body, position, op.equation),)
         for place in reversed(inner):
-            body = (_wrap([place], extents, body),)
-    made = _wrap([index], extents, body)
+            body = (_wrap([place], extents, body, limits),)
+    made = _wrap([index], extents, body, limits)
     return replace(made, before=(Start(target, op.kind, op.equation),), after=(Finish(target, op.equation),))
 
 
@@ -70,7 +129,18 @@ def loop_order(op: Op, batch: Any) -> list[Any]:
     largest = max(map(len, read), default=0)
     along = [places[-1] for places in read if len(places) == largest]
     candidates = [*bound, *free[-1:]]
-    innermost = max(candidates, key=lambda index: (along.count(index), extents[index] != batch))
+
+    def fits(index: Any) -> tuple[int, bool, bool]:
+        # In x[h + u, w + v] both w and v run along what lies side by side; the longer loop is the better one.
+        count = sum(place == index or (place.is_Add and place.coeff(index) == 1) for place in along)
+        shifted = any(place.is_Add and place.has(index) for place in along)
+        return count, extents[index] != batch, shifted and _is_long(extents[index])
+
+    innermost = max(candidates, key=fits)
     rest = [index for index in (*free, *bound) if index != innermost]
     rest.sort(key=lambda index: (batch is None or extents[index] != batch, index in bound))
     return [*rest, innermost]
+
+
+def _is_long(extent: Expr) -> bool:
+    return not extent.is_Integer or int(extent) > SHORT

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from sympy import Add, Expr, Indexed, KroneckerDelta, Mul, Symbol
+from sympy import Add, Expr, Indexed, KroneckerDelta, Mod, Mul, Symbol, floor
 
 from ..symbolic.binders import ArgMax, Binder, Max, Sum, rename_free
 from ..symbolic.equations import Equation
+from ..symbolic.guards import Guard
 from ..symbolic.indices import Index
 from ..symbolic.network import Network
+from ..symbolic.ranges import within
+from ..symbolic.recurrence import Recurrence, blocks
 from ..symbolic.tensors import Tensor, element_of, elements, indices_of, is_element, tensor_of
 from .ops import Contraction, Extents, Op, Pointwise, Reduction, is_index
-from .products import Product, is_small, lies_well, matrix_product
+from .products import Product, is_small, is_wasteful, lies_well, matrix_product
+from .safe_reads import guard_reads
 from .sizes import Sizes
 from .stable import stabilise
 
@@ -36,12 +41,33 @@ class Lowering:
         self._known: dict[Any, Tensor] = {}
         self._names = set(network.tensors)
         self._equation: Equation
+        self._time: Any = None
+        self._recurrent: frozenset[Tensor] = frozenset()
 
-    def add(self, equation: Equation) -> None:
-        """Lower one equation."""
+    def add_all(self, equations: Iterable[Equation]) -> None:
+        """Lower equations, those that need each other together."""
+        for block in blocks(equations):
+            self.add(block)
+
+    def add(self, block: Equation | Recurrence) -> None:
+        """Lower one equation, or those of a recurrence."""
+        if isinstance(block, Recurrence):
+            self._recurrent = frozenset(block.axes)
+            for equation in block.equations:
+                self._time = block.time(equation)
+                self._add(equation)
+            self._time, self._recurrent = None, frozenset()
+        else:
+            self._add(block)
+
+    def _add(self, equation: Equation) -> None:
         self._equation = equation
         space: Extents = dict(zip(equation.indices, equation.target.shape, strict=True))
         body = stabilise(equation.body.xreplace(self._constants), self._definitions)
+        if body.has(Guard, floor, Mod):
+            numbers = self.sizes.numbers
+            ranges = {index: size.xreplace(numbers) for index, size in space.items()}
+            body = guard_reads(within(body.xreplace(numbers), ranges), ranges, numbers)
         if isinstance(body, Binder) and all(body.has(index) for index in space):
             value = self._bind(body, space, equation.lhs)
         else:
@@ -66,6 +92,8 @@ class Lowering:
     def _emit(self, op: Op) -> Expr:
         numbers = self.sizes.numbers
         space = tuple((index, size.xreplace(numbers)) for index, size in op.space)
+        if isinstance(op, Contraction):
+            op = replace(op, left=op.left.xreplace(numbers), right=op.right.xreplace(numbers))
         self.ops.append(replace(op, body=op.body.xreplace(numbers), space=space))
         return op.target
 
@@ -103,9 +131,16 @@ class Lowering:
         return value
 
     def _free(self, expr: Expr, space: Extents) -> Extents:
-        """The indices of `expr` in `space`, the batch first, so that temporaries lie alike whoever makes them."""
+        """The indices of `expr` in `space`, time and the batch first: temporaries lie alike whoever makes them."""
         found = [(index, size) for index, size in space.items() if expr.has(index)]
-        return dict(sorted(found, key=lambda pair: pair[1] != self.sizes.batch))
+        time = self._time_of(expr)
+        return dict(sorted(found, key=lambda pair: (pair[0] != time, pair[1] != self.sizes.batch)))
+
+    def _time_of(self, expr: Any) -> Any:
+        """The index of time, if `expr` can only be computed step by step."""
+        if self._time is None or self._recurrent.isdisjoint(map(tensor_of, elements(expr))):
+            return None
+        return self._time
 
     def _recall(self, expr: Expr, free: Extents) -> Expr | None:
         """An element of the tensor that holds `expr` already, if there is one."""
@@ -130,7 +165,8 @@ class Lowering:
                     factors.remove(delta)
                     factors = [rename_free(factor, {index: other}) for factor in factors]
                     break
-        inside = [factor for factor in factors if any(factor.has(index) for index in left)]
+        # Guards stay with what they guard.
+        inside = [f for f in factors if any(f.has(index) for index in left) or (left and isinstance(f, Guard))]
         return inside, [factor for factor in factors if factor not in inside], left
 
     def _reduce(self, node: Binder, body: Expr, free: Extents, bound: Extents, into: Expr | None) -> Expr:
@@ -141,7 +177,7 @@ class Lowering:
                 return scatter
             product = self._product(body, free, bound)
             if product is not None:
-                return self._contract(product, space, free, into)
+                return self._contract(product, body, space, free, into)
         known = self._recall(body, self._free(body, space))
         value = self._plain(body, space) if known is None else known
         if isinstance(node, ArgMax):
@@ -155,33 +191,46 @@ class Lowering:
         )
 
     def _product(self, body: Expr, free: Extents, bound: Extents) -> Product | None:
-        factors = [factor for factor in Mul.make_args(body) if any(factor.has(index) for index in (*free, *bound))]
-        touched = [index for index in free if body.has(index)]
-        if is_small(self.sizes.shape(size for index, size in (*free.items(), *bound.items()) if body.has(index))):
+        space = {**free, **bound}
+        time = self._time_of(body)
+        factors = [factor for factor in Mul.make_args(body) if any(factor.has(index) for index in space)]
+        factors = [factor for factor in factors if not _is_when(factor, time)]
+        touched = [index for index in free if body.has(index) and index != time]
+        if is_small(self.sizes.shape(size for index, size in space.items() if body.has(index))):
+            return None
+        if is_wasteful(factors, {index: self.sizes.resolve(size) for index, size in space.items()}):
             return None
         return matrix_product(factors, touched, tuple(bound))
 
-    def _contract(self, product: Product, space: Extents, free: Extents, into: Expr | None) -> Expr:
-        rows, columns, bound = product.rows, product.columns, product.bound
-        left = self._operand(product.left, rows, bound, space)
-        right = self._operand(product.right, bound, columns, space)
+    def _contract(self, product: Product, body: Expr, space: Extents, free: Extents, into: Expr | None) -> Expr:
+        time = self._time_of(body)
+        batch, rows, columns, bound = product.batch, product.rows, product.columns, product.bound
+        left = self._operand(product.left, batch, rows, bound, space, time)
+        right = self._operand(product.right, batch, bound, columns, space, time)
         target = into
-        if target is None or indices_of(target) not in ((*rows, *columns), (*columns, *rows)):
+        if target is None or not lies_well(target, time, batch, rows, columns):
             target = self.temporary("dot", free, self._equation)
-        if indices_of(target) != (*rows, *columns):
+        if not lies_well(target, time, batch, rows, columns):
+            axes = [*([time] if time in free else []), *batch, *rows, *columns]
+            target = self.temporary("dot", {index: free[index] for index in axes}, self._equation)
+        if indices_of(target)[-len(columns) :] != columns and rows and columns:
             left, right, rows, columns = right, left, columns, rows
+        when = tuple(factor for factor in Mul.make_args(body) if _is_when(factor, time))
+        extents = tuple(space.items())
         return self._emit(
-            Contraction(target, left * right, tuple(space.items()), self._equation, bound, left, right, rows, columns)
+            Contraction(target, left * right, extents, self._equation, bound, left, right, rows, columns, batch, when)
         )
 
-    def _operand(self, factors: tuple[Expr, ...], one: Any, other: Any, space: Extents) -> Expr:
+    def _operand(self, factors: tuple[Expr, ...], batch: Any, one: Any, other: Any, space: Extents, time: Any) -> Expr:
         """The product of `factors` as an element that lies as the matrix `one` by `other`, made first if need be."""
-        if len(factors) == 1 and lies_well(factors[0], one, other):
+        if len(factors) == 1 and lies_well(factors[0], time, batch, one, other):
             return factors[0]
         product = Mul(*factors)
+        lead = [time] if time is not None and product.has(time) else []
         axes = self._free(product, space)
-        if tuple(axes) not in ((*one, *other), (*other, *one)):
-            axes = {index: space[index] for index in (*one, *other)}
+        wanted = [index for index in axes if index not in lead]
+        if tuple(wanted) not in ((*batch, *one, *other), (*batch, *other, *one)) or list(axes)[: len(lead)] != lead:
+            axes = {index: space[index] for index in (*lead, *batch, *one, *other)}
         known = self._recall(product, axes)
         if known is not None:
             return known
@@ -213,7 +262,16 @@ def _independent(factors: list[Expr], bound: Extents) -> list[Expr]:
         joined = [group for group in groups if group[0] & own]
         merged = (own.union(*(group[0] for group in joined)), [m for group in joined for m in group[1]] + [factor])
         groups = [group for group in groups if group not in joined] + [merged]
+    # A guard that has none of the indices holds for every sum.
+    everywhere = [part for own, parts in groups for part in parts if not own and isinstance(part, Guard)]
+    if everywhere:
+        groups = [(own, parts + everywhere) for own, parts in groups if own]
     return [Sum(Mul(*parts), *((i, size) for i, size in bound.items() if i in own)) for own, parts in groups]
+
+
+def _is_when(factor: Expr, time: Any) -> bool:
+    """Whether `factor` is a guard on the step of time alone."""
+    return time is not None and isinstance(factor, Guard) and factor.free_symbols == {time}
 
 
 def _key(expr: Expr, free: Extents) -> Any:

@@ -11,7 +11,8 @@ from ..symbolic.tensors import Tensor
 
 # What the templates and printers use; a tensor of such a name gets an underscore.
 _MODULE = """PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit types erf erfc expit special einsum total
-    done value row at i1 i2 i3 i4 dtype quiet compiled""".split()
+    done value row at i1 i2 i3 i4 dtype quiet compiled training_loss advance fill_noise uniform mixed seed
+    GOLDEN""".split()
 _TAKEN = RESERVED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist)
 
 
@@ -21,6 +22,12 @@ class Names:
     def __init__(self) -> None:
         self._taken = set(_TAKEN)
         self._tensors: dict[Any, str] = {}
+
+    def copy(self) -> Names:
+        """The same names, to which others can be added independently."""
+        made = Names()
+        made._taken, made._tensors = set(self._taken), dict(self._tensors)
+        return made
 
     def declare(self, things: Iterable[Any]) -> None:
         """Give each tensor or size an identifier, in order: the first come keeps its name."""

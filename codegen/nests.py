@@ -69,20 +69,26 @@ class AddTo:
 
 @dataclass(frozen=True)
 class Dot:
-    """A matrix product by the BLAS."""
+    """A matrix product by the BLAS; the loops over its batch stand around it."""
 
     op: Contraction
 
 
 @dataclass(frozen=True)
 class Loop:
-    """``for index in range(extent)``; `before` and `after` belong to it and stand outside."""
+    """``for index in range(extent)``; `before` and `after` belong to it and stand outside.
+
+    `limits` are expressions, linear in the index, that are at least 0 where the body is run; `step` is 1 or -1 for a
+    loop over time, whose steps need each other, and 0 for one whose order does not matter.
+    """
 
     index: Any
     extent: Expr
     body: tuple[Item, ...]
     before: tuple[Item, ...] = ()
     after: tuple[Item, ...] = ()
+    limits: tuple[Expr, ...] = ()
+    step: int = 0
 
 
 Item: TypeAlias = Set | Start | Step | Finish | Clear | AddTo | Dot | Loop
@@ -150,8 +156,13 @@ def rename(item: Any, names: Mapping[Any, Any]) -> Any:
     """A nest with other loop indices."""
     if isinstance(item, Loop):
         parts = {part: tuple(rename(i, names) for i in getattr(item, part)) for part in ("body", "before", "after")}
-        return replace(item, index=names.get(item.index, item.index), **parts)
-    if isinstance(item, Dot | Clear):
+        limits = tuple(limit.xreplace(names) for limit in item.limits)
+        return replace(item, index=names.get(item.index, item.index), limits=limits, **parts)
+    if isinstance(item, Dot):
+        op = item.op
+        held = {name: getattr(op, name).xreplace(names) for name in ("target", "body", "left", "right")}
+        return Dot(replace(op, when=tuple(guard.xreplace(names) for guard in op.when), **held))
+    if isinstance(item, Clear):
         return item
     held = [name for name in ("target", "value", "position") if hasattr(item, name)]
     return replace(item, **{name: getattr(item, name).xreplace(names) for name in held})

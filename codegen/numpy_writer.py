@@ -9,14 +9,15 @@ import sympy
 from sympy import Expr, Integer
 
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
-from .kernels import Bodies, Body, tuple_text, with_batch
+from .kernels import Bodies, Body, tuple_text, with_batch, with_inference
 from .layout import Place
 from .loops import loop_order
 from .names import Names
-from .once import write_once
-from .ops import Contraction, Op, Pointwise, Reduction, is_plain
+from .once import OnceWriter, sum_of_array
+from .ops import Contraction, Op, Pointwise, Reduction, Scan, is_plain
 from .plan import Plan
 from .printers import ATOM, PRODUCT, Text
+from .scan import gather_steps
 from .sizes import Sizes
 from .update import UpdatePlan
 from .vector import VectorPrinter
@@ -34,6 +35,7 @@ class NumpyWriter:
     temporaries : tensors that may be written into the expression that reads them
     rows : the name of the argument whose first axis is the batch, or ""
     used : collects the names of the functions to import from scipy.special
+    copied : tensors that must be arrays of their own, even where they are equal to another
     """
 
     def __init__(
@@ -45,29 +47,36 @@ class NumpyWriter:
         temporaries: Mapping[Tensor, Tensor] | None = None,
         rows: str = "",
         used: dict[str, None] | None = None,
+        copied: Sequence[Tensor] = (),
     ) -> None:
         self.names, self.sizes, self.buffers, self.kept, self.rows = names, sizes, buffers, kept, rows
         self.temporaries = temporaries or {}
         self.used = {} if used is None else used
+        self.copied = copied
         self._batch = "" if sizes.batch is None else names.of(sizes.batch)
         self._sizes = {} if sizes.batch is None else {sizes.batch: self._batch}
         self._inline: dict[Tensor, Text] = {}
+        self._loops: dict[Any, Expr] = {}
         self._made: dict[Tensor, None] = {}
         self._read: dict[Tensor, None] = {}
 
-    def body(self, ops: Sequence[Op], result: Tensor | None = None) -> Body:
-        """The function's statements for `ops`; it returns the tensor `result`."""
+    def body(self, steps: Sequence[Op | Scan], result: Tensor | None = None) -> Body:
+        """The function's statements for `steps`; it returns the tensor `result`."""
         lines: list[str] = []
         seen: set[int] = set()
-        inlined = self._inlined(ops)
-        for op in ops:
-            if op.tensor in inlined:
-                self._inline[op.tensor] = self._value(op)
-                continue
-            if id(op.equation) not in seen:
-                lines += [""] * bool(lines) + [f"# {op.equation}"]
-                seen.add(id(op.equation))
-            lines += self._assign(op)
+        inlined = self._inlined(steps)
+        for step in steps:
+            ops = step.ops if isinstance(step, Scan) else (step,)
+            for equation in {id(op.equation): op.equation for op in ops if op.tensor not in inlined}.values():
+                if id(equation) not in seen:
+                    lines += [""] * bool(lines and not lines[-1].startswith("#")) + [f"# {equation}"]
+                    seen.add(id(equation))
+            if isinstance(step, Scan):
+                lines += self._scan(step)
+            elif step.tensor in inlined:
+                self._inline[step.tensor] = self._value(step)
+            else:
+                lines += self._assign(step)
         handed = [tensor for tensor in self._made if tensor in self.kept]
         for tensor in handed:
             lines.append(f'work["{self.names.of(tensor)}"] = {self.names.of(tensor)}')
@@ -81,22 +90,54 @@ class NumpyWriter:
 
     # ---- statements ------------------------------------------------------------------------------------------------
 
-    def _inlined(self, ops: Sequence[Op]) -> set[Tensor]:
+    def _inlined(self, steps: Sequence[Op | Scan]) -> set[Tensor]:
         """The temporaries that stand once, in an expression: they are written there."""
         stands: dict[Tensor, int] = {}
         barred: set[Tensor] = set(self.kept)
-        for op in ops:
-            expressions = [op.left, op.right] if isinstance(op, Contraction) else [op.body, *indices_of(op.target)]
-            for expression in expressions:
-                for node in sympy.preorder_traversal(expression):
-                    if not is_element(node) or tensor_of(node) not in self.temporaries:
-                        continue
-                    tensor = tensor_of(node)
-                    stands[tensor] = stands.get(tensor, 0) + 1
-                    if isinstance(op, Contraction) or not is_plain(node):
-                        barred.add(tensor)
-        scattered = {op.tensor for op in ops if isinstance(op, Reduction) and op.is_scatter}
-        return {tensor for tensor, count in stands.items() if count == 1} - barred - scattered
+        for step in steps:
+            ops = step.ops if isinstance(step, Scan) else (step,)
+            for op in ops:
+                factors = (op.left, op.right) if isinstance(op, Contraction) else (op.body, *indices_of(op.target))
+                if isinstance(op, Reduction) and op.is_scatter:
+                    barred.add(op.tensor)
+                for expression in factors:
+                    for node in sympy.preorder_traversal(expression):
+                        if not is_element(node) or tensor_of(node) not in self.temporaries:
+                            continue
+                        tensor = tensor_of(node)
+                        stands[tensor] = stands.get(tensor, 0) + 1
+                        if isinstance(op, Contraction) or not is_plain(node) or isinstance(step, Scan):
+                            barred.add(tensor)
+        made_in_steps = {op.tensor for step in steps if isinstance(step, Scan) for op in step.ops}
+        return {tensor for tensor, count in stands.items() if count == 1} - barred - made_in_steps
+
+    def _scan(self, scan: Scan) -> list[str]:
+        """A loop over time, which fills the arrays of its tensors step by step."""
+        time, length = scan.time.name, self.size(scan.length)
+        lines = []
+        for op in scan.ops:
+            if op.tensor not in self.buffers:
+                kind = "np.intp" if op.tensor.classes is not None else "real"
+                lines.append(f"{self.names.of(op.tensor)} = np.empty({self._shape(op.tensor)}, {kind})")
+                self._made.setdefault(op.tensor)
+        steps = f"range({length})" if scan.step > 0 else f"range({self.size(scan.length - 1)}, -1, -1)"
+        lines.append(f"for {time} in {steps}:")
+        self._loops = {scan.time: scan.length}
+        for op in scan.ops:
+            places = [":" if place != scan.time else time for place in indices_of(op.target)]
+            while places[-1] == ":":
+                places.pop()
+            target = f"{self.names.of(op.tensor)}[{', '.join(places)}]"
+            when = op.when if isinstance(op, Contraction) else ()
+            value = self._value(op).text
+            if when:
+                printer = self._printer({})
+                condition = " and ".join(f"{printer.integer(guard.args[0]).text} >= 0" for guard in when)
+                lines += [f"    if {condition}:", f"        {target} = {value}", "    else:", f"        {target} = 0"]
+            else:
+                lines.append(f"    {target} = {value}")
+        self._loops = {}
+        return lines
 
     def _assign(self, op: Op) -> list[str]:
         tensor, name = op.tensor, self.names.of(op.tensor)
@@ -108,7 +149,7 @@ class NumpyWriter:
             missing = [index for index in op.free if not op.body.has(index)]
             if missing:
                 text = f"np.broadcast_to({text}, {self._shape(tensor)})"
-            return [f"{name} = {text}"]
+            return [f"{name} = np.array({text})" if tensor in self.copied else f"{name} = {text}"]
         buffer, place = self.buffers[tensor]
         if tensor.rank:
             self._read.setdefault(tensor)
@@ -152,21 +193,33 @@ class NumpyWriter:
     def _product(self, op: Contraction) -> Text:
         if max(len(op.rows), len(op.columns), len(op.bound)) > 1:
             letters = {index: "abcdefghijklmnopqrstuvwxyz"[place] for place, (index, _) in enumerate(op.space)}
-            left, right, out = ("".join(letters[i] for i in indices_of(e)) for e in (op.left, op.right, op.target))
-            names = ", ".join(self._array(tensor_of(element)).text for element in (op.left, op.right))
-            return Text(f'np.einsum("{left},{right}->{out}", {names})')
-        left = self._side(op.left, (*op.rows, *op.bound))
-        right = self._side(op.right, (*op.bound, *op.columns))
+            left, right, out = (
+                "".join(letters[i] for i in indices_of(e) if i in letters) for e in (op.left, op.right, op.target)
+            )
+            names = ", ".join(self._step_of(element).text for element in (op.left, op.right))
+            return Text(f'np.einsum("{left},{right}->{out}", {names}, optimize=True)')
+        left = self._side(op.left, op, (*op.rows, *op.bound))
+        right = self._side(op.right, op, (*op.bound, *op.columns))
         return Text(f"{left} @ {right}", PRODUCT)
 
-    def _side(self, element: Expr, where: Sequence[Any]) -> str:
-        name = self._array(tensor_of(element)).within(ATOM)
-        return name if indices_of(element) == tuple(where) else f"{name}.T"
+    def _step_of(self, element: Expr) -> Text:
+        """An array, or its part at the step of time that the loop is at."""
+        text = self._array(tensor_of(element))
+        where = indices_of(element)
+        if not (self._loops and where and any(where[0].has(time) for time in self._loops)):
+            return text
+        return Text(f"{text.within(ATOM)}[{self._printer({}).integer(where[0]).text}]")
+
+    def _side(self, element: Expr, op: Contraction, where: Sequence[Any]) -> str:
+        name = self._step_of(element).within(ATOM)
+        if indices_of(element)[-len(where) :] == tuple(where):
+            return name
+        return f"{name}.swapaxes(-1, -2)" if op.batch else f"{name}.T"
 
     # ---- names -----------------------------------------------------------------------------------------------------
 
     def _printer(self, space: Any) -> VectorPrinter:
-        return VectorPrinter(space, self._array, self._sizes, self.used)
+        return VectorPrinter(space, self._array, self._sizes, self.used, self._loops, self.sizes.numbers)
 
     def _array(self, tensor: Tensor) -> Text:
         if tensor in self._inline:
@@ -174,7 +227,7 @@ class NumpyWriter:
         name = self.names.of(tensor)
         if tensor not in self._made and (tensor in self.buffers or tensor in self.kept):
             self._read.setdefault(tensor)
-        if tensor.rank == 0 and tensor.role in ("input", "target"):
+        if tensor.rank == 0 and tensor.role in ("input", "target", "noise"):
             return Text(f"{name}[()]")
         return Text(name)
 
@@ -199,32 +252,43 @@ class NumpyWriter:
 
 def write_numpy(plan: Plan) -> Bodies:
     """The bodies of the functions of ``numpy.py.j2``."""
+    made = _write_mode(plan)
+    return made if plan.inference is None else with_inference(made, _write_mode(plan.inference))
+
+
+def _write_mode(plan: Plan) -> Bodies:
     schedule, names = plan.schedule, plan.names
-    parts = (schedule.forward, schedule.loss, schedule.backward)
+    parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance)
     names.declare(op.tensor for part in parts for op in part)
     buffers = {plan.network.tensors[name]: ("params", place) for name, place in plan.layout.parameters.items()}
     buffers |= {schedule.gradients[name]: ("grads", place) for name, place in plan.layout.gradients.items()}
     used: dict[str, None] = {}
+    following = [tensor_of(op.body) for op in schedule.assign]
 
     def writer(tensors: list[Tensor]) -> NumpyWriter:
-        return NumpyWriter(names, plan.sizes, buffers, schedule.kept, schedule.temporaries, plan.rows(tensors), used)
+        kept, temporaries = schedule.kept, schedule.temporaries
+        return NumpyWriter(names, plan.sizes, buffers, kept, temporaries, plan.rows(tensors), used, following)
 
-    forward = writer(plan.network.inputs).body(schedule.forward)
-    loss = writer(plan.data).body(schedule.loss, plan.network.loss)
-    backward = writer(plan.data).body(schedule.backward)
+    forward = writer(plan.network.inputs).body(gather_steps(schedule.forward))
+    loss = writer(plan.data).body(gather_steps(schedule.loss), plan.network.loss)
+    backward = writer(plan.data).body(gather_steps(schedule.backward))
     predict = None if schedule.output is None else writer(plan.network.inputs).body((), schedule.output)
-    update = None if plan.update is None else write_update(plan.update, plan.layout.trainable)
-    return Bodies(forward, loss, backward, predict, update, "", tuple(sorted(used)))
+    advance = writer(plan.data).body((*gather_steps(schedule.advance), *schedule.assign)) if schedule.assign else None
+    update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
+    return Bodies(forward, loss, backward, predict, update, "", tuple(sorted(used)), advance=advance)
 
 
-def write_update(plan: UpdatePlan, trainable: int) -> Body:
+def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
     """The body of ``update(params, grads, state, hyper, step)``."""
     names = plan.names
-    once = write_once(plan)
-    lines = []
-    for equation, body in zip(plan.equations, plan.bodies, strict=True):
-        space = {equation.indices[0]: Integer(trainable)}
-        printer = VectorPrinter(space, lambda tensor: Text(names.of(tensor)), {}, {})
-        lines += [f"# {equation}", f"{names.of(equation.target)}[...] = {printer.text(body)}"]
+    once = OnceWriter(plan, sum_of_array(plan, trainable, real))
+    lines: list[str] = []
+    for at, stage in enumerate(plan.stages):
+        lines += once.before(at)
+        for equation, body in zip(stage.equations, stage.bodies, strict=True):
+            space = {equation.indices[0]: Integer(trainable)}
+            numbers = {size: Integer(trainable) for size in equation.target.shape}
+            printer = VectorPrinter(space, lambda tensor: Text(names.of(tensor)), {}, {}, numbers=numbers)
+            lines += [f"# {equation}", f"{names.of(equation.target)}[...] = {printer.text(body)}"]
     views = [f"{names.of(tensor)} = {buffer}[0:{trainable}]" for tensor, buffer in plan.vectors]
-    return Body((*once, *views), tuple(lines))
+    return Body((*once.head(), *views), tuple(lines))

@@ -68,15 +68,36 @@ class Reduction(Op):
 
 @dataclass(frozen=True)
 class Contraction(Op):
-    """``Σ left · right`` over `bound`, a matrix product: `left` has the indices rows + bound, `right` bound + columns.
+    """``Σ left · right`` over `bound`: a matrix product for every value of the indices in `batch`.
 
-    Either operand may be stored transposed; rows, columns and bound are blocks of indices that lie side by side.
+    `left` has the indices batch + rows + bound, `right` batch + bound + columns; either may be stored transposed.
+    Rows, columns and bound are blocks of indices that lie side by side. In a recurrence, time leads all three, and
+    `when` holds the guards on it alone: in a step where one is 0 the product is 0.
     """
 
     left: Expr = None
     right: Expr = None
     rows: tuple[Symbol, ...] = ()
     columns: tuple[Symbol, ...] = ()
+    batch: tuple[Symbol, ...] = ()
+    when: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Ops that need each other along time: all of them for one step, then for the next.
+
+    Attributes
+    ----------
+    time : the index of time in all of the ops; it is in no op's `space`
+    length : how many steps there are
+    step : 1 from the first step to the last, -1 the other way
+    """
+
+    time: Symbol
+    length: Expr
+    step: int
+    ops: tuple[Op, ...]
 
 
 def is_index(symbol: Any) -> bool:

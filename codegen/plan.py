@@ -23,6 +23,7 @@ class Plan:
     names : identifiers of the data, the parameters and the sizes; targets add those of what they compute
     update : the optimizer's step, or None
     real : "float32" or "float64"
+    inference : the plan of `predict` and `loss` in inference, if this one, of the training, is another
     """
 
     network: Network
@@ -33,10 +34,12 @@ class Plan:
     names: Names
     update: UpdatePlan | None
     real: str
+    inference: Plan | None = None
 
     @property
     def data(self) -> list[Tensor]:
-        return [*self.network.inputs, *self.network.targets]
+        noises = [] if self.inference is None else self.network.noises
+        return [*self.network.inputs, *self.network.targets, *noises]
 
     def rows(self, tensors: list[Tensor]) -> str:
         """The argument whose first axis is the batch, among `tensors`; "" if there is none."""

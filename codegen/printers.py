@@ -14,6 +14,7 @@ import sympy
 from sympy import Add, Expr, Integer, KroneckerDelta, Mul, Piecewise, Pow, Rational
 
 from ..symbolic.errors import UnsupportedError
+from ..symbolic.guards import Guard
 from ..symbolic.indices import Dim
 from ..symbolic.tensors import is_element, tensor_of
 from .ops import is_index
@@ -85,6 +86,8 @@ class Printer:
             return self.number(expr)
         if isinstance(expr, Expr) and is_size(expr):
             return self.size_value(expr)
+        if isinstance(expr, sympy.floor | sympy.Mod) and is_position(expr):
+            return self.index_value(expr)
         if is_index(expr):
             return self.index_value(expr)
         for kind, method in self._methods():
@@ -99,6 +102,7 @@ class Printer:
             (Pow, self.power),
             (Piecewise, self.piecewise),
             (KroneckerDelta, self.delta),
+            (Guard, lambda e: self.guarded([e], Integer(1))),
             (sympy.And, lambda e: self.logic(e, "and", AND)),
             (sympy.Or, lambda e: self.logic(e, "or", OR)),
             (sympy.Not, self.negation),
@@ -131,6 +135,10 @@ class Printer:
     def delta(self, expr: KroneckerDelta) -> Text:
         raise NotImplementedError
 
+    def guarded(self, guards: list[Expr], value: Expr) -> Text:
+        """`value` where every guard is 1, else 0; `value` is not looked at there."""
+        raise NotImplementedError
+
     def power(self, expr: Pow) -> Text:
         raise NotImplementedError
 
@@ -152,6 +160,9 @@ class Printer:
         return Text(f"{self.print(left).within(SUM)} - {self.print(right).within(PRODUCT)}", SUM)
 
     def mul(self, expr: Mul) -> Text:
+        guards = [factor for factor in expr.args if isinstance(factor, Guard)]
+        if guards:
+            return self.guarded(guards, Mul(*(factor for factor in expr.args if factor not in guards)))
         if _is_negative(expr):
             inner = self.print(-expr)
             return Text(f"-{inner.within(PRODUCT)}", min(inner.rank, SIGN) if inner.rank >= PRODUCT else SIGN)
@@ -215,12 +226,22 @@ class Printer:
         if isinstance(expr, Dim):
             return Text(self.dim(expr))
         if isinstance(expr, Add):
-            terms = sorted(expr.args, key=lambda term: (term.is_number, _is_negative(term)))
-            return Text(" + ".join(self.integer(term).within(SUM) for term in terms), SUM)
+            terms = sorted(expr.args, key=lambda term: (_is_negative(term), term.is_number))
+            out = self.integer(terms[0]).within(SUM)
+            for term in terms[1:]:
+                sign, term = ("-", -term) if _is_negative(term) else ("+", term)
+                out += f" {sign} {self.integer(term).within(PRODUCT if sign == '-' else SUM)}"
+            return Text(out, SUM)
         if isinstance(expr, Mul):
-            return Text(" * ".join(self.integer(factor).within(PRODUCT) for factor in expr.args), PRODUCT)
+            if expr.args[0] == -1:
+                return Text(f"-{self.integer(-expr).within(SIGN)}", SIGN)
+            return Text(" * ".join(self.integer(factor).within(SIGN) for factor in expr.args), PRODUCT)
         if isinstance(expr, Pow) and expr.exp.is_Integer and expr.exp > 0:
             return Text(" * ".join([self.integer(expr.base).within(PRODUCT)] * int(expr.exp)), PRODUCT)
+        if isinstance(expr, sympy.floor | sympy.Mod):
+            top, step = sympy.fraction(sympy.together(expr.args[0])) if isinstance(expr, sympy.floor) else expr.args
+            sign = "//" if isinstance(expr, sympy.floor) else "%"
+            return Text(f"{self.integer(top).within(SIGN)} {sign} {self.integer(step).within(SIGN)}", PRODUCT)
         raise UnsupportedError(f"{expr} is no whole-number polynomial in sizes and indices")
 
     def dim(self, dim: Dim) -> str:
@@ -229,7 +250,13 @@ class Printer:
 
 def is_size(expr: Any) -> bool:
     """Whether `expr` is a whole-number polynomial in sizes alone."""
-    return bool(expr.free_symbols) and all(isinstance(s, Dim) for s in expr.free_symbols) and expr.is_integer is True
+    sizes = bool(expr.free_symbols) and all(isinstance(symbol, Dim) for symbol in expr.free_symbols)
+    return sizes and expr.is_integer is True and not expr.has(sympy.Function)
+
+
+def is_position(expr: Any) -> bool:
+    """Whether `expr` is a whole number made of indices and sizes."""
+    return all(is_index(s) or isinstance(s, Dim) for s in expr.free_symbols) and expr.is_integer is True
 
 
 def float_text(value: Any) -> str:

@@ -10,7 +10,7 @@ from sympy import Expr, Integer, KroneckerDelta, Piecewise, Pow, Rational
 
 from ..symbolic.indices import Dim
 from ..symbolic.tensors import is_element
-from .printers import ATOM, CONDITIONAL, OR, PRODUCT, SIGN, Printer, Text, float_text
+from .printers import ATOM, CONDITIONAL, OR, PRODUCT, SIGN, SUM, Printer, Text, float_text
 from .stable_functions import Erfc, Logistic
 
 _LONGEST_PRODUCT = 8  # z**9 and above call pow; below, products are faster and keep float32
@@ -52,7 +52,7 @@ class ScalarPrinter(Printer):
         return Text(f"{self.real}({self.size(expr)})")
 
     def index_value(self, index: Any) -> Text:
-        return Text(f"{self.real}({self.names[index]})")
+        return Text(f"{self.real}({self.integer(index).text})")
 
     def position(self, place: Any) -> Text:
         return Text(self.element_text(place) if is_element(place) else self.names[place])
@@ -76,6 +76,11 @@ class ScalarPrinter(Printer):
                 return Text(out + self.print(value).within(OR if out else CONDITIONAL), CONDITIONAL)
             out += f"{self.print(value).within(OR)} if {self.print(condition).within(OR)} else "
         return Text(f"{out}{self.real}(np.nan)", CONDITIONAL)
+
+    def guarded(self, guards: list[Expr], value: Expr) -> Text:
+        conditions = " and ".join(f"{self.integer(guard.args[0]).within(SUM)} >= 0" for guard in guards)
+        zero = self.number(Integer(0)).text
+        return Text(f"{self.print(value).within(OR)} if {conditions} else {zero}", CONDITIONAL)
 
     def delta(self, expr: KroneckerDelta) -> Text:
         left, right = (self.integer(place).text for place in expr.args)

@@ -2,19 +2,26 @@
 
 `forward` makes the output from the inputs, `loss` what else the loss needs, `backward` the gradients. What one of them
 makes and another reads is kept in the workspace; everything else lives in local variables where the loops allow.
+
+A network that does other things in training than in inference has two schedules: in that of the training, `loss` makes
+everything from the inputs on, and `advance` what the states become.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 from ..symbolic.derivation import Derivation
+from ..symbolic.equations import Equation
 from ..symbolic.errors import UndefinedError
 from ..symbolic.network import Network
-from ..symbolic.tensors import Tensor
+from ..symbolic.tensors import Adjoint, Tensor, tensor_of
 from .lower import Lowering
-from .ops import Op, tensors_read
+from .ops import Op, Pointwise, tensors_read
+from .scan import as_declared, time_axes, time_first
 from .share import share_functions
 from .sizes import Sizes
 
@@ -30,6 +37,9 @@ class Schedule:
     gradients : name → tensor of the gradient, in the order of `grads`
     kept : the tensors that one function makes and another reads, in order
     temporaries : tensors without an equation of their own → the tensor of the equation that they belong to
+    replaced : the tensors that are stored under the same name with time as their first axis, and so stand nowhere
+    advance : the ops that compute what the states become, each in a tensor of its own
+    assign : the ops that assign that, once all of it is computed
     """
 
     forward: tuple[Op, ...]
@@ -39,31 +49,109 @@ class Schedule:
     gradients: dict[str, Tensor]
     kept: tuple[Tensor, ...]
     temporaries: dict[Tensor, Tensor]
+    replaced: frozenset[Tensor]
+    advance: tuple[Op, ...] = ()
+    assign: tuple[Op, ...] = ()
 
 
 def schedule(
     network: Network, derivation: Derivation, sizes: Sizes, wanted: Sequence[str]
 ) -> tuple[Schedule, Lowering]:
-    """Lower all equations, drop what nothing needs, and divide the rest."""
+    """Lower all equations, drop what nothing needs, and divide the rest; in training, where that is another mode."""
     lowering = Lowering(network, sizes)
-    for equation in network.equations:
-        lowering.add(equation)
-    for equation in derivation.adjoints:
-        lowering.add(equation)
+    lowering = Lowering(network, sizes)
+    output = None if network.has_modes else output_of(network)
     gradients = {name: derivation.gradients[name].target for name in wanted}
-    output = output_of(network)
-    loss = network.loss
-    assert loss is not None  # derive() has refused a network without a loss
+    stored = _Stored(network, [*network.equations, *derivation.adjoints], [output, *gradients.values()])
+    lowering.add_all(stored.equations)
+    assign = [_lower_assignment(lowering, equation) for equation in stored.moved(network.assignments)]
+    following = [tensor_of(op.body) for op in assign]
+    output = stored.as_declared(output)
+    gradients = {name: stored.as_declared(tensor) for name, tensor in gradients.items()}
+    assert network.loss is not None  # derive() has refused a network without a loss
+    # What the states are made of is computed before the parameters change, with the loss.
+    needed = [lowering.ops[place] for place in sorted(_closure(lowering.ops, following))]
+    forward_targets = {equation.target for equation in stored.equations[: len(network.equations)]}
+    passed = [op.tensor for op in needed if op.equation.target in forward_targets]
+    parts = _divide(lowering, [output], [network.loss, *passed], list(gradients.values()), following)
+    kept = tuple(_kept(parts, output))
+    forward, loss, backward, advance = parts
+    owners, replaced = lowering.temporaries, stored.replaced
+    made = Schedule(forward, loss, backward, output, gradients, kept, owners, replaced, advance, tuple(assign))
+    return made, lowering
+
+
+class _Stored:
+    """Equations as they are stored: recurrences with time first, and what is handed out in the order declared."""
+
+    def __init__(self, network: Network, equations: Sequence[Equation], handed_out: Iterable[Tensor | None]) -> None:
+        self.axes = time_axes(equations)
+        self.equations = time_first(equations, self.axes)
+        self.replaced = frozenset(tensor for tensor, axis in self.axes.items() if axis)
+        self._copies: dict[Tensor, Tensor] = {}
+        for tensor in dict.fromkeys(tensor for tensor in handed_out if tensor in self.replaced):
+            assert tensor is not None
+            declared = tensor.of if isinstance(tensor, Adjoint) else tensor
+            copied = as_declared(tensor, self.axes[tensor], f"{tensor.name}_rows", network.home(declared))
+            self.equations.append(copied)
+            self._copies[tensor] = copied.target
+
+    def moved(self, equations: Sequence[Equation]) -> list[Equation]:
+        """Other equations, as they read what is stored."""
+        return time_first(equations, self.axes)
+
+    def as_declared(self, tensor: Any) -> Any:
+        """What holds `tensor` with its axes in the order declared."""
+        return self._copies.get(tensor, tensor)
+
+
+def schedule_inference(network: Network, sizes: Sizes) -> tuple[Schedule, Lowering]:
+    """The same for `predict` and `loss` in inference, of a network with modes.
+
+    Raises
+    ------
+    UndefinedError
+        If they read noise.
+    """
+    view = copy(network)
+    view.equations = network.for_inference()
+    lowering = Lowering(view, sizes)
+    declared = output_of(view)
+    stored = _Stored(view, view.equations, [declared])
+    lowering.add_all(stored.equations)
+    output = stored.as_declared(declared)
+    parts = _divide(lowering, [output], [network.loss])
+    for op in (op for part in parts for op in part):
+        noise = next((tensor for tensor in tensors_read([op]) if tensor.role == "noise"), None)
+        if noise is not None:
+            raise UndefinedError(
+                f"{op.equation.target.name} reads noise {noise.name}, which is drawn in training alone, and is needed "
+                f"in inference; say what it is there: define({op.equation.target.name!r}, …, inference=…)"
+            )
+    forward, loss = parts
+    kept = tuple(_kept(parts, output))
+    return Schedule(forward, loss, (), output, {}, kept, lowering.temporaries, stored.replaced), lowering
+
+
+def _lower_assignment(lowering: Lowering, equation: Equation) -> Op:
+    """Lower what a state becomes, into a tensor of its own; return what assigns that."""
+    space = dict(zip(equation.indices, lowering.sizes.shape(equation.target.shape), strict=True))
+    value = lowering.temporary("next", space, equation)
+    del lowering.temporaries[tensor_of(value)]  # it has an equation: nothing is written in its place
+    lowering.add(Equation(tensor_of(value), equation.indices, equation.body))
+    return Pointwise(equation.lhs, value, tuple(space.items()), Equation(equation.target, equation.indices, value))
+
+
+def _divide(lowering: Lowering, *wanted: Sequence[Tensor | None]) -> list[tuple[Op, ...]]:
+    """The ops that make what is wanted, in as many parts, each without what those before it make."""
     taken: set[int] = set()
     parts = []
-    for targets in ([] if output is None else [output], [loss], list(gradients.values())):
-        chosen = _closure(lowering.ops, targets) - taken
+    for targets in wanted:
+        chosen = _closure(lowering.ops, [tensor for tensor in targets if tensor is not None]) - taken
         taken |= chosen
         part = [op for place, op in enumerate(lowering.ops) if place in chosen]
         parts.append(tuple(share_functions(part, lowering.temporary)))
-    forward, loss_ops, backward = parts
-    kept = tuple(_kept(parts, output))
-    return Schedule(forward, loss_ops, backward, output, gradients, kept, lowering.temporaries), lowering
+    return parts
 
 
 def output_of(network: Network) -> Tensor | None:

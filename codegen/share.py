@@ -14,13 +14,14 @@ import sympy
 from sympy import Expr, KroneckerDelta, Piecewise, Pow
 
 from ..symbolic.equations import Equation
+from ..symbolic.guards import Guard
 from ..symbolic.indices import Index
 from ..symbolic.tensors import is_element
 from .ops import Contraction, Extents, Op, Pointwise
 from .stable_functions import Difference
 
 Temporary = Callable[[str, dict[Any, Expr], Equation], Expr]
-_CHEAP = (Difference, Piecewise, KroneckerDelta, sympy.Abs, sympy.sign, sympy.floor, sympy.ceiling)
+_CHEAP = (Difference, Guard, Piecewise, KroneckerDelta, sympy.Abs, sympy.sign, sympy.floor, sympy.ceiling, sympy.Mod)
 
 
 def share_functions(ops: Sequence[Op], temporary: Temporary) -> list[Op]:

@@ -18,6 +18,7 @@ from sympy import Add, Expr, Indexed, Integer, Mul, Pow, cosh, exp, log, sinh, t
 from ..symbolic.binders import Binder, Sum, plain_conditions
 from ..symbolic.equations import Equation
 from ..symbolic.functions import Elementwise
+from ..symbolic.held import held
 from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_of
 from .differences import below_maximum, error_function, exponential_less_one
 from .exponentials import exponential_terms, log_of_sum, shift, split
@@ -33,6 +34,8 @@ def stabilise(expr: Any, definitions: Definitions) -> Any:
         return expr
     if isinstance(expr, Elementwise):
         return stabilise(expr.expand_definition(), definitions)
+    if isinstance(expr, held):
+        return stabilise(expr.args[0], definitions)
     if isinstance(expr, Binder):
         body, pairs = expr.open()
         return expr.func(stabilise(body, definitions), *pairs)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import sympy
-from sympy import Expr, Integer, KroneckerDelta, Piecewise, Pow, Rational
+from sympy import Expr, KroneckerDelta, Piecewise, Pow, Rational
 
 from ..symbolic.indices import Dim
+from ..symbolic.ranges import bounds, is_never_negative
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
-from .ops import Extents, is_index, is_plain
-from .printers import ATOM, COMPARISON, POWER, PRODUCT, SIGN, Printer, Text, float_text
+from .ops import Extents
+from .printers import ATOM, COMPARISON, POWER, PRODUCT, SIGN, SUM, Printer, Text, float_text
 from .stable_functions import Erfc, Logistic
 
 
@@ -26,14 +28,23 @@ class VectorPrinter(Printer):
     array : the text of a whole tensor
     names : the names of sizes
     used : collects the names of the functions to import from scipy.special
+    loops : the indices that a loop around runs over, which are plain numbers here, and how far they run
+    numbers : numbers for symbolic sizes
     """
 
     functions: ClassVar[dict[type, str]] = Printer.functions | {sympy.erf: "erf", sympy.erfc: "erfc", Erfc: "erfc"}
 
     def __init__(
-        self, space: Extents, array: Callable[[Tensor], Text], names: dict[Any, str], used: dict[str, None]
+        self,
+        space: Extents,
+        array: Callable[[Tensor], Text],
+        names: dict[Any, str],
+        used: dict[str, None],
+        loops: Mapping[Any, Expr] = MappingProxyType({}),
+        numbers: Mapping[Any, Expr] = MappingProxyType({}),
     ) -> None:
-        self.space, self.array, self.names, self.used = space, array, names, used
+        self.space, self.array, self.names, self.used, self.loops = space, array, names, used, loops
+        self.numbers = numbers
 
     # ---- elements --------------------------------------------------------------------------------------------------
 
@@ -42,14 +53,42 @@ class VectorPrinter(Printer):
         where = list(indices_of(element))
         if not where:
             return text
-        if is_plain(element):
-            return self.align(text, where)
-        if all(is_index(place) or isinstance(place, Integer) for place in where):
-            left = [place for place in where if is_index(place)]
-            if len(set(left)) == len(left):  # x[:, 3]
-                places = ", ".join(":" if is_index(place) else str(place) for place in where)
-                return self.align(Text(f"{text.within(ATOM)}[{places}]"), left)
-        return Text(f"{text.within(ATOM)}[{', '.join(self.integer(place).text for place in where)}]")
+        shape = [size.xreplace(self.numbers) for size in tensor_of(element).shape]
+        whole = [self.space.get(place, size) == size for place, size in zip(where, shape, strict=True)]
+        left = [place for place in where if place in self.space]
+        plain = all(place in self.space or self._is_fixed(place) for place in where)
+        if plain and all(whole) and len(set(left)) == len(left):
+            if len(left) == len(where):
+                return self.align(text, where)
+            places = [
+                ":" if place in self.space else self._inside(place, size)
+                for place, size in zip(where, shape, strict=True)
+            ]
+            while places[-1] == ":":
+                places.pop()
+            return self.align(Text(f"{text.within(ATOM)}[{', '.join(places)}]"), left)
+        places = [self._inside(place, size) for place, size in zip(where, shape, strict=True)]
+        return Text(f"{text.within(ATOM)}[{', '.join(places)}]")
+
+    def _is_fixed(self, place: Any) -> bool:
+        """Whether a position is one number: written so, or made of the indices of loops."""
+        symbols = [symbol for symbol in place.free_symbols if not isinstance(symbol, Dim)]
+        return all(symbol in self.loops for symbol in symbols)
+
+    def _inside(self, place: Any, size: Any) -> str:
+        """A position as an array over the space, or a number; where a guard may say that it is outside, moved inside."""
+        text = self.integer(place).text
+        if is_element(place) or place.is_Integer:
+            return text
+        span = bounds(place, {**self.space, **self.loops})
+        low = span is not None and is_never_negative(span[0])
+        high = span is not None and is_never_negative(size - 1 - span[1])
+        if low and high:
+            return text
+        last = self.size(size - 1)
+        if self._is_fixed(place):
+            return f"max({text}, 0)" if high else f"min({text}, {last})" if low else f"min(max({text}, 0), {last})"
+        return f"np.clip({text}, 0, {last})"
 
     def align(self, text: Text, axes: Sequence[Any]) -> Text:
         """An array whose axes are the indices `axes`, transposed and spread over the space."""
@@ -68,6 +107,8 @@ class VectorPrinter(Printer):
         # As an array over the space: the positions of an index count up, a label's are data.
         if is_element(place):
             return self.element(place)
+        if place in self.loops:
+            return Text(place.name)
         return self.align(Text(f"np.arange({self.size(self.space[place])})"), [place])
 
     # ---- leaves ----------------------------------------------------------------------------------------------------
@@ -82,6 +123,10 @@ class VectorPrinter(Printer):
         return self.integer(sympy.expand(expr))
 
     def index_value(self, index: Any) -> Text:
+        if index in self.loops:
+            return Text(f"real({index.name})")
+        if index not in self.space:
+            return Text(f"np.asarray({self.integer(index).text}, real)")
         return self.align(Text(f"np.arange({self.size(self.space[index])}, dtype=real)"), [index])
 
     def power(self, expr: Pow) -> Text:
@@ -102,6 +147,11 @@ class VectorPrinter(Printer):
             out += f"np.where({self.text(condition)}, {text}, "
             depth += 1
         return Text(f"{out}real(np.nan){')' * depth}")
+
+    def guarded(self, guards: list[Expr], value: Expr) -> Text:
+        conditions = [f"{self.integer(guard.args[0]).within(SUM)} >= 0" for guard in guards]
+        condition = conditions[0] if len(conditions) == 1 else " & ".join(f"({part})" for part in conditions)
+        return Text(f"np.where({condition}, {self.text(value)}, real(0))")
 
     def delta(self, expr: KroneckerDelta) -> Text:
         left, right = (self.integer(place).text for place in expr.args)

@@ -52,6 +52,7 @@ from .symbolic.errors import (
 )
 from .symbolic.functions import elementwise
 from .symbolic.guards import inside, padded
+from .symbolic.held import held, normal
 from .symbolic.indices import Dim, Index, dims, indices
 from .symbolic.network import Network
 from .symbolic.sequential import Sequential
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from .runtime.cache import CacheWarning, cache_dir, set_cache_dir
     from .runtime.callbacks import Callback, EarlyStopping
     from .runtime.gradcheck import gradcheck
+    from .runtime.gradient_norms import GradientNorms, gradient_norms
     from .runtime.history import History
     from .runtime.model import Model
     from .runtime.parameters import Parameters
@@ -76,6 +78,7 @@ _LAZY = {
     "CacheWarning": "runtime.cache",
     "Callback": "runtime.callbacks",
     "EarlyStopping": "runtime.callbacks",
+    "GradientNorms": "runtime.gradient_norms",
     "History": "runtime.history",
     "Model": "runtime.model",
     "Parameters": "runtime.parameters",
@@ -83,6 +86,7 @@ _LAZY = {
     "cache_dir": "runtime.cache",
     "evaluate": "symbolic.evaluate",
     "gradcheck": "runtime.gradcheck",
+    "gradient_norms": "runtime.gradient_norms",
     "one_hot_rows": "runtime.array_checks",
     "set_cache_dir": "runtime.cache",
 }
@@ -114,11 +118,12 @@ Network.compiler = staticmethod(_compile)
 
 __all__ = [
     "AlongAxis", "ArgMax", "CacheError", "CacheWarning", "Callback", "DataError", "Derivation", "Dim",
-    "DivergenceError", "EarlyStopping", "Equation", "GradloomError", "History", "Index", "IndexingError",
-    "LossError", "Max", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters", "Program", "RecurrenceError",
-    "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor", "UndefinedError",
-    "UnsupportedError", "UnusedParameterError", "activations", "cache_dir", "datasets", "dims", "elementwise", "elu",
-    "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "identity", "indices", "initializers", "inside", "layers",
-    "leaky_relu", "log_softmax", "losses", "one_hot", "one_hot_rows", "optimizers", "padded", "relu", "schedules",
-    "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tanh",
+    "DivergenceError", "EarlyStopping", "Equation", "GradientNorms", "GradloomError", "History", "Index",
+    "IndexingError", "LossError", "Max", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters",
+    "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor",
+    "UndefinedError", "UnsupportedError", "UnusedParameterError", "activations", "cache_dir", "datasets", "dims",
+    "elementwise", "elu", "errors", "evaluate", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held",
+    "identity", "indices", "initializers", "inside", "layers", "leaky_relu", "log_softmax", "losses", "normal",
+    "one_hot", "one_hot_rows", "optimizers", "padded", "relu", "schedules", "set_cache_dir", "sigmoid", "silu",
+    "softmax", "softplus", "tanh",
 ]  # fmt: skip

@@ -103,7 +103,7 @@ def train(options: argparse.Namespace) -> int:
 def _finish_training(model: Any, optimizer: Any, file: ModelFile, save: str | None) -> None:
     """Show and save what was trained, after Ctrl-C what was trained until then."""
     if file.report is None:
-        print(f"{file.network.name}: {model.params.count:,} parameters, {optimizer!r}")
+        print(f"{file.network.name}: {model.count:,} parameters, {optimizer!r}")
         print(model.history)
     if save is not None:
         model.save(save)

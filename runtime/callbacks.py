@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from ..symbolic.errors import DataError
 
 if TYPE_CHECKING:
+    from .data import Data
     from .history import History
     from .model import Model
 
@@ -15,8 +18,15 @@ if TYPE_CHECKING:
 class Callback:
     """Base of the callbacks; override what you need. A plain function is taken as `on_epoch_end`."""
 
+    def on_data(self, data: Data, rows: NDArray[Any]) -> None:
+        """Before all else: the checked data of `fit`, and the numbers of the rows that are trained on."""
+
     def on_train_begin(self, model: Model) -> None:
         """Before the first epoch."""
+
+    def measure(self, model: Model, epoch: int) -> Mapping[str, float]:
+        """After every epoch, before `on_epoch_end`: further columns of its row of the history, the same every time."""
+        return {}
 
     def on_epoch_end(self, model: Model, epoch: int, logs: Mapping[str, float]) -> bool | None:
         """After every epoch, counted from 1, with its row of the history; returning True ends the training."""

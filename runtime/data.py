@@ -25,7 +25,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Data:
-    """Checked data of a network, in the order inputs, targets.
+    """Checked data of a network, in the order inputs, targets, noise where it is given.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
         names the tensor, what was found, and the mend.
     """
     batch = network.batch
-    tensors = tuple(t for t in network.inputs + network.targets if t.name in values)
+    tensors = tuple(t for t in network.inputs + network.targets + network.noises if t.name in values)
     arrays: list[Array] = []
     first: tuple[str, int] | None = None
     for tensor in tensors:

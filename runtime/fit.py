@@ -53,6 +53,7 @@ def fit(
     block = rows_per_block(model.network, model.sizes, batch)
     bar = Progress(epochs * -(-len(rows) // batch), progress)
     for watcher in watchers:
+        watcher.on_data(data, rows)
         watcher.on_train_begin(model)
     try:
         first, last = model.epochs + 1, model.epochs + epochs
@@ -63,6 +64,8 @@ def fit(
             loss = _epoch(trainer, data, blocks, batch, epoch, bar)
             model.epochs = epoch
             row = {"epoch": epoch, "loss": loss, **_measure(model, data, held_out, batch, chosen)}
+            for watcher in watchers:
+                row |= watcher.measure(model, epoch)
             history.append(row)
             bar.finish_epoch(row)
             # Every callback hears of every epoch, whichever of them ends the training.

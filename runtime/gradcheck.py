@@ -91,10 +91,14 @@ def gradcheck(
 ) -> GradcheckResult:
     """Compare the derived gradients of `network`, compiled in float64, with central differences.
 
+    It is the loss in training that is differentiated, with the same noise at all points. What is `held` is moved by the
+    differences all the same, so that a gradient that passes by something held does not agree with them.
+
     Parameters
     ----------
-    data : an array for every input and target; by default random ones.
-    params : an array for every parameter; by default those a model begins with, and small random ones for zeros.
+    data : an array for every input and target, and for noise if it is not to be drawn; by default random ones.
+    params : an array for every parameter and state; by default those a model begins with, and small random ones for
+        parameters that are zeros.
     target : "cpu" or "numpy".
     sizes : numbers for symbolic sizes; by default small primes, different for each.
     batch : rows of the random data.
@@ -122,19 +126,21 @@ def gradcheck(
     else:
         numbers = dict(sizes or {})
         values = {name: np.array(array) for name, array in data.items()}  # a copy: entries are moved in place
+    drawn = {tensor.name: values.pop(tensor.name) for tensor in network.noises if tensor.name in values}
     checked = check_data(network, values, np.float64, numbers)
     numbers = {**primes, **numbers}
     wanted = [t.name for t in network.parameters] or [t.name for t in network.inputs if t.classes is None]
     program = compile_network(network, target=target, dtype="float64", batch=checked.rows, sizes=numbers, wrt=wanted)
     flat = _parameters(network, program, params, rng)
-    loss, gradients = program.run_gradients(flat.flat, checked)
+    noise = program.noise(checked.rows, drawn, seed=seed)
+    loss, gradients = program.run_gradients(flat.flat, checked, *noise)
     if not math.isfinite(loss):
         raise DataError(f"the loss at the point of the check is {loss}; give data and params where it is finite")
     arrays = (
         dict(flat) if network.parameters else dict(zip((t.name for t in checked.tensors), checked.arrays, strict=True))
     )
     rows = [
-        _compare(program, flat, checked, name, arrays[name], gradients[name], loss, entries, rng)
+        _compare(program, flat, checked, noise, name, arrays[name], gradients[name], loss, entries, rng)
         for name in wanted
         if name in gradients
     ]
@@ -145,6 +151,7 @@ def _compare(
     program: Program,
     params: Parameters,
     data: Data,
+    noise: tuple[Array, ...],
     name: str,
     array: Array,
     gradient: Array,
@@ -165,7 +172,7 @@ def _compare(
         losses = []
         for moved in (value + step, value - step):
             array[at] = moved
-            losses.append(program.run_loss(params.flat, data))
+            losses.append(program.run_training_loss(params.flat, data, *noise))
         array[at] = value
         # The difference of the two points as rounded, not 2 h.
         numeric = (losses[0] - losses[1]) / ((value + step) - (value - step))
@@ -186,10 +193,11 @@ def _parameters(network: Network, program: Program, given: Any, rng: np.random.G
         params.fill(given)
         return params
     params.initialize(network, rng)
-    for name, view in params.items():
+    for tensor in network.parameters:
         # Zeros (biases, as they begin) would hide what multiplies them.
+        view = params[tensor.name]
         if not view.any():
-            params[name] = rng.normal(0, 0.1, view.shape)
+            params[tensor.name] = rng.normal(0, 0.1, view.shape)
     return params
 
 

@@ -19,7 +19,7 @@ from .parameters import Parameters
 from .program import Program, check_choices, check_network, check_sizes, compile_network
 from .saved_files import Saved, read_file, source_digest, write_file
 from .scoring import SCORE_ROWS, outputs, score
-from .training import Trainer
+from .training import Trainer, noise_seed
 
 Array = NDArray[Any]
 
@@ -30,8 +30,8 @@ class Model:
     Parameters
     ----------
     network : with a loss.
-    seed : of the initial parameters, the validation split and the order of rows; None takes a new one. The same seed
-        gives the same bits on the same machine.
+    seed : of the initial parameters, the validation split, the order of rows and the noise; None takes a new one. The
+        same seed gives the same bits on the same machine.
     target : "cpu" (Numba) or "numpy".
     dtype : "float32" or "float64".
     sizes : numbers for symbolic sizes; those not given are read off the data in `fit`.
@@ -39,6 +39,7 @@ class Model:
     Attributes
     ----------
     epochs : how many epochs it has been trained for
+    trainings : how many optimizers it has been trained with; each draws other noise
     history : the `History` of the last `fit`
 
     Raises
@@ -78,6 +79,7 @@ class Model:
         self._init = np.random.default_rng(init)
         self.order = np.random.default_rng(order)
         self.epochs = 0
+        self.trainings = 0
         self.history = History()
         self._program: Program | None = None
         self._params: Parameters | None = None
@@ -162,10 +164,13 @@ class Model:
             # New numbers (a smaller learning rate, say) for the same equations: the state goes on.
             last.program = program
             return last
-        self._trainer = Trainer(program, self.params)
         saved, self._resume = self._resume, None
-        if saved is not None and saved.state is not None and saved.optimizer == source_digest(program.source):
-            self._trainer.resume(saved.state, saved.steps)
+        if saved is None or saved.state is None or saved.optimizer != source_digest(program.source):
+            self.trainings += 1
+            self._trainer = Trainer(program, self.params, noise_seed(self.seed, self.trainings))
+            return self._trainer
+        self._trainer = Trainer(program, self.params, noise_seed(self.seed, self.trainings))
+        self._trainer.resume(saved.state, saved.steps)
         return self._trainer
 
     # ---- using -------------------------------------------------------------------------------------------------
@@ -195,13 +200,19 @@ class Model:
         return score(self.program, self.params.flat, data, data.rows, chosen)
 
     def loss_and_gradients(self, X: Any, Y: Any = None) -> tuple[float, dict[str, Array]]:
-        """The loss on data, and its gradient with respect to every parameter, by name; arguments as in `fit`."""
+        """The loss in training on data, and its gradient by every parameter, by name; arguments as in `fit`.
+
+        Noise is drawn from the seed and step of `program`; the states stay as they are.
+        """
         data = self.check(X, Y)
-        return self.program.run_gradients(self.params.flat, data)
+        flat = self.params.flat
+        return self.program.run_gradients(flat, data, *self.program.noise(data.rows))
 
     @property
     def params(self) -> Parameters:
-        """The parameters: a mapping name → array; the arrays are views, so writing to them changes the model.
+        """The parameters, and then the network's states: a mapping name → array, which are views of one buffer.
+
+        Writing to them changes the model.
 
         Raises
         ------
@@ -212,6 +223,11 @@ class Model:
             self._adopt(self.program)
             assert self._params is not None
         return self._params
+
+    @property
+    def count(self) -> int:
+        """How many numbers the parameters hold; the states do not count."""
+        return sum(self.params[tensor.name].size for tensor in self.network.parameters)
 
     @property
     def program(self) -> Program:
@@ -250,6 +266,7 @@ class Model:
             sizes=self.sizes,
             seed=self.seed,
             epochs=self.epochs,
+            trainings=self.trainings,
             order=self.order.bit_generator.state,
             state=state,
             steps=steps,
@@ -273,7 +290,7 @@ class Model:
         saved = read_file(path, check_network(network))
         model = cls(network, saved.seed, saved.target if target is None else target, saved.dtype, saved.sizes)
         model.params.fill(saved.params)
-        model.epochs = saved.epochs
+        model.epochs, model.trainings = saved.epochs, saved.trainings
         model.order.bit_generator.state = saved.order
         model._resume = saved
         return model
@@ -313,7 +330,7 @@ class Model:
             self._params.fill(dict(old))
 
     def __repr__(self) -> str:
-        count = f"{self._params.count:,} parameters, " if self._params is not None else ""
+        count = f"{self.count:,} parameters, " if self._params is not None else ""
         return f"<Model of {self.network.name}: {count}{self.target}, {self.dtype}, {self.epochs} epochs>"
 
 

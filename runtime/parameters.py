@@ -1,4 +1,4 @@
-"""`Parameters`: all parameters in one contiguous buffer, with a named view of each."""
+"""`Parameters`: all parameters, and a network's states, in one contiguous buffer, with a named view of each."""
 
 from __future__ import annotations
 
@@ -115,14 +115,14 @@ class Parameters(Mapping[str, NDArray[Any]]):
             self[name] = found
 
     def initialize(self, network: Network, rng: np.random.Generator) -> None:
-        """Fill every parameter as the network's `initializers` say, in the order of declaration.
+        """Fill every parameter, then every state, as the network's `initializers` say, in the order of declaration.
 
         Raises
         ------
         ShapeError
             See `initial_values`.
         """
-        for tensor in network.parameters:
+        for tensor in network.parameters + network.states:
             choice = network.initializers.get(tensor.name)
             self[tensor.name] = initial_values(tensor.name, choice, rng, self.layout[tensor.name][1])
 

@@ -14,7 +14,7 @@ from ..symbolic.errors import DataError, SizeError, UndefinedError, UnsupportedE
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
 from .cache import load_module
-from .data import Data, check_data
+from .data import Data, check_data, size_of
 from .parameters import Parameters
 
 Array = NDArray[Any]
@@ -30,6 +30,7 @@ class Program:
     source : the generated module, readable and standalone
     module : the same, loaded
     network, target, dtype, sizes, optimizer : what it was generated from
+    seed, step : what noise is drawn from where none is given; the same numbers until one of them is changed
 
     Examples
     --------
@@ -62,16 +63,18 @@ class Program:
         self.dtype = np.dtype(dtype)
         self.sizes = dict(sizes)
         self.optimizer = optimizer
+        self.seed, self.step = 0, 1
         self._capacity = batch
         self._work: Any = None
 
     def loss_and_gradients(self, params: Any, *data: Any, **named: Any) -> tuple[float, dict[str, Array]]:
-        """The loss, and its gradients by name.
+        """The loss in training, and its gradients by name; the network's states stay as they are.
 
         Parameters
         ----------
-        params : a mapping name → array with every parameter, a `Parameters`, or its flat buffer.
-        data : the inputs, then the targets, in the order of declaration; or by name.
+        params : a mapping name → array with every parameter and state, a `Parameters`, or its flat buffer.
+        data : the inputs, then the targets, in the order of declaration; or by name. Noise may be given by name; what
+            is not given is drawn from ``seed`` and ``step``.
 
         Returns
         -------
@@ -82,11 +85,13 @@ class Program:
         DataError, ShapeError, UndefinedError
             If the data or the parameters do not fit the network; the message names the tensor.
         """
+        noises = {tensor.name for tensor in self.network.noises} & set(named)
+        given = {name: named.pop(name) for name in sorted(noises)}
         checked = self.check(data, named)
-        return self.run_gradients(self.flat(params), checked)
+        return self.run_gradients(self.flat(params), checked, *self.noise(checked.rows, given))
 
     def loss(self, params: Any, *data: Any, **named: Any) -> float:
-        """The loss; arguments and errors as in `loss_and_gradients`."""
+        """The loss in inference; arguments and errors as in `loss_and_gradients`, but there is no noise."""
         return self.run_loss(self.flat(params), self.check(data, named))
 
     def predict(self, params: Any, *inputs: Any, **named: Any) -> Array:
@@ -124,6 +129,28 @@ class Program:
             raise DataError(f"{missing[0]} has no data; give {names}, in this order or by name")
         return check_data(self.network, values, self.dtype, dict(self.sizes))
 
+    def noise(
+        self, rows: int, given: Mapping[str, Any] | None = None, *, seed: int | None = None, step: int | None = None
+    ) -> tuple[Array, ...]:
+        """The network's noise for `rows` rows, an array each: what is `given` by name, checked, the rest drawn.
+
+        What is drawn is a function of the seed and the number of the step, by default those of the program.
+        """
+        noises, batch = self.network.noises, self.network.batch
+        if not noises:
+            return ()
+        sizes = {**self.sizes, **({} if batch is None else {batch.name: rows})}
+        shapes = [tuple(size_of(size, sizes, tensor.name) for size in tensor.shape) for tensor in noises]
+        arrays = {tensor.name: np.empty(shape, self.dtype) for tensor, shape in zip(noises, shapes, strict=True)}
+        drawn_from = (self.seed if seed is None else seed, self.step if step is None else step)
+        self.module.fill_noise(*arrays.values(), *drawn_from)
+        found = check_data(self.network, given or {}, self.dtype, sizes)
+        for tensor, array in zip(found.tensors, found.arrays, strict=True):
+            if array.shape != arrays[tensor.name].shape:
+                raise DataError(f"noise {tensor.name} has {len(array)} rows and the data have {rows}; give as many")
+            arrays[tensor.name] = array
+        return tuple(arrays.values())
+
     # ---- calling the kernels with what is checked ------------------------------------------------------------------
 
     def run_loss(self, flat: Array, data: Data) -> float:
@@ -137,9 +164,14 @@ class Program:
             )
         return np.array(self.module.predict(flat, *data.arrays, self.workspace(data.rows)))
 
-    def run_gradients(self, flat: Array, data: Data) -> tuple[float, dict[str, Array]]:
+    def run_training_loss(self, flat: Array, data: Data, *noise: Array) -> float:
+        """The loss that `run_gradients` differentiates."""
+        loss = self.module.training_loss if self.network.has_modes else self.module.loss
+        return float(loss(flat, *data.arrays, *noise, self.workspace(data.rows)))
+
+    def run_gradients(self, flat: Array, data: Data, *noise: Array) -> tuple[float, dict[str, Array]]:
         grads = Parameters(self.module.gradient_places(data.rows), self.dtype)
-        loss = self.module.loss_and_gradients(flat, *data.arrays, self.workspace(data.rows), grads.flat)
+        loss = self.module.loss_and_gradients(flat, *data.arrays, *noise, self.workspace(data.rows), grads.flat)
         return float(loss), dict(grads)
 
     def workspace(self, rows: int) -> Any:

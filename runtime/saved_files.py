@@ -24,13 +24,26 @@ from .program import DTYPES, TARGETS, check_sizes
 
 Array = NDArray[Any]
 FORMAT = 1
-TRAINING = ("target", "dtype", "sizes", "seed", "epochs", "order", "steps", "optimizer")  # kept in the JSON text
+TRAINING = (
+    "target",
+    "dtype",
+    "sizes",
+    "seed",
+    "epochs",
+    "trainings",
+    "order",
+    "steps",
+    "optimizer",
+)  # kept in the JSON text
 PARAMETER = "parameter."  # before a parameter's name in the archive
 
 
 @dataclass
 class Saved:
-    """What a file holds of a model; `state`, `steps` and `optimizer` are of the training, if there was one."""
+    """What a file holds of a model; `state`, `steps` and `optimizer` are of the training, if there was one.
+
+    `params` are the parameters and the network's states, `state` that of the optimizer.
+    """
 
     params: dict[str, Array]
     target: str
@@ -38,6 +51,7 @@ class Saved:
     sizes: dict[str, int]
     seed: int
     epochs: int
+    trainings: int
     order: Any
     state: Array | None
     steps: int
@@ -113,9 +127,9 @@ def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
     if about.get("fingerprint") != fingerprint(network):
         raise SavedFileError(_other_network(shown, about, network))
     try:
-        about.setdefault("target", "cpu")  # files of earlier versions do not say
+        about = {"target": "cpu", "trainings": 1, **about}  # files of earlier versions do not say
         saved = Saved(
-            params={t.name: arrays[PARAMETER + t.name] for t in network.parameters},
+            params={t.name: arrays[PARAMETER + t.name] for t in network.parameters + network.states},
             state=arrays.get("state"),
             **{name: about[name] for name in TRAINING},
         )
@@ -131,13 +145,13 @@ def _check(saved: Saved, network: Network) -> None:
         raise ValueError(f"dtype {saved.dtype}")
     if saved.target not in TARGETS:
         raise ValueError(f"target {saved.target}")
-    for name in ("seed", "epochs", "steps"):
+    for name in ("seed", "epochs", "trainings", "steps"):
         if not isinstance(getattr(saved, name), int) or getattr(saved, name) < 0:
             raise ValueError(f"{name} is {getattr(saved, name)!r}")
     saved.sizes = check_sizes(saved.sizes)
     np.random.default_rng(0).bit_generator.state = saved.order
     count = 0
-    for tensor in network.parameters:
+    for tensor in network.parameters + network.states:
         shape = tuple(size_of(size, saved.sizes) for size in tensor.shape)
         array = saved.params[tensor.name]
         if array.shape != shape or array.dtype != np.dtype(saved.dtype):
@@ -157,10 +171,10 @@ def fingerprint(network: Network) -> str:
         f"{t.role} {t.name} {sympy.srepr(sympy.Tuple(*t.shape))} {t.classes} {network.values.get(t.name)}"
         for t in network.tensors.values()
     ]
-    for equation in network.equations:
+    for mark, equation in network.written():
         letters = {index: Symbol(f"#{place}", integer=True) for place, index in enumerate(equation.indices)}
         body = _spelled_out(equation.at([letters[index] for index in equation.indices]))
-        lines.append(f"{equation.target.name} = {sympy.srepr(body)}")
+        lines.append(f"{mark.text}{equation.target.name} = {sympy.srepr(body)}")
     lines.append(f"loss {network.loss}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -180,7 +194,7 @@ def _spelled_out(body: Any) -> Any:
 
 
 def _shapes(network: Network) -> dict[str, str]:
-    return {tensor.name: shape_text(tensor.shape) for tensor in network.parameters}
+    return {tensor.name: shape_text(tensor.shape) for tensor in network.parameters + network.states}
 
 
 def _damaged(path: str, error: BaseException) -> str:

@@ -50,7 +50,7 @@ def _parts(data: Data, rows: int) -> list[Data]:
 
 
 def averages_over_batch(network: Network) -> bool:
-    """Whether the loss divides by the batch size, so that it does not grow with the number of rows."""
+    """Whether the loss in inference divides by the batch size, so that it does not grow with the number of rows."""
     batch = network.batch
 
     def mentions(node: Basic) -> bool:
@@ -58,4 +58,9 @@ def averages_over_batch(network: Network) -> bool:
             return mentions(node.body)
         return node == batch or (not isinstance(node, Indexed) and any(mentions(arg) for arg in node.args))
 
-    return any(mentions(equation.body) for equation in network.equations)
+    needed, found = {network.loss}, False
+    for equation in reversed(network.for_inference()):
+        if equation.target in needed:
+            needed.update(equation.reads)
+            found = found or mentions(equation.body)
+    return found

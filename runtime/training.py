@@ -29,12 +29,14 @@ class Trainer:
     ----------
     state : (number of states, trainable entries), zero before the first step
     steps : steps done
+    seed : with the number of a step, what its noise is drawn from
     """
 
-    def __init__(self, program: Program, params: Parameters) -> None:
+    def __init__(self, program: Program, params: Parameters, seed: int = 0) -> None:
         module = program.module
         self.program = program
         self.params = params
+        self.seed = seed
         self.frozen = set(program.network.frozen)  # what the program was generated for
         self.grads = aligned_zeros(params.flat.size, program.dtype)
         self.state: Array = aligned_zeros(len(module.STATE) * module.TRAINABLE, program.dtype).reshape(
@@ -83,17 +85,27 @@ class Trainer:
         module, work = self.program.module, self.program.workspace(min(batch, data.rows))
         flat, arrays = self.params.flat, data.arrays
         if not any(data.batched):
+            arrays = (*arrays, *self.program.noise(data.rows, seed=self.seed, step=self.steps + 1))
             loss = float(module.loss_and_gradients(flat, *arrays, work, self.grads))
             if not math.isfinite(loss):
                 return loss, 0
+            if self.program.network.assignments:
+                module.advance(flat, *arrays, work)
             module.update(flat, self.grads, self.state, self.hyper, self.steps + 1)
             return loss * data.rows, 1
-        total, done = module.epoch(flat, self.grads, self.state, *arrays, order, batch, self.hyper, self.steps, work)
+        seed = (self.seed,) if self.program.network.noises else ()
+        steps = (self.hyper, self.steps, *seed)
+        total, done = module.epoch(flat, self.grads, self.state, *arrays, order, batch, *steps, work)
         return float(total), int(done)
 
     def _restore(self, kept: tuple[Array, Array, int]) -> None:
         self.params.flat[:], self.state[:] = kept[0], kept[1]
         self.steps = kept[2]
+
+
+def noise_seed(seed: int, training: int) -> int:
+    """The seed of the noise in a model's first, second, … training; 63 bits, so that kernels know one type of it."""
+    return int(np.random.SeedSequence([seed, training]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _kind(value: float) -> str:

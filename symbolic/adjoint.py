@@ -16,6 +16,7 @@ from .binders import ArgMax, Binder, Max, Sum, rename_free
 from .equations import Equation
 from .errors import UnsupportedError
 from .guards import Guard
+from .held import held
 from .ranges import within
 from .reuse import derivative
 from .solve import Pairs, solve
@@ -94,14 +95,14 @@ def _read(
 
 
 def _variables(body: Expr) -> Iterator[Expr]:
-    """The outermost elements and binders of `body`, each once, in a fixed order."""
+    """The outermost elements and binders of `body`, each once, in a fixed order; not those that are held."""
     seen: dict[Expr, None] = {}
     stack: list[Any] = [body]
     while stack:
         node = stack.pop()
         if is_element(node) or isinstance(node, Binder):
             seen.setdefault(node)
-        elif not isinstance(node, KroneckerDelta):
+        elif not isinstance(node, KroneckerDelta | held):
             stack.extend(reversed(node.args))
     return iter(seen)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import sympy
 from sympy import Expr, Indexed, Piecewise, Symbol
 from sympy.logic.boolalg import Boolean
 
-from .binders import Binder, axis_sizes, rename_free
+from .binders import Binder, axis_sizes, from_user, rename_free
 from .errors import IndexingError, ShapeError, UndefinedError
 from .indices import BoundIndex, Dim, check_name
 from .place_checks import check_labels, check_places
@@ -26,12 +27,14 @@ class Equation:
     indices : one plain index per axis of the target; they are the free indices of `body`
     body : SymPy expression over elements and binders
     note : what made the equation, for people: "Dense", "chain rule through z1 …"
+    inference : what stands for `body` where the network is used and not trained, or None where that is `body` too
     """
 
     target: Tensor
     indices: tuple[Symbol, ...]
     body: Expr
     note: str = field(default="", compare=False)
+    inference: Expr | None = None
 
     @property
     def lhs(self) -> Expr:
@@ -41,6 +44,10 @@ class Equation:
     def reads(self) -> list[Tensor]:
         """The tensors that the body reads, each once, in a fixed order."""
         return list(dict.fromkeys(tensor_of(element) for element in elements(self.body)))
+
+    def for_inference(self) -> Equation:
+        """The equation as it holds in inference."""
+        return self if self.inference is None else replace(self, body=self.inference, inference=None)
 
     def at(self, where: Iterable[Expr]) -> Expr:
         """The body at other indices: what ``target[where]`` is equal to."""
@@ -56,6 +63,21 @@ class Equation:
         from .latex import equation_latex
 
         return f"$\\displaystyle {equation_latex(self)}$"
+
+
+def right_side(name: str, body: Any) -> Expr:
+    """
+    Raises
+    ------
+    IndexingError
+        If `body` is not one expression, or no finite real number.
+    """
+    expr = from_user(body)
+    if not isinstance(expr, Expr):
+        raise IndexingError(f"{name}: the right side must be one SymPy expression, found {body!r}")
+    if expr.has(sympy.nan, sympy.zoo, sympy.oo, sympy.I):
+        raise IndexingError(f"{name}: the right side holds {expr}, which is not a finite real number")
+    return expr
 
 
 def infer_shape(name: str, indices: tuple[Symbol, ...], body: Expr) -> tuple[Expr, ...]:

@@ -20,6 +20,7 @@ from .equations import Equation
 from .errors import SizeError, UndefinedError, UnsupportedError
 from .functions import Elementwise
 from .guards import Guard
+from .held import held
 from .indices import Dim
 from .recurrence import Recurrence, blocks
 from .tensors import Tensor, elements, shape_text
@@ -74,7 +75,7 @@ def evaluate(
         if name in tensors:
             run.take(tensors[name], value)
     made: dict[str, Any] = {}
-    for block in [*blocks(steps)] if _defines_once(steps) else steps:
+    for block in blocks(steps) if _are_definitions(steps, values) else steps:
         if isinstance(block, Recurrence):
             made |= run.follow(block)
         else:
@@ -82,16 +83,10 @@ def evaluate(
     return made
 
 
-def _defines_once(steps: list[Equation]) -> bool:
-    """Whether these are definitions, not the assignments of an optimizer, which read old values."""
+def _are_definitions(steps: list[Equation], values: Mapping[str, Any]) -> bool:
+    """Whether these are definitions, not assignments in order, which read old values."""
     targets = [step.target for step in steps]
-    return len(set(targets)) == len(targets) and not any(
-        step.target in step.reads and not _reads_shifted(step) for step in steps
-    )
-
-
-def _reads_shifted(step: Equation) -> bool:
-    return all(element != step.lhs for element in elements(step.body))
+    return len(set(targets)) == len(targets) and not any(target.name in values for target in targets)
 
 
 class _Run:
@@ -192,6 +187,8 @@ class _Run:
             return self._binder(node)
         if isinstance(node, Elementwise):
             return self.rule(node.expand_definition())
+        if isinstance(node, held):
+            return self.rule(node.args[0])
         if isinstance(node, Piecewise):
             branches = [(self.rule(value), self.rule(condition)) for value, condition in node.args]
             return lambda at: next(value(at) for value, condition in branches if condition(at))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import sympy
@@ -171,7 +171,8 @@ def equation_latex(equation: Equation, *, align: str = "") -> str:
     return f"{printer.write(equation.lhs)} {align}= {printer.write(equation.body)}"
 
 
-def equations_latex(equations: Iterable[Equation]) -> str:
-    """Equations one below the other, aligned at the equals sign."""
-    rows = [equation_latex(equation, align="&") for equation in equations]
+def equations_latex(equations: Sequence[Equation], marks: Sequence[str] = ()) -> str:
+    """Equations one below the other, aligned at the equals sign; `marks`, one each, are written behind them."""
+    behind = marks or [""] * len(equations)
+    rows = [equation_latex(equation, align="&") + mark for equation, mark in zip(equations, behind, strict=True)]
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"

@@ -29,20 +29,28 @@ class Loss(ABC):
     Parameters
     ----------
     reduction : "mean" divides the sum of the terms by their number, "sum" does not.
+    mask : which terms count, for sequences of different lengths, say: an input or target of the network whose shape is
+        that of the output's leading axes, (B, T) for an output (B, T, C), 1 where a term counts and 0 where it does
+        not; or a name, of one such or of a target that is then declared with all axes but the last. The mean is over
+        the terms that count, so there must be one in every batch. Other numbers than 0 and 1 weigh the terms.
 
     Raises
     ------
     LossError
-        If `reduction` is not one of the loss's `reductions`.
+        If `reduction` is not one of the loss's `reductions`, or `mask` is no tensor or name.
     """
 
     reductions: ClassVar[tuple[str, ...]] = ("mean", "sum")
+    mask: Tensor | str | None = None
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, reduction: str = "mean", *, mask: Tensor | str | None = None) -> None:
         if reduction not in self.reductions:
             offered = ", ".join(self.reductions)
             raise LossError(f"{type(self).__name__}: reduction {reduction!r} is not offered; choose from {offered}")
+        if not isinstance(mask, Tensor | str | None):
+            raise LossError(f"{type(self).__name__}: mask is {mask!r}; expected a tensor of the network, or a name")
         self.reduction = reduction
+        self.mask = mask
 
     def term(self, network: Network, output: Tensor, target: Tensor | None = None) -> Expr:
         """The loss as an expression for `Network.minimize`; declares the target ``y`` unless one is given.
@@ -50,7 +58,7 @@ class Loss(ABC):
         Raises
         ------
         ShapeError
-            If `target` has not the shape that the loss needs.
+            If `target`, or the mask, has not the shape that the loss needs.
         """
         wanted = self.target_shape(output)
         if target is None:
@@ -60,7 +68,13 @@ class Loss(ABC):
                 f"{type(self).__name__} of {output.name} {shape_text(output.shape)} takes a target of shape "
                 f"{shape_text(wanted)}, but {target.name} has shape {shape_text(target.shape)}"
             )
-        return self.expression(network, output, target)
+        mask = self.mask_of(network, output)  # declared behind the target
+        self.count(network, output)  # before what the loss adds, the probabilities that are the output, say
+        found = self.expression(network, output, target)
+        number = None if mask is None else network.tensors.get(f"n_{mask.name}")
+        if number is not None and mask not in network.targets and network.output == number:
+            network.set_output(output.name)  # not the number of terms, though that needs no target either
+        return found
 
     def target_shape(self, output: Tensor) -> tuple[Any, ...]:
         """The shape of the target: by default that of the output."""
@@ -72,15 +86,67 @@ class Loss(ABC):
 
     @abstractmethod
     def expression(self, network: Network, output: Tensor, target: Tensor) -> Expr:
-        """The loss, a scalar expression; equations that it needs are added to `network`."""
+        """The loss, a scalar expression; equations that it needs are added to `network`.
+
+        With `total` for its sum and `count` for what `reduced` divides by it heeds the mask.
+        """
+
+    def counted(self, output: Tensor) -> tuple[Any, ...]:
+        """The axes of `output` along which there is one term per place, as sizes: by default all."""
+        return output.shape
+
+    def mask_of(self, network: Network, output: Tensor) -> Tensor | None:
+        """The tensor that says which terms count, or None; a name that is not declared yet is.
+
+        Raises
+        ------
+        ShapeError
+            If its shape is not that of leading axes of `output`.
+        """
+        mask, axes = self.mask, self.counted(output)
+        if isinstance(mask, str):
+            known = network.tensors.get(mask)
+            mask = network.target(mask, output.shape[: max(output.rank - 1, 1)]) if known is None else known
+        if mask is not None and (not mask.rank or mask.shape != axes[: mask.rank]):
+            raise ShapeError(
+                f"{type(self).__name__} of {output.name} {shape_text(output.shape)} takes a mask of shape "
+                f"{' or '.join(shape_text(axes[:rank]) for rank in range(1, len(axes) + 1))}, but {mask.name} has "
+                f"shape {shape_text(mask.shape)}"
+            )
+        return mask
+
+    def total(self, network: Network, output: Tensor, entry: Any) -> Expr:
+        """The sum of `entry`, an expression at ``network.home(output)``, over all places that count."""
+        where, mask = network.home(output), self.mask_of(network, output)
+        weighted = entry if mask is None else element_of(mask, where[: mask.rank]) * entry
+        return Sum(weighted, *zip(where, output.shape, strict=True))
+
+    def count(self, network: Network, output: Tensor) -> tuple[Any, ...]:
+        """How many terms there are, as factors: the sizes of axes, of those that are masked one number that counts.
+
+        That number is an equation of the network, ``n_mask = Sum(mask)``: what it divides then stays short.
+        """
+        axes, mask = self.counted(output), self.mask_of(network, output)
+        if mask is None or self.reduction == "sum":
+            return axes
+        number = network.tensors.get(f"n_{mask.name}")
+        if number is None:
+            where = network.home(output)[: mask.rank]
+            terms = Sum(mask[where], *zip(where, mask.shape, strict=True))
+            number = network.define(f"n_{mask.name}", (), terms, note="how many terms count")
+        return (number, *axes[mask.rank :])
 
     def reduced(self, total: Expr, count: Iterable[Any]) -> Expr:
         """`total`, divided by the product of the sizes in `count` where the reduction is a mean."""
         return total / sympy.prod(count) if self.reduction == "mean" else total
 
     def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if not callable(value))
+        options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if self._is_shown(value))
         return f"{type(self).__name__}({options})"
+
+    @staticmethod
+    def _is_shown(option: Any) -> bool:
+        return option is not None and not callable(option)
 
 
 class Entrywise(Loss):
@@ -90,10 +156,13 @@ class Entrywise(Loss):
     ----------
     entry : function of the output's and the target's entry, returns a SymPy expression.
     reduction : "mean" or "sum".
+    mask : see `Loss`.
     """
 
-    def __init__(self, entry: Callable[[Any, Any], Any], reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, entry: Callable[[Any, Any], Any], reduction: str = "mean", *, mask: Tensor | str | None = None
+    ) -> None:
+        super().__init__(reduction, mask=mask)
         self.entry = entry
 
     def expression(self, network: Network, output: Tensor, target: Tensor) -> Expr:
@@ -101,7 +170,7 @@ class Entrywise(Loss):
         found = self.entry(element_of(output, where), element_of(target, where))
         if not isinstance(found, Expr | int | float):
             raise LossError(f"loss {self.entry!r} returned {found!r}; expected one SymPy expression in the two entries")
-        return self.reduced(Sum(from_user(found), *zip(where, output.shape, strict=True)), output.shape)
+        return self.reduced(self.total(network, output, from_user(found)), self.count(network, output))
 
 
 def as_loss(loss: Any) -> Loss:

@@ -1,5 +1,7 @@
 """The losses, as forward equations only; see `Loss` for writing one, and `Penalty` for terms over parameters.
 
+All of them take a ``mask``, which says what counts; see `Loss`.
+
 By hand: ``net.minimize(gl.losses.CrossEntropy().term(net, z) + gl.losses.L2(1e-4).term(net))``.
 """
 
@@ -16,7 +18,7 @@ from .binders import Sum
 from .errors import LossError, ShapeError
 from .loss import Entrywise, Loss, as_loss
 from .network import Network
-from .penalties import L1, L2, Penalty, real_number
+from .penalties import L1, L2, ActivityL1, Penalty, real_number
 from .tensors import Tensor, element_of, shape_text
 
 
@@ -26,12 +28,13 @@ class SquaredError(Entrywise):
     Parameters
     ----------
     reduction : "half" (default) as above; "mean" over all entries; "sum" of all entries, both without the ½.
+    mask : see `Loss`. With "half" B is then the number of places that count, of those that the mask is over.
     """
 
     reductions = ("half", "mean", "sum")
 
-    def __init__(self, reduction: str = "half") -> None:
-        super().__init__(lambda a, y: (a - y) ** 2, reduction)
+    def __init__(self, reduction: str = "half", *, mask: Tensor | str | None = None) -> None:
+        super().__init__(lambda a, y: (a - y) ** 2, reduction, mask=mask)
 
     def reduced(self, total: Expr, count: Iterable[Any]) -> Expr:
         if self.reduction == "half":
@@ -42,8 +45,8 @@ class SquaredError(Entrywise):
 class AbsoluteError(Entrywise):
     """Absolute error ``|a - y|``; its subgradient at 0 is 0."""
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(lambda a, y: Abs(a - y), reduction)
+    def __init__(self, reduction: str = "mean", *, mask: Tensor | str | None = None) -> None:
+        super().__init__(lambda a, y: Abs(a - y), reduction, mask=mask)
 
 
 class Huber(Entrywise):
@@ -55,9 +58,9 @@ class Huber(Entrywise):
     reduction : "mean" over all entries, or "sum".
     """
 
-    def __init__(self, delta: Any = 1, reduction: str = "mean") -> None:
+    def __init__(self, delta: Any = 1, reduction: str = "mean", *, mask: Tensor | str | None = None) -> None:
         self.delta = real_number(delta, "Huber: delta", positive=True)
-        super().__init__(self._entry, reduction)
+        super().__init__(self._entry, reduction, mask=mask)
 
     def _entry(self, a: Expr, y: Expr) -> Expr:
         r = a - y
@@ -67,8 +70,8 @@ class Huber(Entrywise):
 class Hinge(Entrywise):
     """``max(0, 1 - y a)`` for targets ``y`` of -1 and 1 (Cortes and Vapnik 1995); the subgradient at the kink is 0."""
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(lambda a, y: relu(1 - y * a), reduction)
+    def __init__(self, reduction: str = "mean", *, mask: Tensor | str | None = None) -> None:
+        super().__init__(lambda a, y: relu(1 - y * a), reduction, mask=mask)
 
 
 class ClassLoss(Loss):
@@ -83,8 +86,8 @@ class ClassLoss(Loss):
 
     kinds: ClassVar[tuple[str, ...]] = ("one_hot", "labels")
 
-    def __init__(self, targets: str = "one_hot", reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(self, targets: str = "one_hot", reduction: str = "mean", *, mask: Tensor | str | None = None) -> None:
+        super().__init__(reduction, mask=mask)
         if targets not in self.kinds:
             raise LossError(
                 f"{type(self).__name__}: targets {targets!r} is not offered; choose from {', '.join(self.kinds)}"
@@ -98,6 +101,9 @@ class ClassLoss(Loss):
                 f"but {output.name} has shape {shape_text(output.shape)}"
             )
         return output.shape[:-1] if self.targets == "labels" else output.shape
+
+    def counted(self, output: Tensor) -> tuple[Any, ...]:
+        return output.shape[:-1]
 
     def term(self, network: Network, output: Tensor, target: Tensor | None = None) -> Expr:
         if target is not None and self.targets == "labels" and target.classes != output.shape[-1]:
@@ -141,8 +147,8 @@ class CrossEntropy(ClassLoss):
         else:
             p = network.define("p", where, softmax(output[where], where[-1]), note="softmax of the cross-entropy")
             log_p = log(p[where])
-        total = -Sum(self.weight(target, where) * log_p, *zip(where, output.shape, strict=True))
-        return self.reduced(total, output.shape[:-1])
+        total = -self.total(network, output, self.weight(target, where) * log_p)
+        return self.reduced(total, self.count(network, output))
 
 
 class MultiClassHinge(ClassLoss):
@@ -158,17 +164,18 @@ class MultiClassHinge(ClassLoss):
     reduction : "mean" over samples, or "sum".
     """
 
-    def __init__(self, margin: Any = 1, targets: str = "one_hot", reduction: str = "mean") -> None:
+    def __init__(
+        self, margin: Any = 1, targets: str = "one_hot", reduction: str = "mean", *, mask: Tensor | str | None = None
+    ) -> None:
         self.margin = real_number(margin, "MultiClassHinge: margin", positive=True)
-        super().__init__(targets, reduction)
+        super().__init__(targets, reduction, mask=mask)
 
     def expression(self, network: Network, output: Tensor, target: Tensor) -> Expr:
         *lead, j = where = network.home(output)
         weight, classes = self.weight(target, where), output.shape[-1]
         s = network.define("s", tuple(lead), Sum(weight * output[where], j), note="score of the true class")
         entry = (1 - weight) * relu(self.margin - s[tuple(lead)] + output[where])
-        total = Sum(entry, *zip(where, output.shape, strict=True)) / classes
-        return self.reduced(total, output.shape[:-1])
+        return self.reduced(self.total(network, output, entry) / classes, self.count(network, output))
 
 
 class BinaryCrossEntropy(Loss):
@@ -187,8 +194,8 @@ class BinaryCrossEntropy(Loss):
         if not _is_sigmoid(network, output):
             p = network.define("p", where, sigmoid(element_of(output, where)), note="sigmoid of the cross-entropy")
         y, chance = element_of(target, where), element_of(p, where)
-        total = -Sum(y * log(chance) + (1 - y) * log(1 - chance), *zip(where, output.shape, strict=True))
-        return self.reduced(total, output.shape)
+        total = -self.total(network, output, y * log(chance) + (1 - y) * log(1 - chance))
+        return self.reduced(total, self.count(network, output))
 
 
 def _is_along_axis(network: Network, output: Tensor, function: Any) -> bool:
@@ -213,6 +220,6 @@ def _is_sigmoid(network: Network, output: Tensor) -> bool:
 
 
 __all__ = [
-    "L1", "L2", "AbsoluteError", "BinaryCrossEntropy", "ClassLoss", "CrossEntropy", "Entrywise", "Hinge", "Huber",
-    "Loss", "MultiClassHinge", "Penalty", "SquaredError", "as_loss",
+    "L1", "L2", "AbsoluteError", "ActivityL1", "BinaryCrossEntropy", "ClassLoss", "CrossEntropy", "Entrywise", "Hinge",
+    "Huber", "Loss", "MultiClassHinge", "Penalty", "SquaredError", "as_loss",
 ]  # fmt: skip

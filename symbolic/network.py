@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import sympy
 from sympy import Expr, Integer, Symbol
 
 from .binders import from_user
-from .equations import Equation, check_equation, infer_shape
+from .equations import Equation, check_equation, infer_shape, right_side
 from .errors import IndexingError, LossError, NameTakenError, ShapeError, UndefinedError
 from .facts import Fact
 from .indices import Dim, a, check_name
 from .letters import Letters
+from .modes import Modes
 from .ranges import within
 from .recurrence import blocks
 from .tensors import Tensor, shape_text
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .derivation import Derivation
 
 
-class Network:
+class Network(Modes):
     """A network and its loss, as an ordered list of equations.
 
     Parameters
@@ -36,6 +36,7 @@ class Network:
     equations : list of `Equation`, each reading only what stands before it; the loss is the last
     facts : list of `Fact`, declared properties that compaction may use
     loss : the scalar `Tensor` to minimise, or None until `minimize`
+    assignments : list of `Equation`, what `after_step` assigns to the states after each training step
 
     Examples
     --------
@@ -60,6 +61,7 @@ class Network:
         self.tensors: dict[str, Tensor] = {}
         self.equations: list[Equation] = []
         self.facts: list[Fact] = []
+        self.assignments: list[Equation] = []
         self.loss: Tensor | None = None
         self.values: dict[str, Expr] = {}
         self.initializers: dict[str, Any] = {}
@@ -93,10 +95,6 @@ class Network:
         tensor = self._declare(Tensor(name, shape, "parameter", latex=latex))
         self.initializers[name] = init
         return tensor
-
-    def state(self, name: str, shape: Any = (), *, latex: str | None = None) -> Tensor:
-        """Declare a state: a tensor that is carried along but has no gradient (an optimizer's moments)."""
-        return self._declare(Tensor(name, shape, "state", latex=latex))
 
     def constant(self, name: str, value: Any, *, latex: str | None = None) -> Tensor:
         """Declare a named number, such as a regularisation strength; it is printed by name and compiled as a literal.
@@ -145,6 +143,7 @@ class Network:
         body: Any,
         *,
         shape: Any = None,
+        inference: Any = None,
         latex: str | None = None,
         note: str = "",
     ) -> Tensor:
@@ -155,6 +154,8 @@ class Network:
         indices : one index from `indices()` per axis; ``()`` for a scalar.
         body : SymPy expression over elements of declared tensors, `Sum`, `Max` and functions.
         shape : sizes of the axes; needed only where an index appears in no tensor of `body`.
+        inference : what takes the place of `body` in inference: when the trained network predicts, or is evaluated.
+            Training, and the derivation with it, knows `body` alone.
 
         Raises
         ------
@@ -163,11 +164,8 @@ class Network:
         """
         check_name(name, "tensor")
         where = tuple(indices) if isinstance(indices, tuple | list) else (indices,)
-        expr = from_user(body)
-        if not isinstance(expr, Expr):
-            raise IndexingError(f"{name}: the right side must be one SymPy expression, found {body!r}")
-        if expr.has(sympy.nan, sympy.zoo, sympy.oo, sympy.I):
-            raise IndexingError(f"{name}: the right side holds {expr}, which is not a finite real number")
+        expr = right_side(name, body)
+        other = None if inference is None else right_side(name, inference)
         announced = self.tensors[name] if name in self.announced else None
         if announced is not None:
             shape, latex = announced.shape if shape is None else shape, latex or announced.latex
@@ -181,9 +179,12 @@ class Network:
                 f"{name} was announced with shape {shape_text(announced.shape)}, but is defined with "
                 f"{shape_text(tensor.shape)}; give both the same shape and symbol"
             )
-        equation = Equation(tensor, where, expr, note)
-        check_equation(equation, self.tensors if announced is None else {**self.tensors, name: tensor})
-        equation = replace(equation, body=within(expr, dict(zip(where, tensor.shape, strict=True))))
+        equation = Equation(tensor, where, expr, note, other)
+        declared = self.tensors if announced is None else {**self.tensors, name: tensor}
+        check_equation(equation, declared)
+        check_equation(equation.for_inference(), declared)
+        ranges = dict(zip(where, tensor.shape, strict=True))
+        equation = replace(equation, body=within(expr, ranges), inference=other and within(other, ranges))
         if announced is None:
             self._declare(tensor)
         else:
@@ -191,10 +192,12 @@ class Network:
             self.announced.discard(name)
         self.equations.append(equation)
         self._letters.learn(equation, self.tensors)
+        if other is not None:
+            self._letters.learn(equation.for_inference(), self.tensors)
         return tensor
 
-    def minimize(self, body: Any, *, name: str = "L", latex: str | None = None) -> Tensor:
-        """Define the loss ``name = body``, the scalar that training minimises.
+    def minimize(self, body: Any, *, name: str = "L", inference: Any = None, latex: str | None = None) -> Tensor:
+        """Define the loss ``name = body``, the scalar that training minimises; `inference` is as in `define`.
 
         Raises
         ------
@@ -219,10 +222,10 @@ class Network:
                 f"the loss must be a scalar, but it still depends on index {', '.join(map(str, free))}: "
                 f"sum over it, as in Sum(…, {', '.join(map(str, free))})"
             )
-        if isinstance(expr, Tensor) and expr.name in self.tensors and self._equation_of(expr):
+        if inference is None and isinstance(expr, Tensor) and expr.name in self.tensors and self._equation_of(expr):
             self.loss = expr
         else:
-            self.loss = self.define(name, (), expr, latex=latex, note="loss")
+            self.loss = self.define(name, (), expr, inference=inference, latex=latex, note="loss")
         return self.loss
 
     def assume(self, fact: Any, value: Any = None) -> Fact:
@@ -261,15 +264,16 @@ class Network:
 
     @property
     def output(self) -> Tensor:
-        """What `predict` returns: the tensor named by `set_output`, else the last one that needs no target."""
+        """What `predict` returns: the tensor named by `set_output`, else the last that needs no target in inference."""
         if self._output is not None:
             return self.tensors[self._output]
         needs_target: set[Tensor] = set(self.targets)
+        equations = self.for_inference()
         before = -1
         while len(needs_target) != before:  # a recurrence may read what stands below
             before = len(needs_target)
-            needs_target |= {e.target for e in self.equations if needs_target & set(e.reads)}
-        free = [e.target for e in self.equations if e.target not in needs_target and e.target != self.loss]
+            needs_target |= {e.target for e in equations if needs_target & set(e.reads)}
+        free = [e.target for e in equations if e.target not in needs_target and e.target != self.loss]
         last = free[-1] if free else None
         if last is None:
             raise UndefinedError(f"{self.name} has no output: no tensor is defined from the inputs alone")
@@ -379,9 +383,9 @@ class Network:
         return next((equation for equation in self.equations if equation.target == tensor), None)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.equations))
+        return "\n".join(mark.text + str(equation) for mark, equation in self.written())
 
     def _repr_latex_(self) -> str:
         from .latex import equations_latex
 
-        return equations_latex(self.equations)
+        return equations_latex([equation for _, equation in self.written()], [mark.latex for mark, _ in self.written()])

@@ -1,6 +1,7 @@
 """The optimizers, as equations only; see `Optimizer` for writing one.
 
-Options have PyTorch's names and meaning, and the updates agree with ``torch.optim``.
+Options have PyTorch's names and meaning, and the updates agree with ``torch.optim``. Every one takes ``clip_value`` and
+``clip_norm``, which clip the gradient first; see `Optimizer`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class SGD(Optimizer):
     momentum : in [0, 1); 0 for none.
     nesterov : look ahead; needs momentum.
     weight_decay : λ of the term λ/2 ‖θ‖², added to the gradient.
+    clip_value, clip_norm : clip the gradient first, by value or by its norm; see `Optimizer`.
 
     Raises
     ------
@@ -35,9 +37,16 @@ class SGD(Optimizer):
     """
 
     def __init__(
-        self, lr: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+        self,
+        lr: Any = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        *,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
-        super().__init__(lr)
+        super().__init__(lr, clip_value=clip_value, clip_norm=clip_norm)
         theta, q = self.theta, self.q
         if nesterov and not momentum:
             raise DataError("nesterov needs momentum, found momentum=0; give momentum=0.9, say")
@@ -59,6 +68,7 @@ class Adam(Optimizer):
     beta1, beta2 : decay rates of the moments, in [0, 1).
     eps : added to the root of the second moment.
     weight_decay : λ of the term λ/2 ‖θ‖², added to the gradient; see `AdamW` for decay apart from it.
+    clip_value, clip_norm : clip the gradient first, by value or by its norm; see `Optimizer`.
 
     Raises
     ------
@@ -67,9 +77,17 @@ class Adam(Optimizer):
     """
 
     def __init__(
-        self, lr: Any = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.0
+        self,
+        lr: Any = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
-        super().__init__(lr)
+        super().__init__(lr, clip_value=clip_value, clip_norm=clip_norm)
         self._adam(beta1, beta2, eps, self._decayed(weight_decay), sympy.Integer(0))
 
     def _adam(self, beta1: float, beta2: float, eps: float, gradient: Expr, decay: Expr) -> None:
@@ -90,6 +108,7 @@ class AdamW(Adam):
     ----------
     lr, beta1, beta2, eps : as in `Adam`.
     weight_decay : λ.
+    clip_value, clip_norm : clip the gradient first, by value or by its norm; see `Optimizer`.
 
     Raises
     ------
@@ -98,9 +117,17 @@ class AdamW(Adam):
     """
 
     def __init__(
-        self, lr: Any = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 1e-2
+        self,
+        lr: Any = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        *,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
-        Optimizer.__init__(self, lr)
+        Optimizer.__init__(self, lr, clip_value=clip_value, clip_norm=clip_norm)
         decay: Expr = sympy.Integer(0)
         if at_least("weight_decay", weight_decay, 0):
             decay = self.hyperparameter("weight_decay", weight_decay, latex=r"\lambda")
@@ -118,6 +145,7 @@ class RMSProp(Optimizer):
     weight_decay : λ of the term λ/2 ‖θ‖², added to the gradient.
     momentum : in [0, 1); 0 for none.
     centered : divide by the standard deviation instead, as Graves (2013) does.
+    clip_value, clip_norm : clip the gradient first, by value or by its norm; see `Optimizer`.
 
     Raises
     ------
@@ -133,8 +161,11 @@ class RMSProp(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        *,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
-        super().__init__(lr)
+        super().__init__(lr, clip_value=clip_value, clip_norm=clip_norm)
         a = self.hyperparameter("alpha", at_least("alpha", alpha, 0, 1), latex=r"\alpha")
         e = self.hyperparameter("eps", at_least("eps", eps, 0), latex=r"\varepsilon")
         gradient = self._decayed(weight_decay)
@@ -159,6 +190,7 @@ class AdaGrad(Optimizer):
     weight_decay : λ of the term λ/2 ‖θ‖², added to the gradient.
     eps : added to the root.
     initial : the sum of squares before the first step.
+    clip_value, clip_norm : clip the gradient first, by value or by its norm; see `Optimizer`.
 
     Raises
     ------
@@ -167,9 +199,17 @@ class AdaGrad(Optimizer):
     """
 
     def __init__(
-        self, lr: Any = 0.01, lr_decay: float = 0.0, weight_decay: float = 0.0, eps: float = 1e-10, initial: float = 0.0
+        self,
+        lr: Any = 0.01,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        eps: float = 1e-10,
+        initial: float = 0.0,
+        *,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
-        super().__init__(lr)
+        super().__init__(lr, clip_value=clip_value, clip_norm=clip_norm)
         gradient = self._decayed(weight_decay)
         e = self.hyperparameter("eps", at_least("eps", eps, 0), latex=r"\varepsilon")
         squares = self.state("v", latex="v")

@@ -1,4 +1,4 @@
-"""Penalties: terms of the loss that depend on parameters alone, as forward expressions only."""
+"""Penalties: terms of the loss that depend on parameters, or on activations, alone; as forward expressions only."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sympy import Abs, Expr
 from .binders import Sum, from_user
 from .errors import LossError, UndefinedError
 from .network import Network
-from .tensors import element_of
+from .tensors import Tensor, element_of
 
 
 class Penalty(ABC):
-    """A term of the loss that depends on parameters alone: `strength` times a sum over their entries.
+    """A term of the loss: `strength` times a sum over the entries of parameters.
 
     Parameters
     ----------
@@ -41,21 +41,36 @@ class Penalty(ABC):
         UndefinedError
             If there is no parameter to penalise, or a name is not a parameter.
         """
+        penalised = self.penalised(network)
+        place = next(n for n in range(1, 1000) if (f"lam{n}" if n > 1 else "lam") not in network.tensors)
+        name, latex = ("lam", r"\lambda") if place == 1 else (f"lam{place}", rf"\lambda_{{{place}}}")
+        strength = network.constant(name, self.strength, latex=latex)
+        total: Expr = sympy.Integer(0)
+        for tensor in penalised:
+            where = network.home(tensor)
+            entry = self.entry(strength, element_of(tensor, where)) / self.count(tensor)
+            total += _hoisted(entry, strength, where, tensor.shape)
+        return total
+
+    def penalised(self, network: Network) -> list[Tensor]:
+        """The tensors that the penalty is on: the parameters named, or those of two or more axes.
+
+        Raises
+        ------
+        UndefinedError
+            If there is none, or a name is not a parameter.
+        """
         known = {parameter.name: parameter for parameter in network.parameters}
         names = self.parameters or [name for name, parameter in known.items() if parameter.rank >= 2]
         missing = [name for name in names if name not in known]
         if missing or not names:
             what = repr(missing[0]) if missing else "of two or more axes; name some in parameters="
             raise UndefinedError(f"{type(self).__name__}: {network.name} has no parameter {what}")
-        place = next(n for n in range(1, 1000) if (f"lam{n}" if n > 1 else "lam") not in network.tensors)
-        name, latex = ("lam", r"\lambda") if place == 1 else (f"lam{place}", rf"\lambda_{{{place}}}")
-        strength = network.constant(name, self.strength, latex=latex)
-        total: Expr = sympy.Integer(0)
-        for parameter in map(known.__getitem__, names):
-            where = network.home(parameter)
-            entry = self.entry(strength, element_of(parameter, where))
-            total += _hoisted(entry, strength, where, parameter.shape)
-        return total
+        return [known[name] for name in names]
+
+    def count(self, tensor: Tensor) -> Any:
+        """What the sum over the entries of `tensor` is divided by."""
+        return 1
 
 
 def _hoisted(entry: Expr, strength: Expr, where: Iterable[Any], shape: Iterable[Any]) -> Expr:
@@ -76,6 +91,38 @@ class L1(Penalty):
 
     def entry(self, strength: Any, w: Any) -> Expr:
         return strength * Abs(w)
+
+
+class ActivityL1(L1):
+    """``λ/B Sum(|a|)`` over activations, which keeps most of them near 0 (Goodfellow et al. 2016, section 14.2.1).
+
+    Parameters
+    ----------
+    strength : the number λ, at least 0; a named constant of the network.
+    tensors : the name of a tensor that an equation defines, batch axis first, such as "a1"; or several.
+
+    Raises
+    ------
+    UndefinedError
+        On use, if the network defines no such tensor.
+    """
+
+    def __init__(self, strength: Any, tensors: str | Iterable[str]) -> None:
+        super().__init__(strength, (tensors,) if isinstance(tensors, str) else tensors)
+
+    def penalised(self, network: Network) -> list[Tensor]:
+        known = {equation.target.name: equation.target for equation in network.equations}
+        names = self.parameters or ("",)
+        for name in names:
+            if name not in known or not known[name].rank:
+                raise UndefinedError(
+                    f"{type(self).__name__}: {network.name} defines no activations {name!r}, batch axis first; "
+                    f"it defines {', '.join(known)}"
+                )
+        return [known[name] for name in names]
+
+    def count(self, tensor: Tensor) -> Any:
+        return tensor.shape[0]
 
 
 def real_number(value: Any, what: str, positive: bool = False) -> Expr:

@@ -1,4 +1,4 @@
-"""How positions along axes are written: ``2h + u - 1``, ``⌊m / W⌋``, and the brackets of guards, ``[0 ≤ p - u < H]``."""
+"""How positions along axes are written, ``2h + u - 1`` and ``⌊m / W⌋``, and guards, ``[0 ≤ p - u < H]``."""
 
 from __future__ import annotations
 

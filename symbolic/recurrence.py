@@ -84,8 +84,8 @@ def find_recurrence(group: Sequence[Equation]) -> Recurrence:
     ahead = next((found for shift, found in shifts.items() if shift > 0), None)
     if back is not None and ahead is not None:
         raise RecurrenceError(
-            f"{back[0].target.name} reads {back[1]}, a step before, and {ahead[0].target.name} reads {ahead[1]}, a step "
-            "after: no order of steps computes both; use two recurrences, one for each direction"
+            f"{back[0].target.name} reads {back[1]}, a step before, and {ahead[0].target.name} reads {ahead[1]}, a "
+            "step after: no order of steps computes both; use two recurrences, one for each direction"
         )
     step = 1 if back is not None else -1
     ordered = _components(group, lambda equation, element: not made.is_lagged(equation, element))

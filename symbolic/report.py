@@ -21,6 +21,7 @@ from .text import TextPrinter, equation_text
 if TYPE_CHECKING:
     from .derivation import Derivation
     from .facts import Fact
+    from .modes import Mark
     from .network import Network
 
 Form = Literal["matrix", "index"]
@@ -132,12 +133,16 @@ def _page(derivation: Any, form: str, steps: bool, layout: str) -> list[tuple[st
         line = Line(*write(equation), notes, before)
         (gradients if step.tensor.name in derivation.gradients else deltas).append(line)
     sections = [
-        ("Network", [Line(*write(equation)) for equation in network.equations]),
+        ("Network", [_marked(mark, *write(equation)) for mark, equation in network.written()]),
         ("Backward", deltas),
         ("Gradients", gradients),
         ("Conventions", [Line(text, "", prose=prose) for text, prose in _conventions(derivation, form, layout)]),
     ]
     return [(title, lines) for title, lines in sections if lines]
+
+
+def _marked(mark: Mark, text: str, latex: str) -> Line:
+    return Line(mark.text + text, latex + mark.latex)
 
 
 def _writer(network: Network, form: str, layout: Any) -> Callable[[Equation], tuple[str, str]]:

@@ -17,17 +17,19 @@ from .compact import masked_arithmetic, measure, simplest
 from .equations import Equation
 from .errors import UnsupportedError
 from .guards import Guard
+from .held import held
 from .tensors import element_of, elements, is_element
 
 _LARGEST_OFFSET = 10  # of the constant beside the transcendental, in multiples of the transcendental's factor
-_STEPS = (sympy.floor, sympy.ceiling, sympy.sign)
+_STEPS = (sympy.floor, sympy.ceiling, sympy.sign, held)
 
 
 def derivative(body: Expr, variable: Symbol, value: Symbol) -> Expr:
     """∂body/∂variable, in terms of `value` (a symbol equal to `body`) where that saves work."""
     if isinstance(body, Piecewise):
         return Piecewise(*((derivative(branch, variable, value), condition) for branch, condition in body.args))
-    # Steps are flat: to the derivative they are constants (SymPy would answer with Derivative and DiracDelta).
+    # Steps are flat, and what is held is held: to the derivative they are constants (SymPy would answer with Derivative
+    # and DiracDelta).
     steps = {node: Dummy("step", real=True) for node in sorted(body.atoms(*_STEPS), key=str)}
     raw = sympy.diff(body.xreplace(steps), variable).xreplace({mark: node for node, mark in steps.items()})
     unknown = raw.atoms(sympy.Derivative, sympy.Subs, sympy.DiracDelta, sympy.Heaviside)

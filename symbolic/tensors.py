@@ -13,7 +13,7 @@ from sympy import Basic, Expr, Indexed, IndexedBase, Symbol, sympify
 from .errors import IndexingError, ShapeError
 from .indices import as_size, check_latex
 
-ROLES = ("input", "target", "parameter", "state", "constant", "value", "adjoint")
+ROLES = ("input", "target", "noise", "parameter", "state", "constant", "value", "adjoint")
 
 
 class Tensor(Symbol):
@@ -22,7 +22,8 @@ class Tensor(Symbol):
     Attributes
     ----------
     shape : tuple of SymPy integers or `Dim`
-    role : one of `ROLES`; "value" is a tensor defined by an equation, "adjoint" the gradient of one
+    role : one of `ROLES`; "value" is a tensor defined by an equation, "adjoint" the gradient of one, "noise" one of
+        random numbers, "state" one that is carried from step to step
     classes : None, or the size whose range 0…classes-1 the entries (integers) lie in: class labels, tokens
     latex : None, or the LaTeX symbol that the user chose
     """

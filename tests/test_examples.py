@@ -118,9 +118,50 @@ def test_own_loss_does_not_overflow():
     assert all(np.isfinite(gradient).all() for gradient in gradients.values())
 
 
+def test_the_transformer_reads_what_stands_before_a_character_and_nothing_behind(capsys):
+    module = runpy.run_path(str(EXAMPLES / "characters_transformer.py"))
+    network, letters = module["network"], module["LETTERS"]
+    model = gl.Model(network, target="numpy", dtype="float64")
+    x, y = module["data"](9_600)
+    model.fit(x, y, epochs=4, batch=32, optimizer=gl.optimizers.Adam(lr=5e-3), progress=False)
+    # Less than the entropy of single characters: what stands before is made use of.
+    share = np.bincount(y.ravel(), minlength=len(letters)) / y.size
+    entropy = -sum(p * np.log(p) for p in share if p)
+    assert model.history.loss[-1] < entropy - 0.15
+    window = x[:1].copy()
+    before = model.predict(window)
+    window[0, 10:] = 0
+    after = model.predict(window)
+    assert np.array_equal(before[0, :10], after[0, :10])
+    assert not np.allclose(before[0, 10:], after[0, 10:])
+    module["report"](model, 0)
+    assert re.search(r"    0  loss  the [a-z., ]{60}", capsys.readouterr().out)
+
+
 def test_digits(capsys):
     assert main(["train", str(EXAMPLES / "digits.py"), "--target", "numpy"]) == 0
     assert float(capsys.readouterr().out.splitlines()[-1].split()[-1].rstrip("%")) > 96
+
+
+def test_vanishing_gradients(tmp_path, capsys):
+    main_of = runpy.run_path(str(EXAMPLES / "vanishing_gradients.py"))["main"]
+    main_of(["--epochs", "3", "-o", str(tmp_path / "norms.png")])
+    printed = capsys.readouterr().out
+    assert (tmp_path / "norms.png").read_bytes().startswith(b"\x89PNG")
+    tables = {block.split(":")[0]: block.splitlines() for block in printed.split("\n\n")[:3]}
+    assert list(tables) == ["sigmoid", "tanh, Glorot", "ReLU, He"]
+    accuracy = {name: float(lines[-1].split()[-1].rstrip("%")) for name, lines in tables.items()}
+    for name, lines in tables.items():
+        assert lines[1].split() == ["epoch", *(f"W{layer}" for layer in range(1, 11)), "W1/last"]
+        ratios = [float(line.split()[-1]) for line in lines[2:6]]
+        if name == "sigmoid":
+            assert max(ratios) < 1e-4
+            assert any(line.startswith("Gradients vanish on the way from W10 back to W1") for line in lines)
+            assert accuracy[name] < 20
+        else:
+            assert min(ratios) > 0.1
+            assert "Gradients neither vanish nor explode." in lines
+            assert accuracy[name] > 40
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))

@@ -33,9 +33,18 @@ def circuit():
     return net, None, {}
 
 
+def modes():
+    B, i, j = gl.dims("B"), *gl.indices("i j")
+    net = gl.Sequential([gl.layers.Dense(3), gl.layers.Dropout(0.25)], input_shape=5, name="modes")
+    a, y, mean = net.tensors["a2"], net.target("y", (B, 3)), net.state("mean", (3,))
+    net.minimize(gl.Sum((a[i, j] - mean[j] - y[i, j]) ** 2, i, j) / B)
+    net.after_step("mean", j, 0.9 * mean[j] + gl.Sum(a[i, j], i) / (10 * B))
+    return net, gl.optimizers.SGD(lr=0.1), {}
+
+
 def documents():
     made = (perceptron(), gl.optimizers.SGD(lr=0.1), {"n": 5, "m": 3})
-    for network, optimizer, sizes in (made, classifier(), circuit()):
+    for network, optimizer, sizes in (made, classifier(), circuit(), modes()):
         derivation = network.derive()
         yield f"{network.name}.tex", lambda d=derivation: d.latex(steps=True)
         yield f"{network.name}.index.tex", lambda d=derivation: d.latex("index")

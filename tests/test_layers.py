@@ -4,16 +4,41 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sympy
 import torch
 from oracles import relative_error
 
+import gradloom as gl
 from gradloom.symbolic.activations import log_softmax, relu, sigmoid, softmax, tanh
 from gradloom.symbolic.binders import Sum
-from gradloom.symbolic.errors import GradloomError, LossError, NameTakenError, ShapeError, UndefinedError
+from gradloom.symbolic.errors import (
+    DataError,
+    GradloomError,
+    IndexingError,
+    LossError,
+    NameTakenError,
+    ShapeError,
+    UndefinedError,
+)
 from gradloom.symbolic.evaluate import evaluate
 from gradloom.symbolic.indices import dims, indices
-from gradloom.symbolic.layers import Activation, Dense, Layer, letters
-from gradloom.symbolic.losses import L2, SquaredError
+from gradloom.symbolic.latex import equation_latex, tensor_latex
+from gradloom.symbolic.layers import (
+    Activation,
+    Attention,
+    Chain,
+    Dense,
+    Embedding,
+    Layer,
+    LayerNorm,
+    Positions,
+    Residual,
+    RMSNorm,
+    TiedDense,
+    TransformerBlock,
+    letters,
+)
+from gradloom.symbolic.losses import L2, ActivityL1, SquaredError
 from gradloom.symbolic.network import Network
 from gradloom.symbolic.sequential import Sequential
 
@@ -114,7 +139,7 @@ def test_an_activation_as_a_layer(rng):
     assert [e.target.name for e in net.equations] == ["z1", "a2", "z3"]
 
 
-class Residual(Layer):
+class Beside(Layer):
     """A layer of one's own: the incoming value is used twice."""
 
     def __init__(self, inner):
@@ -134,7 +159,7 @@ class Scale(Layer):
 
 def test_layers_of_ones_own(rng):
     scale = Scale()
-    net = Sequential([Residual(Dense(5, tanh)), scale, scale], (5,), loss=SquaredError())
+    net = Sequential([Beside(Dense(5, tanh)), scale, scale], (5,), loss=SquaredError())
     values = filled(net, rng, B=3)
     x = values["x"]
     expected = (np.tanh(x @ values["W1"].T + values["b1"]) + x) * values["s2"] ** 2
@@ -154,6 +179,109 @@ def test_penalties_are_terms_of_the_loss():
     plain = Sequential([Dense(5, sigmoid), Dense(3)], (7,), loss=SquaredError()).equation("L").body
     extra = net.equation("L").body - lam / 2 * Sum(W1[j, k] ** 2, j, k) - lam / 2 * Sum(W2[j, k] ** 2, j, k)
     assert str(extra) == str(plain)
+
+
+def test_layers_inside_of_layers_have_places_of_their_own():
+    inner = Chain([Dense(3), Residual([LayerNorm(), Dense(3, tanh)])])
+    net = Sequential([Dense(3), inner, Dense(3)], (3,), loss=SquaredError())
+    assert [e.target.name for e in net.equations[:-1]] == [
+        "z1", "z2_1", "mu2_2_1", "r2_2_1", "xh2_2_1", "a2_2_1", "z2_2_2", "a2_2_2", "a2_2", "z3",
+    ]  # fmt: skip
+    assert [p.name for p in net.parameters[2:7]] == ["W2_1", "b2_1", "gamma2_2_1", "beta2_2_1", "W2_2_2"]
+    assert tensor_latex(net.tensors["W2_2_2"]) == "W^{(2.2.2)}"
+    assert tensor_latex(net.tensors["xh2_2_1"]) == r"\hat{x}^{(2.2.1)}"
+    assert tensor_latex(net.tensors["gamma2_2_1"]) == r"\gamma^{(2.2.1)}"
+    found = net.derive().delta("z2_1")
+    assert str(found).startswith("δ2_1[i, j] = ")
+    assert equation_latex(found).startswith(r"\delta^{(2.1)}_{i j} = ")
+    assert equation_latex(net.derive()["W2_1"]).endswith(r"\delta^{(2.1)}_{i j} \, z^{(1)}_{i k}")
+
+
+def test_a_layer_shared_between_a_chain_and_a_place():
+    shared = Dense(3, tanh)
+    net = Sequential([Residual(shared), shared], (3,))
+    assert [p.name for p in net.parameters] == ["W1_1", "b1_1"]
+    assert [e.target.name for e in net.equations] == ["z1_1", "a1_1", "a1", "z2", "a2"]
+
+
+def test_attention_states_its_equations():
+    T, n = dims("T n")
+    net = Sequential([Attention(2, 3, causal=True, mask="seen")], (T, n))
+    i, h, t, u, d, j, k, m = indices("i h t u d j k m")
+    Wq, bq, x, q, key, s, c, p = (net.tensors[name] for name in ("Wq1", "bq1", "x", "q1", "k1", "s1", "c1", "p1"))
+    v, o, Wo, bo, seen = (net.tensors[name] for name in ("v1", "o1", "Wo1", "bo1", "seen"))
+    assert (Wq.shape, Wo.shape, q.shape, s.shape) == ((2, 3, n), (n, 2, 3), (B, 2, T, 3), (B, 2, T, T))
+    assert (seen.role, seen.shape) == ("input", (B, T))
+    assert "bk1" not in net.tensors
+    assert net.equation("q1").body == Sum(Wq[h, d, k] * x[i, t, k], k) + bq[h, d]
+    assert net.equation("s1").body == Sum(q[i, h, t, d] * key[i, h, u, d], d) / sympy.sqrt(3)
+    may = sympy.And(u <= t, seen[i, u] > 0)
+    assert net.equation("c1").body == sympy.Piecewise((s[i, h, t, u], may), (-(10**9), True))
+    assert net.equation("p1").body == softmax(c[i, h, t, u], u)
+    assert net.equation("o1").body == Sum(p[i, h, t, u] * v[i, h, u, d], u)
+    assert net.equation("z1").body == Sum(Wo[j, k, m] * o[i, k, t, m], k, m) + bo[j]
+    assert tensor_latex(Wq) == "W^{(1)}_{Q}"
+    assert r"W^{(1)}_{Q;\,h d j}" in equation_latex(net.equation("q1"))
+
+
+def test_weights_of_heads_start_as_those_of_one_matrix():
+    params = gl.Model(Sequential([Attention(5, 7)], (3, 11), loss=SquaredError()), target="numpy").params
+    bound = np.sqrt(6 / (5 * 7 + 11))  # Glorot uniform: 11 in, 35 out, or the other way round
+    for name in ("Wq1", "Wk1", "Wv1", "Wo1"):
+        assert 0.95 * bound < np.abs(params[name]).max() <= bound
+    assert not params["bq1"].any()
+
+
+def test_activities_are_penalised_per_sample(rng):
+    penalties = [ActivityL1(0.1, "a1")]
+    net = Sequential([Dense(5, tanh), Dense(3)], (7,), loss=SquaredError(), penalties=penalties)
+    plain = Sequential([Dense(5, tanh), Dense(3)], (7,), loss=SquaredError())
+    values = filled(net, rng, B=11)
+    found = evaluate(net.equations, {**values, "lam": 0.1})
+    extra = 0.1 * np.abs(found["a1"]).sum() / 11
+    assert float(found["L"]) == pytest.approx(float(evaluate(plain.equations, values)["L"]) + extra, rel=1e-14)
+    assert net.derive().delta("a1").body.has(sympy.sign)
+
+
+def tied(units, later):
+    encoder = Dense(units)
+    return Sequential([encoder, *later(encoder)], (7,))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: Sequential([LayerNorm()], ()), ShapeError, "LayerNorm at place 1 takes .* at least 2 axes"),
+        (lambda: LayerNorm(-1), DataError, "eps of LayerNorm must be a number of at least 0, found -1"),
+        (lambda: RMSNorm("1e-5"), DataError, "eps of RMSNorm"),
+        (lambda: Sequential([Embedding(7, 3)], 5), ShapeError,
+         r"labels of 7 classes, but x holds real.*input_classes=7"),
+        (lambda: Sequential([Embedding(7, 3)], 5, input_classes=5), ShapeError, "x holds labels of 5 classes"),
+        (lambda: Sequential([Positions()], 5), ShapeError, "Positions at place 1 takes a tensor of 3 axes"),
+        (lambda: Sequential([Positions()], (5, 3), input_classes=5), ShapeError, "put an Embedding before it"),
+        (lambda: Sequential([Dense(3)], 5, input_classes=5), IndexingError, "holds class labels"),
+        (lambda: Sequential([Residual(Dense(3))], 5), ShapeError,
+         r"Residual at place 1 adds z1_1 \(B, 3\) to x \(B, 5\)"),
+        (lambda: Sequential([Chain([Dense(3), tanh])], 5), UndefinedError,
+         r"layers\[1\] of Chain at place 1 is tanh, not a layer"),
+        (lambda: Sequential([Attention(2)], 5), ShapeError, "Attention at place 1 takes a tensor of 3 axes"),
+        (lambda: Sequential([Attention(2)], (5, 7)), ShapeError, "size 7 among 2 heads.*give head_units"),
+        (lambda: Sequential([Attention(2)], (5, dims("n"))), ShapeError, "size n among 2 heads"),
+        (lambda: Attention(0), ShapeError, "heads of Attention: a size must be positive"),
+        (lambda: Sequential([Attention(1, mask="x")], (5, 7)), ShapeError,
+         r"mask of shape \(B, 5\), .* but x is an input of shape \(B, 5, 7\)"),
+        (lambda: Sequential([TransformerBlock(5, 1, 3)], (5, 7)), ShapeError, "Residual at place 1_2 adds"),
+        (lambda: TiedDense(tanh), UndefinedError, "expected the Dense layer"),
+        (lambda: Sequential([TiedDense(Dense(3))], 5), UndefinedError, "declared no parameter 'W'.*must stand before"),
+        (lambda: tied(5, lambda e: [Dense(3), TiedDense(e)]), ShapeError,
+         r"TiedDense at place 3 reads W1 \(5, 7\) transposed, .* of size 5, but z2 has shape \(B, 3\)"),
+        (lambda: Sequential([Dense(3)], 5, loss=SquaredError(), penalties=[ActivityL1(1, "a7")]), UndefinedError,
+         "defines no activations 'a7'.*it defines z1"),
+    ],
+)  # fmt: skip
+def test_bad_layers_say_what_to_mend(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_the_update_can_be_printed():
         (lambda: SGD(0.1).set(momentum=0.9), UndefinedError, "SGD has no 'momentum' to set; it has lr"),
         (lambda: SGD(0.1).set(lr=float("inf")), DataError, "lr must be one finite number"),
         (lambda: SGD(0.1).state("lr"), NameTakenError, "'lr' is taken"),
-        (lambda: SGD(0.1).assign(SGD(0.1).gradient, 0), UndefinedError, "g is not a state of SGD"),
+        (lambda: SGD(0.1).assign(SGD(0.1).step, 0), UndefinedError, "t is not a state of SGD"),
         (lambda: Optimizer(0.1).assign(Optimizer(0.1).theta, sympy.Symbol("c")), UndefinedError, "c in the equation"),
     ],
 )  # fmt: skip

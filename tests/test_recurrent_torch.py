@@ -276,7 +276,6 @@ def test_a_state_that_is_announced_must_be_defined():
 @pytest.mark.parametrize("cut", [1, 2, 3])
 def test_truncated_backpropagation(cut, reverse, initial, how):
     """States are carried on, gradients are not: PyTorch's ``detach`` every `cut` steps."""
-    pytest.importorskip("gradloom.symbolic.held")
 
     def reference(w):
         start = zeros(w, 1) if initial is None else [w["h0_1"].expand(2, 3)]
@@ -288,8 +287,6 @@ def test_truncated_backpropagation(cut, reverse, initial, how):
 
 @pytest.mark.parametrize("how", HOW)
 def test_truncated_backpropagation_through_a_cell(how):
-    pytest.importorskip("gradloom.symbolic.held")
-
     def reference(w):
         return step_by_step(w, lstm_cell(w, True), zeros(w, 2), cut=2)
 

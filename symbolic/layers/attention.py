@@ -10,7 +10,7 @@ from sympy import And, Expr, Integer, Piecewise, sqrt
 from ..activations import gelu, softmax
 from ..binders import Sum
 from ..errors import ShapeError
-from ..indices import Index, as_size
+from ..indices import Index, a, as_size
 from ..network import Network
 from ..tensors import Tensor, shape_text
 from .base import Layer, Place, latex_of, letters, needs_axes
@@ -32,9 +32,10 @@ class Attention(Layer):
         o[i, h, t, d] = Sum(p[i, h, t, u] v[i, h, u, d], u)
         z[i, t, j] = Sum(Wo[j, h, d] o[i, h, t, d], h, d) + bo[j]
 
-    Where a position may not be seen, the softmax is of -1e9 in the place of s. The parameters are ``Wq1``, ``Wk1``,
-    ``Wv1`` of shape (heads, head_units, n), ``Wo1 (n, heads, head_units)``, ``bq1``, ``bv1 (heads, head_units)`` and
-    ``bo1 (n,)``. There is no bias of the keys: it would add the same to all scores of a query, which softmax ignores.
+    With `causal` or `mask` the softmax is of ``c``, which is s where u may be seen from t, and -1e9 where not. The
+    parameters are ``Wq1``, ``Wk1``, ``Wv1`` of shape (heads, head_units, n), ``Wo1 (n, heads, head_units)``, ``bq1``,
+    ``bv1 (heads, head_units)`` and ``bo1 (n,)``. There is no bias of the keys: it would add the same to all scores of a
+    query, which softmax ignores.
 
     Parameters
     ----------
@@ -85,7 +86,9 @@ class Attention(Layer):
         scores = Sum(q[i, h, t, d] * key[i, h, u, d], d) / sqrt(units)
         s = network.define(f"s{place}", (i, h, t, u), scores, note=note)
         allowed = self._allowed(s[i, h, t, u], seen, i, t, u)
-        p = network.define(f"p{place}", (i, h, t, u), softmax(allowed, u), note=note)
+        if allowed != s[i, h, t, u]:
+            s = network.define(f"c{place}", (i, h, t, u), allowed, note=note)
+        p = network.define(f"p{place}", (i, h, t, u), softmax(s[i, h, t, u], u), note=note)
         o = network.define(f"o{place}", (i, h, t, d), Sum(p[i, h, t, u] * v[i, h, u, d], u), note=note)
         W = self._weight(network, "W", "o", (n, self.heads, units), place, init=_glorot_out)
         body = Sum(W[j, h, d] * o[i, h, t, d], h, d)
@@ -94,7 +97,7 @@ class Attention(Layer):
         return network.define(f"z{place}", (i, t, j), body, note=note)
 
     def _weight(self, network: Network, kind: str, of: str, shape: Any, place: Place, init: Any = None) -> Tensor:
-        return self.parameter(network, kind + of, shape, place, init=init, latex=latex_of(kind, place, of))
+        return self.parameter(network, kind + of, shape, place, init=init, latex=latex_of(kind, place, of.upper()))
 
     def _head_units(self, n: Any, place: Place) -> Any:
         if self.head_units is not None:
@@ -113,8 +116,8 @@ class Attention(Layer):
         seen = network.tensors.get(self.mask) or network.input(self.mask, x.shape[:2])
         if seen.role != "input" or seen.shape != x.shape[:2] or seen.classes is not None:
             raise ShapeError(
-                f"Attention at place {place} takes a mask of shape {shape_text(x.shape[:2])}, an input of real numbers, "
-                f"but {self.mask} is a tensor of role {seen.role} and shape {shape_text(seen.shape)}; name another"
+                f"Attention at place {place} takes a mask of shape {shape_text(x.shape[:2])}, an input of numbers, but "
+                f"{self.mask} is {a(seen.role)} of shape {shape_text(seen.shape)}; name another, or one not yet taken"
             )
         return seen
 

@@ -92,7 +92,8 @@ class Layer(ABC):
         known = self._made(network)
         if name not in known:
             raise UndefinedError(
-                f"{self!r} has no parameter {name!r} in {network.name} yet; it must stand before the layer that reads it"
+                f"{self!r} has declared no parameter {name!r} in {network.name}; it must stand before the layer that "
+                "reads it"
             )
         return known[name]
 
@@ -163,7 +164,8 @@ def needs_axes(x: Tensor, least: int, layer: Layer, place: Place, most: int | No
     """
     if x.rank < least or (most is not None and x.rank > most):
         number = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
+        sample = "(784,)" if least <= 2 else "(12, 64)"
         raise ShapeError(
             f"{type(layer).__name__} at place {place} takes a tensor of {number} axes, batch first, "
-            f"but {x.name} has shape {shape_text(x.shape)}; give input_shape the size of a sample, such as (784,)"
+            f"but {x.name} has shape {shape_text(x.shape)}; give input_shape the size of a sample, such as {sample}"
         )

@@ -10,6 +10,7 @@ from sympy import Expr, Integer, KroneckerDelta, Mod, Piecewise
 from ..binders import Sum
 from ..errors import ShapeError
 from ..guards import inside, padded
+from ..held import held
 from ..indices import Index
 from ..network import Network
 from ..tensors import Tensor, shape_text
@@ -107,8 +108,6 @@ class Cell:
         length = self.x.shape[1]
         body = self._shifted(name, i, t, j)
         if self.layer.truncate is not None:
-            from ..held import held  # here, where it is needed
-
             since, at = (length - 1 - t, t + 1) if self.layer.reverse else (t, t - 1)
             element = self.states[name][i, at, j]
             cut = sympy.Eq(Mod(since, self.layer.truncate), 0)

@@ -71,7 +71,9 @@ class Positions(Layer):
     def build(self, network: Network, x: Tensor, place: Place) -> Tensor:
         needs_axes(x, 3, self, place, most=3)
         if x.classes is not None:
-            raise ShapeError(f"Positions at place {place}: {x.name} {shape_text(x.shape)} holds labels; embed them first")
+            raise ShapeError(
+                f"Positions at place {place}: {x.name} {shape_text(x.shape)} holds labels; put an Embedding before it"
+            )
         i, t, k = letters(network, "itk")
         P = self.parameter(network, "P", x.shape[1:], place, init=self.init)
         return network.define(f"a{place}", (i, t, k), x[i, t, k] + P[t, k], note=f"Positions, layer {place}")

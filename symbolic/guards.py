@@ -26,10 +26,12 @@ class Guard(Function):
     @classmethod
     def eval(cls, bound: Expr) -> Expr | None:
         flat = sympy.expand(bound)
-        if flat.is_nonnegative:
-            return Integer(1)
-        if flat.is_negative:
-            return Integer(0)
+        # An index may have any sign here: `ranges` knows better, and SymPy would think long about it.
+        if all(symbol.is_nonnegative for symbol in flat.free_symbols):
+            if flat.is_nonnegative:
+                return Integer(1)
+            if flat.is_negative:
+                return Integer(0)
         return None if flat == bound else cls(flat)
 
     def _eval_power(self, exponent: Expr) -> Expr | None:

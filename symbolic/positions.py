@@ -14,7 +14,7 @@ from .tensors import is_element
 
 
 class GuardGroup(Function):
-    """Guards of one product, which are written in one bracket."""
+    """Guards of one product, which are written in one bracket, and the positions that the product reads."""
 
 
 class PositionWriter:
@@ -58,8 +58,9 @@ class PositionWriter:
             return lead + self.times.join(rest)
         return self.leaf(place)
 
-    def conditions(self, guards: Iterable[Guard]) -> str:
-        """The guards as inequalities, two that bound the same place in one."""
+    def conditions(self, guards: Iterable[Guard], read: Iterable[Expr] = ()) -> str:
+        """The guards as inequalities, two that bound the same place in one; rather a place that is among `read`."""
+        read = set(read)
         waiting = [guard.args[0] for guard in guards]
         written = []
         while waiting:
@@ -69,7 +70,7 @@ class PositionWriter:
                 written.append(self._inequality(low))
                 continue
             waiting.remove(high)
-            place = min(low, high, key=_offset)
+            place = min(low, high, key=lambda bound: (bound not in read, _offset(bound)))
             written.append(f"0 {self.marks('≤')} {self.write(place)} < {self.write(sympy.expand(low + high + 1))}")
         return ", ".join(sorted(written))
 

@@ -11,7 +11,21 @@ from collections.abc import Iterable
 from typing import Any
 
 import sympy
-from sympy import Add, Expr, Integer, KroneckerDelta, Mul, Piecewise, Pow, Rational, Symbol
+from sympy import (
+    Add,
+    Expr,
+    Indexed,
+    Integer,
+    KroneckerDelta,
+    Mod,
+    Mul,
+    Piecewise,
+    Pow,
+    Rational,
+    Symbol,
+    Tuple,
+    floor,
+)
 
 from .binders import ArgMax, Binder, Max, binders
 from .functions import Elementwise
@@ -183,10 +197,11 @@ class Printer(ABC):
             left, right = sorted(expr.args, key=lambda place: (place.is_number, bool(place.args)))
             return self.iverson(self.relation(self.position(left), "=", self.position(right))), ATOM
         if isinstance(expr, Guard | GuardGroup):
-            guards = expr.args if isinstance(expr, GuardGroup) else (expr,)
-            return self.iverson(self._positions().conditions(guards)), ATOM
+            guards, read = expr.args if isinstance(expr, GuardGroup) else ((expr,), ())
+            return self.iverson(self._positions().conditions(guards, read)), ATOM
         if isinstance(expr, sympy.core.relational.Relational):
-            return self.relation(self.write(expr.lhs), expr.rel_op, self.write(expr.rhs)), SUM
+            write = self.position if expr.has(Mod, floor) and not elements(expr) else self.write
+            return self.relation(write(expr.lhs), expr.rel_op, write(expr.rhs)), SUM
         if isinstance(expr, sympy.And | sympy.Or):
             mark = self.conjunction if isinstance(expr, sympy.And) else self.disjunction
             parts = sorted(expr.args, key=sympy.default_sort_key)
@@ -250,7 +265,8 @@ class Printer(ABC):
         guards = [factor for factor in Mul.make_args(rest) if isinstance(factor, Guard)]
         if guards:
             rest = Mul(*(factor for factor in Mul.make_args(rest) if factor not in guards))
-            top.append(GuardGroup(*guards))
+            read = {place for element in rest.atoms(Indexed) for place in element.indices}
+            top.append(GuardGroup(Tuple(*guards), Tuple(*sorted(read, key=sympy.default_sort_key))))
         for factor in Mul.make_args(rest):
             if isinstance(factor, Pow) and factor.exp.is_Rational and factor.exp < 0:
                 (bottom if elements(factor) or factor.has(Binder) else scalar_bottom).append(1 / factor)

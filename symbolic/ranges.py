@@ -57,6 +57,8 @@ def _atom(node: Expr, ranges: Ranges) -> tuple[Expr, Expr] | None:
 def is_never_negative(size: Expr) -> bool:
     """Whether an expression in sizes is at least 0 for all sizes; False where that cannot be shown."""
     size = sympy.expand(size)
+    if not all(symbol.is_nonnegative for symbol in size.free_symbols):
+        return False
     if size.is_nonnegative or (len(size.free_symbols) > 1 and sympy.factor(size).is_nonnegative):
         return True
     # ⌊y⌋ is at most y, and more than y less 1.
@@ -82,7 +84,7 @@ def always(guard: Guard, ranges: Ranges) -> bool | None:
 
 def within(expr: Any, ranges: Ranges) -> Any:
     """`expr` with what holds wherever its indices are in `ranges`: guards dropped, quotients and remainders solved."""
-    if not expr.args or not expr.has(Guard, floor, Mod):
+    if not expr.args or not expr.has(Guard, floor, Mod, KroneckerDelta):
         return expr
     if isinstance(expr, Binder):
         body, pairs = expr.open()
@@ -101,7 +103,13 @@ def within(expr: Any, ranges: Ranges) -> Any:
         places = [_whole(place, ranges) if not place.atoms(Tensor) else within(place, ranges) for place in expr.indices]
         return expr.func(expr.base, *places)
     if isinstance(expr, KroneckerDelta):
-        return expr.func(*(within(arg, ranges) if arg.atoms(Tensor) else _whole(arg, ranges) for arg in expr.args))
+        if expr.atoms(Tensor):
+            return expr.func(*(within(arg, ranges) if arg.atoms(Tensor) else _whole(arg, ranges) for arg in expr.args))
+        one, other = (_whole(arg, ranges) for arg in expr.args)
+        apart = bounds(one - other, ranges)
+        if apart is not None and apart[0] == apart[1] == 0:  # the only position of an axis of length 1
+            return Integer(1)
+        return expr.func(one, other)
     changed = [within(arg, ranges) for arg in expr.args]
     if isinstance(expr, Mul):
         changed = _without_implied(changed)
@@ -123,9 +131,9 @@ def _whole(place: Any, ranges: Ranges) -> Any:
     if isinstance(place, floor):
         top, step = sympy.fraction(sympy.together(place.args[0]))
         divided = divide(top, step, ranges)
-        return place if divided is None else divided[0]
+        return _coarser(top, step, ranges) if divided is None else divided[0]
     if isinstance(place, Mod):
-        divided = divide(*place.args, ranges)
+        divided = divide(place.args[0], place.args[1], ranges)
         return place if divided is None else divided[1]
     return place
 
@@ -134,15 +142,28 @@ def divide(top: Expr, step: Expr, ranges: Ranges) -> tuple[Expr, Expr] | None:
     """The quotient and remainder of `top` by `step` where both are affine, or None."""
     if step == 1:
         return top, Integer(0)
-    quotient, rest = [], []
+    whole: list[tuple[Expr, Expr]] = []
+    rest: list[tuple[Expr, Expr]] = []
     for term in Add.make_args(sympy.expand(top)):
         ratio = sympy.cancel(term / step)
-        (quotient if sympy.fraction(ratio)[1] == 1 and _is_whole(ratio) else rest).append((term, ratio))
+        (whole if sympy.fraction(ratio)[1] == 1 and _is_whole(ratio) else rest).append((term, ratio))
     remainder = Add(*(term for term, _ in rest))
     found = bounds(remainder, ranges)
     if found is None or not (is_never_negative(found[0]) and is_never_negative(step - 1 - found[1])):
         return None
-    return Add(*(ratio for _, ratio in quotient)), remainder
+    return Add(*(ratio for _, ratio in whole)), remainder
+
+
+def _coarser(top: Expr, step: Expr, ranges: Ranges) -> Expr:
+    """⌊(W t + w)/(H W)⌋ as ⌊t/H⌋, where w is between 0 and W."""
+    moving = (term for term in Add.make_args(sympy.expand(top)) if _is_moving(term, ranges))
+    for unit in dict.fromkeys(Mul(*(f for f in Mul.make_args(t) if not _is_moving(f, ranges))) for t in moving):
+        whole = sympy.cancel(step / unit)
+        if unit != 1 and sympy.fraction(whole)[1] == 1 and _is_whole(whole):
+            divided = divide(top, unit, ranges)
+            if divided is not None:
+                return quotient(divided[0], whole)
+    return quotient(top, step)
 
 
 def quotient(top: Expr, step: Expr) -> Expr:

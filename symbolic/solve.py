@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 import sympy
-from sympy import Dummy, Expr, Integer, KroneckerDelta, Mod, Symbol, floor
+from sympy import Dummy, Expr, Integer, KroneckerDelta, Mod, Symbol, default_sort_key, floor
 
 from .ranges import axis_guard, bounds, is_never_negative, quotient
 from .tensors import Tensor, is_element
@@ -52,7 +52,7 @@ class _Solver:
 
     def solve(self, equations: Equations) -> Solution:
         waiting = equations
-        for step in (self._plain, self._digits, self._mixed_radix, self._unit, self._divided):
+        for step in (self._plain, self._digits, self._split, self._mixed_radix, self._unit, self._divided):
             # Whatever a later rule solves may open the way for an earlier one, but none needs to be tried again:
             # each runs until it finds nothing.
             changed = True
@@ -103,6 +103,21 @@ class _Solver:
         waiting.remove(pair)
         self.factors.append(axis_guard(low, step))
         waiting.append((inner, high * step + low))
+
+    def _split(self, waiting: Equations) -> bool:
+        """``k ⌊o/m⌋ + c = e``, where a quotient is one of several terms: o = m g + r, so that ⌊o/m⌋ is an index, g."""
+        for place, _ in waiting:
+            if place.atoms(Tensor):
+                continue
+            for node in sorted(place.atoms(floor), key=default_sort_key):
+                index, step = sympy.fraction(sympy.together(node.args[0]))
+                if self._is_open(index) and not self._open_in(step):
+                    rest, high = Dummy("r", integer=True, nonnegative=True), self._new(index, step)
+                    self.sizes[rest] = step
+                    self._set(index, high * step + rest)
+                    waiting[:] = [(_with_digits(place, index, step, high, rest), at) for place, at in waiting]
+                    return True
+        return False
 
     def _mixed_radix(self, waiting: Equations) -> bool:
         """``(c H + h) W + w = m``: the digits of m, where each index stays below the step of the next."""
@@ -189,12 +204,22 @@ class _Solver:
         """The terms from the largest step down, if each index stays below the step above it."""
         if any(not step.is_positive for _, step in terms):
             return None
-        order = sorted(terms, key=cmp_to_key(lambda one, other: -1 if _at_least(one[1], other[1]) else 1))
+        order = sorted(terms, key=cmp_to_key(_largest_step_first))
         for (_, above), (index, below) in pairwise(order):
             whole = sympy.fraction(sympy.cancel(above / below))[1] == 1
             if above == below or not whole or not _at_least(above, below * self.sizes[index]):
                 return None
         return order
+
+
+def _largest_step_first(one: tuple[Any, Expr], other: tuple[Any, Expr]) -> int:
+    return -1 if _at_least(one[1], other[1]) else 1
+
+
+def _with_digits(place: Expr, index: Any, step: Expr, high: Expr, rest: Expr) -> Expr:
+    """`place` at ``index = step high + rest``, its quotient and remainder by `step` replaced by what they are."""
+    known = {floor(index / step): high, Mod(index, step): rest}
+    return place.xreplace(known).xreplace({index: high * step + rest})
 
 
 def _at_least(one: Expr, other: Expr) -> bool:

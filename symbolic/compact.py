@@ -10,6 +10,7 @@ Everything here rewrites one expression into an equal one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -119,6 +120,7 @@ def measure(expr: Any, lengths: Mapping[Any, int] = MappingProxyType({})) -> int
     return len(expr.args) - 1 + sum(measure(arg, lengths) for arg in expr.args) + isinstance(expr, sympy.Function)
 
 
+@lru_cache(maxsize=4096)
 def simplest(expr: Expr) -> Expr:
     """The shortest of a few equal forms of `expr`, which are found by rational arithmetic alone.
 

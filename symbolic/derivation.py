@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from sympy import Add, Expr, Integer
+from sympy import Add, Expr, Integer, Symbol
 
 from .adjoint import Contribution, contributions
 from .binders import Binder
@@ -22,7 +22,7 @@ from .network import Network
 from .recurrence import Recurrence, blocks
 from .report import Printable
 from .rewriting import Rewriting
-from .tensors import Adjoint, Derived, Tensor, element_of, elements, tensor_of
+from .tensors import Adjoint, Derived, Tensor, element_of, elements, indices_of, is_element, tensor_of
 
 Reads: TypeAlias = Callable[[Expr], bool]
 INLINE_LIMIT = 60  # an adjoint longer than this stays an equation of its own, so that cost stays linear in depth
@@ -130,6 +130,7 @@ class _Engine:
         self.steps: dict[str, Step] = {}
         self.reaching = _reaching(network)
         self.named: set[Tensor] = set()  # whose adjoints stay equations of their own: others read them by name
+        self.statistics: dict[Tensor, list[tuple[Contribution, Equation]]] = {}
         self.rewrite = Rewriting(network)
 
     def pass_back(self, equation: Equation, reads: Reads = lambda element: True) -> None:
@@ -140,10 +141,13 @@ class _Engine:
         adjoint = self.finish(tensor)
         if adjoint is None:
             return
+        name = element_of(adjoint.target, equation.indices)
         if self._put_into_reader(equation, adjoint):
             self._collect(equation, adjoint.at(equation.indices), reads)
+        elif self._is_statistic(equation, adjoint, name):
+            self._collect(equation, name, reads, adjoint)
         else:
-            self._collect(equation, element_of(adjoint.target, equation.indices), reads)
+            self._collect(equation, name, reads)
 
     def pass_back_in_time(self, recurrence: Recurrence) -> None:
         """Backpropagation through time: what a step passes to those before it needs adjoints yet to be found."""
@@ -171,6 +175,8 @@ class _Engine:
         where = self.network.home(tensor)
         ranges = dict(zip(where, tensor.shape, strict=True))
         body, facts = compact(Add(*(part.term for part in parts)), self.rewrite, ranges)
+        if tensor in self.statistics:
+            body, facts = self._without_statistics(tensor, body, facts, ranges)
         assert self.network.loss is not None
         target = Adjoint(tensor, self.network.loss)
         through = ", ".join(dict.fromkeys(part.through.target.name for part in parts))
@@ -186,14 +192,49 @@ class _Engine:
                 equation = Equation(Adjoint(tensor, self.network.loss), self.network.home(tensor), Integer(0), "zero")
                 self.steps[tensor.name] = Step(equation, (), ())
 
-    def _collect(self, equation: Equation, cotangent: Expr, reads: Reads) -> None:
+    def _collect(
+        self, equation: Equation, cotangent: Expr, reads: Reads, statistic: Equation | None = None
+    ) -> None:
         for part in contributions(equation, cotangent, self.active, self.network.home, reads):
             self.parts.setdefault(part.tensor, []).append(part)
+            if statistic is not None:
+                self.statistics.setdefault(part.tensor, []).append((part, statistic))
+
+    def _is_statistic(self, equation: Equation, adjoint: Equation, name: Expr) -> bool:
+        """Whether the target is a mean, a norm or the like of the one tensor that its adjoint says anything about."""
+        sources = [tensor for tensor in equation.reads if tensor in self.active]
+        if equation.target in self.named or measure(adjoint.body) > INLINE_LIMIT:
+            return False
+        if not any(source.rank > equation.target.rank for source in sources):
+            return False
+        reached = set()
+        for part in contributions(equation, name, self.active, self.network.home):
+            ranges = dict(zip(part.where, part.tensor.shape, strict=True))
+            if compact(part.term, self.rewrite, ranges)[0] != 0:
+                reached.add(part.tensor)
+        return len(reached) == 1 and all(tensor.role != "parameter" for tensor in reached)
+
+    def _without_statistics(
+        self, tensor: Tensor, body: Expr, facts: list[Fact], ranges: dict[Any, Expr]
+    ) -> tuple[Expr, list[Fact]]:
+        """The adjoint with those of the statistics of `tensor` put in, where the whole is shorter (layer norm)."""
+        known = self.statistics[tensor]
+        inside = Add(*(part.term for part in self.parts[tensor] if part not in [known_part for known_part, _ in known]))
+        for part, adjoint in known:
+            cotangent = adjoint.at(part.through.indices)
+            again = contributions(part.through, cotangent, {tensor: None}, self.network.home)
+            inside += Add(*(other.term for other in again))
+        shorter, used = compact(inside, self.rewrite, ranges)
+        equations = {adjoint.target: adjoint for _, adjoint in known}.values()
+        outside = measure(body) + sum(measure(adjoint.body) + 1 for adjoint in equations)
+        return (shorter, used) if measure(shorter) < outside else (body, facts)
 
     def _put_into_reader(self, equation: Equation, adjoint: Equation) -> bool:
         """Whether the adjoint of the target reads better (and costs no more) inside the one adjoint that needs it."""
         if equation.target in self.named:
             return False
+        if is_operand(adjoint.body):
+            return True
         sources = [tensor for tensor in equation.reads if tensor in self.active]
         if len(sources) != 1 or measure(adjoint.body) > INLINE_LIMIT:
             return False
@@ -211,6 +252,12 @@ class _Engine:
     def _length(self, equation: Equation, cotangent: Expr) -> int:
         parts = contributions(equation, cotangent, self.active, self.network.home)
         return measure(compact(Add(*(part.term for part in parts)), self.rewrite)[0])
+
+
+def is_operand(expr: Expr) -> bool:
+    """Whether `expr` is one element with an index of its own at every axis."""
+    places = indices_of(expr) if is_element(expr) else ()
+    return bool(places) and all(isinstance(place, Symbol) for place in places) and len(set(places)) == len(places)
 
 
 def _is_pointwise(equation: Equation, source: Tensor) -> bool:

@@ -74,7 +74,10 @@ class Fact:
 def use_facts(expr: Expr, facts: Iterable[Fact]) -> tuple[Expr, list[Fact]]:
     """Replace every sum that a fact gives a value for; also return the facts used."""
     used: dict[Fact, None] = {}
-    known = list(facts)
+    read = expr.atoms(Tensor)
+    known = [fact for fact in facts if fact.tensor in read]
+    if not known:
+        return expr, []
 
     def walk(node: Any) -> Any:
         for fact in known:

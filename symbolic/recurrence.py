@@ -179,7 +179,8 @@ def _components(equations: Sequence[Equation], counts=lambda equation, element: 
             while not group or group[-1].target != target:
                 group.append(stack.pop())
                 on_stack.discard(group[-1].target)
-            groups.append([e for e in equations if e in group])
+            members = {e.target for e in group}
+            groups.append(group if len(group) == 1 else [e for e in equations if e.target in members])
 
     for equation in equations:
         if equation.target not in order:

@@ -7,18 +7,19 @@ exponentials become its probabilities.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import sympy
 from sympy import Add, Dummy, Expr, KroneckerDelta, Piecewise, Pow, Symbol, exp, log
 
-from .binders import Binder, binders, plain_conditions, rename_free
+from .binders import Binder, Sum, binders, plain_conditions, rename_free
 from .compact import masked_arithmetic, measure, simplest
 from .equations import Equation
 from .errors import UnsupportedError
 from .guards import Guard
 from .held import held
-from .tensors import element_of, elements, is_element
+from .tensors import Tensor, element_of, elements, is_element, tensor_of
 
 _LARGEST_OFFSET = 10  # of the constant beside the transcendental, in multiples of the transcendental's factor
 _STEPS = (sympy.floor, sympy.ceiling, sympy.sign, held)
@@ -131,28 +132,70 @@ def _folded(expr: Expr) -> list[Expr]:
     return forms
 
 
+def _solve_sum(body: Expr, value: Expr) -> list[tuple[Expr, Expr]]:
+    """From ``value == c Σ x[i, k]``, a mean, ``Σ x[i, k] == value / c``."""
+    sums = [factor for factor in sympy.Mul.make_args(body) if isinstance(factor, Sum)]
+    rest = sympy.Mul(*(factor for factor in sympy.Mul.make_args(body) if factor not in sums))
+    if len(sums) != 1 or elements(rest) or rest.has(Binder) or rest == 1 or not is_element(sums[0].body):
+        return []
+    return [(sums[0], value / rest)]
+
+
+def _solve_difference(body: Expr, value: Expr, never_zero: Collection[Tensor]) -> list[tuple[Expr, Expr]]:
+    """From ``value == (x - mu) r`` with r never 0, ``x - mu == value / r``: the normalised value."""
+    factors = sympy.Mul.make_args(body)
+    differences = [factor for factor in factors if isinstance(factor, Add)]
+    rest = [factor for factor in factors if factor not in differences]
+    if len(differences) != 1 or not rest:
+        return []
+    if not all(is_element(term) or is_element(-term) for term in differences[0].args):
+        return []
+    if not all(is_element(factor) and tensor_of(factor) in never_zero for factor in rest):
+        return []
+    solved = value / sympy.Mul(*rest)
+    return [(differences[0], solved), (-differences[0], -solved)]
+
+
 class ReuseRules:
-    """Rewrites transcendentals that a forward equation already computes: exp(z[i, c]) → p[i, c] S[i]."""
+    """Rewrites what a forward equation already computes: exp(z[i, c]) → p[i, c] S[i], Σ_k x[i, k] → n mu[i]."""
 
     def __init__(self) -> None:
         self._rules: list[tuple[Expr, Expr, tuple[Symbol, ...]]] = []
+        self._about: dict[Tensor, list[int]] = {}  # the rules whose pattern holds a tensor: the others cannot match
+        self._never_zero: set[Tensor] = set()
 
     def learn(self, equation: Equation) -> None:
         """Add what `equation` tells, if it can be solved."""
         value = Dummy("value", real=True)
-        solved = solve_transcendental(equation.body, value)
-        if solved is None or not all(solved[0].has(index) for index in equation.indices):
+        body = equation.body
+        if isinstance(body, exp) or (isinstance(body, Pow) and body.exp.is_Rational and not body.exp.is_Integer):
+            self._never_zero.add(equation.target)
+        solved = solve_transcendental(body, value)
+        if solved is not None and not any(
+            elements(divisor) or isinstance(divisor, Binder) for divisor in _divisors(solved[1]) - {value}
+        ):  # s mish(z) = a gives mish(z) = a/s, which is no number where s is 0
+            self._add(equation, value, *solved)
+        for pattern, replacement in [*_solve_sum(body, value), *_solve_difference(body, value, self._never_zero)]:
+            self._add(equation, value, pattern, replacement)
+
+    def _add(self, equation: Equation, value: Symbol, pattern: Expr, replacement: Expr) -> None:
+        if not all(pattern.has(index) for index in equation.indices):
             return
-        if any(elements(divisor) or isinstance(divisor, Binder) for divisor in _divisors(solved[1]) - {value}):
-            return  # s mish(z) = a gives mish(z) = a/s, which is no number where s is 0
         marks = tuple(Dummy(index.name, integer=True) for index in equation.indices)
         names = dict(zip(equation.indices, marks, strict=True))
-        pattern = rename_free(solved[0], names)
         lhs = element_of(equation.target, marks)
-        self._rules.append((pattern, rename_free(solved[1], names).xreplace({value: lhs}), marks))
+        self._about.setdefault(tensor_of(elements(pattern)[0]), []).append(len(self._rules))
+        self._rules.append((rename_free(pattern, names), rename_free(replacement, names).xreplace({value: lhs}), marks))
 
     def apply(self, expr: Expr) -> Expr:
-        for pattern, replacement, marks in self._rules:
+        last = -1
+        while True:
+            # In the order of the equations; a rule may bring in tensors that a later one is about.
+            found = [place for tensor in expr.atoms(Tensor) for place in self._about.get(tensor, ()) if place > last]
+            if not found:
+                return expr
+            last = min(found)
+            pattern, replacement, marks = self._rules[last]
             # A binder of the replacement (a softmax's denominator) stays as it is, or the rule would undo itself.
             kept = list(binders(replacement))
 
@@ -171,7 +214,6 @@ class ReuseRules:
 
             if expr.has(type(pattern)):
                 expr = walk(expr)
-        return expr
 
 
 def _match_indices(pattern: Any, node: Any, wild: set[Any], match: dict[Any, Any]) -> dict[Any, Any] | None:

@@ -72,10 +72,11 @@ class BatchNorm(Layer):
             f"var{place}", j, Sum((x[where] - mu[j]) ** 2, *others) / count, latex=f"v^{{({place})}}", note=note
         )
         eps, momentum = from_user(self.eps), from_user(self.momentum)
+        r = network.define(f"r{place}", j, 1 / sqrt(var[j] + eps), note=note)
         h = network.define(
             f"h{place}",
             where,
-            (x[where] - mu[j]) / sqrt(var[j] + eps),
+            (x[where] - mu[j]) * r[j],
             inference=(x[where] - mean[j]) / sqrt(variance[j] + eps),
             note=note,
         )

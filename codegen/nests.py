@@ -155,13 +155,17 @@ def paragraphs(items: Iterable[Item]) -> list[tuple[list[Item], list[Equation]]]
 def rename(item: Any, names: Mapping[Any, Any]) -> Any:
     """A nest with other loop indices."""
     if isinstance(item, Loop):
-        parts = {part: tuple(rename(i, names) for i in getattr(item, part)) for part in ("body", "before", "after")}
+        parts: dict[str, Any] = {
+            part: tuple(rename(i, names) for i in getattr(item, part)) for part in ("body", "before", "after")
+        }
         limits = tuple(limit.xreplace(names) for limit in item.limits)
         return replace(item, index=names.get(item.index, item.index), limits=limits, **parts)
     if isinstance(item, Dot):
         op = item.op
-        held = {name: getattr(op, name).xreplace(names) for name in ("target", "body", "left", "right")}
-        return Dot(replace(op, when=tuple(guard.xreplace(names) for guard in op.when), **held))
+        sides: dict[str, Any] = {
+            name: getattr(op, name).xreplace(names) for name in ("target", "body", "left", "right")
+        }
+        return Dot(replace(op, when=tuple(guard.xreplace(names) for guard in op.when), **sides))
     if isinstance(item, Clear):
         return item
     held = [name for name in ("target", "value", "position") if hasattr(item, name)]

@@ -115,7 +115,7 @@ def _guards(guard: Expr, side: Sequence[Expr]) -> bool:
 def is_wasteful(factors: Sequence[Expr], ranges: Mapping[Any, Expr]) -> bool:
     """Whether most of the product is cut off by guards, as in the adjoint of a convolution with a stride."""
     let_through = 1.0
-    seen = []
+    seen: list[tuple[Expr, float]] = []
     for guard in factors:
         if not isinstance(guard, Guard):
             continue

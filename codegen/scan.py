@@ -97,7 +97,7 @@ def _scan(ops: Sequence[Op], recurrence: Recurrence) -> Scan:
         parts: dict[str, Any] = {"target": op.target, "body": op.body}
         if isinstance(op, Contraction):
             parts |= {"left": op.left, "right": op.right, "when": op.when}
-        renamed = {
+        renamed: dict[str, Any] = {
             name: tuple(p.xreplace({own: time}) for p in part) if name == "when" else part.xreplace({own: time})
             for name, part in parts.items()
         }

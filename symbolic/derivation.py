@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sympy import Add, Expr, Integer, Symbol
 
@@ -192,9 +192,7 @@ class _Engine:
                 equation = Equation(Adjoint(tensor, self.network.loss), self.network.home(tensor), Integer(0), "zero")
                 self.steps[tensor.name] = Step(equation, (), ())
 
-    def _collect(
-        self, equation: Equation, cotangent: Expr, reads: Reads, statistic: Equation | None = None
-    ) -> None:
+    def _collect(self, equation: Equation, cotangent: Expr, reads: Reads, statistic: Equation | None = None) -> None:
         for part in contributions(equation, cotangent, self.active, self.network.home, reads):
             self.parts.setdefault(part.tensor, []).append(part)
             if statistic is not None:

@@ -15,11 +15,12 @@ from sympy import Add
 
 from .adopt import add, adopt, check_untaken, copied, output_of, prune
 from .binders import Sum
+from .dependence import readers
 from .derivation import asked_names, derive
 from .equations import Equation
 from .errors import LossError, UndefinedError, UnsupportedError, UnusedParameterError
 from .network import Network
-from .tangent import directions_of, readers, tangent
+from .tangent import directions_of, tangent
 from .tensors import Derived, Tangent, Tensor, element_of
 
 
@@ -137,8 +138,8 @@ def _head_gradient(network: Network, names: list[str], middle: Tensor) -> Any:
     head = copied(network, network.name)
     head.equations = [equation for equation in network.equations if equation.target != middle]
     assert network.loss is not None
-    around = sorted(readers(head, moved) & {t for e in _reading(head, middle) for t in e.reads}, key=str)
-    if network.loss in readers(head, moved):
+    around = sorted(readers(head.equations, moved) & {t for e in _reading(head, middle) for t in e.reads}, key=str)
+    if network.loss in readers(head.equations, moved):
         beside = ", ".join(tensor.name for tensor in around) or ", ".join(names)
         raise UnsupportedError(
             f"the loss depends on {', '.join(names)} other than through {middle.name} (by {beside}), so there is no "

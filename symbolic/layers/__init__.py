@@ -28,6 +28,6 @@ __all__ = [
     "Chain", "Conv1D", "Conv2D", "ConvTranspose1D", "ConvTranspose2D", "Dense", "DepthwiseConv2D", "Dropout",
     "Embedding", "Flatten", "GlobalAveragePool", "GlobalMaxPool", "GroupNorm", "Layer", "LayerNorm", "MaxPool1D",
     "MaxPool2D", "Parallel", "Permute", "Place", "Positions", "RMSNorm", "Recurrent", "Reshape", "Residual", "Slice",
-    "TiedDense", "TransformerBlock", "activation_name", "concatenate", "flatten", "letters", "needs_axes", "permute", "reshape",
-    "take",
+    "TiedDense", "TransformerBlock", "activation_name", "concatenate", "flatten", "letters", "needs_axes", "permute",
+    "reshape", "take",
 ]  # fmt: skip

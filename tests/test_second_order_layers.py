@@ -280,7 +280,7 @@ def test_derivatives_are_those_of_the_training(how, target):
 
 
 def test_the_gauss_newton_product_is_that_of_the_training():
-    net, params, states, (x, y, u), directions, loss = noisy_case()
+    net, params, states, (x, y, u), directions, _ = noisy_case()
     program = gl.gauss_newton_vector(net).compile(target="numpy", dtype="float64")
     named = {f"v_{name}": v for name, v in directions.items()}
     curvature, found = program.loss_and_gradients({**params, **states}, x, y, u2=u, **named)

@@ -46,8 +46,7 @@ class Letters:
         self, sizes: Iterable[Expr], taken: Iterable[Symbol], declared: Mapping[str, Tensor]
     ) -> tuple[Symbol, ...]:
         """One letter per size, as axes of that size are written, none twice and none in `taken`."""
-        # A letter may also name a tensor or a size ("m", "n"): an index must not look like it.
-        names = {*declared, *(str(s) for t in declared.values() for size in t.shape for s in size.free_symbols)}
+        names = _names(declared)
         used = set(taken)
         made = []
         for size in sizes:
@@ -57,7 +56,17 @@ class Letters:
             made.append(letter)
         return tuple(made)
 
+    def of_size(self, size: Expr, declared: Mapping[str, Tensor]) -> list[str]:
+        """The letters seen along axes of `size`, the first one first, that name nothing else."""
+        names = _names(declared)
+        return [index.name for index in self._by_size.get(size, ()) if index.name not in names]
+
     def _remember(self, size: Expr, letter: Symbol) -> None:
         known = self._by_size.setdefault(size, [])
         if letter not in known:
             known.append(letter)
+
+
+def _names(declared: Mapping[str, Tensor]) -> set[str]:
+    """A letter may also name a tensor or a size ("m", "n"): an index must not look like it."""
+    return {*declared, *(str(s) for t in declared.values() for size in t.shape for s in size.free_symbols)}

@@ -317,6 +317,10 @@ class Network(Modes):
         """One letter per size, as the network writes axes of that size, none twice and none in `taken`."""
         return self._letters.fresh(sizes, taken, self.tensors)
 
+    def letters_of(self, size: Expr) -> list[str]:
+        """The letters with which the network writes axes of `size`, those that name nothing else."""
+        return self._letters.of_size(size, self.tensors)
+
     def derive(self, wrt: Iterable[str] | None = None) -> Derivation:
         """Derive the adjoint of every tensor that the loss depends on.
 

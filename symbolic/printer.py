@@ -7,8 +7,8 @@ letters that are free in the equation.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import sympy
 from sympy import (
@@ -34,9 +34,12 @@ from .indices import Dim
 from .positions import GuardGroup, PositionWriter
 from .tensors import Tensor, elements, indices_of, is_element, tensor_of
 
+Letters: TypeAlias = Callable[[Expr], Sequence[str]]
+
 # Binding strength, weakest first.
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
 _LETTERS = "ijklmnpqrsuvw"
+_SMALL = Rational(1, 100)  # a number below it is taken for the ε of σ² + ε
 _ROLE_ORDER = {"parameter": 1, "state": 1, "adjoint": 2}
 
 
@@ -52,20 +55,44 @@ def decimal(number: Rational) -> str | None:
     return format(float(number), ".15g") if rest == 1 else None
 
 
+def common_guards(expr: Add) -> list[Expr]:
+    """The terms of a sum, those that have the same guards as one: (f + g) [t ≥ 1]."""
+    groups: dict[frozenset[Expr], list[Expr]] = {}
+    for term in expr.args:
+        guards = frozenset(factor for factor in Mul.make_args(term) if isinstance(factor, Guard))
+        groups.setdefault(guards, []).append(term)
+    out = []
+    for guards, terms in groups.items():
+        if not guards or len(terms) == 1:
+            out += terms
+            continue
+        bare = [Mul(*(factor for factor in Mul.make_args(term) if factor not in guards)) for term in terms]
+        out.append(Mul(*sorted(guards, key=sympy.default_sort_key), Add(*bare)))
+    return out
+
+
 def order_terms(terms: Iterable[Expr]) -> list[Expr]:
-    """Terms as written: positive ones first (a − y, 1 − a), of those sums first (Σ W x + b), penalties last."""
+    """Terms as written: positive ones first (a − y, 1 − a), of those sums first (Σ W x + b), penalties and ε last."""
 
     def rank(term: Expr) -> tuple[bool, bool, bool]:
-        constants = any(tensor_of(element).role == "constant" for element in elements(term))
-        return bool(term.as_coeff_Mul()[0].is_negative), constants, not any(binders(term))
+        last = any(tensor_of(element).role == "constant" for element in elements(term))
+        small = isinstance(term, Rational) and 0 < term < _SMALL
+        return bool(term.as_coeff_Mul()[0].is_negative), bool(last or small), not any(binders(term))
 
     return sorted(terms, key=rank)
 
 
-def order_factors(factors: Iterable[Expr]) -> list[Expr]:
-    """Factors as written: scalars, differences, elements (by role), 1 − a, functions, conditions, sums."""
+def order_factors(factors: Iterable[Expr], indices: Sequence[Symbol] = ()) -> list[Expr]:
+    """Factors as written: scalars, differences, elements (by role), 1 − a, functions, conditions, sums.
 
-    def rank(factor: Expr) -> tuple[int, int]:
+    Elements of one role stand as the indices of the left side do, and what is read at another step (t − 1) stands
+    beside the guard.
+    """
+
+    def shifted(element: Expr) -> bool:
+        return any(isinstance(place, Add) and not place.has(floor, Mod) for place in indices_of(element))
+
+    def rank(factor: Expr) -> tuple[Any, ...]:
         base = factor.base if isinstance(factor, Pow) else factor
         if isinstance(base, Guard | GuardGroup):
             return 6, 1
@@ -78,17 +105,29 @@ def order_factors(factors: Iterable[Expr]) -> list[Expr]:
             return (4, 0) if any(term.is_number for term in base.args) else (1, 0)
         if is_element(base):
             tensor = tensor_of(base)
-            return 2, _ROLE_ORDER.get(tensor.role, 3)
+            away = tuple(index not in indices_of(base) for index in indices)
+            return 5 if shifted(base) else 2, _ROLE_ORDER.get(tensor.role, 3), away
         return (6, 0) if isinstance(base, Piecewise | KroneckerDelta) else (5, 0)
 
     return sorted(factors, key=rank)
 
 
 class Printer(ABC):
-    """Base of the printers; a subclass gives the marks of one medium."""
+    """Base of the printers; a subclass gives the marks of one medium.
 
-    def __init__(self, taken: Iterable[str] = ()) -> None:
+    Parameters
+    ----------
+    taken : names that a bound letter must not repeat
+    letters : the letters that a sum over an axis of some size takes rather than others
+    indices : those of the left side, in order
+    """
+
+    def __init__(
+        self, taken: Iterable[str] = (), letters: Letters | None = None, indices: Sequence[Symbol] = ()
+    ) -> None:
         self.taken = set(taken)
+        self.letters = letters
+        self.indices = tuple(indices)
         self.names: dict[Symbol, str] = {}
 
     # ---- marks of the medium ---------------------------------------------------------------------------------
@@ -98,6 +137,9 @@ class Printer(ABC):
 
     @abstractmethod
     def element(self, tensor: Tensor, where: list[str]) -> str: ...
+
+    @abstractmethod
+    def part(self, tensor: Tensor, where: list[str]) -> str: ...
 
     @abstractmethod
     def letter(self, name: str) -> str: ...
@@ -201,7 +243,10 @@ class Printer(ABC):
             return self.iverson(self._positions().conditions(guards, read)), ATOM
         if isinstance(expr, sympy.core.relational.Relational):
             write = self.position if expr.has(Mod, floor) and not elements(expr) else self.write
-            return self.relation(write(expr.lhs), expr.rel_op, write(expr.rhs)), SUM
+            left, right, mark = expr.lhs, expr.rhs, expr.rel_op
+            if mark in (">", ">=") and not elements(expr) and not right.is_number:
+                left, right, mark = right, left, mark.replace(">", "<")  # u ≤ t rather than t ≥ u
+            return self.relation(write(left), mark, write(right)), SUM
         if isinstance(expr, sympy.And | sympy.Or):
             mark = self.conjunction if isinstance(expr, sympy.And) else self.disjunction
             parts = sorted(expr.args, key=sympy.default_sort_key)
@@ -224,7 +269,7 @@ class Printer(ABC):
         return self._positions().write(place)
 
     def _positions(self) -> PositionWriter:
-        return PositionWriter(self.write, self.product, self.position_mark)
+        return PositionWriter(self.write, self.product, self.position_mark, self.names)
 
     def other(self, expr: Any) -> str:
         return str(expr)
@@ -244,13 +289,20 @@ class Printer(ABC):
         if written is not None:
             return self.decimal(written), strength
         if isinstance(number, Integer):
+            digits = str(abs(number))
+            if len(digits) > 5 and int(digits) == 10 ** (len(digits) - 1):
+                power = self.power("10", str(len(digits) - 1))
+                return ("-" + power, UNARY) if number < 0 else (power, POWER)
             return str(number), strength
         sign = "-" if number < 0 else ""
         return sign + self.fraction(str(abs(number.p)), str(number.q)), PRODUCT
 
     def _add(self, expr: Add) -> str:
         out = ""
-        for term in order_terms(expr.args):
+        terms = order_terms(common_guards(expr))
+        if len(terms) == 1:
+            return self.within(terms[0], PRODUCT)
+        for term in terms:
             negative = term.as_coeff_Mul()[0].is_negative
             written = self.within(-term if negative else term, PRODUCT)
             out += (" - " if negative else " + ") + written if out else ("-" if negative else "") + written
@@ -273,6 +325,8 @@ class Printer(ABC):
             elif factor != 1:
                 top.append(factor)
         written_number = None if scalar_bottom else decimal(coefficient)
+        if written_number is None:
+            coefficient = _root_below(coefficient, top, scalar_bottom)
         lead = "" if written_number is None else self.decimal(written_number)
         if written_number is None and coefficient.q != 1:
             scalar_bottom.insert(0, Integer(coefficient.q))
@@ -280,7 +334,8 @@ class Printer(ABC):
             top.insert(0, Integer(coefficient.p))
         written = [lead] if lead else []
         _join_roots(top, scalar_bottom)
-        scalar_top = [f for f in top if not elements(f) and not f.has(Binder) and not isinstance(f, GuardGroup)]
+        sizes = any(not factor.is_number for factor in scalar_bottom)
+        scalar_top = [f for f in top if _above(f, sizes)]
         if bottom:
             written.append(self.fraction(self._factors(top) or "1", self._factors([*scalar_bottom, *bottom])))
         else:
@@ -292,7 +347,7 @@ class Printer(ABC):
         return ("-" if negative else "") + self.product.join(written), UNARY if negative else PRODUCT
 
     def _factors(self, factors: list[Expr], alone: bool = True) -> str:
-        ordered = order_factors(factors)
+        ordered = order_factors(factors, self.indices)
         if len(ordered) == 1 and alone:
             return self.write(ordered[0])
         written = []
@@ -305,18 +360,26 @@ class Printer(ABC):
 
     def _binder(self, expr: Binder) -> tuple[str, int]:
         kind = "max" if isinstance(expr, Max) else "argmax" if isinstance(expr, ArgMax) else "sum"
-        letters = self._choose_letters(expr)
+        limits, body = list(expr.limits), expr.body
+        while kind == "max" and isinstance(body, Max):
+            limits, body = [*limits, *body.limits], body.body
+        letters = self.choose_letters(limits, body.free_symbols)
         self.names |= letters
-        written = self.binder(kind, [self.letter(letters[i]) for i, _ in expr.limits], self.within(expr.body, PRODUCT))
+        written = self.binder(kind, [self.letter(letters[i]) for i, _ in limits], self.within(body, PRODUCT))
         for index in letters:
             del self.names[index]
         return written, PRODUCT
 
-    def _choose_letters(self, expr: Binder) -> dict[Symbol, str]:
+    def choose_letters(self, limits: Iterable[tuple[Symbol, Expr]], free: Iterable[Any]) -> dict[Symbol, str]:
+        """A letter for each bound index: one that axes of its size have, if that is not taken, else the next one."""
         avoid = self.taken | set(self.names.values())
-        avoid |= {s.name for s in expr.body.free_symbols if isinstance(s, Symbol) and s not in self.names}
-        pool = [*(c for c in _LETTERS if c not in avoid), *(f"i{n}" for n in range(1, 100))]
-        return {index: pool[place] for place, (index, _) in enumerate(expr.limits)}
+        avoid |= {s.name for s in free if isinstance(s, Symbol) and s not in self.names}
+        chosen: dict[Symbol, str] = {}
+        for index, size in limits:
+            pool = [*(self.letters(size) if self.letters else ()), *_LETTERS, *(f"i{n}" for n in range(1, 100))]
+            chosen[index] = next(letter for letter in pool if letter not in avoid)
+            avoid.add(chosen[index])
+        return chosen
 
     def _piecewise(self, expr: Piecewise) -> tuple[str, int]:
         branches = expr.args
@@ -330,6 +393,25 @@ class Printer(ABC):
             (self.write(v), None if condition == sympy.true else self.write(condition)) for v, condition in branches
         ]
         return self.cases(written), ATOM
+
+
+def _above(factor: Expr, sizes: bool) -> bool:
+    """Whether `factor` stands above a number or, with `sizes`, above the size of an axis: λ/B."""
+    if is_element(factor):
+        return sizes and tensor_of(factor).role == "constant" and not indices_of(factor)
+    return not elements(factor) and not factor.has(Binder) and not isinstance(factor, GuardGroup)
+
+
+def _root_below(coefficient: Rational, top: list[Expr], bottom: list[Expr]) -> Rational:
+    """Write √3/6 as 1/√12: the coefficient that is left, with the root moved from `top` to `bottom`."""
+    for root in top:
+        if isinstance(root, Pow) and root.exp == Rational(1, 2) and root.base.is_Integer:
+            square = Rational(coefficient.q**2) / root.base
+            if coefficient.q > 1 and square.q == 1:
+                top.remove(root)
+                bottom.append(Pow(square, Rational(1, 2), evaluate=False))
+                return Integer(coefficient.p)
+    return coefficient
 
 
 def _join_roots(top: list[Expr], bottom: list[Expr]) -> None:

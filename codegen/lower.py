@@ -36,7 +36,7 @@ class Lowering:
         self.network, self.sizes = network, sizes
         self.ops: list[Op] = []
         self.temporaries: dict[Tensor, Tensor] = {}
-        self._definitions = {equation.target: equation for equation in network.equations}
+        self._definitions: dict[Tensor, Equation] = {}
         self._constants = {network.tensors[name]: value for name, value in network.values.items()}
         self._known: dict[Any, Tensor] = {}
         self._names = set(network.tensors)
@@ -46,7 +46,9 @@ class Lowering:
 
     def add_all(self, equations: Iterable[Equation]) -> None:
         """Lower equations, those that need each other together."""
-        for block in blocks(equations):
+        listed = list(equations)
+        self._definitions = {equation.target: equation for equation in listed}
+        for block in blocks(listed):
             self.add(block)
 
     def add(self, block: Equation | Recurrence) -> None:
@@ -224,7 +226,7 @@ class Lowering:
 
     def _operand(self, factors: tuple[Expr, ...], batch: Any, one: Any, other: Any, space: Extents, time: Any) -> Expr:
         """The product of `factors` as an element that lies as the matrix `one` by `other`, made first if need be."""
-        if len(factors) == 1 and lies_well(factors[0], time, batch, one, other):
+        if len(factors) == 1 and lies_well(factors[0], time, batch, one, other) and self._is_whole(factors[0], space):
             return factors[0]
         product = Mul(*factors)
         lead = [time] if time is not None and product.has(time) else []
@@ -238,6 +240,11 @@ class Lowering:
         target = self.temporary("factor", axes, self._equation)
         self._known[_key(product, axes)] = tensor_of(target)
         return self._emit(Pointwise(target, self._plain(product, axes), tuple(axes.items()), self._equation))
+
+    def _is_whole(self, element: Expr, space: Extents) -> bool:
+        """Whether all of a tensor is read, not the first places of an axis alone."""
+        axes = zip(indices_of(element), self.sizes.shape(tensor_of(element).shape), strict=True)
+        return all(self.sizes.resolve(space.get(place, size)) == size for place, size in axes)
 
     def _scatter(self, body: Expr, free: Extents, bound: Extents, into: Expr | None) -> Expr | None:
         """``T[v] = Σ_i [v = label[i]] f(i)`` as ``T[label[i]] += f(i)``."""

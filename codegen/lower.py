@@ -129,7 +129,7 @@ class Lowering:
             return known
         value = self._reduce(node, body, free, bound, into)
         if indices_of(value) == tuple(free):
-            self._known[_key(node, free)] = tensor_of(value)
+            self._known[self._key(node, free)] = tensor_of(value)
         return value
 
     def _free(self, expr: Expr, space: Extents) -> Extents:
@@ -146,8 +146,13 @@ class Lowering:
 
     def _recall(self, expr: Expr, free: Extents) -> Expr | None:
         """An element of the tensor that holds `expr` already, if there is one."""
-        tensor = self._known.get(_key(expr, free))
+        tensor = self._known.get(self._key(expr, free))
         return None if tensor is None else element_of(tensor, tuple(free))
+
+    def _key(self, expr: Expr, free: Extents) -> Any:
+        """`expr` with its free indices numbered, and their sizes: the same for all that differ in letters only."""
+        numbered = {index: Index(f"_{place}") for place, index in enumerate(free)}
+        return rename_free(expr, numbered), self.sizes.shape(free.values())
 
     def _open(self, node: Binder, space: Extents) -> tuple[Expr, Extents]:
         """The body with letters for the bound indices that nothing around uses, and how far they run."""
@@ -238,7 +243,7 @@ class Lowering:
         if known is not None:
             return known
         target = self.temporary("factor", axes, self._equation)
-        self._known[_key(product, axes)] = tensor_of(target)
+        self._known[self._key(product, axes)] = tensor_of(target)
         return self._emit(Pointwise(target, self._plain(product, axes), tuple(axes.items()), self._equation))
 
     def _is_whole(self, element: Expr, space: Extents) -> bool:
@@ -280,11 +285,6 @@ def _independent(factors: list[Expr], bound: Extents) -> list[Expr]:
 def _is_when(factor: Expr, time: Any) -> bool:
     """Whether `factor` is a guard on the step of time alone."""
     return time is not None and isinstance(factor, Guard) and factor.free_symbols == {time}
-
-
-def _key(expr: Expr, free: Extents) -> Any:
-    """`expr` with its free indices numbered: the same for all that differ in letters only."""
-    return rename_free(expr, {index: Index(f"_{place}") for place, index in enumerate(free)})
 
 
 def _order(target: Expr, space: Extents) -> tuple[tuple[Symbol, Expr], ...]:

@@ -134,7 +134,7 @@ class Network(Modes):
         >>> h = net.define("h", (b, t, i), gl.tanh(z[b, t, i]))
         >>> L = net.minimize(gl.Sum(h[b, t, i] ** 2, b, t, i))
         >>> print(net.derive().delta("h"))
-        ∂L/∂h[b, t, i] = 2 h[b, t, i] + Σ_j U[j, i] δ[b, t + 1, j] [t + 1 < T]
+        ∂L/∂h[b, t, i] = [t + 1 < T] Σ_j U[j, i] δ[b, t + 1, j] + 2 h[b, t, i]
         """
         tensor = self._declare(Tensor(name, shape, "value", latex=latex))
         self.announced.add(name)

@@ -8,7 +8,7 @@ from sympy import log, sqrt
 
 import gradloom as gl
 
-B, C, D, H, N, T, W, h, m, n, o = gl.dims("B C D H N T W h m n o")
+B, C, D, F, H, N, T, W, h, m, n = gl.dims("B C D F H N T W h m n")
 i, j, k = gl.indices("i j k")
 layers, losses = gl.layers, gl.losses
 
@@ -30,19 +30,19 @@ def classifier() -> gl.Network:
 
 
 def convolution() -> gl.Network:
-    return chain("convolution", [layers.Conv2D(o, 3, padding=1, activation=gl.relu)], (C, H, W))
+    return chain("convolution", [layers.Conv2D(F, 3, padding=1, activation=gl.relu)], (C, H, W))
 
 
 def strided_convolution() -> gl.Network:
-    return chain("convolution_stride_2", [layers.Conv2D(o, 3, stride=2)], (C, 9, 11))
+    return chain("convolution_stride_2", [layers.Conv2D(F, 3, stride=2)], (C, 9, 11))
 
 
 def max_pooling() -> gl.Network:
-    return chain("max_pooling", [layers.Conv2D(o, 3), layers.MaxPool2D(2)], (C, 8, 10))
+    return chain("max_pooling", [layers.Conv2D(F, 3), layers.MaxPool2D(2)], (C, 8, 10))
 
 
 def average_pooling() -> gl.Network:
-    return chain("average_pooling", [layers.Conv2D(o, 3), layers.AveragePool2D(3, 2)], (C, 9, 11))
+    return chain("average_pooling", [layers.Conv2D(F, 3), layers.AveragePool2D(3, 2)], (C, 9, 11))
 
 
 def lenet() -> gl.Network:

@@ -17,7 +17,7 @@ from .latex_lines import WIDTH, broken, printed_width
 from .matrix_view import View
 from .matrix_write import matrix_latex, matrix_text
 from .printer import Letters, names_in
-from .tensors import shape_text
+from .tensors import elements, shape_text
 from .text import TextPrinter, equation_text
 
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ def _latex_row(line: Line) -> str:
     """One row of an align environment, and more where the formula is too wide for one."""
     left, _, right = line.latex.partition(" = ")
     parts = broken(right, WIDTH - printed_width(left))
-    row = f"{left} &= " + _LINE.join(parts)
+    row = f"{left} &= " + _LINE.join(map(str.strip, parts))
     for _, before in line.steps:
-        row += " \\\\\n &= " + _LINE.join(broken(before))
+        row += " \\\\\n &= " + _LINE.join(map(str.strip, broken(before)))
     notes = [rf"\text{{({latex})}}" for _, latex in line.notes]
     wide = len(parts) > 1 or printed_width(parts[0]) > WIDTH // 2
     return row + "".join(_LINE + note if wide else f" && {note}" for note in notes)
@@ -222,7 +222,7 @@ def _kinks(network: Network) -> dict[tuple[str, str], None]:
                 said.setdefault(
                     ("The derivative of |u| at 0 is taken as 0.", "The derivative of $|u|$ at 0 is taken as 0.")
                 )
-            elif isinstance(node, sympy.floor | sympy.ceiling | sympy.sign):
+            elif isinstance(node, sympy.floor | sympy.ceiling | sympy.sign) and elements(node):
                 said.setdefault(("The derivative of a step (floor, ceiling, sign) is taken as 0 everywhere.",) * 2)
             elif isinstance(node, sympy.Piecewise):
                 said.setdefault(("At the border of a case, the derivative is that of the case that holds there.",) * 2)

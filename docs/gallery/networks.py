@@ -62,15 +62,15 @@ def lenet() -> gl.Network:
 
 def rnn() -> gl.Network:
     """Written by equations, with the letters of the textbooks."""
-    b, t = gl.indices("b t")
+    t = gl.indices("t")
     net = gl.Network("rnn")
     x, y = net.input("x", (B, T, n)), net.target("y", (B, T, m))
     w, u, bias = net.parameter("W", (m, n)), net.parameter("U", (m, m)), net.parameter("b", (m,))
     state = net.sequence("h", (B, T, m))
-    body = gl.Sum(w[j, k] * x[b, t, k], k) + gl.Sum(u[j, k] * gl.padded(state[b, t - 1, k]), (k, m)) + bias[j]
-    z = net.define("z", (b, t, j), body)
-    net.define("h", (b, t, j), gl.tanh(z[b, t, j]))
-    net.minimize(gl.Sum((state[b, t, j] - y[b, t, j]) ** 2, b, t, j) / (2 * B))
+    body = gl.Sum(w[j, k] * x[i, t, k], k) + gl.Sum(u[j, k] * gl.padded(state[i, t - 1, k]), (k, m)) + bias[j]
+    z = net.define("z", (i, t, j), body)
+    net.define("h", (i, t, j), gl.tanh(z[i, t, j]))
+    net.minimize(gl.Sum((state[i, t, j] - y[i, t, j]) ** 2, i, t, j) / (2 * B))
     return net
 
 

@@ -132,7 +132,7 @@ class LatexPrinter(Printer):
 
     def power(self, base: str, exponent: str) -> str:
         # A symbol with its layer above needs brackets: (W^{(1)})², not W^{(1)2}.
-        base = self.brackets(base) if "^" in base and not base.startswith(r"\left(") else base
+        base = self.brackets(base) if "^" in base and not base.endswith(r"\right)") else base
         return f"{base}^{{{exponent}}}"
 
     def exponential(self, exponent: str) -> str:

@@ -8,7 +8,7 @@ from sympy import Expr, Symbol
 
 from .equations import Equation
 from .indices import Index
-from .tensors import Tensor, elements, indices_of, tensor_of
+from .tensors import Adjoint, Tensor, elements, indices_of, tensor_of
 
 _POOL = "ijklmnpqrsuvw"
 
@@ -56,10 +56,12 @@ class Letters:
             made.append(letter)
         return tuple(made)
 
-    def of_size(self, size: Expr, declared: Mapping[str, Tensor]) -> list[str]:
-        """The letters seen along axes of `size`, the first one first, that name nothing else."""
+    def along(self, size: Expr, at: Iterable[tuple[Tensor, int]], declared: Mapping[str, Tensor]) -> list[str]:
+        """The letters of the axes `at`, then those seen along axes of `size`, that name nothing else."""
         names = _names(declared)
-        return [index.name for index in self._by_size.get(size, ()) if index.name not in names]
+        homes = [(self._home.get(tensor.of if isinstance(tensor, Adjoint) else tensor), axis) for tensor, axis in at]
+        letters = [*(home[axis] for home, axis in homes if home), *self._by_size.get(size, ())]
+        return [index.name for index in letters if index.name not in names]
 
     def _remember(self, size: Expr, letter: Symbol) -> None:
         known = self._by_size.setdefault(size, [])

@@ -1,7 +1,7 @@
 """Index equations recognised as matrix equations: Σ_k W[k, j] δ[i, k] is Wᵀδ.
 
-The result is a small tree (`Node`) that `matrix_write` prints. Where an expression has no matrix form, `NoMatrixForm` is
-raised and the index form is printed; which axes are those of the matrices is decided in `matrix_view`.
+The result is a small tree (`Node`) that `matrix_write` prints. Where an expression has no matrix form, `NoMatrixForm`
+is raised and the index form is printed; which axes are those of the matrices is decided in `matrix_view`.
 
 Layout. Tensors with a batch axis are stored batch first. In the "columns" layout they are shown as textbooks do, one
 example per column (z = W a + b); in the "rows" layout one example per row, as stored (z = a Wᵀ + b). A vector added to
@@ -14,47 +14,17 @@ matrix h at t − 1. What depends on positions alone, a guard [t ≥ 1] too, is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import sympy
 from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mod, Mul, Piecewise, Pow, Symbol, exp, floor
 from sympy.core.relational import Relational
 
-from .binders import Binder, Sum, rename_free
+from .binders import Binder, Sum
 from .guards import Guard
-from .indices import Dim
-from .printer import common_guards, order_factors, order_terms
-from .tensors import Adjoint, Tensor, elements, indices_of, is_element, tensor_of
-
-Layout = Literal["columns", "rows"]
-Place: TypeAlias = Symbol | None
-
-
-@dataclass(frozen=True)
-class Node:
-    """One operation on matrices, elementwise but for "matmul", "norm" and "inner".
-
-    `kind` is one of tensor, slice, scalar, add, product, matmul, ones, power, quotient, call, cases, iverson, onehot,
-    transpose, softmax, norm, inner, sum, guarded; `value` is what the kind needs beside `args` (the tensor and whether
-    it is transposed, …).
-    """
-
-    kind: str
-    args: tuple[Any, ...] = ()
-    value: Any = None
-
-
-class NoMatrixForm(Exception):
-    """Raised inside the recogniser where an expression has none."""
-
-
-def shown(tensor: Tensor, axes: tuple[int, ...], layout: Layout, batch: Expr | None) -> tuple[int | None, int | None]:
-    """Which of the one or two `axes` of `tensor` runs down and which across, as `layout` shows it."""
-    shape = (tensor.of if isinstance(tensor, Adjoint) else tensor).shape
-    flipped = layout == "columns" and batch is not None and 0 in axes and shape[0] == batch
-    down, across = (*axes, None) if len(axes) == 1 else axes
-    return (across, down) if flipped else (down, across)
+from .matrix_tree import Layout, Node, NoMatrixForm, Place, given, is_softmax, join, shown
+from .print_order import common_guards, order_factors, order_terms
+from .tensors import Tensor, elements, indices_of, is_element, tensor_of
 
 
 class Recogniser:
@@ -110,7 +80,7 @@ class Recogniser:
         twice = len({where[axis] for axis in axes}) < len(axes)
         if not axes or twice or (others and not self.positions) or any(place.has(floor, Mod) for place in others):
             raise NoMatrixForm
-        down, across = shown(tensor, axes, self.layout, self.batch)
+        down = shown(tensor, axes, self.layout, self.batch)[0]
         transposed = where[axes[0]] != (row if down == axes[0] else col)
         if others:
             return Node("slice", value=(tensor, transposed, tuple(None if p in places else p for p in where)))
@@ -133,7 +103,7 @@ class Recogniser:
         if len(logarithms) == 1:
             # f − log Σ exp f is the logarithm of a softmax.
             rest = expr - logarithms[0]
-            if _is_softmax(exp(rest), (-logarithms[0]).args[0]):
+            if is_softmax(exp(rest), (-logarithms[0]).args[0]):
                 return Node("softmax", (self.matrix(rest, row, col),), "log")
         terms = order_terms(common_guards(expr))
         if len(terms) == 1:
@@ -144,25 +114,27 @@ class Recogniser:
     def _product(self, expr: Expr, row: Place, col: Place) -> Node:
         factors: list[Expr] = []
         bottom: list[Expr] = []
-        brackets = [f for f in Mul.make_args(expr) if isinstance(f, Guard | KroneckerDelta) and self.is_number(f, row, col)]
-        if brackets and (rest := Mul(*(f for f in Mul.make_args(expr) if f not in brackets))).has(*_given(row, col)):
+        brackets = [
+            f for f in Mul.make_args(expr) if isinstance(f, Guard | KroneckerDelta) and self.is_number(f, row, col)
+        ]
+        if brackets and (rest := Mul(*(f for f in Mul.make_args(expr) if f not in brackets))).has(*given(row, col)):
             return Node("guarded", (self.matrix(rest, row, col),), Mul(*brackets))
         for factor in Mul.make_args(expr):
             below = isinstance(factor, Pow) and factor.exp.is_Rational and factor.exp < 0
             (bottom if below and (elements(factor) or factor.has(Binder)) else factors).append(factor)
         for normaliser in [1 / f for f in bottom]:
             for top in factors:
-                if _is_softmax(top, normaliser):
+                if is_softmax(top, normaliser):
                     factors.remove(top)
                     bottom.remove(1 / normaliser)
                     softmax = Node("softmax", (self.matrix(top.args[0], row, col),))
                     rest = self._product(Mul(*factors, *bottom), row, col) if factors or bottom else None
-                    return softmax if rest is None else _join(rest, softmax)
+                    return softmax if rest is None else join(rest, softmax)
         scalars = [f for f in factors if self.is_number(f, row, col)]
         rest_of = [f for f in order_factors(factors) if f not in scalars]
         if bottom:
             above, below = (self.matrix(Mul(*f), row, col) for f in (rest_of, [1 / f for f in bottom]))
-            return _join(Node("scalar", value=Mul(*scalars)), Node("quotient", (above, below)))
+            return join(Node("scalar", value=Mul(*scalars)), Node("quotient", (above, below)))
         # A matrix product stands first: (Wᵀ δ) ⊙ a ⊙ (1 − a).
         rest_of.sort(key=lambda factor: not isinstance(factor, Binder))
         scalar = Mul(*scalars)
@@ -203,12 +175,14 @@ class Recogniser:
 
     def _over(self, body: Expr, index: Symbol, row: Place, col: Place) -> Node:
         """Σ_index body as a matrix product."""
-        places = _given(row, col)
+        places = given(row, col)
         numbers = [f for f in Mul.make_args(body) if self.is_number(f, row, col, index)]
         if numbers:
             brackets = [f for f in numbers if isinstance(f, Guard | KroneckerDelta)]
             rest = Mul(*(f for f in Mul.make_args(body) if f not in numbers))
-            node = _join(Node("scalar", value=Mul(*(f for f in numbers if f not in brackets))), self._over(rest, index, row, col))
+            node = join(
+                Node("scalar", value=Mul(*(f for f in numbers if f not in brackets))), self._over(rest, index, row, col)
+            )
             return Node("guarded", (node,), Mul(*brackets)) if brackets else node
         factors = Mul.make_args(body)
         if len(places) == 1:
@@ -248,7 +222,7 @@ class Recogniser:
         numbers = [f for f in Mul.make_args(body) if self.is_number(f, row, col)]
         if numbers:
             rest = Mul(*(f for f in Mul.make_args(body) if f not in numbers))
-            return _join(Node("scalar", value=Mul(*numbers)), self.inner(rest, row, col))
+            return join(Node("scalar", value=Mul(*numbers)), self.inner(rest, row, col))
         factors = order_factors(Mul.make_args(body))
         if len(factors) == 2:
             return Node("inner", tuple(self.matrix(factor, row, col) for factor in factors))
@@ -258,22 +232,27 @@ class Recogniser:
         """Which of two summed indices runs down: as the first matrix in `body` is shown."""
         for element in elements(body):
             axes = tuple(axis for axis, place in enumerate(indices_of(element)) if place in where)
-            if len(axes) == len(where) == len(set(indices_of(element)[axis] for axis in axes)):
+            if len(axes) == len(where) == len({indices_of(element)[axis] for axis in axes}):
                 down, across = shown(tensor_of(element), axes, self.layout, self.batch)
-                return tuple(None if axis is None else indices_of(element)[axis] for axis in (down, across))
+                down_index, across_index = (None if a is None else indices_of(element)[a] for a in (down, across))
+                return down_index, across_index
         raise NoMatrixForm
 
     def _one_hot(self, expr: KroneckerDelta, row: Place, col: Place) -> Node:
         """Where each label stands: shown as a tensor (B, classes) would be."""
         for index, label in (expr.args, expr.args[::-1]):
-            if not is_element(label) or index not in _given(row, col):
+            if not is_element(label) or index not in given(row, col):
                 continue
             tensor, where = tensor_of(label), indices_of(label)
             other = col if index == row else row
             axes = tuple(axis for axis, place in enumerate(where) if place == other)
-            if any(place.has(index) for place in where) or len(axes) > 1 or (len(where) > len(axes) and not self.positions):
+            if (
+                any(place.has(index) for place in where)
+                or len(axes) > 1
+                or (len(where) > len(axes) and not self.positions)
+            ):
                 raise NoMatrixForm
-            down, across = shown(tensor, axes, self.layout, self.batch) if axes else (None, 0)
+            down = shown(tensor, axes, self.layout, self.batch)[0] if axes else None
             # Labels down: classes across. A lone one-hot vector stands down, as every vector.
             transposed = (index == row) != (down is None)
             positions = tuple(None if axis in axes else place for axis, place in enumerate(where))
@@ -337,25 +316,3 @@ class Whole(Recogniser):
 
     def _sum(self, expr: Sum, row: Place, col: Place) -> Node:
         raise NoMatrixForm
-
-
-def _given(*places: Place) -> tuple[Symbol, ...]:
-    return tuple(place for place in places if place is not None)
-
-
-def _join(product: Node, extra: Node) -> Node:
-    """`product ⊙ extra`, kept flat."""
-    if product.kind == "product":
-        return Node("product", (*product.args, extra), product.value)
-    if product.kind == "scalar":
-        return extra if product.value == 1 else Node("product", (extra,), product.value)
-    return Node("product", (product, extra), Integer(1))
-
-
-def _is_softmax(top: Expr, normaliser: Expr) -> bool:
-    """Whether `normaliser` is the sum of the exponential `top` over one of its indices."""
-    if not (isinstance(top, exp) and isinstance(normaliser, Sum) and len(normaliser.limits) == 1):
-        return False
-    body, ((index, _),) = normaliser.open()
-    free = sorted((s for s in top.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)), key=str)
-    return any(rename_free(top, {place: index}) == body for place in free)

@@ -15,7 +15,8 @@ from typing import Any
 from sympy import Expr
 
 from .equations import Equation
-from .matrix_form import Layout, Node, NoMatrixForm, Place, Recogniser, Whole, shown
+from .matrix_form import Recogniser, Whole
+from .matrix_tree import Layout, Node, NoMatrixForm, Place, shown
 from .tensors import Adjoint, Tensor, element_of, elements, indices_of, tensor_of
 
 
@@ -158,9 +159,7 @@ def _cost(node: Node) -> int:
             total += 10 * len(part.value)
         elif part.kind == "slice":
             total += sum(place is not None for place in part.value[2])
-        elif part.kind == "scalar":
-            total += 5 * sum(bool(indices_of(element)) for element in elements(part.value))
-        elif part.kind == "product" and isinstance(part.value, Expr):
+        elif part.kind == "scalar" or (part.kind == "product" and isinstance(part.value, Expr)):
             total += 5 * sum(bool(indices_of(element)) for element in elements(part.value))
     return total
 

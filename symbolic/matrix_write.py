@@ -12,7 +12,7 @@ import sympy
 
 from .equations import Equation
 from .latex import LatexPrinter
-from .matrix_form import Layout, Node
+from .matrix_tree import Layout, Node
 from .matrix_view import View
 from .printer import ATOM, PRODUCT, SUM, Letters, Printer, names_in
 from .tensors import Tensor
@@ -59,11 +59,13 @@ class MatrixWriter:
 
     def _one_sum(self, sums: Sequence[Node], signs: Sequence[int]) -> str:
         """Sums over axes of the same sizes, under one sign."""
-        chosen = self.printer.choose_letters(sums[0].value, ()).values()
+        chosen = self.printer.choose_letters(sums[0].value).values()
         names = {index: letter for node in sums for (index, _), letter in zip(node.value, chosen, strict=True)}
         self.printer.names |= names
         body = sums[0].args[0] if len(sums) == 1 else Node("add", tuple(node.args[0] for node in sums), tuple(signs))
-        written = self.printer.binder("sum", [self.printer.letter(name) for name in chosen], self.within(body, _HADAMARD))
+        written = self.printer.binder(
+            "sum", [self.printer.letter(name) for name in chosen], self.within(body, _HADAMARD)
+        )
         for index in names:
             del self.printer.names[index]
         return written
@@ -198,4 +200,6 @@ def matrix_text(
     letters: Letters | None = None,
 ) -> str | None:
     """An equation in matrix form as plain text, or None where it has none; `view` is that of the whole derivation."""
-    return _equation(equation, TextPrinter(names_in(equation.body, equation.indices), letters), layout, batch, "=", view)
+    return _equation(
+        equation, TextPrinter(names_in(equation.body, equation.indices), letters), layout, batch, "=", view
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -317,9 +317,9 @@ class Network(Modes):
         """One letter per size, as the network writes axes of that size, none twice and none in `taken`."""
         return self._letters.fresh(sizes, taken, self.tensors)
 
-    def letters_of(self, size: Expr) -> list[str]:
-        """The letters with which the network writes axes of `size`, those that name nothing else."""
-        return self._letters.of_size(size, self.tensors)
+    def letters_of(self, size: Expr, at: Sequence[tuple[Tensor, int]] = ()) -> list[str]:
+        """The letters of the axes `at` (tensor and number), then those of axes of `size`, that name nothing else."""
+        return self._letters.along(size, at, self.tensors)
 
     def derive(self, wrt: Iterable[str] | None = None) -> Derivation:
         """Derive the adjoint of every tensor that the loss depends on.

@@ -27,20 +27,20 @@ from sympy import (
     floor,
 )
 
-from .binders import ArgMax, Binder, Max, binders
+from .binders import ArgMax, Binder, Max
 from .functions import Elementwise
 from .guards import Guard
 from .indices import Dim
 from .positions import GuardGroup, PositionWriter
+from .print_order import above, common_guards, join_roots, order_factors, order_terms, root_below
 from .tensors import Tensor, elements, indices_of, is_element, tensor_of
 
-Letters: TypeAlias = Callable[[Expr], Sequence[str]]
+# The letters for a bound index: given the size of its axis, and the tensors and axes that it stands at.
+Letters: TypeAlias = Callable[[Expr, Sequence[tuple[Tensor, int]]], Sequence[str]]
 
 # Binding strength, weakest first.
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
 _LETTERS = "ijklmnpqrsuvw"
-_SMALL = Rational(1, 100)  # a number below it is taken for the ε of σ² + ε
-_ROLE_ORDER = {"parameter": 1, "state": 1, "adjoint": 2}
 
 
 def decimal(number: Rational) -> str | None:
@@ -53,63 +53,6 @@ def decimal(number: Rational) -> str | None:
     while rest % 5 == 0:
         rest //= 5
     return format(float(number), ".15g") if rest == 1 else None
-
-
-def common_guards(expr: Add) -> list[Expr]:
-    """The terms of a sum, those that have the same guards as one: (f + g) [t ≥ 1]."""
-    groups: dict[frozenset[Expr], list[Expr]] = {}
-    for term in expr.args:
-        guards = frozenset(factor for factor in Mul.make_args(term) if isinstance(factor, Guard))
-        groups.setdefault(guards, []).append(term)
-    out = []
-    for guards, terms in groups.items():
-        if not guards or len(terms) == 1:
-            out += terms
-            continue
-        bare = [Mul(*(factor for factor in Mul.make_args(term) if factor not in guards)) for term in terms]
-        out.append(Mul(*sorted(guards, key=sympy.default_sort_key), Add(*bare)))
-    return out
-
-
-def order_terms(terms: Iterable[Expr]) -> list[Expr]:
-    """Terms as written: positive ones first (a − y, 1 − a), of those sums first (Σ W x + b), penalties and ε last."""
-
-    def rank(term: Expr) -> tuple[bool, bool, bool]:
-        last = any(tensor_of(element).role == "constant" for element in elements(term))
-        small = isinstance(term, Rational) and 0 < term < _SMALL
-        return bool(term.as_coeff_Mul()[0].is_negative), bool(last or small), not any(binders(term))
-
-    return sorted(terms, key=rank)
-
-
-def order_factors(factors: Iterable[Expr], indices: Sequence[Symbol] = ()) -> list[Expr]:
-    """Factors as written: scalars, differences, elements (by role), 1 − a, functions, conditions, sums.
-
-    Elements of one role stand as the indices of the left side do, and what is read at another step (t − 1) stands
-    beside the guard.
-    """
-
-    def shifted(element: Expr) -> bool:
-        return any(isinstance(place, Add) and not place.has(floor, Mod) for place in indices_of(element))
-
-    def rank(factor: Expr) -> tuple[Any, ...]:
-        base = factor.base if isinstance(factor, Pow) else factor
-        if isinstance(base, Guard | GuardGroup):
-            return 6, 1
-        if not base.has(Binder) and all(tensor_of(element).rank == 0 for element in elements(base)):
-            plain_sum = isinstance(base, Add) and not any(term.is_number for term in base.args)
-            return 0, 0 if not elements(base) else 1 if plain_sum else 3 if isinstance(base, Add) else 2
-        if isinstance(base, Binder):
-            return 7, 0
-        if isinstance(base, Add):
-            return (4, 0) if any(term.is_number for term in base.args) else (1, 0)
-        if is_element(base):
-            tensor = tensor_of(base)
-            away = tuple(index not in indices_of(base) for index in indices)
-            return 5 if shifted(base) else 2, _ROLE_ORDER.get(tensor.role, 3), away
-        return (6, 0) if isinstance(base, Piecewise | KroneckerDelta) else (5, 0)
-
-    return sorted(factors, key=rank)
 
 
 class Printer(ABC):
@@ -326,16 +269,16 @@ class Printer(ABC):
                 top.append(factor)
         written_number = None if scalar_bottom else decimal(coefficient)
         if written_number is None:
-            coefficient = _root_below(coefficient, top, scalar_bottom)
+            coefficient = root_below(coefficient, top, scalar_bottom)
         lead = "" if written_number is None else self.decimal(written_number)
         if written_number is None and coefficient.q != 1:
             scalar_bottom.insert(0, Integer(coefficient.q))
         if written_number is None and coefficient.p != 1:
             top.insert(0, Integer(coefficient.p))
         written = [lead] if lead else []
-        _join_roots(top, scalar_bottom)
+        join_roots(top, scalar_bottom)
         sizes = any(not factor.is_number for factor in scalar_bottom)
-        scalar_top = [f for f in top if _above(f, sizes)]
+        scalar_top = [f for f in top if above(f, sizes)]
         if bottom:
             written.append(self.fraction(self._factors(top) or "1", self._factors([*scalar_bottom, *bottom])))
         else:
@@ -363,20 +306,21 @@ class Printer(ABC):
         limits, body = list(expr.limits), expr.body
         while kind == "max" and isinstance(body, Max):
             limits, body = [*limits, *body.limits], body.body
-        letters = self.choose_letters(limits, body.free_symbols)
+        letters = self.choose_letters(limits, body)
         self.names |= letters
         written = self.binder(kind, [self.letter(letters[i]) for i, _ in limits], self.within(body, PRODUCT))
         for index in letters:
             del self.names[index]
         return written, PRODUCT
 
-    def choose_letters(self, limits: Iterable[tuple[Symbol, Expr]], free: Iterable[Any]) -> dict[Symbol, str]:
-        """A letter for each bound index: one that axes of its size have, if that is not taken, else the next one."""
+    def choose_letters(self, limits: Iterable[tuple[Symbol, Expr]], body: Expr = sympy.S.Zero) -> dict[Symbol, str]:
+        """A letter for each bound index: one that its axes in `body` have, if that is not taken, else the next one."""
         avoid = self.taken | set(self.names.values())
-        avoid |= {s.name for s in free if isinstance(s, Symbol) and s not in self.names}
+        avoid |= {s.name for s in body.free_symbols if isinstance(s, Symbol) and s not in self.names}
         chosen: dict[Symbol, str] = {}
         for index, size in limits:
-            pool = [*(self.letters(size) if self.letters else ()), *_LETTERS, *(f"i{n}" for n in range(1, 100))]
+            at = [(tensor_of(e), axis) for e in elements(body) for axis, p in enumerate(indices_of(e)) if p == index]
+            pool = [*(self.letters(size, at) if self.letters else ()), *_LETTERS, *(f"i{n}" for n in range(1, 100))]
             chosen[index] = next(letter for letter in pool if letter not in avoid)
             avoid.add(chosen[index])
         return chosen
@@ -393,38 +337,6 @@ class Printer(ABC):
             (self.write(v), None if condition == sympy.true else self.write(condition)) for v, condition in branches
         ]
         return self.cases(written), ATOM
-
-
-def _above(factor: Expr, sizes: bool) -> bool:
-    """Whether `factor` stands above a number or, with `sizes`, above the size of an axis: λ/B."""
-    if is_element(factor):
-        return sizes and tensor_of(factor).role == "constant" and not indices_of(factor)
-    return not elements(factor) and not factor.has(Binder) and not isinstance(factor, GuardGroup)
-
-
-def _root_below(coefficient: Rational, top: list[Expr], bottom: list[Expr]) -> Rational:
-    """Write √3/6 as 1/√12: the coefficient that is left, with the root moved from `top` to `bottom`."""
-    for root in top:
-        if isinstance(root, Pow) and root.exp == Rational(1, 2) and root.base.is_Integer:
-            square = Rational(coefficient.q**2) / root.base
-            if coefficient.q > 1 and square.q == 1:
-                top.remove(root)
-                bottom.append(Pow(square, Rational(1, 2), evaluate=False))
-                return Integer(coefficient.p)
-    return coefficient
-
-
-def _join_roots(top: list[Expr], bottom: list[Expr]) -> None:
-    """Write √2/√π as √(2/π)."""
-    roots = [
-        [f for f in side if isinstance(f, Pow) and f.exp == Rational(1, 2) and f.is_number] for side in (top, bottom)
-    ]
-    if all(roots):
-        for side, found in zip((top, bottom), roots, strict=True):
-            for root in found:
-                side.remove(root)
-        inside = Mul(*(root.base for root in roots[0])) / Mul(*(root.base for root in roots[1]))
-        top.insert(0, Pow(inside, Rational(1, 2), evaluate=False))
 
 
 def names_in(expr: Expr, indices: Iterable[Symbol] = ()) -> set[str]:

@@ -13,10 +13,11 @@ from .equations import Equation
 from .errors import UnsupportedError
 from .functions import Elementwise
 from .latex import LatexPrinter, equation_latex, tensor_latex
+from .latex_lines import WIDTH, broken, printed_width
 from .matrix_view import View
 from .matrix_write import matrix_latex, matrix_text
 from .printer import Letters, names_in
-from .tensors import shape_text
+from .tensors import elements, shape_text
 from .text import TextPrinter, equation_text
 
 if TYPE_CHECKING:
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from .network import Network
 
 Form = Literal["matrix", "index"]
+_LINE = " \\\\\n &\\quad "  # goes on in the next line of an align environment
 _LAYOUTS = {
     "columns": "Matrices with a batch axis hold one example per column; a vector beside one is repeated to its size.",
     "rows": "Matrices with a batch axis hold one example per row; a vector beside one is repeated to its size.",
 }
 _POSITIONS = {
-    False: "A letter below a tensor is a position along the axis that has this letter: what is shown is the matrix there.",
-    True: "A letter below a tensor is a position along the axis that has this letter, the batch among them: what is shown "
+    False: "Below a tensor stands a position along the axis of this letter; what is shown is the matrix there.",
+    True: "Below a tensor stands a position along the axis of this letter, the batch among them; what is shown "
     "is the matrix there, of one example, its first axis down.",
 }
 
@@ -114,11 +116,15 @@ _DOCUMENT = r"""\documentclass{{article}}
 
 
 def _latex_row(line: Line) -> str:
+    """One row of an align environment, and more where the formula is too wide for one."""
     left, _, right = line.latex.partition(" = ")
-    row = f"{left} &= {right}"
+    parts = broken(right, WIDTH - printed_width(left))
+    row = f"{left} &= " + _LINE.join(map(str.strip, parts))
     for _, before in line.steps:
-        row += f" \\\\\n &= {before}"
-    return row + "".join(rf" && \text{{({latex})}}" for _, latex in line.notes)
+        row += " \\\\\n &= " + _LINE.join(map(str.strip, broken(before)))
+    notes = [rf"\text{{({latex})}}" for _, latex in line.notes]
+    wide = len(parts) > 1 or printed_width(parts[0]) > WIDTH // 2
+    return row + "".join(_LINE + note if wide else f" && {note}" for note in notes)
 
 
 def _page(derivation: Any, form: str, steps: bool, layout: str) -> list[tuple[str, list[Line]]]:
@@ -216,7 +222,7 @@ def _kinks(network: Network) -> dict[tuple[str, str], None]:
                 said.setdefault(
                     ("The derivative of |u| at 0 is taken as 0.", "The derivative of $|u|$ at 0 is taken as 0.")
                 )
-            elif isinstance(node, sympy.floor | sympy.ceiling | sympy.sign):
+            elif isinstance(node, sympy.floor | sympy.ceiling | sympy.sign) and elements(node):
                 said.setdefault(("The derivative of a step (floor, ceiling, sign) is taken as 0 everywhere.",) * 2)
             elif isinstance(node, sympy.Piecewise):
                 said.setdefault(("At the border of a case, the derivative is that of the case that holds there.",) * 2)

@@ -6,7 +6,7 @@ from scipy.special import erf
 
 import gradloom as gl
 from gradloom.symbolic.functions import Elementwise
-from gradloom.symbolic.matrix_form import shown
+from gradloom.symbolic.matrix_tree import shown
 from gradloom.symbolic.tensors import elements, indices_of, tensor_of
 
 NUMPY = {"erf": erf, "Abs": np.abs, "sign": np.sign}

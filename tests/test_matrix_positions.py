@@ -19,7 +19,10 @@ layers, mean = gl.layers, gl.losses.SquaredError()
 
 def rnn(last=False, reverse=False):
     net = gl.Network("rnn")
-    x, w, u, c = net.input("x", (B, T, n)), *(net.parameter(a, s) for a, s in (("W", (m, n)), ("U", (m, m)), ("c", (m,))))
+    x, w, u, c = (
+        net.input("x", (B, T, n)),
+        *(net.parameter(a, s) for a, s in (("W", (m, n)), ("U", (m, m)), ("c", (m,)))),
+    )
     y = net.target("y", (B, m) if last else (B, T, m))
     h, step = net.sequence("h", (B, T, m)), 1 if reverse else -1
     body = gl.Sum(w[j, k] * x[b, t, k], k) + gl.Sum(u[j, k] * gl.padded(h[b, t + step, k]), (k, m)) + c[j]
@@ -70,11 +73,17 @@ NETWORKS = {
 WITHOUT = {"causal": {"c1", "d_s1"}, "convolution": {"z1", "d_W1", "d_b1"}}
 
 
+def at_sizes(size):
+    return size.xreplace({dim: sympy.Integer(SIZES[dim.name]) for dim in size.atoms(gl.Dim)})
+
+
 def filled(network):
     rng = np.random.default_rng(5)
     given = {}
     for tensor in network.tensors.values():
-        shape = [int(size.xreplace({d: sympy.Integer(SIZES[d.name]) for d in size.atoms(gl.Dim)})) for size in tensor.shape]
+        shape = [
+            int(size.xreplace({d: sympy.Integer(SIZES[d.name]) for d in size.atoms(gl.Dim)})) for size in tensor.shape
+        ]
         if tensor.classes is not None:
             given[tensor.name] = rng.integers(0, SIZES["C"], shape)
         elif tensor.role != "value":
@@ -97,7 +106,9 @@ def test_matrix_form_at_every_position(name, layout):
         if form is None:
             without.add(equation.target.name)
             continue
-        places = {i: s for i, s in zip(equation.indices, equation.target.shape, strict=True) if i not in (form.row, form.col)}
+        places = {
+            i: s for i, s in zip(equation.indices, equation.target.shape, strict=True) if i not in (form.row, form.col)
+        }
         places = {} if form.left.kind == "tensor" else places
         for at in itertools.product(*(range(int(values.at_sizes(size))) for size in places.values())):
             where = dict(zip(places, at, strict=True))

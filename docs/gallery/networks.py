@@ -8,7 +8,7 @@ from sympy import log, sqrt
 
 import gradloom as gl
 
-B, C, D, H, N, T, W, h, m, n, o = gl.dims("B C D H N T W h m n o")
+B, C, D, F, H, N, T, W, h, m, n = gl.dims("B C D F H N T W h m n")
 i, j, k = gl.indices("i j k")
 layers, losses = gl.layers, gl.losses
 
@@ -30,19 +30,19 @@ def classifier() -> gl.Network:
 
 
 def convolution() -> gl.Network:
-    return chain("convolution", [layers.Conv2D(o, 3, padding=1, activation=gl.relu)], (C, H, W))
+    return chain("convolution", [layers.Conv2D(F, 3, padding=1, activation=gl.relu)], (C, H, W))
 
 
 def strided_convolution() -> gl.Network:
-    return chain("convolution_stride_2", [layers.Conv2D(o, 3, stride=2)], (C, 9, 11))
+    return chain("convolution_stride_2", [layers.Conv2D(F, 3, stride=2)], (C, 9, 11))
 
 
 def max_pooling() -> gl.Network:
-    return chain("max_pooling", [layers.Conv2D(o, 3), layers.MaxPool2D(2)], (C, 8, 10))
+    return chain("max_pooling", [layers.Conv2D(F, 3), layers.MaxPool2D(2)], (C, 8, 10))
 
 
 def average_pooling() -> gl.Network:
-    return chain("average_pooling", [layers.Conv2D(o, 3), layers.AveragePool2D(3, 2)], (C, 9, 11))
+    return chain("average_pooling", [layers.Conv2D(F, 3), layers.AveragePool2D(3, 2)], (C, 9, 11))
 
 
 def lenet() -> gl.Network:
@@ -62,15 +62,15 @@ def lenet() -> gl.Network:
 
 def rnn() -> gl.Network:
     """Written by equations, with the letters of the textbooks."""
-    b, t = gl.indices("b t")
+    t = gl.indices("t")
     net = gl.Network("rnn")
     x, y = net.input("x", (B, T, n)), net.target("y", (B, T, m))
     w, u, bias = net.parameter("W", (m, n)), net.parameter("U", (m, m)), net.parameter("b", (m,))
     state = net.sequence("h", (B, T, m))
-    body = gl.Sum(w[j, k] * x[b, t, k], k) + gl.Sum(u[j, k] * gl.padded(state[b, t - 1, k]), (k, m)) + bias[j]
-    z = net.define("z", (b, t, j), body)
-    net.define("h", (b, t, j), gl.tanh(z[b, t, j]))
-    net.minimize(gl.Sum((state[b, t, j] - y[b, t, j]) ** 2, b, t, j) / (2 * B))
+    body = gl.Sum(w[j, k] * x[i, t, k], k) + gl.Sum(u[j, k] * gl.padded(state[i, t - 1, k]), (k, m)) + bias[j]
+    z = net.define("z", (i, t, j), body)
+    net.define("h", (i, t, j), gl.tanh(z[i, t, j]))
+    net.minimize(gl.Sum((state[i, t, j] - y[i, t, j]) ** 2, i, t, j) / (2 * B))
     return net
 
 

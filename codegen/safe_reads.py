@@ -49,8 +49,9 @@ def _leaving(element: Indexed, ranges: Ranges, numbers: Ranges) -> list[Expr]:
     found = []
     for place, size in zip(element.indices, element.base.label.shape, strict=True):
         size = size.xreplace(numbers)
-        if place.is_Integer or is_element(place) or ranges.get(place, size).xreplace(numbers) == size:
-            continue  # a plain index may run further than this axis where a guard says so
+        # A plain index may run further than this axis, where a guard says so.
+        if place.is_Integer or is_element(place) or (place in ranges and ranges[place].xreplace(numbers) == size):
+            continue
         span = bounds(place, ranges)
         if span is None or not is_never_negative(span[0]):
             found.append(place)

@@ -39,6 +39,16 @@ def add(network: Network, equation: Equation) -> Tensor:
     return equation.target
 
 
+def in_training(network: Any) -> None:
+    """Make a copy what its original is in training: a derivative is one of that, and has no form of its own elsewhere.
+
+    Noise stays noise, and states are read as they are.
+    """
+    network.equations = [replace(equation, inference=None) for equation in network.equations]
+    network.assignments = []
+    network.is_of_training = True
+
+
 def check_untaken(network: Network, names: Iterable[str]) -> None:
     """
     Raises

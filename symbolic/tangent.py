@@ -14,13 +14,13 @@ from typing import Any
 from sympy import Add, Expr, Integer
 
 from .adjoint import partials
-from .adopt import add, check_untaken, copied, output_of, prune
+from .adopt import add, check_untaken, copied, in_training, output_of, prune
 from .binders import Sum, from_user
 from .compact import compact, measure
 from .dependence import readers, sources
 from .derivation import INLINE_LIMIT, asked_names
 from .equations import Equation, check_equation
-from .errors import IndexingError, LossError, ShapeError, UndefinedError, UnusedParameterError
+from .errors import IndexingError, LossError, ShapeError, UndefinedError, UnsupportedError, UnusedParameterError
 from .indices import check_name
 from .network import Network
 from .recurrence import Recurrence, blocks
@@ -56,6 +56,8 @@ def tangent(network: Network, of: str | Tensor, directions: Mapping[str, Any], *
         If `of` does not depend on what moves, or only in steps.
     NameTakenError
         If the names of the tangents are taken: choose a label.
+    UnsupportedError
+        If an equation on the way from what moves to `of` is another one in inference.
 
     Examples
     --------
@@ -75,6 +77,12 @@ def tangent(network: Network, of: str | Tensor, directions: Mapping[str, Any], *
         check_name(label, "label")
     moves = {_known(network, name): _move(network, name, direction) for name, direction in directions.items()}
     on_the_way = readers(network.equations, moves) & sources(network.equations, [target])
+    other = next((e for e in network.equations if e.target in on_the_way and e.inference is not None), None)
+    if other is not None:
+        raise UnsupportedError(
+            f"{other.target.name} is another equation in inference, so that the tangent of {target.name} would have to "
+            "be one too; take the tangent of what does not read it, or use jvp(…), which gives that in training"
+        )
     made = _tangents(network, [e for e in network.equations if e.target in on_the_way], target, moves, label)
     makers = {equation.target: equation for equation in made}
     needed = (
@@ -105,12 +113,14 @@ def jvp(network: Network, wrt: Any = None, of: str | Tensor | None = None, *, la
     -------
     A network with the forward equations and the tangents, and an input ``v_W`` (the direction, of W's shape) for every
     name in `wrt`. The derivative of the loss is its loss, ``t_L``, and can be derived again; any other derivative is
-    its output, which `Program.predict` gives.
+    its output, which `Program.predict` gives. Of a network with modes it is the derivative in training.
 
     Raises
     ------
     LossError
         If `of` is left out and there is no loss.
+    UnsupportedError
+        If `of` is not the loss and its derivative reads noise.
     UndefinedError, UnusedParameterError, NameTakenError
         If a name is unknown or taken, `of` does not depend on one, or it holds class labels.
     """
@@ -124,6 +134,7 @@ def jvp(network: Network, wrt: Any = None, of: str | Tensor | None = None, *, la
         raise UnusedParameterError(f"{target.name} does not depend on {', '.join(idle)}; leave it out of wrt")
     names = [name for name in names if name not in idle]
     made = copied(network, f"{network.name}_jvp")
+    in_training(made)
     moved = {name: declare_direction(made, network.tensors[name], label) for name in names}
     result = tangent(made, target, moved, label=label)
     wanted = [result]
@@ -134,6 +145,12 @@ def jvp(network: Network, wrt: Any = None, of: str | Tensor | None = None, *, la
         wanted += [] if output is None else [output]
     else:
         made.loss, made._output = None, result.name
+        noise = next((t.name for t in sources(made.equations, [result]) if t.role == "noise"), None)
+        if noise is not None:
+            raise UnsupportedError(
+                f"{result.name} reads noise {noise}, which is drawn in training alone, and an output is predicted in "
+                "inference: ask for the derivative of the loss, or take out what draws noise"
+            )
     prune(made, wanted)
     return made
 

@@ -67,7 +67,7 @@ def order_factors(factors: Iterable[Expr], indices: Sequence[Symbol] = ()) -> li
             return (4, 0) if any(term.is_number for term in base.args) else (1, 0)
         if is_element(base):
             tensor = tensor_of(base)
-            away = tuple(index not in indices_of(base) for index in indices)
+            away = tuple(index not in indices_of(base) for index in indices) if tensor.rank > 2 else ()
             return 5 if shifted(base) else 2, _ROLE_ORDER.get(tensor.role, 3), away
         return (6, 0) if isinstance(base, Piecewise | KroneckerDelta) else (5, 0)
 

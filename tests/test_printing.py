@@ -123,7 +123,7 @@ def textbook_cases():
         (1 / sympy.sqrt(a + Rational(1, 10**5)), "1/sqrt(x[i, j] + 1e-5)"),
         (sympy.Piecewise((a, u <= t), (0, True)), "{x[i, j] if u ≤ t; 0 else}"),
         (sympy.Piecewise((a, t >= 1), (0, True)), "{x[i, j] if t ≥ 1; 0 else}"),
-        (gl.padded(f[t - 1]) * (1 + a), "f[t - 1] (1 + x[i, j]) [0 ≤ t - 1 < T]"),
+        (gl.padded(f[t - 1]) * (1 + a), "(1 + x[i, j]) f[t - 1] [0 ≤ t - 1 < T]"),
         (gl.padded(f[t - 1]) + gl.padded(f[t - 1]) * a, "(x[i, j] f[t - 1] + f[t - 1]) [0 ≤ t - 1 < T]"),
         (x[i, j + 1] * y[i, j], "y[i, j] x[i, j + 1]"),
         (gl.Max(gl.Max(a, j), i), "max_i,j x[i, j]"),

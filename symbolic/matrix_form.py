@@ -17,7 +17,7 @@ import sympy
 from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mod, Mul, Piecewise, Pow, Symbol, exp, floor
 from sympy.core.relational import Relational
 
-from .binders import Binder, Sum, rename_free
+from .binders import Binder, Sum, axis_sizes, rename_free
 from .equations import Equation
 from .guards import Guard
 from .indices import Dim
@@ -48,12 +48,21 @@ class NoMatrixForm(Exception):
 def recognise(equation: Equation, layout: Layout = "columns", batch: Expr | None = None) -> Node | None:
     """The right side of `equation` as a matrix expression in `layout`, or None; `batch` is the batch size."""
     row, col = places(equation.target, equation.indices, layout, batch)
-    if len(equation.indices) > 2 or equation.body.has(Guard, floor, Mod):
+    if len(equation.indices) > 2 or equation.body.has(Guard, floor, Mod) or not _reads_whole_axes(equation):
         return None
     try:
         return _Recogniser(layout, batch).matrix(equation.body, row, col)
     except NoMatrixForm:
         return None
+
+
+def _reads_whole_axes(equation: Equation) -> bool:
+    """Whether every index runs over all of each axis that it indexes: a part of a matrix is not the matrix."""
+    opened = [binder.open() for binder in equation.body.atoms(Binder)]
+    ranges = [(equation.body, tuple(zip(equation.indices, equation.target.shape, strict=True))), *opened]
+    return all(
+        found == size for body, pairs in ranges for index, size in pairs for _, _, found in axis_sizes(body, index)
+    )
 
 
 def flipped(tensor: Tensor, layout: Layout, batch: Expr | None) -> bool:

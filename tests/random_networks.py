@@ -232,11 +232,11 @@ def _values(draw: Draw, network: Any, loss: LossPiece) -> dict[str, np.ndarray]:
         shape = tuple(int(size.xreplace(numbers)) for size in tensor.shape)
         if tensor.classes is not None:
             made[tensor.name] = draw.rng.integers(0, int(tensor.classes.xreplace(numbers)), shape)
-        elif tensor.role == "target":
-            made[tensor.name] = loss.target(draw.rng, shape)
         elif tensor.name.startswith("seen"):
             made[tensor.name] = draw.rng.integers(0, 2, shape).astype(float)
             made[tensor.name][:, 0] = 1  # PyTorch's attention gives NaN where nothing may be seen
+        elif tensor.role == "target":
+            made[tensor.name] = loss.target(draw.rng, shape)
         elif tensor.role in ("state", "noise"):
             made[tensor.name] = draw.rng.uniform(0, 1, shape) + 0.5 * (tensor.role == "state")
         else:

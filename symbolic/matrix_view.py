@@ -14,6 +14,7 @@ from typing import Any
 
 from sympy import Expr
 
+from .binders import Binder, axis_sizes
 from .equations import Equation
 from .matrix_form import Recogniser, Whole
 from .matrix_tree import Layout, Node, NoMatrixForm, Place, shown
@@ -67,6 +68,8 @@ class View:
         return self._forms[equation]
 
     def _find(self, equation: Equation) -> MatrixForm | None:
+        if not _reads_whole_axes(equation):
+            return None
         if equation.target.rank > 2 and not self._parts & {_shown_tensor(t) for t in _tensors(equation)}:
             whole = self._whole(equation)
             if whole is not None:
@@ -168,6 +171,15 @@ def _sliced(form: MatrixForm | None) -> set[Tensor]:
     """The tensors of which `form` shows parts."""
     nodes = () if form is None else (*walk(form.left), *walk(form.right))
     return {_shown_tensor(node.value[0]) for node in nodes if node.kind == "slice"}
+
+
+def _reads_whole_axes(equation: Equation) -> bool:
+    """Whether every index runs over all of each axis that it indexes: a part of a matrix is not the matrix."""
+    opened = [binder.open() for binder in equation.body.atoms(Binder)]
+    ranges = [(equation.body, tuple(zip(equation.indices, equation.target.shape, strict=True))), *opened]
+    return all(
+        found == size for body, pairs in ranges for index, size in pairs for _, _, found in axis_sizes(body, index)
+    )
 
 
 def _tensors(equation: Equation) -> Sequence[Tensor]:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import sympy
-import torch
 import torch.nn.functional as F
 from oracles import ACTIVATIONS
 
@@ -131,9 +130,7 @@ def batch_norm(draw: Draw, shape: Shape) -> Piece:
 
 def dropout(draw: Draw, shape: Shape) -> Piece:
     rate = draw.pick([0.2, 0.5])
-    return Piece(
-        L.Dropout(rate), lambda x, w, at, training: x * (w[f"u{at}"] >= rate) / (1 - rate) if training else x
-    )
+    return Piece(L.Dropout(rate), lambda x, w, at, training: x * (w[f"u{at}"] >= rate) / (1 - rate) if training else x)
 
 
 def reshape(draw: Draw, shape: Shape) -> Piece:
@@ -168,14 +165,21 @@ def part(draw: Draw, shape: Shape) -> Piece | None:
     return Piece(L.Slice(axis, start, stop, step), lambda x, w, at, _: x[where])
 
 
+def is_symbol(size: Any) -> bool:
+    """Whether `size` is no number: a stride then gives sizes of which little can be proved."""
+    return not sympy.sympify(size).is_Integer
+
+
 def convolution(draw: Draw, shape: Shape, filters: Any = None, same: bool = False) -> Piece:
     """A convolution over (C, L) or (C, H, W), a depthwise one now and then; `same` keeps the lengths."""
     rank, lengths = len(shape) - 1, draw.shape(shape[1:])
     kernel = [int(draw.pick([1, 2, 3][:n])) for n in lengths]
     dilation = [int(draw.pick([1, 1, 2])) for _ in kernel]
-    stride = [1 if same else int(draw.pick([1, 1, 2, 3])) for _ in kernel]
+    stride = [1 if same or is_symbol(size) else int(draw.pick([1, 1, 2, 3])) for size in shape[1:]]
     spread = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    padding = [max(int(draw.pick([0, 1, k])), -(-(s - n) // 2)) for k, s, n in zip(kernel, spread, lengths, strict=True)]
+    padding = [
+        max(int(draw.pick([0, 1, k])), -(-(s - n) // 2)) for k, s, n in zip(kernel, spread, lengths, strict=True)
+    ]
     around = [p for pair in zip(padding, padding, strict=True) for p in pair][::-1]
     if same:
         around = [p for s in reversed(spread) for p in ((s - 1) // 2, s - 1 - (s - 1) // 2)]
@@ -223,7 +227,8 @@ def transposed(draw: Draw, shape: Shape) -> Piece:
 
 def pool(draw: Draw, shape: Shape) -> Piece:
     rank, lengths = len(shape) - 1, draw.shape(shape[1:])
-    size, stride = [int(draw.pick([1, 2, 3][:n])) for n in lengths], [int(draw.pick([1, 2, 3])) for _ in lengths]
+    size = [int(draw.pick([1, 2, 3][:n])) for n in lengths]
+    stride = [1 if is_symbol(axis) else int(draw.pick([1, 2, 3])) for axis in shape[1:]]
     kind, function = draw.pick(
         [
             ((L.MaxPool1D, F.max_pool1d), (L.AveragePool1D, F.avg_pool1d)),

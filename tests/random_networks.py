@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,8 @@ HEAVY = (L.Recurrent, L.Bidirectional, L.Attention, L.TransformerBlock)
 EVERYWHERE = [dense, dense, activation, layer_norm, rms_norm, batch_norm, dropout, reshape, part, tied]
 MAKERS: dict[int, list[Any]] = {
     1: EVERYWHERE,
-    2: [*EVERYWHERE, recurrent, recurrent, recurrent, attention, transformer_block, positions, convolution]
-    + [convolution, transposed, pool, global_pool, permute, flatten],
+    2: [*EVERYWHERE, *[recurrent] * 3, attention, transformer_block, positions, *[convolution] * 2, transposed, pool,
+        global_pool, permute, flatten],
     3: [*EVERYWHERE[2:], *[convolution] * 4, transposed, transposed, pool, pool, global_pool, permute, flatten],
 }
 
@@ -232,11 +232,11 @@ def _values(draw: Draw, network: Any, loss: LossPiece) -> dict[str, np.ndarray]:
         shape = tuple(int(size.xreplace(numbers)) for size in tensor.shape)
         if tensor.classes is not None:
             made[tensor.name] = draw.rng.integers(0, int(tensor.classes.xreplace(numbers)), shape)
-        elif tensor.role == "target":
-            made[tensor.name] = loss.target(draw.rng, shape)
         elif tensor.name.startswith("seen"):
             made[tensor.name] = draw.rng.integers(0, 2, shape).astype(float)
             made[tensor.name][:, 0] = 1  # PyTorch's attention gives NaN where nothing may be seen
+        elif tensor.role == "target":
+            made[tensor.name] = loss.target(draw.rng, shape)
         elif tensor.role in ("state", "noise"):
             made[tensor.name] = draw.rng.uniform(0, 1, shape) + 0.5 * (tensor.role == "state")
         else:

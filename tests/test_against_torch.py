@@ -2,8 +2,8 @@
 
 Three random networks per pair, of depth 1 to 4. Every day the first of them runs on the "numpy" target, and its "cpu"
 module runs as plain Python: the same source and the same arithmetic without the compiler. A choice in which every
-activation and every loss stands is compiled. Marked slow: all three networks, so, with central differences; and the first of each
-pair compiled, the two precisions in turn.
+activation and every loss stands is compiled. Marked slow: all three networks, so, with central differences; and the
+first of each pair compiled, the two precisions in turn.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def _generate(
     identifiers.declare(planned.gradients.values())
     update = None if optimizer is None else plan_update(optimizer, layout.trainable)
     plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype)
-    if network.has_modes:
+    if network.has_modes and not network.is_of_training:
         planned, lowering = schedule_inference(network, known)
         other = replace(
             plan, schedule=planned, lowering=lowering, names=identifiers.copy(), layout=replace(layout, gradients={})
@@ -110,6 +110,8 @@ def _generate(
 def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
     layout, sizes = plan.layout, plan.sizes
     bodies = TARGETS[target].write(plan)
+    if plan.network.has_modes and plan.network.is_of_training:
+        bodies = replace(bodies, loss=None, training_loss=bodies.loss)
     text = SizePrinter({sizes.batch: "batch"}).size
 
     def entry(name: str, place: Place) -> Entry:

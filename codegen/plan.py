@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def data(self) -> list[Tensor]:
-        noises = [] if self.inference is None else self.network.noises
+        noises = self.network.noises if self.inference is not None or self.network.is_of_training else []
         return [*self.network.inputs, *self.network.targets, *noises]
 
     def rows(self, tensors: list[Tensor]) -> str:

@@ -159,9 +159,11 @@ class Program:
 
     def run_loss(self, flat: Array, data: Data) -> float:
         self._need_loss()
+        self._need_inference()
         return float(self.module.loss(flat, *data.arrays, self.workspace(data.rows)))
 
     def run_predict(self, flat: Array, data: Data) -> Array:
+        self._need_inference()
         if not hasattr(self.module, "predict"):
             raise UndefinedError(
                 f"{self.network.name} has no output to predict: everything that it defines needs a target; "
@@ -183,6 +185,13 @@ class Program:
     def _need_loss(self) -> None:
         if self.network.loss is None:
             raise LossError(f"{self.network.name} has no loss, only an output: call predict()")
+
+    def _need_inference(self) -> None:
+        if self.network.is_of_training and self.network.has_modes:
+            raise UndefinedError(
+                f"{self.network.name} is a derivative of what training computes with noise, and has no value in "
+                "inference: call loss_and_gradients(), or take out what draws noise"
+            )
 
     def hessian(self, params: Any, *data: Any, limit: int = LIMIT, **named: Any) -> dict[tuple[str, str], Array]:
         """All second derivatives of the loss, for small networks; see `gradloom.hessian`.

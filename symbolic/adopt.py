@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from .dependence import sources
 from .derivation import Derivation
 from .equations import Equation
 from .errors import NameTakenError, UndefinedError
 from .letters import Letters
 from .network import Network
-from .tensors import Adjoint, Tensor, elements, tensor_of
+from .tensors import Adjoint, Tensor
 
 
 def copied(network: Network, name: str, kind: type[Any] | None = None) -> Any:
@@ -36,6 +37,16 @@ def add(network: Network, equation: Equation) -> Tensor:
     network.equations.append(equation)
     network._letters.learn(equation, network.tensors)
     return equation.target
+
+
+def in_training(network: Any) -> None:
+    """Make a copy what its original is in training: a derivative is one of that, and has no form of its own elsewhere.
+
+    Noise stays noise, and states are read as they are.
+    """
+    network.equations = [replace(equation, inference=None) for equation in network.equations]
+    network.assignments = []
+    network.is_of_training = True
 
 
 def check_untaken(network: Network, names: Iterable[str]) -> None:
@@ -70,9 +81,12 @@ def adopt(network: Network, derivation: Derivation) -> dict[str, Tensor]:
 
 def renamed(equation: Equation, names: Mapping[Tensor, Tensor]) -> Equation:
     """`equation` with other tensors in the place of those in `names`."""
-    return replace(
-        equation, target=names.get(equation.target, equation.target), body=equation.body.xreplace(dict(names))
-    )
+    bodies = {
+        part: getattr(equation, part).xreplace(dict(names))
+        for part in ("body", "inference")
+        if getattr(equation, part) is not None
+    }
+    return replace(equation, target=names.get(equation.target, equation.target), **bodies)
 
 
 def prune(network: Network, wanted: Iterable[Tensor]) -> None:
@@ -81,10 +95,7 @@ def prune(network: Network, wanted: Iterable[Tensor]) -> None:
     In a network without a loss also the inputs and targets that nothing reads any more; the targets that are left
     become inputs, for all data are alike there.
     """
-    needed = set(wanted)
-    for equation in reversed(network.equations):
-        if equation.target in needed:
-            needed.update(tensor_of(element) for element in elements(equation.body))
+    needed = sources(network.equations, wanted)
     network.equations = [equation for equation in network.equations if equation.target in needed]
     # With a loss, data are handed over as before, though a second derivative may not read all.
     dropped = ("value",) if network.loss is not None else ("input", "target", "value")

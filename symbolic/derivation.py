@@ -15,6 +15,7 @@ from sympy import Add, Expr, Integer, Symbol
 from .adjoint import Contribution, contributions
 from .binders import Binder
 from .compact import compact, measure
+from .dependence import sources
 from .equations import Equation
 from .errors import LossError, UndefinedError, UnusedParameterError
 from .facts import Fact
@@ -128,7 +129,8 @@ class _Engine:
         self.network, self.active = network, active
         self.parts: dict[Tensor, list[Contribution]] = {}
         self.steps: dict[str, Step] = {}
-        self.reaching = _reaching(network)
+        assert network.loss is not None
+        self.reaching = sources(network.equations, [network.loss])
         self.named: set[Tensor] = set()  # whose adjoints stay equations of their own: others read them by name
         self.statistics: dict[Tensor, list[tuple[Contribution, Equation]]] = {}
         self.rewrite = Rewriting(network)
@@ -291,20 +293,6 @@ def _active(network: Network, asked: list[str]) -> dict[Tensor, None]:
             if equation.target.name not in network.held and any(tensor in active for tensor in equation.reads):
                 active.setdefault(equation.target)
     return active
-
-
-def _reaching(network: Network) -> set[Tensor]:
-    """The tensors that the loss depends on."""
-    makers = {equation.target: equation for equation in network.equations}
-    assert network.loss is not None
-    reaching = {network.loss}
-    stack = [network.loss]
-    while stack:
-        maker = makers.get(stack.pop())
-        new = [tensor for tensor in maker.reads if tensor not in reaching] if maker else []
-        reaching.update(new)
-        stack += new
-    return reaching
 
 
 def _check_reached(network: Network, asked: list[str], engine: _Engine) -> None:

@@ -31,6 +31,7 @@ class Modes:
     tensors: dict[str, Tensor]
     equations: list[Equation]
     assignments: list[Equation]
+    is_of_training: bool = False  # a derivative of what training computes, which has no other form in inference
     initializers: dict[str, Any]
     _letters: Letters
 

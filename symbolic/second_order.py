@@ -13,13 +13,14 @@ from typing import Any
 
 from sympy import Add
 
-from .adopt import add, adopt, check_untaken, copied, output_of, prune
+from .adopt import add, adopt, check_untaken, copied, in_training, output_of, prune
 from .binders import Sum
+from .dependence import readers
 from .derivation import asked_names, derive
 from .equations import Equation
 from .errors import LossError, UndefinedError, UnsupportedError, UnusedParameterError
 from .network import Network
-from .tangent import directions_of, readers, tangent
+from .tangent import directions_of, tangent
 from .tensors import Derived, Tangent, Tensor, element_of
 
 
@@ -35,7 +36,8 @@ def hessian_vector(network: Network, wrt: Iterable[str] | None = None, *, label:
     -------
     A network with the forward equations, the adjoint equations of `network` as equations of its own (``g_W`` is
     ∂L/∂W), an input ``v_W`` of W's shape for every name, and the loss ``t_L``, printed L̇. Compiled,
-    ``loss_and_gradients(params, x, y, v_W=…)`` gives (gᵀv, {"W": (H v)_W, …}).
+    ``loss_and_gradients(params, x, y, v_W=…)`` gives (gᵀv, {"W": (H v)_W, …}). Of a network with modes it is the
+    Hessian of the loss in training, for the noise that is given or drawn; what follows a step is left out.
 
     Raises
     ------
@@ -57,6 +59,7 @@ def hessian_vector(network: Network, wrt: Iterable[str] | None = None, *, label:
     names = _independent(network, wrt)
     derivation = derive(network, names)
     made = copied(network, f"{network.name}_hessian_vector")
+    in_training(made)
     gradients = adopt(made, derivation)
     directions = directions_of(made, names, label)
     assert network.loss is not None  # derive() has refused a network without one
@@ -104,6 +107,7 @@ def gauss_newton_vector(
     gradient = _head_gradient(network, names, middle)
 
     made = copied(network, f"{network.name}_gauss_newton_vector")
+    in_training(made)
     directions = directions_of(made, names, label)
     moving = tangent(made, middle, directions, label=label)
     beyond = adopt(made, gradient)[name]
@@ -137,8 +141,8 @@ def _head_gradient(network: Network, names: list[str], middle: Tensor) -> Any:
     head = copied(network, network.name)
     head.equations = [equation for equation in network.equations if equation.target != middle]
     assert network.loss is not None
-    around = sorted(readers(head, moved) & {t for e in _reading(head, middle) for t in e.reads}, key=str)
-    if network.loss in readers(head, moved):
+    around = sorted(readers(head.equations, moved) & {t for e in _reading(head, middle) for t in e.reads}, key=str)
+    if network.loss in readers(head.equations, moved):
         beside = ", ".join(tensor.name for tensor in around) or ", ".join(names)
         raise UnsupportedError(
             f"the loss depends on {', '.join(names)} other than through {middle.name} (by {beside}), so there is no "

@@ -14,14 +14,16 @@ from typing import Any
 from sympy import Add, Expr, Integer
 
 from .adjoint import partials
-from .adopt import add, check_untaken, copied, output_of, prune
+from .adopt import add, check_untaken, copied, in_training, output_of, prune
 from .binders import Sum, from_user
 from .compact import compact, measure
+from .dependence import readers, sources
 from .derivation import INLINE_LIMIT, asked_names
 from .equations import Equation, check_equation
-from .errors import IndexingError, LossError, ShapeError, UndefinedError, UnusedParameterError
+from .errors import IndexingError, LossError, ShapeError, UndefinedError, UnsupportedError, UnusedParameterError
 from .indices import check_name
 from .network import Network
+from .recurrence import Recurrence, blocks
 from .rewriting import Rewriting
 from .tensors import Direction, Tangent, Tensor, element_of, indices_of, shape_text, tensor_of
 
@@ -54,6 +56,8 @@ def tangent(network: Network, of: str | Tensor, directions: Mapping[str, Any], *
         If `of` does not depend on what moves, or only in steps.
     NameTakenError
         If the names of the tangents are taken: choose a label.
+    UnsupportedError
+        If an equation on the way from what moves to `of` is another one in inference.
 
     Examples
     --------
@@ -72,14 +76,19 @@ def tangent(network: Network, of: str | Tensor, directions: Mapping[str, Any], *
     if label:
         check_name(label, "label")
     moves = {_known(network, name): _move(network, name, direction) for name, direction in directions.items()}
-    on_the_way = readers(network, set(moves)) & _sources(network, target)
+    on_the_way = readers(network.equations, moves) & sources(network.equations, [target])
+    other = next((e for e in network.equations if e.target in on_the_way and e.inference is not None), None)
+    if other is not None:
+        raise UnsupportedError(
+            f"{other.target.name} is another equation in inference, so that the tangent of {target.name} would have to "
+            "be one too; take the tangent of what does not read it, or use jvp(…), which gives that in training"
+        )
     made = _tangents(network, [e for e in network.equations if e.target in on_the_way], target, moves, label)
-    needed: set[Tensor] = {Tangent(target, label)}
-    kept: list[Equation] = []
-    for equation in reversed(made):
-        if equation.target in needed:
-            kept.append(equation)
-            needed.update(equation.reads)
+    makers = {equation.target: equation for equation in made}
+    needed = (
+        sources([*network.equations, *made], [Tangent(target, label)]) if Tangent(target, label) in makers else set()
+    )
+    kept = [equation for equation in reversed(made) if equation.target in needed]
     if not kept:
         moved = ", ".join(directions) or "nothing"
         raise UnusedParameterError(f"the derivative of {target.name} along {moved} is 0: it does not depend on it")
@@ -88,7 +97,7 @@ def tangent(network: Network, of: str | Tensor, directions: Mapping[str, Any], *
     check_untaken(network, [equation.target.name for equation in new])
     for equation in reversed(new):
         add(network, equation)
-    return kept[0].target
+    return Tangent(target, label)
 
 
 def jvp(network: Network, wrt: Any = None, of: str | Tensor | None = None, *, label: str = "") -> Network:
@@ -104,25 +113,28 @@ def jvp(network: Network, wrt: Any = None, of: str | Tensor | None = None, *, la
     -------
     A network with the forward equations and the tangents, and an input ``v_W`` (the direction, of W's shape) for every
     name in `wrt`. The derivative of the loss is its loss, ``t_L``, and can be derived again; any other derivative is
-    its output, which `Program.predict` gives.
+    its output, which `Program.predict` gives. Of a network with modes it is the derivative in training.
 
     Raises
     ------
     LossError
         If `of` is left out and there is no loss.
+    UnsupportedError
+        If `of` is not the loss and its derivative reads noise.
     UndefinedError, UnusedParameterError, NameTakenError
         If a name is unknown or taken, `of` does not depend on one, or it holds class labels.
     """
     if of is None and network.loss is None:
         raise LossError(f"{network.name} has no loss: call minimize(…) first, or say of which tensor, as in of='a'")
     target = _known(network, network.loss if of is None else of)  # type: ignore[arg-type]
-    reached = _sources(network, target)
+    reached = sources(network.equations, [target])
     names = asked_names(network, wrt)
     idle = [name for name in names if network.tensors[name] not in reached]
     if idle and (wrt is not None or len(idle) == len(names)):
         raise UnusedParameterError(f"{target.name} does not depend on {', '.join(idle)}; leave it out of wrt")
     names = [name for name in names if name not in idle]
     made = copied(network, f"{network.name}_jvp")
+    in_training(made)
     moved = {name: declare_direction(made, network.tensors[name], label) for name in names}
     result = tangent(made, target, moved, label=label)
     wanted = [result]
@@ -133,6 +145,12 @@ def jvp(network: Network, wrt: Any = None, of: str | Tensor | None = None, *, la
         wanted += [] if output is None else [output]
     else:
         made.loss, made._output = None, result.name
+        noise = next((t.name for t in sources(made.equations, [result]) if t.role == "noise"), None)
+        if noise is not None:
+            raise UnsupportedError(
+                f"{result.name} reads noise {noise}, which is drawn in training alone, and an output is predicted in "
+                "inference: ask for the derivative of the loss, or take out what draws noise"
+            )
     prune(made, wanted)
     return made
 
@@ -157,46 +175,39 @@ def _tangents(
             Sum(partial * moves[tensor_of(element)](indices_of(element)), *pairs)
             for element, partial, pairs in partials(equation.body, equation.lhs, Integer(1), [], moves)
         ]
-        return compact(Add(*terms), rewrite)[0]
+        ranges = dict(zip(equation.indices, equation.target.shape, strict=True))
+        return compact(Add(*terms), rewrite, ranges)[0]
 
+    # Equations that need each other read tangents that are yet to be made.
+    together = {e.target for block in blocks(equations) if isinstance(block, Recurrence) for e in block.equations}
+    for target in together - set(moves):
+        moves[target] = _named(Tangent(target, label))
     for equation in equations:
         target = equation.target
-        if target in moves or target.name in network.held:
+        if (target in moves and target not in together) or target.name in network.held:
             continue
         body = along(equation, moves)
         for other in made:
+            if other.target.of in together:
+                continue
             source = other.target.of
             if read[source] == 1 and source in equation.reads and measure(other.body) <= INLINE_LIMIT:
                 inside = along(equation, {**moves, source: other.at})
                 if measure(inside) < measure(body) + measure(other.body) - _SAVED:
                     body, moves[source] = inside, other.at
-        if body == 0:
+        if body == 0 and target not in together:
             continue
-        if body.is_number and target != of:
+        if body.is_number and target != of and target not in together:
             moves[target] = lambda where, body=body: body  # type: ignore[misc]
             continue
         moving = Tangent(target, label)
         made.append(Equation(moving, equation.indices, body, f"tangent of {target.name}"))
-        moves[target] = lambda where, moving=moving: element_of(moving, where)  # type: ignore[misc]
+        moves[target] = _named(moving)
     return made
 
 
-def readers(network: Network, tensors: set[Tensor]) -> set[Tensor]:
-    """`tensors` and what depends on them."""
-    found = set(tensors)
-    for equation in network.equations:
-        if not found.isdisjoint(equation.reads):
-            found.add(equation.target)
-    return found
-
-
-def _sources(network: Network, tensor: Tensor) -> set[Tensor]:
-    """`tensor` and what it depends on."""
-    found = {tensor}
-    for equation in reversed(network.equations):
-        if equation.target in found:
-            found.update(equation.reads)
-    return found
+def _named(moving: Tensor) -> Move:
+    return lambda where: element_of(moving, where)
 
 
 def _known(network: Network, tensor: str | Tensor) -> Tensor:

@@ -8,13 +8,12 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from torch_compare import compare, draws, network_of
+from torch_compare import HOW, compare, draws, network_of
 
 import gradloom as gl
 from gradloom.symbolic import layers as L
 from gradloom.symbolic.evaluate import evaluate
 
-HOW = ["evaluate"]
 LENGTHS = st.permutations([3, 5, 7])  # distinct primes, so that no axis can stand in for another
 CHANNELS = st.permutations([1, 2, 3])
 
@@ -48,7 +47,7 @@ def convolutions(draw, rank):
 def test_convolution(rank, how):
     layer, reference = [(L.Conv1D, F.conv1d), (L.Conv2D, F.conv2d)][rank - 1]
 
-    @draws
+    @draws(how)
     @given(convolutions(rank), CHANNELS, st.booleans(), st.integers(0, 99))
     def check(made, channels, bias, seed):
         sizes, kernel, stride, padding, dilation = made
@@ -68,7 +67,7 @@ def test_convolution(rank, how):
 
 @pytest.mark.parametrize("how", HOW)
 def test_groups(how):
-    @draws
+    @draws(how)
     @given(convolutions(2), st.sampled_from([(2, 4, 2), (4, 2, 2), (4, 6, 2), (3, 6, 3), (3, 3, 3), (6, 3, 3)]))
     def check(made, groups):
         sizes, kernel, stride, padding, dilation = made
@@ -86,7 +85,7 @@ def test_groups(how):
 
 @pytest.mark.parametrize("how", HOW)
 def test_depthwise(how):
-    @draws
+    @draws(how)
     @given(convolutions(2), st.integers(1, 3), st.integers(1, 3))
     def check(made, channels, multiplier):
         sizes, kernel, stride, padding, dilation = made
@@ -105,7 +104,7 @@ def test_depthwise(how):
 def test_transposed_convolution(rank, how):
     layer, reference = [(L.ConvTranspose1D, F.conv_transpose1d), (L.ConvTranspose2D, F.conv_transpose2d)][rank - 1]
 
-    @draws
+    @draws(how)
     @given(convolutions(rank), CHANNELS, st.booleans(), st.integers(0, 2))
     def check(made, channels, bias, more):
         sizes, kernel, stride, padding, dilation = made
@@ -161,7 +160,7 @@ def test_pooling(rank, kind, how):
     }[kind, rank]
     reference = getattr(F, f"{'max' if kind == 'max' else 'avg'}_pool{rank}d")
 
-    @draws
+    @draws(how)
     @given(LENGTHS, st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4)), min_size=rank, max_size=rank))
     def check(sizes, windows):
         size, stride = (list(column) for column in zip(*windows, strict=True))
@@ -175,7 +174,7 @@ def test_of_equal_values_the_first_gets_the_gradient(stride):
     """Images of few different values, so that most windows hold ties; PyTorch too takes the first, row by row."""
     network = network_of([L.MaxPool2D(3, stride)], (1, 5, 7))
 
-    @draws
+    @draws("many")
     @given(st.integers(0, 999))
     def check(seed):
         x = np.random.default_rng(seed).integers(0, 2, (2, 1, 5, 7)).astype(float)

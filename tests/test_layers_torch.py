@@ -15,6 +15,7 @@ from gradloom.symbolic.layers import (
     Chain,
     Dense,
     Embedding,
+    GroupNorm,
     LayerNorm,
     Positions,
     Residual,
@@ -33,6 +34,14 @@ def dense(x, w, place):
 
 def norm(x, w, place, eps=1e-5):
     return F.layer_norm(x, x.shape[-1:], w.get(f"gamma{place}"), w.get(f"beta{place}"), eps)
+
+
+def groups(x, w, place, count, eps=1e-5):
+    return F.group_norm(x, count, w.get(f"gamma{place}"), w.get(f"beta{place}"), eps)
+
+
+def group_norms(x, w):
+    return groups(groups(x, w, 1, 3), w, 2, x.shape[1] // 3)
 
 
 def attention(x, w, place, causal=False, mask=None):
@@ -88,6 +97,16 @@ CASES = {
     "rms_norm_plain": LayerCase(
         [RMSNorm(0.1, affine=False), Dense(m)], (T, n), lambda x, w: dense(F.rms_norm(x, x.shape[-1:], eps=0.1), w, 2)
     ),
+    "group_norm": LayerCase([GroupNorm(3), GroupNorm(m)], (3 * m, T, h), group_norms),
+    "group_norm_sequence": LayerCase(
+        [GroupNorm(n, 0.1), Dense(m)],
+        (5 * n, T),
+        lambda x, w: dense(groups(x, w, 1, len(w["gamma1"]) // 5, 0.1), w, 2),
+    ),
+    "group_norm_features": LayerCase(
+        [Dense(5 * m), GroupNorm(5, affine=False)], (n,), lambda x, w: groups(dense(x, w, 1), w, 2, 5)
+    ),
+    "group_norm_each_channel": LayerCase([GroupNorm(m)], (m, T), lambda x, w: groups(x, w, 1, x.shape[1])),
     "embedding": LayerCase([Embedding(h, n), Dense(m)], (), lambda x, w: dense(words(x, w), w, 2), classes=h),
     "embedding_positions": LayerCase(
         [Embedding(h, n), Positions(), Dense(m, gl.tanh)],
@@ -183,3 +202,31 @@ def test_a_row_where_nothing_may_be_seen_has_a_finite_gradient():
     z = np.einsum("jhd,ihd->ij", values["Wo1"], mean) + values["bo1"]
     expected = np.repeat((z - 0)[:, None, :], 5, axis=1)
     assert np.allclose(case.found(values, sizes, "numpy")[0], expected, rtol=1e-12)
+
+
+def test_group_norm_derives_the_three_terms():
+    """As for layer norm: the gradient, less its mean, less what it has along the normalised values."""
+    H, W = gl.dims("H W")
+    network = gl.Sequential([GroupNorm(2)], (6, H, W), loss=gl.losses.SquaredError())
+    printed = [str(adjoint) for adjoint in network.derive(["x"]).adjoints]
+    assert (
+        "∂L/∂v1[i, g, c, h, w] = 1/(3 H W) (3 H W ∂L/∂xh1[i, g, c, h, w] - Σ_j,k,l ∂L/∂xh1[i, g, j, k, l] "
+        "- xh1[i, g, c, h, w] Σ_j,k,l ∂L/∂xh1[i, g, j, k, l] xh1[i, g, j, k, l]) r1[i, g]"
+    ) in printed
+    assert "∂L/∂x[i, j, h, w] = ∂L/∂v1[i, ⌊j/3⌋, j mod 3, h, w]" in printed
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: gl.Sequential([GroupNorm(2)], (7, 3)), gl.ShapeError, r"2 groups, which do not divide the 7 channels"),
+        (lambda: gl.Sequential([GroupNorm(2)], (n,)), gl.ShapeError, r"2 groups, which do not divide the n channels"),
+        (lambda: gl.Sequential([GroupNorm(4)], (2,)), gl.ShapeError, r"4 groups, which do not divide the 2 channels"),
+        (lambda: gl.Sequential([GroupNorm(1)], (2, 3, 4, 5)), gl.ShapeError, "2 to 4 axes"),
+        (lambda: GroupNorm(0), gl.ShapeError, "groups of GroupNorm"),
+        (lambda: GroupNorm(2, eps=-1), gl.DataError, "eps of GroupNorm"),
+    ],
+)
+def test_group_norm_refuses(make, error, words):
+    with pytest.raises(error, match=words):
+        make()

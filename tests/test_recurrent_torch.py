@@ -9,12 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch_compare import compare, draws, network_of
+from torch_compare import HOW, compare, draws, network_of
 
 import gradloom as gl
 from gradloom.symbolic import layers as L
 
-HOW = ["evaluate"]
 B, T, n, m = gl.dims("B T n m")
 i, t, j, k = gl.indices("i t j k")
 SIZES = st.permutations([2, 3, 5, 7]).map(lambda found: dict(zip(("B", "T", "n", "m"), found, strict=True)))
@@ -53,7 +52,7 @@ def by_torch(kind, w, place=1, reverse=False, x=None):
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("kind", GATES)
 def test_layer(kind, how):
-    @draws
+    @draws(how)
     @given(SIZES, st.sampled_from(INITIAL), st.booleans(), st.booleans(), st.integers(0, 99))
     def check(sizes, initial, reverse, whole, seed):
         network = recurrent(kind, initial=initial, reverse=reverse, return_sequences=whole)
@@ -116,7 +115,7 @@ def zeros(w, count):
 def test_peepholes_and_masks(how):
     """Peepholes are not in PyTorch: written out step by step, differentiated by PyTorch."""
 
-    @draws
+    @draws(how)
     @given(st.integers(0, 999), st.booleans(), st.booleans(), st.booleans())
     def check(seed, peepholes, reverse, whole):
         sizes = {"T": 5, "n": 3, "m": 2}

@@ -17,17 +17,17 @@ from .dense import Activation, Dense, TiedDense, activation_name
 from .dropout import Dropout
 from .embedding import Embedding, Positions
 from .gated import GRU, LSTM
-from .norm import LayerNorm, RMSNorm
+from .norm import GroupNorm, LayerNorm, RMSNorm
 from .pooling import AveragePool1D, AveragePool2D, GlobalAveragePool, GlobalMaxPool, MaxPool1D, MaxPool2D
 from .recurrent import RNN, Recurrent
 from .shape import Flatten, Parallel, Permute, Reshape, Slice, concatenate, flatten, permute, reshape, take
 from .transposed import ConvTranspose1D, ConvTranspose2D
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "Activation", "Attention", "AveragePool1D", "AveragePool2D", "BatchNorm", "Bidirectional",
-    "Chain", "Conv1D", "Conv2D", "ConvTranspose1D", "ConvTranspose2D", "Dense", "DepthwiseConv2D", "Dropout",
-    "Embedding", "Flatten", "GlobalAveragePool", "GlobalMaxPool", "Layer", "LayerNorm", "MaxPool1D", "MaxPool2D",
-    "Parallel", "Permute", "Place", "Positions", "RMSNorm", "Recurrent", "Reshape", "Residual", "Slice", "TiedDense",
-    "TransformerBlock", "activation_name", "concatenate", "flatten", "letters", "needs_axes", "permute", "reshape",
-    "take",
+    "Activation", "Attention", "AveragePool1D", "AveragePool2D", "BatchNorm", "Bidirectional", "Chain", "Conv1D",
+    "Conv2D", "ConvTranspose1D", "ConvTranspose2D", "Dense", "DepthwiseConv2D", "Dropout", "Embedding", "Flatten",
+    "GRU", "GlobalAveragePool", "GlobalMaxPool", "GroupNorm", "LSTM", "Layer", "LayerNorm", "MaxPool1D",
+    "MaxPool2D", "Parallel", "Permute", "Place", "Positions", "RMSNorm", "RNN", "Recurrent", "Reshape", "Residual",
+    "Slice", "TiedDense", "TransformerBlock", "activation_name", "concatenate", "flatten", "letters", "needs_axes",
+    "permute", "reshape", "take",
 ]  # fmt: skip

@@ -45,8 +45,19 @@ HEAVY = (L.Recurrent, L.Bidirectional, L.Attention, L.TransformerBlock)
 EVERYWHERE = [dense, dense, activation, layer_norm, rms_norm, batch_norm, dropout, reshape, part, tied]
 MAKERS: dict[int, list[Any]] = {
     1: EVERYWHERE,
-    2: [*EVERYWHERE, *[recurrent] * 3, attention, transformer_block, positions, *[convolution] * 2, transposed, pool,
-        global_pool, permute, flatten],
+    2: [
+        *EVERYWHERE,
+        *[recurrent] * 3,
+        attention,
+        transformer_block,
+        positions,
+        *[convolution] * 2,
+        transposed,
+        pool,
+        global_pool,
+        permute,
+        flatten,
+    ],
     3: [*EVERYWHERE[2:], *[convolution] * 4, transposed, transposed, pool, pool, global_pool, permute, flatten],
 }
 

@@ -297,8 +297,8 @@ C, H, W = gl.dims("C H W")
             {"W1": "∂L/∂W1[o, j, k] = Σ_i,l δ1[i, o, l] x[i, 0, l + k]"},
         ),
         (L.AveragePool2D(2), (C, 6, 8), {"x": "∂L/∂x[i, c, j, k] = 1/4 δ1[i, c, ⌊j/2⌋, ⌊k/2⌋]"}),
-        (L.Flatten(), (C, H, W), {"x": "∂L/∂x[i, k, l, m] = δ1[i, m + W l + H W k]"}),
-        (L.Reshape((-1, W)), (C, H, W), {"x": "∂L/∂x[i, k, l, j] = δ1[i, l + H k, j]"}),
+        (L.Flatten(), (C, H, W), {"x": "∂L/∂x[i, k, l, m] = 1/B (z1[i, m + W l + H W k] - y[i, m + W l + H W k])"}),
+        (L.Reshape((-1, W)), (C, H, W), {"x": "∂L/∂x[i, k, l, j] = 1/B (z1[i, l + H k, j] - y[i, l + H k, j])"}),
         (L.Slice(1, 1), (7,), {"x": "∂L/∂x[i, k] = δ1[i, k - 1] [k ≥ 1]"}),
     ],
 )

@@ -36,7 +36,7 @@ class Lowering:
         self.network, self.sizes = network, sizes
         self.ops: list[Op] = []
         self.temporaries: dict[Tensor, Tensor] = {}
-        self._definitions = {equation.target: equation for equation in network.equations}
+        self._definitions: dict[Tensor, Equation] = {}
         self._constants = {network.tensors[name]: value for name, value in network.values.items()}
         self._known: dict[Any, Tensor] = {}
         self._names = set(network.tensors)
@@ -46,7 +46,9 @@ class Lowering:
 
     def add_all(self, equations: Iterable[Equation]) -> None:
         """Lower equations, those that need each other together."""
-        for block in blocks(equations):
+        listed = list(equations)
+        self._definitions = {equation.target: equation for equation in listed}
+        for block in blocks(listed):
             self.add(block)
 
     def add(self, block: Equation | Recurrence) -> None:
@@ -127,7 +129,7 @@ class Lowering:
             return known
         value = self._reduce(node, body, free, bound, into)
         if indices_of(value) == tuple(free):
-            self._known[_key(node, free)] = tensor_of(value)
+            self._known[self._key(node, free)] = tensor_of(value)
         return value
 
     def _free(self, expr: Expr, space: Extents) -> Extents:
@@ -144,8 +146,13 @@ class Lowering:
 
     def _recall(self, expr: Expr, free: Extents) -> Expr | None:
         """An element of the tensor that holds `expr` already, if there is one."""
-        tensor = self._known.get(_key(expr, free))
+        tensor = self._known.get(self._key(expr, free))
         return None if tensor is None else element_of(tensor, tuple(free))
+
+    def _key(self, expr: Expr, free: Extents) -> Any:
+        """`expr` with its free indices numbered, and their sizes: the same for all that differ in letters only."""
+        numbered = {index: Index(f"_{place}") for place, index in enumerate(free)}
+        return rename_free(expr, numbered), self.sizes.shape(free.values())
 
     def _open(self, node: Binder, space: Extents) -> tuple[Expr, Extents]:
         """The body with letters for the bound indices that nothing around uses, and how far they run."""
@@ -224,7 +231,7 @@ class Lowering:
 
     def _operand(self, factors: tuple[Expr, ...], batch: Any, one: Any, other: Any, space: Extents, time: Any) -> Expr:
         """The product of `factors` as an element that lies as the matrix `one` by `other`, made first if need be."""
-        if len(factors) == 1 and lies_well(factors[0], time, batch, one, other):
+        if len(factors) == 1 and lies_well(factors[0], time, batch, one, other) and self._is_whole(factors[0], space):
             return factors[0]
         product = Mul(*factors)
         lead = [time] if time is not None and product.has(time) else []
@@ -236,8 +243,13 @@ class Lowering:
         if known is not None:
             return known
         target = self.temporary("factor", axes, self._equation)
-        self._known[_key(product, axes)] = tensor_of(target)
+        self._known[self._key(product, axes)] = tensor_of(target)
         return self._emit(Pointwise(target, self._plain(product, axes), tuple(axes.items()), self._equation))
+
+    def _is_whole(self, element: Expr, space: Extents) -> bool:
+        """Whether all of a tensor is read, not the first places of an axis alone."""
+        axes = zip(indices_of(element), self.sizes.shape(tensor_of(element).shape), strict=True)
+        return all(self.sizes.resolve(space.get(place, size)) == size for place, size in axes)
 
     def _scatter(self, body: Expr, free: Extents, bound: Extents, into: Expr | None) -> Expr | None:
         """``T[v] = Σ_i [v = label[i]] f(i)`` as ``T[label[i]] += f(i)``."""
@@ -273,11 +285,6 @@ def _independent(factors: list[Expr], bound: Extents) -> list[Expr]:
 def _is_when(factor: Expr, time: Any) -> bool:
     """Whether `factor` is a guard on the step of time alone."""
     return time is not None and isinstance(factor, Guard) and factor.free_symbols == {time}
-
-
-def _key(expr: Expr, free: Extents) -> Any:
-    """`expr` with its free indices numbered: the same for all that differ in letters only."""
-    return rename_free(expr, {index: Index(f"_{place}") for place, index in enumerate(free)})
 
 
 def _order(target: Expr, space: Extents) -> tuple[tuple[Symbol, Expr], ...]:

@@ -48,9 +48,11 @@ def _leaving(element: Indexed, ranges: Ranges, numbers: Ranges) -> list[Expr]:
     """What must be at least 0 for the element to be one, as far as its indices do not ensure it."""
     found = []
     for place, size in zip(element.indices, element.base.label.shape, strict=True):
-        if not place.args or is_element(place):
+        size = size.xreplace(numbers)
+        # A plain index may run further than this axis, where a guard says so.
+        if place.is_Integer or is_element(place) or (place in ranges and ranges[place].xreplace(numbers) == size):
             continue
-        span, size = bounds(place, ranges), size.xreplace(numbers)
+        span = bounds(place, ranges)
         if span is None or not is_never_negative(span[0]):
             found.append(place)
         if span is None or not is_never_negative(size - 1 - span[1]):

@@ -46,11 +46,15 @@ def inside(place: Any, size: Any) -> Expr:
 
     Examples
     --------
+    The mean of a window that looks back at most three steps:
+
     >>> import gradloom as gl
     >>> t, u = gl.indices("t u")
-    >>> T = gl.dims("T")
-    >>> print(gl.inside(t - u, T))
-    [0 ≤ t - u < T]
+    >>> net = gl.Network("window")
+    >>> x = net.input("x", (11,))
+    >>> y = net.define("y", t, gl.Sum(gl.inside(t - u, 3) * x[u], u) / 3, shape=(11,))
+    >>> print(net)
+    y[t] = 1/3 Σ_i x[i] [0 ≤ t - i < 3]
     """
     place = sympy.sympify(place, strict=True)
     return Guard(place) * Guard(sympy.sympify(size, strict=True) - 1 - place)

@@ -10,7 +10,7 @@ import sympy
 
 from .equations import Equation
 from .functions import Elementwise
-from .printer import Printer, names_in
+from .printer import Letters, Printer, names_in
 from .tensors import Adjoint, Direction, Tangent, Tensor
 from .text import is_delta
 
@@ -100,6 +100,9 @@ class LatexPrinter(Printer):
             return f"{self.symbol(tensor)}_{{{places}}}"
         return _subscripted(self.symbol(tensor), places)
 
+    def part(self, tensor: Tensor, where: list[str]) -> str:
+        return self.element(tensor, [place.replace(" ", "") for place in where])
+
     def letter(self, name: str) -> str:
         return name_latex(name)
 
@@ -129,7 +132,7 @@ class LatexPrinter(Printer):
 
     def power(self, base: str, exponent: str) -> str:
         # A symbol with its layer above needs brackets: (W^{(1)})², not W^{(1)2}.
-        base = self.brackets(base) if "^" in base and not base.startswith(r"\left(") else base
+        base = self.brackets(base) if "^" in base and not base.endswith(r"\right)") else base
         return f"{base}^{{{exponent}}}"
 
     def exponential(self, exponent: str) -> str:
@@ -183,9 +186,9 @@ def latex(expr: Any) -> str:
     return LatexPrinter(names_in(expr)).write(expr)
 
 
-def equation_latex(equation: Equation, *, align: str = "") -> str:
+def equation_latex(equation: Equation, *, align: str = "", letters: Letters | None = None) -> str:
     """An equation as LaTeX; `align` is put before the equals sign (``&`` in an align environment)."""
-    printer = LatexPrinter(names_in(equation.body, equation.indices))
+    printer = LatexPrinter(names_in(equation.body, equation.indices), letters, equation.indices)
     return f"{printer.write(equation.lhs)} {align}= {printer.write(equation.body)}"
 
 

@@ -8,7 +8,7 @@ from sympy import Expr, Symbol
 
 from .equations import Equation
 from .indices import Index
-from .tensors import Tensor, elements, indices_of, tensor_of
+from .tensors import Adjoint, Tensor, elements, indices_of, tensor_of
 
 _POOL = "ijklmnpqrsuvw"
 
@@ -46,8 +46,7 @@ class Letters:
         self, sizes: Iterable[Expr], taken: Iterable[Symbol], declared: Mapping[str, Tensor]
     ) -> tuple[Symbol, ...]:
         """One letter per size, as axes of that size are written, none twice and none in `taken`."""
-        # A letter may also name a tensor or a size ("m", "n"): an index must not look like it.
-        names = {*declared, *(str(s) for t in declared.values() for size in t.shape for s in size.free_symbols)}
+        names = _names(declared)
         used = set(taken)
         made = []
         for size in sizes:
@@ -57,7 +56,19 @@ class Letters:
             made.append(letter)
         return tuple(made)
 
+    def along(self, size: Expr, at: Iterable[tuple[Tensor, int]], declared: Mapping[str, Tensor]) -> list[str]:
+        """The letters of the axes `at`, then those seen along axes of `size`, that name nothing else."""
+        names = _names(declared)
+        homes = [(self._home.get(tensor.of if isinstance(tensor, Adjoint) else tensor), axis) for tensor, axis in at]
+        letters = [*(home[axis] for home, axis in homes if home), *self._by_size.get(size, ())]
+        return [index.name for index in letters if index.name not in names]
+
     def _remember(self, size: Expr, letter: Symbol) -> None:
         known = self._by_size.setdefault(size, [])
         if letter not in known:
             known.append(letter)
+
+
+def _names(declared: Mapping[str, Tensor]) -> set[str]:
+    """A letter may also name a tensor or a size ("m", "n"): an index must not look like it."""
+    return {*declared, *(str(s) for t in declared.values() for size in t.shape for s in size.free_symbols)}

@@ -1,82 +1,51 @@
 """Index equations recognised as matrix equations: Σ_k W[k, j] δ[i, k] is Wᵀδ.
 
-The result is a small tree (`Node`) that `matrix_write` prints. Where an expression has no matrix form, `recognise`
-returns None and the index form is printed.
+The result is a small tree (`Node`) that `matrix_write` prints. Where an expression has no matrix form, `NoMatrixForm`
+is raised and the index form is printed; which axes are those of the matrices is decided in `matrix_view`.
 
 Layout. Tensors with a batch axis are stored batch first. In the "columns" layout they are shown as textbooks do, one
 example per column (z = W a + b); in the "rows" layout one example per row, as stored (z = a Wᵀ + b). A vector added to
-or multiplied with a matrix is repeated along the batch.
+or multiplied with a matrix is repeated along its other axis; numbers of the batch, (B,), are a row in "columns".
+
+Positions. Of a tensor with more axes, two are those of a matrix, and the others are positions: h[b, t − 1, k] is the
+matrix h at t − 1. What depends on positions alone, a guard [t ≥ 1] too, is a number.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable
+from typing import Any
 
 import sympy
 from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mod, Mul, Piecewise, Pow, Symbol, exp, floor
 from sympy.core.relational import Relational
 
-from .binders import Binder, Sum, rename_free
-from .equations import Equation
+from .binders import Binder, Sum
 from .guards import Guard
-from .indices import Dim
-from .printer import order_factors, order_terms
-from .tensors import Adjoint, Tensor, elements, indices_of, is_element, tensor_of
-
-Layout = Literal["columns", "rows"]
-Place: TypeAlias = Symbol | None
+from .matrix_tree import Layout, Node, NoMatrixForm, Place, given, is_softmax, join, shown
+from .print_order import common_guards, order_factors, order_terms
+from .tensors import Tensor, elements, indices_of, is_element, tensor_of
 
 
-@dataclass(frozen=True)
-class Node:
-    """One operation on matrices, elementwise but for "matmul", "norm" and "inner".
+class Recogniser:
+    """Reads expressions as matrices.
 
-    `kind` is one of tensor, scalar, add, product, matmul, ones, power, quotient, call, cases, iverson, onehot,
-    softmax, norm, inner; `value` is what the kind needs beside `args` (the tensor and whether it is transposed, …).
+    Parameters
+    ----------
+    layout, batch : how tensors with a batch axis are shown, and its size
+    example : whether the batch is a position: matrices are then those of one example
+    positions : whether axes beside those of the matrix may be positions
     """
 
-    kind: str
-    args: tuple[Any, ...] = ()
-    value: Any = None
-
-
-class NoMatrixForm(Exception):
-    """Raised inside the recogniser where an expression has none."""
-
-
-def recognise(equation: Equation, layout: Layout = "columns", batch: Expr | None = None) -> Node | None:
-    """The right side of `equation` as a matrix expression in `layout`, or None; `batch` is the batch size."""
-    row, col = places(equation.target, equation.indices, layout, batch)
-    if len(equation.indices) > 2 or equation.body.has(Guard, floor, Mod):
-        return None
-    try:
-        return _Recogniser(layout, batch).matrix(equation.body, row, col)
-    except NoMatrixForm:
-        return None
-
-
-def flipped(tensor: Tensor, layout: Layout, batch: Expr | None) -> bool:
-    """Whether `layout` shows `tensor` as the transpose of how it is stored."""
-    shown = tensor.of if isinstance(tensor, Adjoint) else tensor
-    return layout == "columns" and shown.rank == 2 and batch is not None and shown.shape[0] == batch
-
-
-def places(tensor: Tensor, indices: tuple[Symbol, ...], layout: Layout, batch: Expr | None) -> tuple[Place, Place]:
-    """Which index runs down and which across, as `tensor` is shown."""
-    if len(indices) == 2:
-        return (indices[1], indices[0]) if flipped(tensor, layout, batch) else (indices[0], indices[1])
-    return (indices[0] if indices else None), None
-
-
-class _Recogniser:
-    def __init__(self, layout: Layout, batch: Expr | None) -> None:
-        self.layout, self.batch = layout, batch
+    def __init__(self, layout: Layout, batch: Expr | None, example: bool = False, positions: bool = False) -> None:
+        self.layout, self.batch, self.example, self.positions = layout, batch, example, positions
 
     def matrix(self, expr: Any, row: Place, col: Place) -> Node:
         """`expr` as a matrix whose entry at (row, col) it is; a place that is None has no axis there."""
-        if _is_scalar(expr) and not expr.has(*(p for p in (row, col) if p is not None)):
+        if self.is_number(expr, row, col):
             return Node("scalar", value=expr)
+        if isinstance(expr, Guard | floor | sympy.ceiling | Mod):
+            raise NoMatrixForm
         if is_element(expr):
             return self._element(expr, row, col)
         if isinstance(expr, Add):
@@ -95,48 +64,77 @@ class _Recogniser:
             return Node("call", tuple(self.matrix(arg, row, col) for arg in expr.args), expr)
         raise NoMatrixForm
 
+    def is_number(self, expr: Expr, *places: Place) -> bool:
+        """Whether `expr` is one number for all entries at `places`."""
+        if expr.has(Binder, *(place for place in places if place is not None)):
+            return False
+        return self.positions or all(tensor_of(element).rank == 0 for element in elements(expr))
+
     def _element(self, expr: Expr, row: Place, col: Place) -> Node:
         tensor, where = tensor_of(expr), indices_of(expr)
-        if tensor.rank == 1 and where[0] in (row, col) and where[0] is not None:
-            return Node("tensor", value=(tensor, where[0] == col))
-        if tensor.rank == 2 and where[0] != where[1]:
-            stored = (row, col) if not flipped(tensor, self.layout, self.batch) else (col, row)
-            if where == stored:
-                return Node("tensor", value=(tensor, False))
-            if where == stored[::-1]:
-                return Node("tensor", value=(tensor, True))
-        raise NoMatrixForm
+        places = [place for place in (row, col) if place is not None]
+        axes = tuple(axis for axis, place in enumerate(where) if place in places)
+        others = [place for place in where if place not in places]
+        if any(place.has(*places) for place in others):
+            return self._looked_up(tensor, where, row, col)
+        twice = len({where[axis] for axis in axes}) < len(axes)
+        if not axes or twice or (others and not self.positions) or any(place.has(floor, Mod) for place in others):
+            raise NoMatrixForm
+        down = shown(tensor, axes, self.layout, self.batch)[0]
+        transposed = where[axes[0]] != (row if down == axes[0] else col)
+        if others:
+            return Node("slice", value=(tensor, transposed, tuple(None if p in places else p for p in where)))
+        return Node("tensor", value=(tensor, transposed))
+
+    def _looked_up(self, tensor: Tensor, where: tuple[Expr, ...], row: Place, col: Place) -> Node:
+        """E[x[i], k], a row of E for each label, as a product with the one-hot columns of x."""
+        labels = [axis for axis, place in enumerate(where) if is_element(place)]
+        if len(labels) != 1 or not self.positions:
+            raise NoMatrixForm
+        label, index = where[labels[0]], Symbol("label", integer=True)
+        picked = tensor[tuple(index if axis == labels[0] else place for axis, place in enumerate(where))]
+        one_hot = KroneckerDelta(index, label)
+        if row is not None and label.has(row):
+            return Node("matmul", (self.matrix(one_hot, row, index), self.matrix(picked, index, col)))
+        return Node("matmul", (self.matrix(picked, row, index), self.matrix(one_hot, index, col)))
 
     def _add(self, expr: Add, row: Place, col: Place) -> Node:
         logarithms = [t for t in expr.args if (-t).func is sympy.log and isinstance((-t).args[0], Sum)]
         if len(logarithms) == 1:
             # f − log Σ exp f is the logarithm of a softmax.
             rest = expr - logarithms[0]
-            if _is_softmax(exp(rest), (-logarithms[0]).args[0]):
+            if is_softmax(exp(rest), (-logarithms[0]).args[0]):
                 return Node("softmax", (self.matrix(rest, row, col),), "log")
-        terms = order_terms(expr.args)
+        terms = order_terms(common_guards(expr))
+        if len(terms) == 1:
+            return self.matrix(terms[0], row, col)
         signs = tuple(-1 if term.as_coeff_Mul()[0].is_negative else 1 for term in terms)
         return Node("add", tuple(self.matrix(s * t, row, col) for s, t in zip(signs, terms, strict=True)), signs)
 
     def _product(self, expr: Expr, row: Place, col: Place) -> Node:
         factors: list[Expr] = []
         bottom: list[Expr] = []
+        brackets = [
+            f for f in Mul.make_args(expr) if isinstance(f, Guard | KroneckerDelta) and self.is_number(f, row, col)
+        ]
+        if brackets and (rest := Mul(*(f for f in Mul.make_args(expr) if f not in brackets))).has(*given(row, col)):
+            return Node("guarded", (self.matrix(rest, row, col),), Mul(*brackets))
         for factor in Mul.make_args(expr):
             below = isinstance(factor, Pow) and factor.exp.is_Rational and factor.exp < 0
             (bottom if below and (elements(factor) or factor.has(Binder)) else factors).append(factor)
         for normaliser in [1 / f for f in bottom]:
             for top in factors:
-                if _is_softmax(top, normaliser):
+                if is_softmax(top, normaliser):
                     factors.remove(top)
                     bottom.remove(1 / normaliser)
                     softmax = Node("softmax", (self.matrix(top.args[0], row, col),))
                     rest = self._product(Mul(*factors, *bottom), row, col) if factors or bottom else None
-                    return softmax if rest is None else _join(rest, softmax)
-        scalars = [f for f in factors if _is_scalar(f) and not f.has(*(p for p in (row, col) if p is not None))]
+                    return softmax if rest is None else join(rest, softmax)
+        scalars = [f for f in factors if self.is_number(f, row, col)]
         rest_of = [f for f in order_factors(factors) if f not in scalars]
         if bottom:
             above, below = (self.matrix(Mul(*f), row, col) for f in (rest_of, [1 / f for f in bottom]))
-            return _join(Node("scalar", value=Mul(*scalars)), Node("quotient", (above, below)))
+            return join(Node("scalar", value=Mul(*scalars)), Node("quotient", (above, below)))
         # A matrix product stands first: (Wᵀ δ) ⊙ a ⊙ (1 − a).
         rest_of.sort(key=lambda factor: not isinstance(factor, Binder))
         scalar = Mul(*scalars)
@@ -157,42 +155,74 @@ class _Recogniser:
                 return self.matrix(expr, *((None, col) if place == row else (row, None)))
         if row is None and col is None:
             return self._scalar_sum(body, [index for index, _ in pairs])
-        if len(pairs) != 1 or isinstance(body, Add):
-            raise NoMatrixForm
-        ((index, _),) = pairs
-        if row is None:
-            vectors = [f for f in Mul.make_args(body) if not f.has(col)]
-            left = self.matrix(Mul(*vectors), None, index) if vectors else Node("ones", value=True)
-            return Node("matmul", (left, self.matrix(Mul(*(f for f in Mul.make_args(body) if f.has(col))), index, col)))
-        if col is None:
-            vectors = [f for f in Mul.make_args(body) if not f.has(row)]
-            left = self.matrix(Mul(*(f for f in Mul.make_args(body) if f.has(row))), row, index)
+        for index in self._contracted(body, pairs):
+            outer = tuple(pair for pair in pairs if pair[0] != index)
+            try:
+                node = self.matrix(body, row, col) if index is None else self._over(body, index, row, col)
+            except NoMatrixForm:
+                continue
+            return Node("sum", (node,), outer) if outer else node
+        raise NoMatrixForm
+
+    def _contracted(self, body: Expr, pairs: list[tuple[Symbol, Expr]]) -> list[Place]:
+        """Which summed index a matrix product may run over, the best first; the others stay under a sum sign."""
+        if not self.positions:
+            return [pairs[0][0]] if len(pairs) == 1 else []
+        last = {element.indices[-1] for element in elements(body) if isinstance(element, Indexed)}
+        batch = [index for index, size in pairs if size == self.batch and not self.example]
+        others = [index for index, size in pairs if size != self.batch]
+        return [*batch, *sorted(others, key=lambda index: index not in last), None]
+
+    def _over(self, body: Expr, index: Symbol, row: Place, col: Place) -> Node:
+        """Σ_index body as a matrix product."""
+        places = given(row, col)
+        numbers = [f for f in Mul.make_args(body) if self.is_number(f, row, col, index)]
+        if numbers:
+            brackets = [f for f in numbers if isinstance(f, Guard | KroneckerDelta)]
+            rest = Mul(*(f for f in Mul.make_args(body) if f not in numbers))
+            node = join(
+                Node("scalar", value=Mul(*(f for f in numbers if f not in brackets))), self._over(rest, index, row, col)
+            )
+            return Node("guarded", (node,), Mul(*brackets)) if brackets else node
+        factors = Mul.make_args(body)
+        if len(places) == 1:
+            mine = Mul(*(f for f in factors if f.has(*places)))
+            vectors = [f for f in factors if not f.has(*places)]
+            if row is None:
+                left = self.matrix(Mul(*vectors), None, index) if vectors else Node("ones", value=True)
+                return Node("matmul", (left, self.matrix(mine, index, col)))
             right = self.matrix(Mul(*vectors), index, None) if vectors else Node("ones", value=False)
-            return Node("matmul", (left, right))
-        left_factors: list[Expr] = []
-        right_factors: list[Expr] = []
-        for factor in Mul.make_args(body):
-            if factor.has(row) and factor.has(col):
-                raise NoMatrixForm
-            (left_factors if factor.has(row) else right_factors).append(factor)
-        if not left_factors or not any(f.has(col) for f in right_factors):
+            return Node("matmul", (self.matrix(mine, row, index), right))
+        if any(f.has(row) and f.has(col) for f in factors) or not any(f.has(row) for f in factors):
+            raise NoMatrixForm
+        left_factors = [f for f in factors if f.has(row)]
+        right_factors = [f for f in factors if not f.has(row)]
+        if not any(f.has(col) for f in right_factors):
             raise NoMatrixForm
         left = self.matrix(Mul(*left_factors), row, index)
         return Node("matmul", (left, self.matrix(Mul(*right_factors), index, col)))
 
     def _scalar_sum(self, body: Expr, where: list[Symbol]) -> Node:
         if len(where) > 2:
-            raise NoMatrixForm
+            return Whole(where).inner(body)
         row, col = self._orient(body, where)
-        if isinstance(body, Add) and not any(_is_scalar(term) for term in body.args):
+        return self.inner(body, row, col)
+
+    def inner(self, body: Expr, row: Place, col: Place) -> Node:
+        """The sum of all entries of `body`."""
+        if isinstance(body, Add) and not any(self.is_number(term, row, col) for term in body.args):
             terms = order_terms(body.args)
             signs = tuple(-1 if term.as_coeff_Mul()[0].is_negative else 1 for term in terms)
-            nodes = tuple(self._scalar_sum(s * t, where) for s, t in zip(signs, terms, strict=True))
+            nodes = tuple(self.inner(s * t, row, col) for s, t in zip(signs, terms, strict=True))
             return Node("add", nodes, signs)
         if isinstance(body, Pow) and body.exp == 2:
             return Node("norm", (self.matrix(body.base, row, col),), 2)
         if isinstance(body, sympy.Abs):
             return Node("norm", (self.matrix(body.args[0], row, col),), 1)
+        numbers = [f for f in Mul.make_args(body) if self.is_number(f, row, col)]
+        if numbers:
+            rest = Mul(*(f for f in Mul.make_args(body) if f not in numbers))
+            return join(Node("scalar", value=Mul(*numbers)), self.inner(rest, row, col))
         factors = order_factors(Mul.make_args(body))
         if len(factors) == 2:
             return Node("inner", tuple(self.matrix(factor, row, col) for factor in factors))
@@ -200,17 +230,35 @@ class _Recogniser:
 
     def _orient(self, body: Expr, where: list[Symbol]) -> tuple[Place, Place]:
         """Which of two summed indices runs down: as the first matrix in `body` is shown."""
-        if len(where) == 1:
-            return where[0], None
         for element in elements(body):
-            if isinstance(element, Indexed) and set(element.indices) == set(where):
-                return places(tensor_of(element), element.indices, self.layout, self.batch)
+            axes = tuple(axis for axis, place in enumerate(indices_of(element)) if place in where)
+            if len(axes) == len(where) == len({indices_of(element)[axis] for axis in axes}):
+                down, across = shown(tensor_of(element), axes, self.layout, self.batch)
+                down_index, across_index = (None if a is None else indices_of(element)[a] for a in (down, across))
+                return down_index, across_index
         raise NoMatrixForm
 
     def _one_hot(self, expr: KroneckerDelta, row: Place, col: Place) -> Node:
+        """Where each label stands: shown as a tensor (B, classes) would be."""
         for index, label in (expr.args, expr.args[::-1]):
-            if is_element(label) and index in (row, col) and set(indices_of(label)) <= {row, col}:
-                return Node("onehot", value=tensor_of(label))
+            if not is_element(label) or index not in given(row, col):
+                continue
+            tensor, where = tensor_of(label), indices_of(label)
+            other = col if index == row else row
+            axes = tuple(axis for axis, place in enumerate(where) if place == other)
+            if (
+                any(place.has(index) for place in where)
+                or len(axes) > 1
+                or (len(where) > len(axes) and not self.positions)
+            ):
+                raise NoMatrixForm
+            down = shown(tensor, axes, self.layout, self.batch)[0] if axes else None
+            # Labels down: classes across. A lone one-hot vector stands down, as every vector.
+            transposed = (index == row) != (down is None)
+            positions = tuple(None if axis in axes else place for axis, place in enumerate(where))
+            plain = all(place is None for place in positions)
+            node = Node("onehot", value=tensor if plain else (tensor, positions))
+            return Node("transpose", (node,)) if transposed else node
         raise NoMatrixForm
 
     def _cases(self, expr: Piecewise, row: Place, col: Place) -> Node:
@@ -229,24 +277,42 @@ class _Recogniser:
         return Node("cases", tuple((self.matrix(value, row, col), test) for value, test in branches))
 
 
-def _is_scalar(expr: Expr) -> bool:
-    """Whether `expr` is one number: it reads tensors of rank 0 alone."""
-    return all(tensor_of(element).rank == 0 for element in elements(expr)) and not expr.has(Binder)
+class Whole(Recogniser):
+    """Reads entrywise expressions of tensors with any number of axes, all indexed alike: a = relu(z)."""
 
+    def __init__(self, where: Iterable[Symbol]) -> None:
+        super().__init__("rows", None)
+        self.where = tuple(where)
 
-def _join(product: Node, extra: Node) -> Node:
-    """`product ⊙ extra`, kept flat."""
-    if product.kind == "product":
-        return Node("product", (*product.args, extra), product.value)
-    if product.kind == "scalar":
-        return extra if product.value == 1 else Node("product", (extra,), product.value)
-    return Node("product", (product, extra), Integer(1))
+    def is_number(self, expr: Expr, *places: Place) -> bool:
+        return super().is_number(expr, *self.where)
 
+    def entries(self, expr: Expr) -> Node:
+        """
+        Raises
+        ------
+        NoMatrixForm
+            If `expr` is not entrywise.
+        """
+        return self.matrix(expr, None, None)
 
-def _is_softmax(top: Expr, normaliser: Expr) -> bool:
-    """Whether `normaliser` is the sum of the exponential `top` over one of its indices."""
-    if not (isinstance(top, exp) and isinstance(normaliser, Sum) and len(normaliser.limits) == 1):
-        return False
-    body, ((index, _),) = normaliser.open()
-    free = sorted((s for s in top.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)), key=str)
-    return any(rename_free(top, {place: index}) == body for place in free)
+    def inner(self, body: Expr, row: Place = None, col: Place = None) -> Node:
+        first = next((indices_of(e) for e in elements(body) if set(indices_of(e)) == set(self.where)), None)
+        if first is None:
+            raise NoMatrixForm
+        self.where = first
+        return super().inner(body, None, None)
+
+    def _element(self, expr: Expr, row: Place, col: Place) -> Node:
+        if indices_of(expr) != self.where:
+            raise NoMatrixForm
+        return Node("tensor", value=(tensor_of(expr), False))
+
+    def _one_hot(self, expr: KroneckerDelta, row: Place, col: Place) -> Node:
+        for index, label in (expr.args, expr.args[::-1]):
+            if is_element(label) and (*indices_of(label), index) == self.where:
+                return Node("onehot", value=tensor_of(label))
+        raise NoMatrixForm
+
+    def _sum(self, expr: Sum, row: Place, col: Place) -> Node:
+        raise NoMatrixForm

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sympy
 
 from .equations import Equation
 from .latex import LatexPrinter
-from .matrix_form import Layout, Node, recognise
-from .printer import ATOM, PRODUCT, SUM, Printer, names_in
+from .matrix_tree import Layout, Node
+from .matrix_view import View
+from .printer import ATOM, PRODUCT, SUM, Letters, Printer, names_in
+from .tensors import Tensor
 from .text import TextPrinter
 
 # Binding strength, weakest first: sums, ⊙ and scalar products, matrix products, powers, atoms.
@@ -40,14 +43,52 @@ class MatrixWriter:
         symbol = self.printer.symbol(tensor)
         return (self.printer.transpose(symbol) if transposed else symbol), ATOM
 
+    def _slice(self, node: Node) -> tuple[str, int]:
+        tensor, transposed, where = node.value
+        written = self._part(tensor, where)
+        return (self.printer.transpose(written) if transposed else written), ATOM
+
+    def _part(self, tensor: Tensor, where: tuple[Any, ...]) -> str:
+        return self.printer.part(tensor, [self.printer.position(place) for place in where if place is not None])
+
+    def _transpose(self, node: Node) -> tuple[str, int]:
+        return self.printer.transpose(self.within(node.args[0], ATOM)), ATOM
+
+    def _sum(self, node: Node) -> tuple[str, int]:
+        return self._one_sum([node], [1]), _HADAMARD
+
+    def _one_sum(self, sums: Sequence[Node], signs: Sequence[int]) -> str:
+        """Sums over axes of the same sizes, under one sign."""
+        chosen = self.printer.choose_letters(sums[0].value).values()
+        names = {index: letter for node in sums for (index, _), letter in zip(node.value, chosen, strict=True)}
+        self.printer.names |= names
+        body = sums[0].args[0] if len(sums) == 1 else Node("add", tuple(node.args[0] for node in sums), tuple(signs))
+        written = self.printer.binder(
+            "sum", [self.printer.letter(name) for name in chosen], self.within(body, _HADAMARD)
+        )
+        for index in names:
+            del self.printer.names[index]
+        return written
+
+    def _guarded(self, node: Node) -> tuple[str, int]:
+        inside = self.within(node.args[0], _HADAMARD + (node.args[0].kind == "sum"))
+        return self.printer.product.join([inside, self.printer.write(node.value)]), _HADAMARD
+
     def _scalar(self, node: Node) -> tuple[str, int]:
         written, strength = self.printer._write(node.value)
         return written, {SUM: SUM, PRODUCT: _HADAMARD}.get(strength, strength)
 
     def _add(self, node: Node) -> tuple[str, int]:
         out = ""
+        sums = _alike([term for term in node.args if term.kind == "sum"])
         for term, sign in zip(node.args, node.value, strict=True):
-            written = self.within(term, _HADAMARD)
+            if any(term is other for other in sums[1:]):
+                continue
+            if sums and term is sums[0]:
+                signs = [s for t, s in zip(node.args, node.value, strict=True) if any(t is other for other in sums)]
+                written, sign = self._one_sum(sums, [s * sign for s in signs]), sign
+            else:
+                written = self.within(term, _HADAMARD)
             mark = " - " if sign < 0 else " + "
             out += mark + written if out else ("-" if sign < 0 else "") + written
         return out, SUM
@@ -99,7 +140,8 @@ class MatrixWriter:
         return (self.printer.call(self.printer.function_name(sympy.log), [inner]) if node.value else inner), ATOM
 
     def _onehot(self, node: Node) -> tuple[str, int]:
-        return self.printer.call(self.printer.operator("onehot"), [self.printer.symbol(node.value)]), ATOM
+        labels = self._part(*node.value) if isinstance(node.value, tuple) else self.printer.symbol(node.value)
+        return self.printer.call(self.printer.operator("onehot"), [labels]), ATOM
 
     def _condition(self, test: Any) -> str:
         operator, left, right = test
@@ -119,18 +161,45 @@ class MatrixWriter:
         return self.printer.inner(self.write(node.args[0]), self.write(node.args[1])), ATOM
 
 
-def _equation(equation: Equation, printer: Printer, layout: Layout, batch: Any, equals: str) -> str | None:
-    node = recognise(equation, layout, batch)
-    if node is None:
+def _alike(sums: list[Node]) -> list[Node]:
+    """Those that go over axes of the same sizes as the first, if there is more than one."""
+    alike = [node for node in sums if [size for _, size in node.value] == [size for _, size in sums[0].value]]
+    return alike if len(alike) > 1 else []
+
+
+def _equation(
+    equation: Equation, printer: Printer, layout: Layout, batch: Any, equals: str, view: View | None
+) -> str | None:
+    form = (view or View([equation], layout, batch)).form(equation)
+    if form is None:
         return None
-    return f"{printer.symbol(equation.target)} {equals} {MatrixWriter(printer).write(node)}"
+    writer = MatrixWriter(printer)
+    return f"{writer.write(form.left)} {equals} {writer.write(form.right)}"
 
 
-def matrix_latex(equation: Equation, layout: Layout = "columns", batch: Any = None, *, align: str = "") -> str | None:
-    """An equation in matrix form as LaTeX, or None where it has none."""
-    return _equation(equation, LatexPrinter(names_in(equation.body)), layout, batch, f"{align}=")
+def matrix_latex(
+    equation: Equation,
+    layout: Layout = "columns",
+    batch: Any = None,
+    *,
+    align: str = "",
+    view: View | None = None,
+    letters: Letters | None = None,
+) -> str | None:
+    """An equation in matrix form as LaTeX, or None where it has none; `view` is that of the whole derivation."""
+    printer = LatexPrinter(names_in(equation.body, equation.indices), letters)
+    return _equation(equation, printer, layout, batch, f"{align}=", view)
 
 
-def matrix_text(equation: Equation, layout: Layout = "columns", batch: Any = None) -> str | None:
-    """An equation in matrix form as plain text, or None where it has none."""
-    return _equation(equation, TextPrinter(names_in(equation.body)), layout, batch, "=")
+def matrix_text(
+    equation: Equation,
+    layout: Layout = "columns",
+    batch: Any = None,
+    *,
+    view: View | None = None,
+    letters: Letters | None = None,
+) -> str | None:
+    """An equation in matrix form as plain text, or None where it has none; `view` is that of the whole derivation."""
+    return _equation(
+        equation, TextPrinter(names_in(equation.body, equation.indices), letters), layout, batch, "=", view
+    )

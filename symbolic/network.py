@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -134,7 +134,7 @@ class Network(Modes):
         >>> h = net.define("h", (b, t, i), gl.tanh(z[b, t, i]))
         >>> L = net.minimize(gl.Sum(h[b, t, i] ** 2, b, t, i))
         >>> print(net.derive().delta("h"))
-        ∂L/∂h[b, t, i] = 2 h[b, t, i] + Σ_j U[j, i] δ[b, t + 1, j] [t + 1 < T]
+        ∂L/∂h[b, t, i] = [t + 1 < T] Σ_j U[j, i] δ[b, t + 1, j] + 2 h[b, t, i]
         """
         tensor = self._declare(Tensor(name, shape, "value", latex=latex))
         self.announced.add(name)
@@ -316,6 +316,10 @@ class Network(Modes):
     def fresh_indices(self, sizes: Iterable[Expr], taken: Iterable[Symbol]) -> tuple[Symbol, ...]:
         """One letter per size, as the network writes axes of that size, none twice and none in `taken`."""
         return self._letters.fresh(sizes, taken, self.tensors)
+
+    def letters_of(self, size: Expr, at: Sequence[tuple[Tensor, int]] = ()) -> list[str]:
+        """The letters of the axes `at` (tensor and number), then those of axes of `size`, that name nothing else."""
+        return self._letters.along(size, at, self.tensors)
 
     def derive(self, wrt: Iterable[str] | None = None) -> Derivation:
         """Derive the adjoint of every tensor that the loss depends on.

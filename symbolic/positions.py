@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import sympy
@@ -25,10 +25,13 @@ class PositionWriter:
     write : writes a leaf: an index, a size, a label
     times : what stands between a letter and a letter
     marks : the names of the marks "floor", "mod", "<", "≤", "≥" in the medium
+    bound : indices that stand behind others: 2p + u, with u summed over
     """
 
-    def __init__(self, write: Callable[[Any], str], times: str, marks: Callable[..., str]) -> None:
-        self.leaf, self.times, self.marks = write, times, marks
+    def __init__(
+        self, write: Callable[[Any], str], times: str, marks: Callable[..., str], bound: Container[Any] = ()
+    ) -> None:
+        self.leaf, self.times, self.marks, self.bound = write, times, marks, bound
 
     def write(self, place: Any) -> str:
         if is_element(place) or not place.args:
@@ -37,11 +40,11 @@ class PositionWriter:
             top, bottom = sympy.fraction(sympy.together(place.args[0]))
             if sympy.cancel(top / bottom) != place.args[0]:
                 return self.leaf(place)
-            return self.marks("floor", self._bracketed(top), self._bracketed(bottom))
+            return self.marks("floor", self._bracketed(top), self._bracketed(bottom, Add | Mod | Mul))
         if isinstance(place, Mod):
             return self.marks("mod", self._bracketed(place.args[0]), self._bracketed(place.args[1]))
         if isinstance(place, Add):
-            terms = sorted(place.args, key=_term_order)
+            terms = sorted(place.args, key=self._term_order)
             out = self.write(terms[0])
             for term in terms[1:]:
                 minus = _is_negative(term)
@@ -92,17 +95,20 @@ class PositionWriter:
         written = self.write(term)
         return f"{written}" if not isinstance(term, Mod) else f"({written})"
 
-    def _bracketed(self, part: Any) -> str:
+    def _bracketed(self, part: Any, kinds: Any = Add | Mod) -> str:
         written = self.write(part)
-        return f"({written})" if isinstance(part, Add | Mod) else written
+        return f"({written})" if isinstance(part, kinds) else written
+
+    def _term_order(self, term: Any) -> tuple[Any, ...]:
+        """Indices, the largest steps first and summed ones last, then sizes, then numbers, then what is subtracted."""
+        sizes = sum(isinstance(factor, Dim) for factor in Mul.make_args(term))
+        step = abs(term.as_coeff_Mul()[0])
+        bound = any(symbol in self.bound for symbol in term.free_symbols)
+        return _is_negative(term), term.is_number, not _moves(term), -sizes, -step, bound, sympy.default_sort_key(term)
 
 
 def _is_negative(term: Any) -> bool:
     return bool(term.as_coeff_Mul()[0].is_negative)
-
-
-def _term_order(term: Any) -> tuple[bool, bool, bool, Any]:
-    return _is_negative(term), term.is_number, not _moves(term), sympy.default_sort_key(term)
 
 
 def _moves(expr: Expr) -> bool:

@@ -7,8 +7,8 @@ letters that are free in the equation.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import sympy
 from sympy import (
@@ -27,17 +27,20 @@ from sympy import (
     floor,
 )
 
-from .binders import ArgMax, Binder, Max, binders
+from .binders import ArgMax, Binder, Max
 from .functions import Elementwise
 from .guards import Guard
 from .indices import Dim
 from .positions import GuardGroup, PositionWriter
+from .print_order import above, common_guards, join_roots, order_factors, order_terms, root_below
 from .tensors import Tensor, elements, indices_of, is_element, tensor_of
+
+# The letters for a bound index: given the size of its axis, and the tensors and axes that it stands at.
+Letters: TypeAlias = Callable[[Expr, Sequence[tuple[Tensor, int]]], Sequence[str]]
 
 # Binding strength, weakest first.
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
 _LETTERS = "ijklmnpqrsuvw"
-_ROLE_ORDER = {"parameter": 1, "state": 1, "adjoint": 2}
 
 
 def decimal(number: Rational) -> str | None:
@@ -52,43 +55,22 @@ def decimal(number: Rational) -> str | None:
     return format(float(number), ".15g") if rest == 1 else None
 
 
-def order_terms(terms: Iterable[Expr]) -> list[Expr]:
-    """Terms as written: positive ones first (a − y, 1 − a), of those sums first (Σ W x + b), penalties last."""
-
-    def rank(term: Expr) -> tuple[bool, bool, bool]:
-        constants = any(tensor_of(element).role == "constant" for element in elements(term))
-        return bool(term.as_coeff_Mul()[0].is_negative), constants, not any(binders(term))
-
-    return sorted(terms, key=rank)
-
-
-def order_factors(factors: Iterable[Expr]) -> list[Expr]:
-    """Factors as written: scalars, differences, elements (by role), 1 − a, functions, conditions, sums."""
-
-    def rank(factor: Expr) -> tuple[int, int]:
-        base = factor.base if isinstance(factor, Pow) else factor
-        if isinstance(base, Guard | GuardGroup):
-            return 6, 1
-        if not base.has(Binder) and all(tensor_of(element).rank == 0 for element in elements(base)):
-            plain_sum = isinstance(base, Add) and not any(term.is_number for term in base.args)
-            return 0, 0 if not elements(base) else 1 if plain_sum else 3 if isinstance(base, Add) else 2
-        if isinstance(base, Binder):
-            return 7, 0
-        if isinstance(base, Add):
-            return (4, 0) if any(term.is_number for term in base.args) else (1, 0)
-        if is_element(base):
-            tensor = tensor_of(base)
-            return 2, _ROLE_ORDER.get(tensor.role, 3)
-        return (6, 0) if isinstance(base, Piecewise | KroneckerDelta) else (5, 0)
-
-    return sorted(factors, key=rank)
-
-
 class Printer(ABC):
-    """Base of the printers; a subclass gives the marks of one medium."""
+    """Base of the printers; a subclass gives the marks of one medium.
 
-    def __init__(self, taken: Iterable[str] = ()) -> None:
+    Parameters
+    ----------
+    taken : names that a bound letter must not repeat
+    letters : the letters that a sum over an axis of some size takes rather than others
+    indices : those of the left side, in order
+    """
+
+    def __init__(
+        self, taken: Iterable[str] = (), letters: Letters | None = None, indices: Sequence[Symbol] = ()
+    ) -> None:
         self.taken = set(taken)
+        self.letters = letters
+        self.indices = tuple(indices)
         self.names: dict[Symbol, str] = {}
 
     # ---- marks of the medium ---------------------------------------------------------------------------------
@@ -98,6 +80,9 @@ class Printer(ABC):
 
     @abstractmethod
     def element(self, tensor: Tensor, where: list[str]) -> str: ...
+
+    @abstractmethod
+    def part(self, tensor: Tensor, where: list[str]) -> str: ...
 
     @abstractmethod
     def letter(self, name: str) -> str: ...
@@ -201,7 +186,10 @@ class Printer(ABC):
             return self.iverson(self._positions().conditions(guards, read)), ATOM
         if isinstance(expr, sympy.core.relational.Relational):
             write = self.position if expr.has(Mod, floor) and not elements(expr) else self.write
-            return self.relation(write(expr.lhs), expr.rel_op, write(expr.rhs)), SUM
+            left, right, mark = expr.lhs, expr.rhs, expr.rel_op
+            if mark in (">", ">=") and not elements(expr) and not right.is_number:
+                left, right, mark = right, left, mark.replace(">", "<")  # u ≤ t rather than t ≥ u
+            return self.relation(write(left), mark, write(right)), SUM
         if isinstance(expr, sympy.And | sympy.Or):
             mark = self.conjunction if isinstance(expr, sympy.And) else self.disjunction
             parts = sorted(expr.args, key=sympy.default_sort_key)
@@ -224,7 +212,7 @@ class Printer(ABC):
         return self._positions().write(place)
 
     def _positions(self) -> PositionWriter:
-        return PositionWriter(self.write, self.product, self.position_mark)
+        return PositionWriter(self.write, self.product, self.position_mark, self.names)
 
     def other(self, expr: Any) -> str:
         return str(expr)
@@ -244,13 +232,20 @@ class Printer(ABC):
         if written is not None:
             return self.decimal(written), strength
         if isinstance(number, Integer):
+            digits = str(abs(number))
+            if len(digits) > 5 and int(digits) == 10 ** (len(digits) - 1):
+                power = self.power("10", str(len(digits) - 1))
+                return ("-" + power, UNARY) if number < 0 else (power, POWER)
             return str(number), strength
         sign = "-" if number < 0 else ""
         return sign + self.fraction(str(abs(number.p)), str(number.q)), PRODUCT
 
     def _add(self, expr: Add) -> str:
         out = ""
-        for term in order_terms(expr.args):
+        terms = order_terms(common_guards(expr))
+        if len(terms) == 1:
+            return self.within(terms[0], PRODUCT)
+        for term in terms:
             negative = term.as_coeff_Mul()[0].is_negative
             written = self.within(-term if negative else term, PRODUCT)
             out += (" - " if negative else " + ") + written if out else ("-" if negative else "") + written
@@ -273,14 +268,17 @@ class Printer(ABC):
             elif factor != 1:
                 top.append(factor)
         written_number = None if scalar_bottom else decimal(coefficient)
+        if written_number is None:
+            coefficient = root_below(coefficient, top, scalar_bottom)
         lead = "" if written_number is None else self.decimal(written_number)
         if written_number is None and coefficient.q != 1:
             scalar_bottom.insert(0, Integer(coefficient.q))
         if written_number is None and coefficient.p != 1:
             top.insert(0, Integer(coefficient.p))
         written = [lead] if lead else []
-        _join_roots(top, scalar_bottom)
-        scalar_top = [f for f in top if not elements(f) and not f.has(Binder) and not isinstance(f, GuardGroup)]
+        join_roots(top, scalar_bottom)
+        sizes = any(not factor.is_number for factor in scalar_bottom)
+        scalar_top = [f for f in top if above(f, sizes)]
         if bottom:
             written.append(self.fraction(self._factors(top) or "1", self._factors([*scalar_bottom, *bottom])))
         else:
@@ -292,7 +290,7 @@ class Printer(ABC):
         return ("-" if negative else "") + self.product.join(written), UNARY if negative else PRODUCT
 
     def _factors(self, factors: list[Expr], alone: bool = True) -> str:
-        ordered = order_factors(factors)
+        ordered = order_factors(factors, self.indices)
         if len(ordered) == 1 and alone:
             return self.write(ordered[0])
         written = []
@@ -305,18 +303,27 @@ class Printer(ABC):
 
     def _binder(self, expr: Binder) -> tuple[str, int]:
         kind = "max" if isinstance(expr, Max) else "argmax" if isinstance(expr, ArgMax) else "sum"
-        letters = self._choose_letters(expr)
+        limits, body = list(expr.limits), expr.body
+        while kind == "max" and isinstance(body, Max):
+            limits, body = [*limits, *body.limits], body.body
+        letters = self.choose_letters(limits, body)
         self.names |= letters
-        written = self.binder(kind, [self.letter(letters[i]) for i, _ in expr.limits], self.within(expr.body, PRODUCT))
+        written = self.binder(kind, [self.letter(letters[i]) for i, _ in limits], self.within(body, PRODUCT))
         for index in letters:
             del self.names[index]
         return written, PRODUCT
 
-    def _choose_letters(self, expr: Binder) -> dict[Symbol, str]:
+    def choose_letters(self, limits: Iterable[tuple[Symbol, Expr]], body: Expr = sympy.S.Zero) -> dict[Symbol, str]:
+        """A letter for each bound index: one that its axes in `body` have, if that is not taken, else the next one."""
         avoid = self.taken | set(self.names.values())
-        avoid |= {s.name for s in expr.body.free_symbols if isinstance(s, Symbol) and s not in self.names}
-        pool = [*(c for c in _LETTERS if c not in avoid), *(f"i{n}" for n in range(1, 100))]
-        return {index: pool[place] for place, (index, _) in enumerate(expr.limits)}
+        avoid |= {s.name for s in body.free_symbols if isinstance(s, Symbol) and s not in self.names}
+        chosen: dict[Symbol, str] = {}
+        for index, size in limits:
+            at = [(tensor_of(e), axis) for e in elements(body) for axis, p in enumerate(indices_of(e)) if p == index]
+            pool = [*(self.letters(size, at) if self.letters else ()), *_LETTERS, *(f"i{n}" for n in range(1, 100))]
+            chosen[index] = next(letter for letter in pool if letter not in avoid)
+            avoid.add(chosen[index])
+        return chosen
 
     def _piecewise(self, expr: Piecewise) -> tuple[str, int]:
         branches = expr.args
@@ -330,19 +337,6 @@ class Printer(ABC):
             (self.write(v), None if condition == sympy.true else self.write(condition)) for v, condition in branches
         ]
         return self.cases(written), ATOM
-
-
-def _join_roots(top: list[Expr], bottom: list[Expr]) -> None:
-    """Write √2/√π as √(2/π)."""
-    roots = [
-        [f for f in side if isinstance(f, Pow) and f.exp == Rational(1, 2) and f.is_number] for side in (top, bottom)
-    ]
-    if all(roots):
-        for side, found in zip((top, bottom), roots, strict=True):
-            for root in found:
-                side.remove(root)
-        inside = Mul(*(root.base for root in roots[0])) / Mul(*(root.base for root in roots[1]))
-        top.insert(0, Pow(inside, Rational(1, 2), evaluate=False))
 
 
 def names_in(expr: Expr, indices: Iterable[Symbol] = ()) -> set[str]:

@@ -13,9 +13,11 @@ from .equations import Equation
 from .errors import UnsupportedError
 from .functions import Elementwise
 from .latex import LatexPrinter, equation_latex, tensor_latex
+from .latex_lines import WIDTH, broken, printed_width
+from .matrix_view import View
 from .matrix_write import matrix_latex, matrix_text
-from .printer import names_in
-from .tensors import shape_text
+from .printer import Letters, names_in
+from .tensors import elements, shape_text
 from .text import TextPrinter, equation_text
 
 if TYPE_CHECKING:
@@ -25,9 +27,15 @@ if TYPE_CHECKING:
     from .network import Network
 
 Form = Literal["matrix", "index"]
+_LINE = " \\\\\n &\\quad "  # goes on in the next line of an align environment
 _LAYOUTS = {
     "columns": "Matrices with a batch axis hold one example per column; a vector beside one is repeated to its size.",
     "rows": "Matrices with a batch axis hold one example per row; a vector beside one is repeated to its size.",
+}
+_POSITIONS = {
+    False: "Below a tensor stands a position along the axis of this letter; what is shown is the matrix there.",
+    True: "Below a tensor stands a position along the axis of this letter, the batch among them; what is shown "
+    "is the matrix there, of one example, its first axis down.",
 }
 
 
@@ -108,11 +116,15 @@ _DOCUMENT = r"""\documentclass{{article}}
 
 
 def _latex_row(line: Line) -> str:
+    """One row of an align environment, and more where the formula is too wide for one."""
     left, _, right = line.latex.partition(" = ")
-    row = f"{left} &= {right}"
+    parts = broken(right, WIDTH - printed_width(left))
+    row = f"{left} &= " + _LINE.join(map(str.strip, parts))
     for _, before in line.steps:
-        row += f" \\\\\n &= {before}"
-    return row + "".join(rf" && \text{{({latex})}}" for _, latex in line.notes)
+        row += " \\\\\n &= " + _LINE.join(map(str.strip, broken(before)))
+    notes = [rf"\text{{({latex})}}" for _, latex in line.notes]
+    wide = len(parts) > 1 or printed_width(parts[0]) > WIDTH // 2
+    return row + "".join(_LINE + note if wide else f" && {note}" for note in notes)
 
 
 def _page(derivation: Any, form: str, steps: bool, layout: str) -> list[tuple[str, list[Line]]]:
@@ -122,21 +134,21 @@ def _page(derivation: Any, form: str, steps: bool, layout: str) -> list[tuple[st
     if layout not in _LAYOUTS:
         raise UnsupportedError(f"layout {layout!r}: expected 'columns' or 'rows'")
     network: Network = derivation.network
-    write = _writer(network, form, layout)
+    write, view = _writer(derivation, form, layout)
     by_target = {step.equation.target: step for step in derivation.steps.values()}
     deltas: list[Line] = []
     gradients: list[Line] = []
     for equation in derivation.adjoints:
         step = by_target[equation.target]
         notes = tuple(_fact(fact, network) for fact in step.facts)
-        before = (_raw(step.raw),) if steps and step.raw.body != equation.body else ()
+        before = (_raw(step.raw, _sum_letters(network)),) if steps and step.raw.body != equation.body else ()
         line = Line(*write(equation), notes, before)
         (gradients if equation in derivation.gradients.values() else deltas).append(line)
     sections = [
         ("Network", [_marked(mark, *write(equation)) for mark, equation in network.written()]),
         ("Backward", deltas),
         ("Gradients", gradients),
-        ("Conventions", [Line(text, "", prose=prose) for text, prose in _conventions(derivation, form, layout)]),
+        ("Conventions", [Line(text, "", prose=prose) for text, prose in _conventions(derivation, view, layout)]),
     ]
     return [(title, lines) for title, lines in sections if lines]
 
@@ -145,21 +157,32 @@ def _marked(mark: Mark, text: str, latex: str) -> Line:
     return Line(mark.text + text, latex + mark.latex)
 
 
-def _writer(network: Network, form: str, layout: Any) -> Callable[[Equation], tuple[str, str]]:
+def _writer(derivation: Any, form: str, layout: Any) -> tuple[Callable[[Equation], tuple[str, str]], View | None]:
+    network: Network = derivation.network
+    letters = _sum_letters(network)
+    view = None
+    if form == "matrix":
+        view = View([*network.equations, *derivation.adjoints], layout, network.batch)
+
     def write(equation: Equation) -> tuple[str, str]:
-        if form == "matrix":
-            text = matrix_text(equation, layout, network.batch)
-            latex = matrix_latex(equation, layout, network.batch)
+        if view is not None:
+            text = matrix_text(equation, layout, network.batch, view=view, letters=letters)
+            latex = matrix_latex(equation, layout, network.batch, view=view, letters=letters)
             if text is not None and latex is not None:
                 return text, latex
-        return equation_text(equation), equation_latex(equation)
+        return equation_text(equation, letters), equation_latex(equation, letters=letters)
 
-    return write
+    return write, view
 
 
-def _raw(equation: Equation) -> tuple[str, str]:
-    taken = names_in(equation.body, equation.indices)
-    return TextPrinter(taken).write(equation.body), LatexPrinter(taken).write(equation.body)
+def _sum_letters(network: Network) -> Letters | None:
+    """The letters of sums: with more than two axes, those of the declaration tell which axis is meant."""
+    return network.letters_of if any(tensor.rank > 2 for tensor in network.tensors.values()) else None
+
+
+def _raw(equation: Equation, letters: Letters | None) -> tuple[str, str]:
+    given = names_in(equation.body, equation.indices), letters, equation.indices
+    return TextPrinter(*given).write(equation.body), LatexPrinter(*given).write(equation.body)
 
 
 def _fact(fact: Fact, network: Network) -> tuple[str, str]:
@@ -168,12 +191,14 @@ def _fact(fact: Fact, network: Network) -> tuple[str, str]:
     return f"using {text} = {value}, {fact.source}", f"using ${latex} = {value}$, {fact.source}"
 
 
-def _conventions(derivation: Derivation, form: str, layout: str) -> list[tuple[str, str]]:
+def _conventions(derivation: Derivation, view: View | None, layout: str) -> list[tuple[str, str]]:
     """What the reader must know, as text and as prose with formulas: layout, shapes, the derivative at each kink."""
     network = derivation.network
     out = []
-    if form == "matrix" and network.batch is not None:
+    if view is not None and network.batch is not None:
         out.append((_LAYOUTS[layout], _LAYOUTS[layout]))
+    if view is not None and any(map(view.positions, (*network.equations, *derivation.adjoints))):
+        out.append((_POSITIONS[view.example],) * 2)
     shaped = [tensor for tensor in network.tensors.values() if tensor.rank]
     if shaped:
         text, prose = (
@@ -197,7 +222,7 @@ def _kinks(network: Network) -> dict[tuple[str, str], None]:
                 said.setdefault(
                     ("The derivative of |u| at 0 is taken as 0.", "The derivative of $|u|$ at 0 is taken as 0.")
                 )
-            elif isinstance(node, sympy.floor | sympy.ceiling | sympy.sign):
+            elif isinstance(node, sympy.floor | sympy.ceiling | sympy.sign) and elements(node):
                 said.setdefault(("The derivative of a step (floor, ceiling, sign) is taken as 0 everywhere.",) * 2)
             elif isinstance(node, sympy.Piecewise):
                 said.setdefault(("At the border of a case, the derivative is that of the case that holds there.",) * 2)

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Any
 
 from .equations import Equation
-from .printer import Printer, names_in
+from .printer import Letters, Printer, names_in
 from .tensors import Adjoint, Derived, Tangent, Tensor
 
 
@@ -29,6 +29,9 @@ def dotted(name: str) -> str:
 class TextPrinter(Printer):
     """Unicode text; elements as in Python."""
 
+    def decimal(self, written: str) -> str:
+        return written.replace("e-0", "e-")
+
     def symbol(self, tensor: Tensor) -> str:
         if isinstance(tensor, Adjoint):
             if is_delta(tensor):
@@ -42,6 +45,11 @@ class TextPrinter(Printer):
 
     def element(self, tensor: Tensor, where: list[str]) -> str:
         return f"{self.symbol(tensor)}[{', '.join(where)}]"
+
+    def part(self, tensor: Tensor, where: list[str]) -> str:
+        places = ",".join(where).replace(" ", "")
+        symbol = self.symbol(tensor)
+        return f"{symbol}_{places}" if len(places) == 1 and "_" not in symbol else f"{symbol}_{{{places}}}"
 
     def letter(self, name: str) -> str:
         return name
@@ -114,7 +122,7 @@ def text(expr: Any) -> str:
     return TextPrinter(names_in(expr)).write(expr)
 
 
-def equation_text(equation: Equation) -> str:
-    """An equation as one line of plain text."""
-    printer = TextPrinter(names_in(equation.body, equation.indices))
+def equation_text(equation: Equation, letters: Letters | None = None) -> str:
+    """An equation as one line of plain text; `letters` are those that sums take for axes of some size."""
+    printer = TextPrinter(names_in(equation.body, equation.indices), letters, equation.indices)
     return f"{printer.write(equation.lhs)} = {printer.write(equation.body)}"

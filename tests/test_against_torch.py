@@ -2,8 +2,8 @@
 
 Three random networks per pair, of depth 1 to 4. Every day the first of them runs on the "numpy" target, and its "cpu"
 module runs as plain Python: the same source and the same arithmetic without the compiler. A choice in which every
-activation and every loss stands is compiled. Marked slow: all three networks, so; and each compiled in one of the two
-precisions, so that every pair is compiled in both.
+activation and every loss stands is compiled. Marked slow: all three networks, so, with central differences; and the
+first of each pair compiled, the two precisions in turn.
 """
 
 from __future__ import annotations
@@ -102,5 +102,6 @@ def test_everything(activation, loss, number):
     case = made(activation, loss, number)
     for dtype in DTYPES:
         check(case, dtype, numpy_target, cpu_source)
-    check(case, DTYPES[(PAIRS.index((activation, loss)) + number) % 2], cpu_target)
+    if number == 0:
+        check(case, DTYPES[PAIRS.index((activation, loss)) % 2], cpu_target)
     check_differences(case)

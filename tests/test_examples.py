@@ -193,3 +193,125 @@ def test_every_gradient_entry_is_that_of_pytorch(name, target):
     assert set(gradients) == set(leaves)
     for key, leaf in leaves.items():
         np.testing.assert_allclose(gradients[key], leaf.grad.numpy(), rtol=0, atol=1e-10)
+
+
+def shares(printed):
+    """The percentages that a table of the examples ends in, by the name before them."""
+    return {name.strip(): float(share) for name, share in re.findall(r"^(.+?)\s+(\d+\.\d)%$", printed, re.M)}
+
+
+def test_sparse_autoencoders_beat_the_pixels(capsys):
+    main_of = runpy.run_path(str(EXAMPLES / "sparse_autoencoders.py"))["main"]
+    main_of(["--epochs", "12", "--draws", "3"])
+    found = shares(capsys.readouterr().out)
+    assert list(found) == ["softmax on the pixels", "softmax on layer 1", "softmax on layer 2", "fine-tuned stack"]
+    assert found["softmax on layer 2"] > found["softmax on the pixels"]
+
+
+@pytest.mark.slow
+def test_sparse_autoencoders_as_they_are_promised(capsys):
+    runpy.run_path(str(EXAMPLES / "sparse_autoencoders.py"))["main"]([])
+    pixels, first, second, tuned = shares(capsys.readouterr().out).values()
+    assert pixels + 1 < first < second < tuned
+
+
+def test_a_fine_tuned_stack_begins_with_what_was_trained():
+    module = runpy.run_path(str(EXAMPLES / "sparse_autoencoders.py"))
+    rng = np.random.default_rng(3)
+    x, y = rng.uniform(size=(23, 64)), rng.integers(0, 10, 23)
+    models = module["layer_by_layer"](x, units=(13, 11), epochs=1)
+    code = models[1].predict(models[0].predict(x))
+    top = gl.Model(module["classifier"](11), seed=7, target="numpy")
+    stack = module["stacked"](models, top, "numpy")
+    np.testing.assert_allclose(stack.predict(x), top.predict(code), rtol=1e-5)
+    assert stack.evaluate(x, y)["loss"] == pytest.approx(top.evaluate(code, y)["loss"], rel=1e-5)
+
+
+def test_contrastive_divergence_is_that_of_the_textbook_and_of_pytorch():
+    network = runpy.run_path(str(EXAMPLES / "boltzmann_machine.py"))["machine"](seen=7, hidden=5, steps=2)
+    text = network.derive().text()
+    assert "∂L/∂W = 1/B (p2 v2ᵀ - p0 v0ᵀ)" in text
+    assert "∂L/∂b = 1/B (v2 𝟏 - v0 𝟏)" in text
+    assert "∂L/∂c = 1/B (p2 𝟏 - p0 𝟏)" in text
+
+    rng = np.random.default_rng(2)
+    params = {"W": rng.normal(size=(5, 7)), "b": rng.normal(size=7), "c": rng.normal(size=5)}
+    v0 = rng.integers(0, 2, (11, 7)).astype(float)
+    noise = {name: rng.uniform(size=(11, 5 if name[0] == "u" else 7)) for name in ("u1", "w1", "u2", "w2")}
+    W, b, c = (torch.tensor(value, requires_grad=True) for value in params.values())
+    seen = [torch.tensor(v0)]
+    for step in ("1", "2"):
+        h = (torch.tensor(noise["u" + step]) < torch.sigmoid(c + seen[-1] @ W.T)).double()
+        seen.append((torch.tensor(noise["w" + step]) < torch.sigmoid(b + h @ W)).double())
+    start, end = seen[0], seen[-1].detach()
+    assert (start != end).any()
+
+    def energy(v):
+        return -(v @ b) - torch.nn.functional.softplus(c + v @ W.T).sum(1)
+
+    expected = (energy(start) - energy(end)).mean()
+    expected.backward()
+    p0, p2 = (torch.sigmoid(c + v @ W.T).detach() for v in (start, end))
+    textbook = {"W": -(p0.T @ start - p2.T @ end) / 11, "b": -(start - end).mean(0), "c": -(p0 - p2).mean(0)}
+    for target in ("numpy", "cpu"):
+        program = network.compile(target=target, dtype="float64", batch=11)
+        loss, gradients = program.loss_and_gradients(params, v0, **noise)
+        assert loss == pytest.approx(expected.item(), rel=1e-12)
+        for name, leaf in (("W", W), ("b", b), ("c", c)):
+            np.testing.assert_allclose(gradients[name], leaf.grad.numpy(), rtol=0, atol=1e-12)
+            np.testing.assert_allclose(gradients[name], textbook[name].numpy(), rtol=0, atol=1e-12)
+
+
+def test_boltzmann_machine(capsys):
+    runpy.run_path(str(EXAMPLES / "boltzmann_machine.py"))["main"](["--epochs", "20", "--draws", "3"])
+    printed = capsys.readouterr().out
+    rows = [line.split() for line in printed.splitlines()[1:4]]
+    assert [row[0] for row in rows] == ["0", "10", "20"]
+    errors, gaps = ([float(row[column]) for row in rows] for column in (1, 2))
+    assert errors[0] == pytest.approx(np.log(2), rel=0.2)
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.2
+    assert abs(gaps[0]) < 1 < 8 < gaps[1] < gaps[2]
+    found = shares(printed)
+    assert found["softmax on p(h | v)"] > found["softmax on the pixels"] + 2
+
+
+def test_lenet(capsys):
+    path = EXAMPLES / "lenet.py"
+    assert main(["train", str(path), "--epochs", "4", "--target", "numpy"]) == 0
+    assert float(capsys.readouterr().out.splitlines()[-1].split()[-1].rstrip("%")) > 92
+    lenet5 = load_model_file(f"{path}:lenet5").network
+    assert gl.Model(lenet5).count == 61_706
+    shapes = [tuple(map(int, equation.target.shape[1:])) for equation in lenet5.equations]
+    assert [shape for shape in shapes if len(shape) == 3] == [
+        (1, 28, 28), (6, 28, 28), (6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 10, 10), (16, 5, 5),
+    ]  # fmt: skip
+
+
+def test_the_lstm_reads_what_stands_before_a_character_and_nothing_behind(capsys):
+    module = runpy.run_path(str(EXAMPLES / "characters_lstm.py"))
+    (x, y), (other, _) = module["data"], module["held_out"]
+    assert not {bytes(row) for row in other} & {bytes(row) for row in x}
+    model = gl.Model(module["network"], target="numpy", dtype="float64")
+    settings = {**module["training"], "validation": None}
+    model.fit(x[:320], y[:320], **{**settings, "epochs": 2})
+    share = np.bincount(y[:320].ravel()) / y[:320].size
+    entropy = -sum(p * np.log(p) for p in share if p)
+    assert model.evaluate(x[:32], y[:32])["loss"] < entropy + 0.1
+    window = x[:1].copy()
+    before = model.predict(window)
+    window[0, 10:] = 0
+    after = model.predict(window)
+    assert np.array_equal(before[0, :10], after[0, :10])
+    assert not np.allclose(before[0, 10:], after[0, 10:])
+    text = module["written"](model, "The ", 8, np.random.default_rng(0))
+    assert text.startswith("The ")
+    assert len(text) == 12
+
+
+@pytest.mark.slow
+def test_the_lstm_comes_below_two_nats(capsys):
+    runpy.run_path(str(EXAMPLES / "characters_lstm.py"))["main"](["--epochs", "3"])
+    found = re.findall(r"(\d\.\d+) on held-out text", capsys.readouterr().out)
+    assert len(found) == 3
+    assert float(found[-1]) < 2.0

@@ -3,97 +3,18 @@
 import numpy as np
 import pytest
 import sympy
-from scipy.special import erf
+from matrix_values import Values
 
 import gradloom as gl
 from gradloom.symbolic.evaluate import evaluate
-from gradloom.symbolic.functions import Elementwise
-from gradloom.symbolic.matrix_form import flipped, places, recognise
+from gradloom.symbolic.matrix_view import View, recognise
 from gradloom.symbolic.tensors import tensor_of
 
 SIZES = {"B": 7, "n": 5, "m": 3, "h": 11}
-NUMPY = {"erf": erf, "Abs": np.abs, "sign": np.sign}
-
-
-def value(node, env, network, layout):
-    """Evaluate a matrix-form tree; vectors are columns, so that ᵀ and 𝟏 mean what they say."""
-
-    def go(node):
-        args = [go(arg) for arg in node.args] if node.kind != "cases" else []
-        if node.kind == "tensor":
-            tensor, transposed = node.value
-            array = np.asarray(env[tensor.name], float)
-            array = array.reshape(-1, 1) if array.ndim == 1 else array
-            array = array.T if flipped(tensor, layout, network.batch) else array
-            return array.T if transposed else array
-        if node.kind == "scalar":
-            return number(node.value, env)
-        if node.kind == "add":
-            return sum(sign * arg for sign, arg in zip(node.value, args, strict=True))
-        if node.kind == "product":
-            out = number(node.value, env)
-            for arg in args:
-                out = out * arg
-            return out
-        if node.kind == "matmul":
-            left, right = args
-            left = np.ones((1, right.shape[0])) if left is None else left
-            return left @ (np.ones((left.shape[1], 1)) if right is None else right)
-        if node.kind == "ones":
-            return None
-        if node.kind == "power":
-            return args[0] ** float(node.value)
-        if node.kind == "quotient":
-            return args[0] / args[1]
-        if node.kind == "softmax":
-            axis = 0 if layout == "columns" else 1
-            p = np.exp(args[0]) / np.exp(args[0]).sum(axis, keepdims=True)
-            return np.log(p) if node.value else p
-        if node.kind == "norm":
-            return np.sum(args[0] ** 2) if node.value == 2 else np.sum(np.abs(args[0]))
-        if node.kind == "inner":
-            return np.sum(args[1] if args[0] is None else args[0] * args[1])
-        if node.kind == "iverson":
-            operator, left, right = node.value
-            return compare(operator, go(left), go(right)).astype(float)
-        if node.kind == "cases":
-            out, decided = 0.0, False
-            for branch, test in node.args:
-                holds = True if test is None else compare(test[0], go(test[1]), go(test[2]))
-                out = out + np.where(~np.asarray(decided) & holds, go(branch), 0.0)
-                decided = np.asarray(decided) | holds
-            return out
-        if node.kind == "onehot":
-            eye = np.eye(SIZES["m"])[env[node.value.name]]
-            return eye.T if layout == "columns" else eye
-        if node.kind == "call":
-            function = node.value
-            if isinstance(function, Elementwise):
-                z = sympy.Symbol("z", real=True)
-                expr = function.definition(z, *function.args[1:])
-                return sympy.lambdify(z, expand(expr), ["scipy", "numpy"])(args[0])
-            return NUMPY.get(type(function).__name__, getattr(np, type(function).__name__, None))(*args)
-        raise AssertionError(node.kind)
-
-    return go(node)
-
-
-def number(expr, env):
-    return float(at_sizes(expr.xreplace({t: sympy.Float(env[t.name]) for t in expr.atoms(gl.Tensor)})))
 
 
 def at_sizes(expr):
     return expr.xreplace({size: sympy.Integer(SIZES[size.name]) for size in expr.atoms(gl.Dim)})
-
-
-def expand(expr):
-    while expr.atoms(Elementwise):
-        expr = expr.replace(lambda e: isinstance(e, Elementwise), lambda e: e.expand_definition())
-    return expr
-
-
-def compare(operator, left, right):
-    return {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}[operator](left, right)
 
 
 def linear_regression():
@@ -175,23 +96,15 @@ def test_matrix_form_is_worth_the_same(network, layout):
     derivation = network.derive()
     equations = [*network.equations, *derivation.adjoints]
     env = {**given, **evaluate(equations, given, SIZES)}
-    seen = 0
+    view = View(equations, layout, network.batch)
+    values = Values(env, SIZES, layout, network.batch)
     for equation in equations:
-        node = recognise(equation, layout, network.batch)
-        if node is None:
-            continue
-        seen += 1
-        expected = np.asarray(env[equation.target.name], float)
-        if expected.ndim == 1:
-            expected = expected.reshape(-1, 1)
-        elif (
-            expected.ndim == 2
-            and places(equation.target, equation.indices, layout, network.batch)[0] == equation.indices[1]
-        ):
-            expected = expected.T
-        found = value(node, env, network, layout)
-        np.testing.assert_allclose(np.broadcast_to(found, expected.shape), expected, rtol=1e-12, atol=1e-14)
-    assert seen == len(equations), "every equation of these networks has a matrix form"
+        form = view.form(equation)
+        assert form is not None, f"{equation.target} has a matrix form"
+        expected = np.asarray(values.of(form.left, {}))
+        np.testing.assert_allclose(
+            np.broadcast_to(values.of(form.right, {}), expected.shape), expected, rtol=1e-12, atol=1e-14
+        )
 
 
 def test_no_matrix_form_falls_back_to_indices():

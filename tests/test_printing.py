@@ -106,6 +106,43 @@ def test_small_numbers_and_conditions():
     assert "10^{-5}" in LatexPrinter().write(x[i] + Rational(1, 10**5))
 
 
+def textbook_cases():
+    T = gl.dims("T")
+    t, u = gl.indices("t u")
+    net = gl.Network()
+    x, y, f = net.input("x", (B, n)), net.input("y", (B, n)), net.input("f", (T,))
+    lam, a = net.constant("lam", 0.1), x[i, j]
+    return [
+        (sympy.sqrt(3) / 6 * a, "1/sqrt(12) x[i, j]"),
+        (2 * sympy.sqrt(3) / 3 * a, "2/sqrt(3) x[i, j]"),
+        (sympy.erf(a / sympy.sqrt(2)), "erf(1/sqrt(2) x[i, j])"),
+        (sympy.sqrt(2) * a, "sqrt(2) x[i, j]"),
+        (a - 10**9, "x[i, j] - 10^9"),
+        (a - 12345678, "x[i, j] - 12345678"),
+        (lam / B * a, "lam/B x[i, j]"),
+        (1 / sympy.sqrt(a + Rational(1, 10**5)), "1/sqrt(x[i, j] + 1e-5)"),
+        (sympy.Piecewise((a, u <= t), (0, True)), "{x[i, j] if u ≤ t; 0 else}"),
+        (sympy.Piecewise((a, t >= 1), (0, True)), "{x[i, j] if t ≥ 1; 0 else}"),
+        (gl.padded(f[t - 1]) * (1 + a), "(1 + x[i, j]) f[t - 1] [0 ≤ t - 1 < T]"),
+        (gl.padded(f[t - 1]) + gl.padded(f[t - 1]) * a, "(x[i, j] f[t - 1] + f[t - 1]) [0 ≤ t - 1 < T]"),
+        (x[i, j + 1] * y[i, j], "y[i, j] x[i, j + 1]"),
+        (gl.Max(gl.Max(a, j), i), "max_i,j x[i, j]"),
+    ]
+
+
+@pytest.mark.parametrize(("expr", "expected"), textbook_cases(), ids=lambda case: str(case)[:40])
+def test_text_as_textbooks_have_it(expr, expected):
+    assert text(expr) == expected
+
+
+def test_a_quotient_of_positions_has_its_sizes_in_brackets():
+    H, W = gl.dims("H W")
+    net = gl.Network()
+    x = net.input("x", (n, n))
+    assert text(x[i // (H * W), i % W]) == "x[⌊i/(H W)⌋, i mod W]"
+    assert LatexPrinter().write(x[i // (H * W), i % W]).count(r"/ (H \, W)") == 1
+
+
 def well_formed(latex):
     depth = 0
     for place, mark in enumerate(latex):

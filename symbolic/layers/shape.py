@@ -109,7 +109,9 @@ def take(network: Network, x: Tensor, axis: int, start: Any, stop: Any, step: in
     read[axis] = first + step * where[axis]
     shape = [*x.shape]
     shape[axis] = length
-    return network.define(name, where, x[tuple(read)], shape=tuple(shape), note=note)
+    # An index that runs over the first places alone must say so: a plain one runs over the whole axis.
+    body = x[tuple(read)] * (inside(where[axis], length) if read[axis] == where[axis] else 1)
+    return network.define(name, where, body, shape=tuple(shape), note=note)
 
 
 def concatenate(network: Network, tensors: Iterable[Tensor], axis: int, name: str, note: str = "") -> Tensor:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import sympy
-import torch
 import torch.nn.functional as F
 from oracles import ACTIVATIONS
 
@@ -131,9 +130,7 @@ def batch_norm(draw: Draw, shape: Shape) -> Piece:
 
 def dropout(draw: Draw, shape: Shape) -> Piece:
     rate = draw.pick([0.2, 0.5])
-    return Piece(
-        L.Dropout(rate), lambda x, w, at, training: x * (w[f"u{at}"] >= rate) / (1 - rate) if training else x
-    )
+    return Piece(L.Dropout(rate), lambda x, w, at, training: x * (w[f"u{at}"] >= rate) / (1 - rate) if training else x)
 
 
 def reshape(draw: Draw, shape: Shape) -> Piece:
@@ -180,7 +177,9 @@ def convolution(draw: Draw, shape: Shape, filters: Any = None, same: bool = Fals
     dilation = [int(draw.pick([1, 1, 2])) for _ in kernel]
     stride = [1 if same or is_symbol(size) else int(draw.pick([1, 1, 2, 3])) for size in shape[1:]]
     spread = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    padding = [max(int(draw.pick([0, 1, k])), -(-(s - n) // 2)) for k, s, n in zip(kernel, spread, lengths, strict=True)]
+    padding = [
+        max(int(draw.pick([0, 1, k])), -(-(s - n) // 2)) for k, s, n in zip(kernel, spread, lengths, strict=True)
+    ]
     around = [p for pair in zip(padding, padding, strict=True) for p in pair][::-1]
     if same:
         around = [p for s in reversed(spread) for p in ((s - 1) // 2, s - 1 - (s - 1) // 2)]

@@ -65,7 +65,9 @@ def draw_loss(draw: Draw, shape: Shape) -> LossPiece:
     rank = len(shape) + 1
     mask = draw.mask(shape[0]) if rank == 3 and draw.chance(0.3) else None
     classes = draw.number(shape[-1]) >= 2
-    kind = draw.pick(["squared", "absolute", "huber", "binary", "hinge", "log_cosh"] + ["cross", "cross", "multi"] * classes)
+    kind = draw.pick(
+        ["squared", "absolute", "huber", "binary", "hinge", "log_cosh"] + ["cross", "cross", "multi"] * classes
+    )
     reduction = draw.pick(["half", "mean", "sum"] if kind == "squared" else ["mean", "sum"])
     if kind == "cross":
         return _cross_entropy(draw, reduction, mask, rank)

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from oracles import ACTIVATIONS
 from random_layers import Draw, Piece, Shape, norm
 
-import gradloom as gl
 from gradloom.symbolic import layers as L
 
 

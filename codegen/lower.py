@@ -36,7 +36,7 @@ class Lowering:
         self.network, self.sizes = network, sizes
         self.ops: list[Op] = []
         self.temporaries: dict[Tensor, Tensor] = {}
-        self._definitions: dict[Tensor, Equation] = {}
+        self._definitions = {equation.target: equation for equation in network.equations}
         self._constants = {network.tensors[name]: value for name, value in network.values.items()}
         self._known: dict[Any, Tensor] = {}
         self._names = set(network.tensors)
@@ -47,7 +47,7 @@ class Lowering:
     def add_all(self, equations: Iterable[Equation]) -> None:
         """Lower equations, those that need each other together."""
         listed = list(equations)
-        self._definitions = {equation.target: equation for equation in listed}
+        self._definitions |= {equation.target: equation for equation in listed}  # as they are stored
         for block in blocks(listed):
             self.add(block)
 

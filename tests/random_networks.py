@@ -43,22 +43,11 @@ HEAVY = (L.Recurrent, L.Bidirectional, L.Attention, L.TransformerBlock)
 
 # What makes a layer for samples of one axis, of two (T, n) and of three (C, H, W).
 EVERYWHERE = [dense, dense, activation, layer_norm, rms_norm, batch_norm, dropout, reshape, part, tied]
+MOVES = [pool, global_pool, permute, flatten]
 MAKERS: dict[int, list[Any]] = {
     1: EVERYWHERE,
-    2: [
-        *EVERYWHERE,
-        *[recurrent] * 3,
-        attention,
-        transformer_block,
-        positions,
-        *[convolution] * 2,
-        transposed,
-        pool,
-        global_pool,
-        permute,
-        flatten,
-    ],
-    3: [*EVERYWHERE[2:], *[convolution] * 4, transposed, transposed, pool, pool, global_pool, permute, flatten],
+    2: [*EVERYWHERE, *[recurrent] * 3, attention, transformer_block, positions, *[convolution] * 2, transposed, *MOVES],
+    3: [*EVERYWHERE[2:], *[convolution] * 4, transposed, transposed, pool, *MOVES],
 }
 
 

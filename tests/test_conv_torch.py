@@ -268,7 +268,7 @@ C, H, W = gl.dims("C H W")
             L.Conv2D(7, 3),
             (C, H, W),
             {
-                "W1": "∂L/∂W1[o, j, k, l] = Σ_i,m,n δ1[i, o, m, n] x[i, j, m + k, n + l]",
+                "W1": "∂L/∂W1[o, j, k, l] = Σ_i,m,n δ1[i, o, m, n] x[i, j, k + m, l + n]",
                 "x": "∂L/∂x[i, j, k, l] = Σ_m,n,p W1[m, j, n, p] δ1[i, m, k - n, l - p] "
                 "[0 ≤ k - n < H - 2, 0 ≤ l - p < W - 2]",
             },
@@ -277,8 +277,8 @@ C, H, W = gl.dims("C H W")
             L.Conv2D(6, 3, groups=2),
             (4, 7, 11),
             {
-                "W1": "∂L/∂W1[o, j, k, l] = Σ_i,m,n δ1[i, o, m, n] x[i, j + 2⌊o/3⌋, m + k, n + l]",
-                "x": "∂L/∂x[i, j, k, l] = Σ_m,n,p W1[m + 3⌊j/2⌋, j mod 2, n, p] δ1[i, m + 3⌊j/2⌋, k - n, l - p] "
+                "W1": "∂L/∂W1[o, j, k, l] = Σ_i,m,n δ1[i, o, m, n] x[i, 2⌊o/3⌋ + j, k + m, l + n]",
+                "x": "∂L/∂x[i, j, k, l] = Σ_m,n,p W1[3⌊j/2⌋ + m, j mod 2, n, p] δ1[i, 3⌊j/2⌋ + m, k - n, l - p] "
                 "[0 ≤ k - n < 5, 0 ≤ l - p < 9]",
             },
         ),
@@ -286,7 +286,7 @@ C, H, W = gl.dims("C H W")
             L.DepthwiseConv2D(3, 2),
             (C, H, W),
             {
-                "x": "∂L/∂x[i, j, k, l] = Σ_m,n,p W1[m + 2j, n, p] δ1[i, m + 2j, k - n, l - p] "
+                "x": "∂L/∂x[i, j, k, l] = Σ_m,n,p W1[2j + m, n, p] δ1[i, 2j + m, k - n, l - p] "
                 "[0 ≤ k - n < H - 2, 0 ≤ l - p < W - 2]"
             },
         ),
@@ -294,11 +294,11 @@ C, H, W = gl.dims("C H W")
             # The one input channel is no sum, and no delta is left of its fixed place.
             L.Conv1D(7, 3, bias=False),
             (1, H),
-            {"W1": "∂L/∂W1[o, j, k] = Σ_i,l δ1[i, o, l] x[i, 0, l + k]"},
+            {"W1": "∂L/∂W1[o, j, k] = Σ_i,l δ1[i, o, l] x[i, 0, k + l]"},
         ),
         (L.AveragePool2D(2), (C, 6, 8), {"x": "∂L/∂x[i, c, j, k] = 1/4 δ1[i, c, ⌊j/2⌋, ⌊k/2⌋]"}),
-        (L.Flatten(), (C, H, W), {"x": "∂L/∂x[i, k, l, m] = 1/B (z1[i, m + W l + H W k] - y[i, m + W l + H W k])"}),
-        (L.Reshape((-1, W)), (C, H, W), {"x": "∂L/∂x[i, k, l, j] = 1/B (z1[i, l + H k, j] - y[i, l + H k, j])"}),
+        (L.Flatten(), (C, H, W), {"x": "∂L/∂x[i, k, l, m] = 1/B (z1[i, H W k + W l + m] - y[i, H W k + W l + m])"}),
+        (L.Reshape((-1, W)), (C, H, W), {"x": "∂L/∂x[i, k, l, j] = 1/B (z1[i, H k + l, j] - y[i, H k + l, j])"}),
         (L.Slice(1, 1), (7,), {"x": "∂L/∂x[i, k] = δ1[i, k - 1] [k ≥ 1]"}),
     ],
 )

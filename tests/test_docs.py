@@ -44,6 +44,11 @@ def test_readme_shows_what_is_printed(capsys):
     d, readme = net.derive(), (ROOT / "README.md").read_text()
     assert f"# {d['W1']}" in readme
     assert f"# {d.delta('z2')}" in readme
+    C, H, W, T, n, m = gl.dims("C H W T n m")
+    conv = gl.Sequential([gl.layers.Conv2D(8, 3)], (C, H, W), loss=gl.losses.SquaredError())
+    lstm = gl.Sequential([gl.layers.LSTM(m, return_sequences=False)], (T, n), loss=gl.losses.SquaredError())
+    for line in (conv.derive(["W1"])["W1"], lstm.equation("c1"), lstm.derive()["Uf1"]):
+        assert f"# {line}" in readme
 
 
 def test_commands_of_the_readme_parse(tmp_path, monkeypatch, capsys):

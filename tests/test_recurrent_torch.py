@@ -132,7 +132,7 @@ def test_peepholes_and_masks(how):
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("kind", ["RNN", "GRU"])
+@pytest.mark.parametrize("kind", GATES)
 def test_a_mask_makes_the_last_state_that_of_each_length(kind, how):
     """Sequences of different lengths, padded: as PyTorch's packed sequences."""
     lengths = np.array([5, 2, 3])

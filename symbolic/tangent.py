@@ -112,8 +112,8 @@ def jvp(network: Network, wrt: Any = None, of: str | Tensor | None = None, *, la
     Returns
     -------
     A network with the forward equations and the tangents, and an input ``v_W`` (the direction, of W's shape) for every
-    name in `wrt`. The derivative of the loss is its loss, ``t_L``, and can be derived again; any other derivative is
-    its output, which `Program.predict` gives. Of a network with modes it is the derivative in training.
+    name in `wrt`. The derivative of the loss is its loss, ``t_L``, and can be derived again, by default with respect to
+    the same names, which gives Hv; any other derivative is its output, which `Program.predict` gives.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def jvp(network: Network, wrt: Any = None, of: str | Tensor | None = None, *, la
     result = tangent(made, target, moved, label=label)
     wanted = [result]
     if target == network.loss:
-        made.loss = result
+        made.loss, made.asked = result, names
         output = output_of(network)
         made._output = None if output is None else output.name
         wanted += [] if output is None else [output]

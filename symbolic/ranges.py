@@ -61,15 +61,17 @@ def is_never_negative(size: Expr) -> bool:
         return False
     if size.is_nonnegative or (len(size.free_symbols) > 1 and sympy.factor(size).is_nonnegative):
         return True
+    whole = size.is_integer
     # ⌊y⌋ is at most y, and more than y less 1.
-    for node in size.atoms(floor):
+    for node in sorted(size.atoms(floor), key=sympy.default_sort_key):
         factor = size.coeff(node)
         if factor.is_negative:
             size = sympy.expand(size.xreplace({node: node.args[0]}))
         elif factor.is_positive:
             step = sympy.fraction(sympy.together(node.args[0]))[1]
             size = sympy.expand(size.xreplace({node: node.args[0] - (step - 1) / step}))
-    return bool(size.is_nonnegative)
+    # A whole number above -1 is at least 0.
+    return bool(size.is_nonnegative or (whole and (size + 1).is_positive))
 
 
 def always(guard: Guard, ranges: Ranges) -> bool | None:

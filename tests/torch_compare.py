@@ -60,7 +60,8 @@ def compare(
 ) -> gl.Network:
     """Compare a network of `layers` on an input of shape `sample` with `reference`, a function of its tensors by name.
 
-    `layers` may be a network that `network_of` made, to be compared at several sizes.
+    `how` names one of `RUNS`, or one way to run alone. `layers` may be a network that `network_of` made, to be compared
+    at several sizes.
 
     The loss is the squared error against random targets, which reaches every entry of the output. Gradients are
     compared of all parameters and real inputs that are not in `given` (values of further inputs, such as masks).
@@ -73,7 +74,7 @@ def compare(
             values[tensor.name] = rng.normal(size=[int(size.xreplace(numbers)) for size in tensor.shape])
     wrt = [t.name for t in network.by_role("input", "parameter") if t.name not in (given or {})]
     output, loss, gradients = _expected(network, values, reference, wrt)
-    for run_by in RUNS[how]:
+    for run_by in RUNS.get(how, (how,)):
         found_output, found_loss, found = _found(network, values, wrt, run_by, dict(sizes or {}))
         errors = {name: relative_error(found[name], gradients[name]) for name in wrt}
         errors |= {"output": relative_error(found_output, output), "loss": relative_error(found_loss, loss)}

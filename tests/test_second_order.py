@@ -426,7 +426,7 @@ def test_what_is_printed():
     product = gl.hessian_vector(logistic())
     assert str(product).splitlines()[-1] == "L̇ = Σ_i ∂L/∂w[i] v_w[i] + ∂L/∂b v_b"
     page = product.derive().text()
-    assert "∂L̇/∂w = x ∂L̇/∂z" in page
+    assert "∂L̇/∂w = x (∂L̇/∂z)ᵀ" in page
     assert "δ = 1/B (a - y) ⊙ a ⊙ (1 - a)" in page
     assert r"\frac{\partial \dot{L}}{\partial w}" in product.derive().latex()
     deep = gl.jvp(gl.Sequential([gl.layers.Dense(3, gl.tanh)], 5, loss=gl.losses.SquaredError()))

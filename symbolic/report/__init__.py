@@ -1,0 +1,1 @@
+"""What people read: documents made of equations, and their writers (text, LaTeX, Markdown, HTML)."""

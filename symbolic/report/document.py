@@ -1,0 +1,106 @@
+"""A document as data: sections of formulas, prose, tables and pictures, whatever the format it is written in.
+
+`page` makes one of a derivation; `as_text`, `as_latex`, `as_markdown` and `as_html` each write every kind of block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One formula in both media. `latex` is math mode without delimiters; its first `` = `` divides its sides."""
+
+    text: str
+    latex: str
+
+
+@dataclass(frozen=True)
+class Prose:
+    """A sentence. In `latex`, formulas stand in ``$…$`` and all else is plain words (no TeX but in formulas)."""
+
+    text: str
+    latex: str
+
+    @classmethod
+    def plain(cls, words: str) -> Prose:
+        """A sentence without formulas."""
+        return cls(words, words)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a derivation step: the rule that made it, and what stands then (None: the rule says it all)."""
+
+    rule: Prose
+    formula: Formula | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One equation of a page.
+
+    Attributes
+    ----------
+    formula : the equation
+    notes : what is said beside it: the facts that it used
+    stages : how it came about; shown on demand
+    name : of the tensor that it is about, or ""
+    """
+
+    formula: Formula
+    notes: tuple[Prose, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells below a head; `numeric` are the columns (from 0) that are set flush right."""
+
+    head: tuple[Prose, ...]
+    rows: tuple[tuple[Prose, ...], ...]
+    numeric: frozenset[int] = frozenset()
+    caption: Prose | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing: `svg` is its source, `name` a file name without ending, `alt` says what is to be seen."""
+
+    svg: str
+    name: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Details:
+    """Blocks that a reader unfolds."""
+
+    summary: Prose
+    blocks: tuple[Block, ...]
+
+
+Block: TypeAlias = Line | Prose | Table | Picture | Details
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass
+class Document:
+    """A title, what stands before the first section (the legend), and the sections."""
+
+    title: str
+    sections: list[Section] = field(default_factory=list)
+
+    def add(self, title: str, blocks: Sequence[Block]) -> None:
+        """Add a section, unless it is empty."""
+        if blocks:
+            self.sections.append(Section(title, tuple(blocks)))

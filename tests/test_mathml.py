@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from page_samples import formulas
 
 from gradloom.symbolic.errors import MissingExtraError, UnsupportedError
 from gradloom.symbolic.report.mathml import mathml
 from gradloom.symbolic.report.segments import segments
-from tests.pages import formulas
 
 pytest.importorskip("latex2mathml")
 

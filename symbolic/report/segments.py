@@ -40,7 +40,7 @@ def _opened(latex: str) -> list[str]:
         inside = latex[start + len(left) : stop - len(right)]
         if printed_width(inside) <= SHORT // 2:
             continue
-        terms = pieces(inside, _TERMS if right == r"\right)" else _TERMS[:1])
+        terms = pieces(inside, _TERMS) if right == r"\right)" else _conditions(inside)
         parts = [part for term in terms for part in _parts(term)]
         if len(parts) > 1:
             strut = _STRUT if r"\frac" in inside else ""
@@ -62,4 +62,15 @@ def _brackets(latex: str) -> list[tuple[int, int]]:
             depth -= 1
             if depth == 0 and token[0] == _CLOSED.get(opened):
                 out.append((start, token.end()))
+    return out
+
+
+def _conditions(latex: str) -> list[str]:
+    """What stands in square brackets, cut behind commas and before an equals sign."""
+    out = [""]
+    for piece in pieces(latex, (" ",)):
+        if out[-1].endswith(",") or piece == " =":
+            out.append(piece)
+        else:
+            out[-1] += piece
     return out

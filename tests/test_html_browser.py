@@ -67,8 +67,7 @@ def test_a_page_fits_its_window(tmp_path, page, width):
     assert seen["wide"] <= width
     assert not seen["flat"]
     assert not seen["raw"]
-    # What cannot be broken scrolls within its own box: on a telephone a fraction or a case, here and there.
-    assert len(set(seen["scrolled"])) <= (4 if width == 360 else 0), seen["scrolled"]
+    assert not seen["scrolled"]  # all of these formulas can be broken where they must
 
 
 def test_one_endless_formula_scrolls_within_its_box(tmp_path):

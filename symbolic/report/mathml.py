@@ -33,11 +33,12 @@ _ATTRIBUTES = frozenset(
     rspace width height depth voffset minsize maxsize linethickness columnalign mathcolor mathvariant""".split()
 )
 _CAPITALS = frozenset("ΓΔΘΛΞΠΣΥΦΨΩ")
-_UNDER = frozenset("∑∏⋃⋂⋁⋀⨁⨂") | {"max", "min", "arg\u2009max", "arg\u2009min", "sup", "inf", "lim"}
+_LARGE = frozenset("∑∏⋃⋂⋁⋀⨁⨂")
+_UNDER = _LARGE | {"max", "min", "arg\u2009max", "arg\u2009min", "sup", "inf", "lim"}
 _LETTERS = frozenset("∂∞⊤⊥∇∅ℓ…")  # no operators, whatever the dictionary of operators says
 _FENCES = {"⌊": "prefix", "⌈": "prefix", "⌋": "postfix", "⌉": "postfix"}
 _PRIMES = frozenset("′″‴⁗")
-_TALL = frozenset("mfrac msqrt mroot mtable munder munderover".split())
+_TALL = frozenset("mfrac msqrt mroot mtable".split())
 _OPENING = frozenset("([{⟨⌊⌈")
 _CLOSING = frozenset(")]}⟩⌋⌉")
 _SIGNS = frozenset("+−±∓¬")
@@ -177,7 +178,7 @@ def _lettered(letter: str, variant: str) -> str:
 def _mend_row(row: Element) -> None:
     """What can only be seen beside its neighbours: numbers of layers, upright words, signs, spaces after functions."""
     before: Element | None = None
-    tall = any(node.tag in _TALL for node in row.iter())
+    tall = any(node.tag in _TALL or (node.text or "") in _LARGE for node in row.iter())
     for node in list(row):
         if node.tag == "mo" and not node.text:  # \left. and \right.
             row.remove(node)
@@ -206,7 +207,7 @@ def _joined(before: Element, node: Element) -> bool:
 
 def _begins(before: Element | None) -> bool:
     """Whether a sign behind `before` has nothing on its left."""
-    return before is None or (before.tag == "mo" and before.text not in _CLOSING and before.text not in "!′|‖")
+    return before is None or (before.tag == "mo" and (before.text or "") not in _CLOSING | set("!′|‖"))
 
 
 def _is_function(node: Element) -> bool:

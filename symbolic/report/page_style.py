@@ -11,6 +11,7 @@ STYLE = """
 .gl-page * { box-sizing: border-box; }
 .gl-page math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", "TeX Gyre Termes Math", math;
   font-size: 1.08em; text-indent: 0; }
+.gl-line math { margin: 0.12em 0; }
 .gl-page mtd { text-align: left; padding: 0.2em 0; }
 .gl-page mtd + mtd { padding-left: 1.2em; }
 .gl-page h1, .gl-page h2, .gl-page h3 { line-height: 1.25; font-weight: 600; text-wrap: balance; }
@@ -22,7 +23,7 @@ STYLE = """
 .gl-equals { grid-column: 2; margin: 0 0.28em; }
 .gl-right { grid-column: 3; overflow-x: auto; overflow-y: hidden; padding: 0.1em 0; line-height: 2; }
 .gl-whole { grid-column: 1 / 4; }
-.gl-term { display: inline-block; max-width: 100%; text-indent: 0; }
+.gl-term { display: inline-flex; flex-wrap: wrap; align-items: baseline; max-width: 100%; text-indent: 0; }
 .gl-tight { white-space: nowrap; }
 .gl-beside { grid-column: 3 / -1; color: var(--gl-soft); font-size: 0.92em; }
 .gl-beside p { margin: 0 0 0.2em; }
@@ -52,7 +53,7 @@ STYLE = """
 .gl-tools button:hover, .gl-tools button:focus-visible { color: var(--gl-accent, inherit); border-color: currentColor; }
 .gl-copy { grid-column: 1 / -1; width: 100%; font: 0.85rem/1.4 ui-monospace, monospace; color: inherit;
   background: var(--gl-wash); border: 1px solid var(--gl-rule); border-radius: 0.4em; padding: 0.5em; }
-@container (max-width: 44rem) {
+@container (max-width: 36rem) {
   .gl-lines, .gl-line { display: block; }
   .gl-line { margin: 0 0 0.9em; }
   .gl-formula { display: block; overflow-x: auto; overflow-y: hidden; padding: 0.1em 0 0.1em 1.4em;
@@ -69,7 +70,7 @@ STYLE = """
 @media print {
   .gl-tools { display: none; }
   .gl-page details::details-content { content-visibility: visible; display: block; height: auto; }
-  .gl-line, .gl-page tr, .gl-page figure { break-inside: avoid; }
+  .gl-formula > *, .gl-steps li, .gl-page tr, .gl-page figure { break-inside: avoid; }
   .gl-page h2, .gl-page h3 { break-after: avoid; }
 }
 """

@@ -14,6 +14,7 @@ _TERMS = (" = ", r" \approx ", r" \quad ", " + ", " - ")
 _FACTORS = (r" \odot ", r" \cdot ", r" \, ")
 _BRACKET = re.compile(r"\\(?:left|right)(?:[()[\]]|(?![A-Za-z]))|\\begin\b|\\end\b|[{}]")
 _CLOSED = {r"\left(": r"\right)", r"\left[": r"\right]"}
+_TALL = re.compile(r"\\(?:frac|sqrt|sum|prod|begin)(?![a-z])")
 SHORT = 22  # letters: what fits on a telephone beside an indentation
 _STRUT = r"\vphantom{\frac{L}{W}}"  # both halves of a broken bracket are as high as what it holds
 
@@ -43,7 +44,7 @@ def _opened(latex: str) -> list[str]:
         terms = pieces(inside, _TERMS) if right == r"\right)" else _conditions(inside)
         parts = [part for term in terms for part in _parts(term)]
         if len(parts) > 1:
-            strut = _STRUT if r"\frac" in inside else ""
+            strut = _STRUT if _TALL.search(inside) else ""
             parts[0] = rf"{latex[:start]}{left}{strut}{parts[0]}\right."
             parts[-1] = rf"\left.{parts[-1]}{strut}{right}{latex[stop:]}"
             return parts

@@ -204,8 +204,8 @@ class Printer(ABC):
             return self.iverson(self.relation(self.position(left), "=", self.position(right))), ATOM
         if isinstance(expr, JointArgMax):
             places, maximum = expr.args
-            where = ", ".join(self.position(place) for place in places)
-            return self.iverson(self.relation(f"({where})", "=", self._binder(maximum, "argmax")[0])), ATOM
+            at = ", ".join(self.position(place) for place in places)
+            return self.iverson(self.relation(f"({at})", "=", self._binder(maximum, "argmax")[0])), ATOM
         if isinstance(expr, Guard | GuardGroup):
             guards, read = expr.args if isinstance(expr, GuardGroup) else ((expr,), ())
             return self.iverson(self._positions().conditions(guards, read)), ATOM

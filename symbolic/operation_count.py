@@ -9,9 +9,9 @@ What is counted where:
   n terms by an index is n additions (from 0), so that a multiply-add is 2. Of several indices those are summed first
   that the fewest factors need; what no factor shares is summed by itself. A division is 1, a power is by squaring.
 - A named function, a root, a comparison is 1 of that function. A sign is free, and so is what sizes and numbers make.
-- A bracket that is about positions is no operation, and what it multiplies is computed where it may be 1: for
-  [0 ≤ p - 2k < 3] at three p for each k, for [j = y[i]] at one j for each i. A bracket with one bound (the padding, the
-  first step in time) cuts nothing off.
+- A bracket of positions is no operation, and what it multiplies is computed where it may be 1: for [0 ≤ p - 2k < 3] at
+  three p for each k, for [j = y[i]] at one j for each i. A bracket that leaves each index all of its values is taken
+  for 1 (padding that keeps the size), and so is one with one bound (the first step in time).
 """
 
 from __future__ import annotations

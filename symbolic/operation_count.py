@@ -204,10 +204,12 @@ class _Counter(Spaces):
             near = [bracket for bracket in brackets if bracket & frozenset(group)]
             self._combine([parts[at] for at in needs], limits)
             space = frozenset(group).union(*(parts[at].indices for at in needs), *near)
-            if not all(any(limit.settles(index, space) for limit in limits) for index in group):
+            alone = all(any(limit.settles(index, space) for limit in limits) for index in group)
+            if not alone:
                 self._operate(space, limits)
             brackets = [bracket for bracket in brackets if bracket not in near]
-            parts = [part for at, part in enumerate(parts) if at not in needs] + [Part(space - frozenset(group))]
+            result = [Part(space - frozenset(group))] if needs or not alone else []
+            parts = [part for at, part in enumerate(parts) if at not in needs] + result
             left = [index for index in left if index not in group]
         self._combine(parts, limits)
 

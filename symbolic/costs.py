@@ -8,7 +8,7 @@ and what differs in inference is not counted.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,13 +18,14 @@ from sympy import Add, Expr, Integer, Mul
 from .equations import Equation
 from .errors import SizeError, UnsupportedError
 from .indices import Dim, as_size
+from .notation import PLAIN, Notation
 from .operation_count import count
 from .tensors import Tensor, shape_text, tensor_of
 
 if TYPE_CHECKING:
     from .derivation import Derivation
     from .network import Network
-    from .report.document import Block, Formula
+    from .report.document import Block
 
 Part = Literal["forward", "backward", "total"]
 _FACTORED = 60  # a sum of more terms is not factored: that would take long, and be no shorter
@@ -172,15 +173,13 @@ class Costs:
         found = [symbol for size in (*shapes, self.itemsize) for symbol in sorted(size.free_symbols, key=str)]
         return {symbol.name: symbol for symbol in found if symbol in used}
 
-    def section(
-        self, sizes: Mapping[Any, int] | None = None, name: Callable[[Tensor], Formula] | None = None
-    ) -> list[Block]:
+    def section(self, sizes: Mapping[Any, int] | None = None, notation: Notation = PLAIN) -> list[Block]:
         """The costs as blocks of a document: what is counted, totals, what is stored, and tables of all equations.
 
         Parameters
         ----------
         sizes : numbers for the sizes, as `at` takes them: a table says what the totals are then
-        name : how a tensor is written; by default as `text` and `latex` write it
+        notation : how tensors are written
 
         Raises
         ------
@@ -189,7 +188,7 @@ class Costs:
         """
         from .report.costs_section import section
 
-        return section(self, sizes, name)
+        return section(self, sizes, notation)
 
     def __str__(self) -> str:
         from .report.costs_section import costs_text

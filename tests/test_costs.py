@@ -405,10 +405,10 @@ def test_text():
     costs = chain([L.Dense(m)], n).derive().costs()
     shown = str(costs).splitlines()
     assert shown[0] == "Costs of chain"
-    assert "z1       B m (2 n + 1)             4 (B m + B n + m n + m)" in shown
-    assert any(line.startswith("Both: 4 B m n") and "(leading: 4 B m n)" in line for line in shown)
+    assert "  z1        B m (2 n + 1)             4 (B m + B n + m n + m)" in shown
+    assert any(line.startswith("  Both: 4 B m n") and "(leading: 4 B m n)" in line for line in shown)
     numbers = str(costs.at(B=64, n=784, m=10)).splitlines()
-    row = next(line for line in numbers if line.startswith("z1"))
+    row = next(line for line in numbers if line.startswith("  z1"))
     assert row.split() == ["z1", "1,004,160", f"{4 * (640 + 64 * 784 + 7840 + 10):,}"]
 
 
@@ -429,5 +429,7 @@ def test_section_is_made_of_blocks():
     cells = [cell for made in details.blocks for row in made.rows for cell in row]
     assert all(cell.latex.count("$") % 2 == 0 for cell in cells)
     assert r"$\delta^{(1)}$" in [cell.latex for cell in cells]
+    *_, details = costs.section(notation=gl.symbolic.notation.Notation(symbols={"d_z1": "e"}))
+    assert "$e$" in [row[0].latex for made in details.blocks for row in made.rows]
     with pytest.raises(gl.SizeError, match="size n has no number"):
         costs.section({"B": 64})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sympy import Add, Expr, Integer, Mul, Pow
@@ -10,12 +11,13 @@ from sympy import Add, Expr, Integer, Mul, Pow
 from ..costs import Cost, Costs, Part
 from ..indices import Dim
 from ..latex import LatexPrinter, latex, tensor_latex
+from ..notation import PLAIN, Notation
 from ..printer import Printer
 from ..tensors import Tensor
 from ..text import TextPrinter, text
-from .document import Block, Details, Formula, Prose, Table
+from . import as_text
+from .document import Block, Details, Document, Prose, Table
 
-Name = Callable[[Tensor], Formula]
 _PARTS: tuple[tuple[str, Part], ...] = (("Forward", "forward"), ("Backward", "backward"), ("Both", "total"))
 _SAID = (
     "A multiply-add is 2 operations, a sum of n terms n additions; a named function is 1 operation of its own kind. "
@@ -24,44 +26,40 @@ _SAID = (
 )
 
 
-def section(costs: Costs, sizes: Mapping[Any, int] | None, name: Name | None) -> list[Block]:
+def section(costs: Costs, sizes: Mapping[Any, int] | None, notation: Notation) -> list[Block]:
     """The blocks of `Costs.section`."""
-    name = name or _name
-    size = _amount(costs.itemsize)
-    moved = "Each equation reads its operands once and writes its result once, at"
-    blocks: list[Block] = [
-        Prose.plain(_SAID),
-        Prose(f"{moved} {size.text} bytes per number.", f"{moved} {size.latex} bytes per number."),
-    ]
-    blocks += [block for title, part in _PARTS for block in _total(title, costs, part)]
-    stored = [_amount(amount) for amount in (costs.stored_numbers, costs.stored_bytes)]
-    blocks.append(_join("Stored between the passes: ", stored[0], " numbers, ", stored[1], " bytes."))
+    blocks: list[Block] = [Prose.plain(_SAID), *_totals(costs)]
     if sizes is not None:
         blocks.append(_numbers(costs.at(sizes), sizes))
-    tables: list[Block] = [
-        _equations(title, rows, name)
-        for title, rows in (("Forward", costs.forward), ("Backward", costs.backward))
-        if rows
-    ]
-    if costs.stored:
-        tables.append(_stored(costs, name))
-    return [*blocks, Details(Prose.plain("The costs of each equation"), tuple(tables))]
+    return [*blocks, Details(Prose.plain("The costs of each equation"), tuple(_tables(costs, notation)))]
 
 
 def costs_text(costs: Costs) -> str:
     """The costs as plain text: totals and tables."""
-    out = [f"Costs of {costs.network.name}"]
-    blocks = section(costs, None, None)
-    for block in (*blocks[1:-1], *(blocks[-1].blocks if isinstance(blocks[-1], Details) else ())):
-        if isinstance(block, Prose):
-            out.append(block.text)
-        elif isinstance(block, Table):
-            out += ["", *_text_table(block)]
-    return "\n".join(out)
+    document = Document("Costs")
+    document.add(f"Costs of {costs.network.name}", _totals(costs))
+    for table in _tables(costs, PLAIN):
+        document.add(table.caption.text if table.caption else "", [replace(table, caption=None)])
+    return as_text.text(document)
 
 
-def _name(tensor: Tensor) -> Formula:
-    return Formula(TextPrinter().symbol(tensor), tensor_latex(tensor))
+def _totals(costs: Costs) -> list[Prose]:
+    moved = "Each equation reads its operands once and writes its result once, at "
+    stored = [_amount(amount) for amount in (costs.stored_numbers, costs.stored_bytes)]
+    return [
+        _join(moved, _amount(costs.itemsize), " bytes per number."),
+        *(_total(title, costs, part) for title, part in _PARTS),
+        _join("Stored between the passes: ", stored[0], " numbers, ", stored[1], " bytes."),
+    ]
+
+
+def _tables(costs: Costs, notation: Notation) -> list[Table]:
+    tables = [_equations("Forward", costs.forward, notation), _equations("Backward", costs.backward, notation)]
+    return [table for table in (*tables, _stored(costs, notation)) if table.rows]
+
+
+def _symbol(tensor: Tensor, notation: Notation) -> Prose:
+    return Prose(TextPrinter(notation=notation).symbol(tensor), f"${tensor_latex(tensor, notation)}$")
 
 
 def _amount(amount: Expr) -> Prose:
@@ -115,18 +113,14 @@ def _functions(functions: Mapping[str, Expr]) -> Prose:
     return _join(*parts)
 
 
-def _total(title: str, costs: Costs, part: Part) -> list[Prose]:
-    """What a pass takes, in sentences: its formulas are long, and sentences break where a table cannot."""
+def _total(title: str, costs: Costs, part: Part) -> Prose:
+    """What a pass takes, in a sentence: its formulas are long, and a sentence breaks where a table cannot."""
     total, leading = costs.total(part), costs.leading(part)
     shown: list[str | Prose] = [f"{title}: ", _amount(total.flops), " operations"]
     if leading != total.flops and leading.free_symbols:
         shown += [" (leading: ", _amount(leading), ")"]
-    shown += [
-        f"; {'' if total.functions else 'no '}functions",
-        ": " if total.functions else "",
-        _functions(total.functions),
-    ]
-    return [_join(*shown, "; ", _amount(total.bytes), " bytes moved.")]
+    shown += ["; functions: ", _functions(total.functions)] if total.functions else ["; no functions"]
+    return _join(*shown, "; ", _amount(total.bytes), " bytes moved.")
 
 
 def _numbers(costs: Costs, sizes: Mapping[Any, int]) -> Table:
@@ -145,41 +139,29 @@ def _numbers(costs: Costs, sizes: Mapping[Any, int]) -> Table:
     return Table(head, (*rows, stored), frozenset({1, 2, 3}), caption if given else None)
 
 
-def _equations(title: str, rows: Iterable[Cost], name: Name) -> Table:
+def _equations(title: str, rows: Iterable[Cost], notation: Notation) -> Table:
     made = []
     for row in rows:
         assert row.target is not None
-        written = name(row.target)
-        symbol = Prose(written.text, f"${written.latex}$")
-        made.append((symbol, _amount(row.flops), _functions(row.functions), _amount(row.bytes)))
-    head = tuple(map(Prose.plain, (title, "Operations", "Functions", "Bytes")))
-    return Table(head, tuple(made), _flush(made))
+        amounts = _amount(row.flops), _functions(row.functions), _amount(row.bytes)
+        made.append((_symbol(row.target, notation), *amounts))
+    return _table(title, ("Equation", "Operations", "Functions", "Bytes"), made)
 
 
-def _stored(costs: Costs, name: Name) -> Table:
-    made = []
-    for tensor, numbers in costs.stored.items():
-        written = name(tensor)
-        symbol = Prose(written.text, f"${written.latex}$")
-        made.append((symbol, _amount(numbers), _amount(costs.itemsize * numbers)))
-    return Table(tuple(map(Prose.plain, ("Stored", "Numbers", "Bytes"))), tuple(made), _flush(made))
+def _stored(costs: Costs, notation: Notation) -> Table:
+    made = [
+        (_symbol(tensor, notation), _amount(numbers), _amount(costs.itemsize * numbers))
+        for tensor, numbers in costs.stored.items()
+    ]
+    return _table("Stored", ("Tensor", "Numbers", "Bytes"), made)
+
+
+def _table(title: str, head: Iterable[str], rows: Sequence[tuple[Prose, ...]]) -> Table:
+    return Table(tuple(map(Prose.plain, head)), tuple(rows), _flush(rows), Prose.plain(title))
 
 
 def _flush(rows: Sequence[tuple[Prose, ...]]) -> frozenset[int]:
     """The columns that hold plain numbers alone."""
-    return frozenset(
-        column for column in range(1, len(rows[0])) if all(row[column].text.replace(",", "").isdigit() for row in rows)
-    )
-
-
-def _text_table(table: Table) -> list[str]:
-    rows = [[cell.text for cell in row] for row in (table.head, *table.rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column in table.numeric else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+    columns = list(zip(*rows, strict=True))
+    plain = [all(cell.text.replace(",", "").isdigit() for cell in column) for column in columns]
+    return frozenset(place for place, is_plain in enumerate(plain) if is_plain)

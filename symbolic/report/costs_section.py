@@ -82,7 +82,8 @@ def _written(amount: Expr, printer: Printer) -> str:
     if not (isinstance(rest, Mul | Add) and isinstance(coefficient, Integer) and coefficient > 0):
         return printer.write(amount)
     factors = sorted(Mul.make_args(rest), key=lambda part: (isinstance(part, Add), isinstance(part, Pow), text(part)))
-    parts = [printer.brackets(_written(f, printer)) if isinstance(f, Add) else printer.write(f) for f in factors]
+    # Plain brackets, not \left and \right: a line may break between them.
+    parts = [f"({_written(f, printer)})" if isinstance(f, Add) else printer.write(f) for f in factors]
     return printer.product.join([*([str(coefficient)] if coefficient != 1 else []), *parts])
 
 

@@ -12,7 +12,7 @@ from .equations import Equation
 from .functions import Elementwise
 from .printer import Letters, Printer, names_in
 from .tensors import Adjoint, Direction, Tangent, Tensor
-from .text import is_delta
+from .text import NUMBER, is_delta
 
 _GREEK = frozenset(
     """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi
@@ -28,12 +28,13 @@ def name_latex(name: str, *, layer: bool = False) -> str:
     With `layer`, ``W3_1`` is W^{(3.1)}: the first layer inside of the third.
     """
     stem, *parts = [part for part in name.split("_") if part] or [name]
-    match = re.fullmatch(r"([A-Za-z]+)(\d+)", stem)
-    number = ""
+    match = re.fullmatch(rf"([A-Za-z]+)({NUMBER})", stem)
+    numbers = []
     if match:
-        stem, number = match.groups()
-        while layer and parts and parts[0].isdigit():
-            number += f".{parts.pop(0)}"
+        stem, numbers = match[1], [match[2]]
+        while layer and parts and re.fullmatch(NUMBER, parts[0]):
+            numbers.append(parts.pop(0))
+    number = number_latex(numbers)
     stem = {"lam": "lambda"}.get(stem, stem)  # lambda itself is a keyword of Python
     word = f"\\{stem}" if stem in _GREEK else stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
     rest = []
@@ -41,7 +42,9 @@ def name_latex(name: str, *, layer: bool = False) -> str:
         if part in _ACCENTS:
             word = f"{_ACCENTS[part]}{{{word}}}"
         else:
-            rest.append(f"\\{part}" if part in _GREEK else part if len(part) == 1 else rf"\mathrm{{{part}}}")
+            running = number_latex([part]) if re.fullmatch(NUMBER, part) and not part.isdigit() else None
+            word_of = f"\\{part}" if part in _GREEK else part if len(part) == 1 else rf"\mathrm{{{part}}}"
+            rest.append(running or word_of)
     if number and layer:
         word += f"^{{({number})}}"
     elif number:
@@ -49,11 +52,17 @@ def name_latex(name: str, *, layer: bool = False) -> str:
     return word + (f"_{{{','.join(rest)}}}" if rest else "")
 
 
+def number_latex(parts: Sequence[str]) -> str:
+    """The number of a layer, from the parts of a name: ``3.1``; where a letter runs, ``l-1``, ``(l-1).1``."""
+    written = [part.strip("⟨⟩").replace("ℓ", r"\ell") for part in parts]
+    return ".".join(f"({part})" if len(parts) > 1 and re.search("[+-]", part) else part for part in written)
+
+
 def tensor_latex(tensor: Tensor) -> str:
     """The symbol of a tensor; a gradient is δ for a pre-activation, ∂L/∂T for all else."""
     if isinstance(tensor, Adjoint):
         if is_delta(tensor):
-            number = tensor.of.name[1:].replace("_", ".")
+            number = number_latex(tensor.of.name[1:].split("_"))
             return rf"\delta^{{({number})}}" if number else r"\delta"
         return rf"\frac{{\partial {tensor_latex(tensor.loss)}}}{{\partial {tensor_latex(tensor.of)}}}"
     if isinstance(tensor, Direction):

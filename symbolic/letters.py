@@ -8,6 +8,7 @@ from sympy import Expr, Symbol
 
 from .equations import Equation
 from .indices import Index
+from .running import sample_of
 from .tensors import Adjoint, Tensor, elements, indices_of, tensor_of
 
 _POOL = "ijklmnpqrsuvw"
@@ -59,7 +60,10 @@ class Letters:
     def along(self, size: Expr, at: Iterable[tuple[Tensor, int]], declared: Mapping[str, Tensor]) -> list[str]:
         """The letters of the axes `at`, then those seen along axes of `size`, that name nothing else."""
         names = _names(declared)
-        homes = [(self._home.get(tensor.of if isinstance(tensor, Adjoint) else tensor), axis) for tensor, axis in at]
+        samples = [(sample_of(tensor), axis) for tensor, axis in at]
+        homes = [
+            (self._home.get(tensor.of if isinstance(tensor, Adjoint) else tensor), axis) for tensor, axis in samples
+        ]
         letters = [*(home[axis] for home, axis in homes if home), *self._by_size.get(size, ())]
         return [index.name for index in letters if index.name not in names]
 

@@ -27,7 +27,7 @@ NETWORKS = {
         [gl.layers.Residual([gl.layers.Dense(5, gl.sigmoid)])], input_shape=(5,), loss=gl.losses.SquaredError()
     ),
     "attention": lambda: gl.Sequential(
-        [gl.layers.SelfAttention(heads=2)], input_shape=(3, 4), loss=gl.losses.SquaredError()
+        [gl.layers.Attention(heads=2)], input_shape=(3, 4), loss=gl.losses.SquaredError()
     ),
 }
 

@@ -43,9 +43,8 @@ def name_latex(name: str, *, layer: bool = False) -> str:
         if part in _ACCENTS:
             word = f"{_ACCENTS[part]}{{{word}}}"
         else:
-            running = number_latex([part]) if re.fullmatch(NUMBER, part) and not part.isdigit() else None
-            word_of = f"\\{part}" if part in _GREEK else part if len(part) == 1 else rf"\mathrm{{{part}}}"
-            rest.append(running or word_of)
+            known = f"\\{part}" if part in _GREEK else part if len(part) == 1 else rf"\mathrm{{{part}}}"
+            rest.append(number_latex([part]) if part.startswith("⟨") else known)
     if number and layer:
         word += f"^{{({number})}}"
     elif number:
@@ -227,10 +226,3 @@ def equation_latex(
     """An equation as LaTeX; `align` is put before the equals sign (``&`` in an align environment)."""
     printer = LatexPrinter(names_in(equation.body, equation.indices), letters, equation.indices, notation)
     return f"{printer.write(equation.lhs)} {align}= {printer.write(equation.body)}"
-
-
-def equations_latex(equations: Sequence[Equation], marks: Sequence[str] = ()) -> str:
-    """Equations one below the other, aligned at the equals sign; `marks`, one each, are written behind them."""
-    behind = marks or [""] * len(equations)
-    rows = [equation_latex(equation, align="&") + mark for equation, mark in zip(equations, behind, strict=True)]
-    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"

@@ -23,7 +23,7 @@ class Letters:
 
     def home(self, tensor: Tensor, declared: Mapping[str, Tensor]) -> tuple[Symbol, ...]:
         """The indices with which `tensor` is written: its equation's, or those of its first use, or free ones."""
-        return self._home.get(tensor) or self.fresh(tensor.shape, (), declared)
+        return self._home.get(sample_of(tensor)) or self.fresh(tensor.shape, (), declared)
 
     def learn(self, equation: Equation, declared: Mapping[str, Tensor]) -> None:
         """Note how `equation` writes the axes of what it defines and reads."""

@@ -11,7 +11,6 @@ from .notation import PLAIN, Notation
 from .printer import Letters, Printer, names_in
 from .tensors import Adjoint, Derived, Tangent, Tensor
 
-
 NUMBER = r"\d+|⟨[^⟩]+⟩"  # of a layer, in a name: a `Running` tensor has a letter there
 
 

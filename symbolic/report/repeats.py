@@ -7,9 +7,9 @@ guessed: the equations of each are found again from those with the letter, the v
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sympy import Expr
 
@@ -18,6 +18,9 @@ from ..errors import UnsupportedError
 from ..indices import Dim
 from ..running import SAME, Running, base, family, number, put, running, shift
 from ..tensors import Tensor, elements, tensor_of
+
+if TYPE_CHECKING:
+    from ..network import Network
 
 LEAST = 3  # so many layers alike are written as one
 Names: TypeAlias = dict[Tensor, Tensor]
@@ -36,7 +39,7 @@ class Item:
 
     equation: Equation
     beside: tuple[Expr, ...] = ()
-    mark: Hashable = None
+    mark: Any = None
 
     def renamed(self, names: Names) -> Item:
         """The item with other tensors in the place of those in `names`."""
@@ -69,6 +72,14 @@ class Repeated:
     values: range
     layers: tuple[Names, ...] = field(repr=False, compare=False)
 
+    def first(self, tensor: Tensor) -> Tensor:
+        """What `tensor` is in the first layer."""
+        return self.layers[0].get(tensor, tensor)
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """What stands for `tensor`, one of the first layer."""
+        return next((made for made, first in self.layers[0].items() if first == tensor), tensor)
+
     def at(self, value: int) -> list[Item]:
         """The items of the layer `value`."""
         names = self.layers[self.values.index(value)]
@@ -85,22 +96,52 @@ class Repeated:
         return text, text.replace("…", r"\dots").replace("ℓ", r"\ell")
 
 
-def fold(items: Iterable[Item], letter: str = "l") -> list[Item | Repeated]:
-    """`items` with every run of three or more layers that are alike written once, with `letter` for the number."""
-    finder = _Finder(list(items), letter)
+@dataclass(frozen=True)
+class Folding:
+    """How a page writes layers that are alike.
+
+    Attributes
+    ----------
+    letter : what stands for the number of the layer
+    fixed : names of tensors that are written each by itself, for they have symbols of their own
+    on : False for every layer by itself
+    """
+
+    letter: str = "l"
+    fixed: Collection[str] = ()
+    on: bool = True
+
+    @classmethod
+    def of(cls, network: Network, fixed: Collection[str] = (), on: bool = True) -> Folding:
+        """That of a page on `network`; the letter is l, or ℓ where l is an index, a size or a tensor."""
+        tensors = network.tensors.values()
+        indices = {index.name for tensor in tensors for index in network.home(tensor)}
+        sizes = {str(symbol) for tensor in tensors for size in tensor.shape for symbol in size.free_symbols}
+        return cls("ℓ" if "l" in {*indices, *sizes, *network.tensors} else "l", fixed, on)
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[tuple[Item, Repeated | None]]:
+        """What is written: each item that stands alone, and those of one layer, with the run that they stand for."""
+        for found in fold(items, self.letter, self.fixed) if self.on else items:
+            if isinstance(found, Repeated):
+                yield from ((item, found) for item in found.items)
+            else:
+                yield found, None
+
+
+def fold(items: Iterable[Item], letter: str = "l", fixed: Collection[str] = ()) -> list[Item | Repeated]:
+    """`items` with every run of three or more layers that are alike written once, with `letter` for the number.
+
+    Tensors that are named in `fixed` are not written with the letter.
+    """
+    finder = _Finder(list(items), letter, fixed)
     return list(finder.folded())
-
-
-def layer_letter(taken: Iterable[str]) -> str:
-    """The letter of layers: l, or ℓ where l is taken."""
-    return "ℓ" if "l" in set(taken) else "l"
 
 
 class _Finder:
     """Looks for runs in `items`."""
 
-    def __init__(self, items: Sequence[Item], letter: str) -> None:
-        self.items, self.letter = items, letter
+    def __init__(self, items: Sequence[Item], letter: str, fixed: Collection[str]) -> None:
+        self.items, self.letter, self.fixed = items, letter, fixed
         self.families = [
             (item.mark, family(item.equation.target), item.equation.indices, sorted(map(family, item.read)))
             for item in items
@@ -211,7 +252,8 @@ class _Finder:
             made = running(images[0], moved[0], self.letter, values[0], tuple(shape))
             below = base(made)
             assert isinstance(below, Running)
-            if [below.name_at(value) for value in values] != [base(tensor).name for tensor in images]:
+            names = {tensor.name for image in images for tensor in (image, base(image))}
+            if names & set(self.fixed) or [below.name_at(v) for v in values] != [base(image).name for image in images]:
                 raise UnsupportedError(f"{images[0]} does not run as the others do")
             found[made] = images
         return found

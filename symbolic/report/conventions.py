@@ -51,7 +51,9 @@ def conventions(derivation: Derivation, view: View | None, notation: Notation, f
     marked = (_alone(fact.tensor, (fact.axis, fact.value, fact.source)) for fact in facts)
     for item, run in folding(marked):
         fact = Fact(item.equation.target, *item.mark)
-        out.append(fact_used(fact, network, notation, f"Used: {{}}{_layers(run)[0]}.", f"Used: {{}}{_layers(run)[1]}."))
+        out.append(
+            fact_used(fact, network, notation, *(f"Used: {{}}{layers and ','}{layers}." for layers in _layers(run)))
+        )
     return out + kinks(network, notation)
 
 

@@ -64,7 +64,7 @@ def tensor_latex(tensor: Tensor, notation: Notation = PLAIN) -> str:
         return notation.symbols[tensor.name]
     if isinstance(tensor, Adjoint):
         if is_delta(tensor, notation):
-            return _bold(_numbered(r"\delta", tensor.of.name[1:], notation), tensor.of, notation)
+            return _delta(tensor_latex(tensor.of, notation))
         below, above = tensor_latex(tensor.of, notation), tensor_latex(tensor.loss, notation)
         return rf"\frac{{\partial {above}}}{{\partial {below}}}"
     if isinstance(tensor, Direction):
@@ -75,14 +75,13 @@ def tensor_latex(tensor: Tensor, notation: Notation = PLAIN) -> str:
     return tensor.latex or _bold(name_latex(tensor.name, layer=numbers), tensor, notation)
 
 
-def _numbered(letter: str, number: str, notation: Notation) -> str:
-    """A letter with the number of its layer."""
-    if not number:
-        return letter
-    parts = number.split("_")
-    if notation.layers == "numbers":
-        return f"{letter}^{{({number_latex(parts)})}}"
-    return f"{letter}_{{{','.join(number_latex([part]) for part in parts)}}}"
+def _delta(symbol: str) -> str:
+    """The δ of a pre-activation: its symbol with the letter z replaced, or a δ with the symbol below it."""
+    if re.match(r"z(?![A-Za-z])", symbol):
+        return r"\delta" + symbol[1:]
+    if symbol.startswith(r"\boldsymbol{z}"):
+        return r"\boldsymbol{\delta}" + symbol[len(r"\boldsymbol{z}") :]
+    return rf"\delta_{{{symbol}}}"
 
 
 def _bold(symbol: str, tensor: Tensor, notation: Notation) -> str:

@@ -12,6 +12,7 @@ import sympy
 
 from .equations import Equation
 from .latex import LatexPrinter
+from .matrix_transpose import numerator
 from .matrix_tree import Node
 from .matrix_view import View
 from .notation import Notation
@@ -184,5 +185,7 @@ def _equation(equation: Equation, printer: Printer, view: View) -> str | None:
     form = view.form(equation)
     if form is None:
         return None
+    if printer.notation.derivatives == "numerator":
+        form = numerator(form)
     writer = MatrixWriter(printer)
     return f"{writer.write(form.left)} = {writer.write(form.right)}"

@@ -405,3 +405,9 @@ class Network(Modes):
 
         rows = [line.formula.latex.replace(" = ", " &= ", 1) for line in declared(self)]
         return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+
+    def _repr_html_(self) -> str | None:
+        from .report.notebook import shown_lines
+        from .report.page import declared
+
+        return shown_lines(declared(self))

@@ -15,8 +15,8 @@ NUMBER = r"\d+|⟨[^⟩]+⟩"  # of a layer, in a name: a `Running` tensor has a
 
 
 def is_preactivation(tensor: Tensor) -> bool:
-    """Whether the gradient of `tensor` is a δ of the textbooks: z, z1, z2 …, z3_1 of a layer inside of a layer."""
-    return tensor.role == "value" and re.fullmatch(rf"z(({NUMBER})(_({NUMBER}))*)?", tensor.name) is not None
+    """Whether the gradient of `tensor` is a δ of the textbooks: z, z1, z3_1 of a layer in a layer, zi1 of a gate i."""
+    return tensor.role == "value" and re.fullmatch(rf"z[a-z]?(({NUMBER})(_({NUMBER}))*)?", tensor.name) is not None
 
 
 def is_delta(tensor: Tensor, notation: Notation = PLAIN) -> bool:

@@ -107,7 +107,7 @@ def test_what_is_written_once_gives_the_equations_of_every_layer(name, derived):
             assert [tensor.shape for tensor in back.read] == [tensor.shape for tensor in item.read]
 
 
-RANGE = r"(?:l|ℓ|\\ell) = ([-0-9, …]+)$"
+RANGE = r"(?:l|ℓ|\\ell) = ([-0-9, …]+)\}?$"
 
 
 def numbers(line):
@@ -185,7 +185,7 @@ def test_the_recursion_of_a_hundred_layers_is_printed_once():
     assert "\n  δ⟨l⟩ = W⟨l+1⟩ᵀ δ⟨l+1⟩ ⊙ (1 - a⟨l⟩²)    for l = 100, …, 1\n" in page
     assert "\n  ∂L/∂W⟨l⟩ = δ⟨l⟩ a⟨l-1⟩ᵀ    for l = 2, …, 101\n" in page
     assert "W⟨l⟩ (7, 7), b⟨l⟩ (7,), z⟨l⟩ (B, 7), a⟨l⟩ (B, 7) for l = 2, …, 100; W101 (3, 7)" in page
-    assert r"z^{(l)} &= W^{(l)} \, a^{(l-1)} + b^{(l)} \quad \text{for } l = 2, \dots, 100" in latex
+    assert r"z^{(l)} &= W^{(l)} \, a^{(l-1)} + b^{(l)} \quad \text{for } {l = 2, \dots, 100}" in latex
     assert r"$$ \delta^{(l)} = (W^{(l+1)})^\top \, \delta^{(l+1)} \odot" in few.markdown()
     assert "a⟨l⟩[i, j] = tanh(z⟨l⟩[i, j])    for l = 2, …, 100" in str(many.network)
     assert r"a^{(l)}_{i j} &= \tanh\left(z^{(l)}_{i j}\right) \quad \text{for } l" in many.network._repr_latex_()
@@ -253,7 +253,7 @@ def test_own_symbols_are_kept():
 @pytest.mark.parametrize(
     ("choice", "line"),
     [
-        ({"layers": "names"}, r"z_{l} &= W_{l} \, a_{l-1} + b_{l} \quad \text{for } l = 2, \dots, 8"),
+        ({"layers": "names"}, r"z_{l} &= W_{l} \, a_{l-1} + b_{l} \quad \text{for } {l = 2, \dots, 8}"),
         ({"deltas": False}, r"\frac{\partial L}{\partial z^{(l)}} &= (W^{(l+1)})^\top"),
         ({"bold": True}, r"\boldsymbol{z}^{(l)} &= \boldsymbol{W}^{(l)} \, \boldsymbol{a}^{(l-1)}"),
         ({"layout": "rows"}, r"z^{(l)} &= a^{(l-1)} \, (W^{(l)})^\top + (b^{(l)})^\top"),

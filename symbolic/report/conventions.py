@@ -29,6 +29,10 @@ _LAYOUTS = {
     "columns": "Matrices with a batch axis hold one example per column; a vector beside one is repeated to its size.",
     "rows": "Matrices with a batch axis hold one example per row; a vector beside one is repeated to its size.",
 }
+_NUMERATOR = (
+    "Gradients are in numerator layout: ∂L/∂W has the shape of Wᵀ.",
+    r"Gradients are in numerator layout: $\frac{\partial L}{\partial W}$ has the shape of $W^\top$.",
+)
 _POSITIONS = {
     False: "Below a tensor stands a position along the axis of this letter; what is shown is the matrix there.",
     True: "Below a tensor stands a position along the axis of this letter, the batch among them; what is shown "
@@ -44,6 +48,8 @@ def conventions(derivation: Derivation, view: View | None, notation: Notation, f
         out.append(Prose.plain(_LAYOUTS[notation.layout]))
     if view is not None and any(map(view.positions, (*network.equations, *derivation.adjoints))):
         out.append(Prose.plain(_POSITIONS[view.example]))
+    if view is not None and notation.derivatives == "numerator":
+        out.append(Prose(*_NUMERATOR))
     shaped = [tensor for tensor in network.tensors.values() if tensor.rank]
     if shaped:
         out.append(shapes(shaped, notation, folding))

@@ -93,5 +93,5 @@ def _of_run(formula: Formula, run: Repeated | None) -> Formula:
     """A formula and the layers that it holds for."""
     if run is None:
         return formula
-    text, latex = run.numbers
-    return Formula(f"{formula.text}    for {text}", rf"{formula.latex} \quad \text{{for }} {latex}")
+    text, latex = run.numbers  # in braces, so that no line is broken inside
+    return Formula(f"{formula.text}    for {text}", rf"{formula.latex} \quad \text{{for }} {{{latex}}}")

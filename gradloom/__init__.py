@@ -60,6 +60,7 @@ from .symbolic.second_order import gauss_newton_vector, hessian_vector
 from .symbolic.sequential import Sequential
 from .symbolic.tangent import jvp, tangent
 from .symbolic.tensors import Tensor
+from .symbolic.unrolled import unrolled
 
 if TYPE_CHECKING:
     from .runtime import datasets, initializers
@@ -131,5 +132,5 @@ __all__ = [
     "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices", "initializers", "inside", "jvp",
     "layers", "leaky_relu", "log_softmax", "losses", "normal", "one_hot", "one_hot_rows", "optimizers", "padded",
     "per_example", "relu", "schedules", "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tangent",
-    "tanh",
+    "tanh", "unrolled",
 ]  # fmt: skip

@@ -11,8 +11,8 @@ import sympy
 from .equations import Equation
 from .functions import Elementwise
 from .printer import Letters, Printer, names_in
-from .tensors import Adjoint, Direction, Tangent, Tensor
-from .text import is_delta
+from .tensors import Adjoint, Direction, Entry, Tangent, Tensor
+from .text import entry_adjoint, is_delta
 
 _GREEK = frozenset(
     """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi
@@ -51,6 +51,11 @@ def name_latex(name: str, *, layer: bool = False) -> str:
 
 def tensor_latex(tensor: Tensor) -> str:
     """The symbol of a tensor; a gradient is δ for a pre-activation, ∂L/∂T for all else."""
+    if isinstance(tensor, Adjoint) and isinstance(tensor.of, Entry):
+        tensor = entry_adjoint(tensor)
+    if isinstance(tensor, Entry):
+        places = [str(place) for place in tensor.shown]
+        return LatexPrinter().element(tensor.of, places) if places else tensor_latex(tensor.of)
     if isinstance(tensor, Adjoint):
         if is_delta(tensor):
             number = tensor.of.name[1:].replace("_", ".")

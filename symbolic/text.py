@@ -7,6 +7,7 @@ import unicodedata
 from typing import Any
 
 from .equations import Equation
+from .notation import PLAIN, Notation
 from .printer import Letters, Printer, names_in
 from .tensors import Adjoint, Derived, Entry, Tangent, Tensor
 
@@ -17,9 +18,11 @@ def is_preactivation(tensor: Tensor) -> bool:
     return tensor.role == "value" and re.fullmatch(r"z(\d+(_\d+)*)?", tensor.name) is not None
 
 
-def is_delta(tensor: Tensor) -> bool:
+def is_delta(tensor: Tensor, notation: Notation = PLAIN) -> bool:
     """Whether `tensor` is a δ of the textbooks: the loss's own gradient, of a pre-activation."""
-    return isinstance(tensor, Adjoint) and is_preactivation(tensor.of) and not isinstance(tensor.loss, Derived)
+    if not (notation.deltas and isinstance(tensor, Adjoint)):
+        return False
+    return is_preactivation(tensor.of) and not isinstance(tensor.loss, Derived)
 
 
 def entry_adjoint(tensor: Adjoint) -> Tensor:
@@ -48,7 +51,7 @@ class TextPrinter(Printer):
         if isinstance(tensor, Adjoint) and isinstance(tensor.of, Entry):
             return self.symbol(entry_adjoint(tensor))
         if isinstance(tensor, Adjoint):
-            if is_delta(tensor):
+            if is_delta(tensor, self.notation):
                 return "δ" + tensor.of.name[1:]
             of = self.symbol(tensor.of)
             return f"∂{self.symbol(tensor.loss)}/∂{of if '/' not in of else f'({of})'}"
@@ -64,6 +67,9 @@ class TextPrinter(Printer):
         places = ",".join(where).replace(" ", "")
         symbol = self.symbol(tensor)
         return f"{symbol}_{places}" if len(places) == 1 and "_" not in symbol else f"{symbol}_{{{places}}}"
+
+    def derivative(self, of: str, by: str) -> str:
+        return f"∂{of}/∂{by}"
 
     def letter(self, name: str) -> str:
         return name
@@ -136,7 +142,7 @@ def text(expr: Any) -> str:
     return TextPrinter(names_in(expr)).write(expr)
 
 
-def equation_text(equation: Equation, letters: Letters | None = None) -> str:
+def equation_text(equation: Equation, letters: Letters | None = None, notation: Notation = PLAIN) -> str:
     """An equation as one line of plain text; `letters` are those that sums take for axes of some size."""
-    printer = TextPrinter(names_in(equation.body, equation.indices), letters, equation.indices)
+    printer = TextPrinter(names_in(equation.body, equation.indices), letters, equation.indices, notation)
     return f"{printer.write(equation.lhs)} = {printer.write(equation.body)}"

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from .runtime.array_checks import one_hot_rows
     from .runtime.cache import CacheWarning, cache_dir, set_cache_dir
     from .runtime.callbacks import Callback, EarlyStopping
+    from .runtime.explain import explain
     from .runtime.gradcheck import gradcheck
     from .runtime.gradient_norms import GradientNorms, gradient_norms
     from .runtime.hessian import hessian
@@ -90,6 +91,7 @@ _LAZY = {
     "Program": "runtime.program",
     "cache_dir": "runtime.cache",
     "evaluate": "symbolic.evaluate",
+    "explain": "runtime.explain",
     "gradcheck": "runtime.gradcheck",
     "gradient_norms": "runtime.gradient_norms",
     "hessian": "runtime.hessian",
@@ -128,7 +130,7 @@ __all__ = [
     "IndexingError", "LossError", "Max", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters",
     "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor",
     "UndefinedError", "UnsupportedError", "UnusedParameterError", "activations", "cache_dir", "datasets", "dims",
-    "elementwise", "elu", "errors", "evaluate", "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck",
+    "elementwise", "elu", "errors", "evaluate", "explain", "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck",
     "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices", "initializers", "inside", "jvp",
     "layers", "leaky_relu", "log_softmax", "losses", "normal", "one_hot", "one_hot_rows", "optimizers", "padded",
     "per_example", "relu", "schedules", "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tangent",

@@ -198,7 +198,7 @@ def parse_entry(network: Network, entry: Any) -> tuple[Tensor, tuple[Integer, ..
     if len(position) != tensor.rank:
         example = f"{name}[{', '.join('0' * tensor.rank)}]" if tensor.rank else name
         raise IndexingError(
-            f"{entry!r}: {name} has {tensor.rank} axes {shape_text(tensor.shape)}; expected an entry such as {example!r}"
+            f"{entry!r}: {name} has {tensor.rank} axes {shape_text(tensor.shape)}; expected e.g. {example!r}"
         )
     for axis, (place, size) in enumerate(zip(position, tensor.shape, strict=True)):
         if isinstance(size, Integer) and place >= size:

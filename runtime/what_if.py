@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from ..symbolic.report.update import cell
 from ..symbolic.report.writing import Writer
 from ..symbolic.second_order import hessian_vector
 from ..symbolic.tensors import element_of
+from .point import Point
 
 MOST_ENTRIES = 2000  # of all values of a network: above it second derivatives take too long here
 
@@ -40,7 +40,7 @@ class Nudge:
 
 
 def what_if(
-    point: Any, nudges: list[Nudge], epsilon: float, gradient: Callable[[Nudge], float], notation: Notation
+    point: Point, nudges: list[Nudge], epsilon: float, gradient: Callable[[Nudge], float], notation: Notation
 ) -> list[Block]:
     """A table: each entry moved by ±ε, the loss and its change, the change that the gradient predicts, the gap.
 
@@ -49,6 +49,7 @@ def what_if(
     if not nudges:
         return []
     network, write = point.network, Writer(point.network, notation)
+    assert network.loss is not None
     loss = float(evaluate(network.equations, point.arrays, point.sizes)[network.loss.name])
     curvature = _curvatures(point, nudges)
     words = ["weight", "moved by", "loss", "change", "predicted", "gap"]
@@ -80,12 +81,12 @@ def what_if(
     ]
     if curvature is not None:
         said.append(
-            Prose.plain("The gap is of second order: the last column is what the second derivative makes of it.")
+            Prose.plain("The gap is of second order; the last column is what the second derivative makes of it.")
         )
     return [*said, Table(tuple(head), tuple(rows), frozenset(range(1, len(head))))]
 
 
-def _curvatures(point: Any, nudges: list[Nudge]) -> dict[Nudge, float] | None:
+def _curvatures(point: Point, nudges: list[Nudge]) -> dict[Nudge, float] | None:
     """∂²L/∂w² by the derived Hessian-vector product; None where it is dear, or there is none."""
     network = point.network
     if sum(np.prod(point.shape(tensor)) for tensor in network.tensors.values()) > MOST_ENTRIES:

@@ -1,4 +1,4 @@
-"""One pass through a network in arrays: per equation its formula, and the shape, norm and first numbers of its value."""
+"""One pass through a network in arrays: each equation, and the shape, norm and first numbers of its value."""
 
 from __future__ import annotations
 

@@ -107,10 +107,9 @@ class Formulas:
 def product(factors: Iterable[Formula]) -> Formula:
     """``a · b · c``; a factor that is a negative number stands in brackets."""
     known = list(factors)
-    alone = len(known) == 1
-    text = " · ".join(f"({f.text})" if f.text.startswith("-") and not alone else f.text for f in known)
-    latex = r" \cdot ".join(rf"\left({f.latex}\right)" if f.latex.startswith("-") and not alone else f.latex for f in known)  # fmt: skip
-    return Formula(text, latex)
+    if len(known) > 1:
+        known = [Formula(f"({f.text})", rf"\left({f.latex}\right)") if f.text.startswith("-") else f for f in known]
+    return Formula(" · ".join(f.text for f in known), r" \cdot ".join(f.latex for f in known))
 
 
 def total(terms: Iterable[Formula]) -> Formula:

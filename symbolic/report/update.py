@@ -18,7 +18,9 @@ from .document import Block, Formula, Prose, Table
 from .numbers import Formulas, aligned, equal, short, value
 
 
-def stepped(optimizer: Optimizer, weights: Mapping[str, Any], gradients: Mapping[str, Any]) -> dict[str, dict[str, float]]:  # fmt: skip
+def stepped(
+    optimizer: Optimizer, weights: Mapping[Any, Any], gradients: Mapping[Any, Any]
+) -> dict[str, dict[Any, float]]:
     """The first step: ``{"theta": {name: new value}, "m": …}``, by name for θ and each of the optimizer's states."""
     names = list(weights)
     count = len(names)
@@ -45,9 +47,7 @@ def rule(optimizer: Optimizer) -> list[Block]:
         for symbol, number in optimizer.hyper.items()
     ]
     vectors = [Formula(text(t), latex(t)) for t in (optimizer.theta, optimizer.gradient)]
-    lines.insert(
-        0, _said("{}: all weights that are trained, one behind the other, and their gradients.", vectors, " and ")
-    )
+    lines.insert(0, _said("{}: all weights that are trained, as one vector, and their gradients.", vectors, " and "))
     if len(lines) > 2:
         lines.insert(1, Prose.plain("In this order; what has been assigned is read as new."))
     if optimizer.states:

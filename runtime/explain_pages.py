@@ -92,8 +92,10 @@ class ScalarPage:
         return self.gradient_of(name)
 
     def nudges(self) -> list[Nudge]:
-        names = self.names[:MOST_NUDGES] if self.point.network.parameters else []
-        return [Nudge(self.point.network, *self.scalars.places[name]) for name in names]
+        if not self.point.network.parameters:
+            return []
+        largest = sorted(self.names, key=lambda name: -abs(self.gradient_of(name)))[:MOST_NUDGES]
+        return [Nudge(self.point.network, *self.scalars.places[name]) for name in self.names if name in largest]
 
 
 class ArrayPage:
@@ -126,6 +128,8 @@ class ArrayPage:
         blocks = valued(self.derivation.adjoints, self.values, self.write)
         for entry in entries or self._entries():
             chain = Chain(self.derivation, entry, self.notation)
+            symbol = self.write.expression(chain.element)
+            blocks.append(Prose(f"The chain rule for {symbol.text}:", f"The chain rule for ${symbol.latex}$:"))
             blocks += ChainInNumbers(chain, self.values, self.point.sizes).blocks()
         return blocks
 

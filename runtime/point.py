@@ -88,8 +88,8 @@ class Point:
             checked = checked.take(chosen)
             if not checked.rows:
                 raise DataError(f"no row is chosen of {whole}; give at least one")
-            which = f"Row {rows}" if isinstance(rows, int) else f"{checked.rows} rows"
-            self.about.append(f"{which} of {whole} of the data, counted from 0.")
+            which = f"row {rows}" if isinstance(rows, int) else f"{checked.rows} rows"
+            self.about.append(f"The data are {which} of {whole}, counted from 0.")
         if batch is not None:
             self.sizes[batch.name] = checked.rows
         self.arrays |= {t.name: array for t, array in zip(checked.tensors, checked.arrays, strict=True)}

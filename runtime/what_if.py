@@ -81,7 +81,7 @@ def what_if(
     ]
     if curvature is not None:
         said.append(
-            Prose.plain("The gap is of second order; the last column is what the second derivative makes of it.")
+            Prose.plain("Unless a kink lies between, the gap is of second order; the last column is that order.")
         )
     return [*said, Table(tuple(head), tuple(rows), frozenset(range(1, len(head))))]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Expr, Integer, Mul, Symbol
+from sympy import Expr, Function, Integer, Mul, Symbol
 
 from ..binders import Sum, rename_free
 from ..compact import compact
@@ -94,6 +94,11 @@ class Walk:
             if equation.target in reaching and equation.target.name not in network.held:
                 for tensor in equation.reads:
                     self.readers.setdefault(tensor, []).append(equation)
+        self.products = [
+            (equation.target, frozenset(equation.body.args))
+            for equation in network.equations
+            if equation.target.rank == 0 and isinstance(equation.body, Mul) and equation.body.has(Function)
+        ]
         self.links: dict[tuple[Tensor, Tensor], Link | None] = {}
         self.found: dict[tuple[Tensor, Where], list[_Edge]] = {}
 
@@ -172,12 +177,20 @@ class Walk:
             ranges = {p: size for p, size in zip(where, tensor.shape, strict=True) if _is_index(p)} | dict(summed)
             local, facts = compact(rename_free(found.local, names), self.rewrite, ranges)
             guards = [factor for factor in Mul.make_args(local) if isinstance(factor, Guard)]
-            formula = Mul(*(factor for factor in Mul.make_args(local) if factor not in guards))
+            formula = self._reused(Mul(*(factor for factor in Mul.make_args(local) if factor not in guards)))
             if formula == 0:
                 continue
             at = tuple(rename_free(place, names) for place in found.at)
             factor = Factor(element_of(target, at), element_of(tensor, where), formula, tuple(facts))
             yield _Edge(target, at, tuple(summed), Mul(*guards), factor)
+
+    def _reused(self, formula: Expr) -> Expr:
+        """Products that an equation between scalars computes, as its value: of a softmax written out p[0] p[1]."""
+        for target, factors in self.products:
+            found = set(Mul.make_args(formula))
+            if factors <= found:
+                formula = Mul(target, *(found - factors))
+        return formula
 
     def _lettered(self, found: Link, where: Where) -> Pairs:
         """The indices of the sum as people write them: those of the tensor that is read, others where they clash."""

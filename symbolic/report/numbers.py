@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,11 @@ from .document import Formula, Line
 
 DECIMALS = 9  # as in the lecture notes that people compare with
 _LEAST, _MOST = 1e-4, 1e6
+# Brackets around a negative number that begins a formula, or what stands in brackets itself, unless a power follows.
+_LEADING = {
+    TextPrinter: re.compile(r"(^|\()\((-[\d.e-]+)\)(?= |$)"),
+    LatexPrinter: re.compile(r"(^|\\left\()\\left\((-[^()]*?)\\right\)(?= |$)"),
+}
 
 
 def short(value: Any) -> str:
@@ -34,7 +40,7 @@ def short(value: Any) -> str:
 
 def aligned(value: Any) -> str:
     """A number for a column of a table: nine decimals, those of zeros too."""
-    number = float(value)
+    number = float(value) + 0.0  # no minus in front of a zero
     if number and not _LEAST <= abs(number) < _MOST:
         return f"{number:.6e}".replace("e-0", "e-").replace("e+0", "e+")
     return f"{number:.{DECIMALS}f}"
@@ -101,14 +107,14 @@ class Formulas:
         printers: list[_WithNumbers] = [_Text(), _Latex()]
         for printer in printers:
             printer.values = self.values
-        return Formula(*(printer.write(expr) for printer in printers))
+        text, latex = (printer.write(expr) for printer in printers)
+        return Formula(_LEADING[TextPrinter].sub(r"\1\2", text), _LEADING[LatexPrinter].sub(r"\1\2", latex))
 
 
 def product(factors: Iterable[Formula]) -> Formula:
-    """``a · b · c``; a factor that is a negative number stands in brackets."""
+    """``a · b · c``; a factor that is a negative number stands in brackets, unless it is the first."""
     known = list(factors)
-    if len(known) > 1:
-        known = [Formula(f"({f.text})", rf"\left({f.latex}\right)") if f.text.startswith("-") else f for f in known]
+    known[1:] = [Formula(f"({f.text})", rf"\left({f.latex}\right)") if f.text.startswith("-") else f for f in known[1:]]
     return Formula(" · ".join(f.text for f in known), r" \cdot ".join(f.latex for f in known))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sympy import Add, Expr
+from sympy import Add, And, Expr, Integer, Not, Or, Piecewise, default_sort_key
 
 from ..equations import Equation
 from ..evaluate import evaluate
@@ -93,12 +93,25 @@ class Worked:
     # ---- inside ----------------------------------------------------------------------------------------------
 
     def _defined(self, equation: Equation) -> Line:
-        number = self.values[equation.target.name]
-        left, body = self.write.symbols(equation.target), equation.body
-        return equal(left, self.write.symbols(body), self.write.numbers(body), value(number), name=equation.target.name)
+        left, number = self.write.symbols(equation.target), self.values[equation.target.name]
+        return self._computed(left, equation.body, number, equation.target.name)
 
     def _equal(self, expr: Expr, number: float) -> Line:
         return equal(self.write.symbols(expr), self.write.numbers(expr), value(number))
+
+    def _computed(self, left: Formula, body: Expr, number: float, name: str = "") -> Line:
+        """``left = formula = numbers = value``; of long cases (a maximum) the one that holds."""
+        held = self._case(body)
+        line = equal(left, self.write.symbols(held), self.write.numbers(held), value(number), name=name)
+        return line if held == body else replace(line, notes=(Prose.plain("the case that holds"),))
+
+    def _case(self, body: Expr) -> Expr:
+        """`body` with the branches that hold in the place of cases that are told apart by more than a comparison."""
+        long = [node for node in body.atoms(Piecewise) if any(isinstance(c, And | Or | Not) for _, c in node.args)]
+        for node in sorted(long, key=default_sort_key):
+            which = Piecewise(*((Integer(place), condition) for place, (_, condition) in enumerate(node.args)))
+            body = body.xreplace({node: node.args[int(self.number(which))][0]})
+        return body
 
     def _gradient(self, branching: Branching) -> list[Line]:
         """The gradient of one scalar, below the gradients and factors that it is made of."""
@@ -136,9 +149,7 @@ class Worked:
         if (factor.of, factor.by) in self._stated:
             return []
         self._stated.add((factor.of, factor.by))
-        body = factor.formula
-        number = value(self.number(body))
-        return [equal(self._name(factor), self.write.symbols(body), self.write.numbers(body), number)]
+        return [self._computed(self._name(factor), factor.formula, self.number(factor.formula))]
 
     def _sum(self, adjoint: Formula, branching: Branching) -> list[Line]:
         """A gradient that is a sum over branches: the sum, each of its products, and their total."""

@@ -75,7 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "derive", "print the derived gradients")
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     command.add_argument("--form", choices=("matrix", "index"), default="matrix", help="default: %(default)s")
-    command.add_argument("--format", choices=("text", "latex", "markdown"), default="text", help="default: %(default)s")
+    command.add_argument(
+        "--format",
+        choices=("text", "latex", "markdown", "html", "pdf"),
+        default="text",
+        help="default: %(default)s; html is one page that needs no network, pdf needs -o and a TeX that is installed",
+    )
     command.add_argument(
         "--steps", action="store_true", help="also show what the chain rule gives before it is compacted"
     )
@@ -123,7 +128,12 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "explain", "one forward pass, backward pass and update in numbers")
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
-    command.add_argument("--format", choices=("text", "latex", "markdown"), default="text", help="default: %(default)s")
+    command.add_argument(
+        "--format",
+        choices=("text", "latex", "markdown", "html", "pdf"),
+        default="text",
+        help="default: %(default)s; pdf needs -o and a TeX that is installed",
+    )
     command.add_argument("--standalone", action="store_true", help="with --format latex: a whole document")
     chosen = command.add_mutually_exclusive_group()
     chosen.add_argument("--row", type=_row, metavar="N", help="the row of the MODEL file's data (default: 0)")

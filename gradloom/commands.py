@@ -34,6 +34,13 @@ def derive(options: argparse.Namespace) -> int:
         if options.format != "latex":
             raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {options.format}")
         style["standalone"] = True
+    if options.format == "html":
+        style["steps"] = True  # they are folded
+    if options.format == "pdf":
+        if options.output is None:
+            raise UnsupportedError("--format pdf needs a file to write: add -o FILE.pdf")
+        derivation.pdf(options.output, **style)
+        return 0
     _output(getattr(derivation, options.format)(**style), options.output)
     return 0
 
@@ -156,19 +163,26 @@ def explain(options: argparse.Namespace) -> int:
         nudge=options.nudge,
         epsilon=options.epsilon,
     )
+    if options.format == "pdf":
+        from .symbolic.report.as_pdf import pdf
+
+        if options.output is None:
+            raise UnsupportedError("--format pdf needs a file to write: add -o FILE.pdf")
+        pdf(_written(document, "latex", True), options.output)
+        return 0
     _output(_written(document, options.format, options.standalone), options.output)
     return 0
 
 
 def _written(document: Any, style: str, standalone: bool) -> str:
     """A document in one of the formats of the command line."""
-    from .symbolic.report import as_latex, as_markdown, as_text
+    from .symbolic.report import as_html, as_latex, as_markdown, as_text
 
     if standalone and style != "latex":
         raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {style}")
     if style == "latex":
         return as_latex.latex(document, standalone=standalone)
-    return {"text": as_text.text, "markdown": as_markdown.markdown}[style](document)
+    return {"text": as_text.text, "markdown": as_markdown.markdown, "html": as_html.html}[style](document)
 
 
 def gradcheck(options: argparse.Namespace) -> int:

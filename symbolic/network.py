@@ -402,3 +402,8 @@ class Network(Modes):
         from .latex import equations_latex
 
         return equations_latex([equation for _, equation in self.written()], [mark.latex for mark, _ in self.written()])
+
+    def _repr_html_(self) -> str | None:
+        from .report.notebook import shown_equations
+
+        return shown_equations([equation for _, equation in self.written()], [mark.latex for mark, _ in self.written()])

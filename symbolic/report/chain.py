@@ -16,10 +16,11 @@ from ..printer import Printer, names_in
 from ..tensors import Tensor, element_of, shape_text
 from ..text import TextPrinter
 from ..unrolled import Unrolled
-from . import as_latex, as_markdown, as_text
+from . import as_html, as_latex, as_markdown, as_text
 from .conventions import fact_used
 from .document import Document, Formula, Line
 from .links import Branching, Factor, Path, Walk, closed
+from .notebook import shown
 from .writing import Writer
 
 if TYPE_CHECKING:
@@ -88,8 +89,21 @@ class Chain:
         """The chain as Markdown with ``$$`` formulas."""
         return as_markdown.markdown(self.document())
 
+    def html(self, *, standalone: bool = True) -> str:
+        """The chain as HTML with MathML: a whole page, or a part of one.
+
+        Raises
+        ------
+        MissingExtraError
+            Without latex2mathml: ``pip install "gradloom[pages]"``.
+        """
+        return as_html.html(self.document(), standalone=standalone)
+
     def __str__(self) -> str:
         return self.text()
+
+    def _repr_html_(self) -> str | None:
+        return shown(self.document())
 
     def _repr_markdown_(self) -> str:
         return self.markdown()

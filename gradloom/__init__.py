@@ -63,12 +63,14 @@ from .symbolic.second_order import gauss_newton_vector, hessian_vector
 from .symbolic.sequential import Sequential
 from .symbolic.tangent import jvp, tangent
 from .symbolic.tensors import Tensor
+from .symbolic.unrolled import unrolled
 
 if TYPE_CHECKING:
     from .runtime import datasets, initializers
     from .runtime.array_checks import one_hot_rows
     from .runtime.cache import CacheWarning, cache_dir, set_cache_dir
     from .runtime.callbacks import Callback, EarlyStopping
+    from .runtime.explain import explain
     from .runtime.gradcheck import gradcheck
     from .runtime.gradient_norms import GradientNorms, gradient_norms
     from .runtime.hessian import hessian
@@ -92,6 +94,7 @@ _LAZY = {
     "Program": "runtime.program",
     "cache_dir": "runtime.cache",
     "evaluate": "symbolic.evaluate",
+    "explain": "runtime.explain",
     "gradcheck": "runtime.gradcheck",
     "gradient_norms": "runtime.gradient_norms",
     "hessian": "runtime.hessian",
@@ -130,8 +133,9 @@ __all__ = [
     "IndexingError", "LossError", "Max", "MissingExtraError", "Model", "ModelFileError", "NameTakenError", "Network",
     "Parameters", "PdfError", "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError",
     "Sum", "Tensor", "UndefinedError", "UnsupportedError", "UnusedParameterError", "activations", "cache_dir",
-    "datasets", "dims", "elementwise", "elu", "errors", "evaluate", "gauss_newton_vector", "gelu", "gelu_tanh",
-    "gradcheck", "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices", "initializers", "inside",
-    "jvp", "layers", "leaky_relu", "log_softmax", "losses", "normal", "one_hot", "one_hot_rows", "optimizers", "padded",
-    "per_example", "relu", "schedules", "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh",
+    "datasets", "dims", "elementwise", "elu", "errors", "evaluate", "explain", "gauss_newton_vector", "gelu",
+    "gelu_tanh", "gradcheck", "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices",
+    "initializers", "inside", "jvp", "layers", "leaky_relu", "log_softmax", "losses", "normal", "one_hot",
+    "one_hot_rows", "optimizers", "padded", "per_example", "relu", "schedules", "set_cache_dir", "sigmoid", "silu",
+    "softmax", "softplus", "tangent", "tanh", "unrolled",
 ]  # fmt: skip

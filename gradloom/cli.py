@@ -1,4 +1,4 @@
-"""The ``gradloom`` command: demo, derive, generate, train, gradcheck.
+"""The ``gradloom`` command: demo, derive, explain, generate, train, gradcheck.
 
 Exit status: 0 done, 1 the answer is "no" (a failed gradient check), 2 bad input, with one message on standard error.
 """
@@ -126,6 +126,31 @@ def _parser() -> argparse.ArgumentParser:
     _add_sizes(command)
     command.add_argument("--save", metavar="FILE", help="write the trained model to FILE (.npz)")
 
+    command = _command(commands, "explain", "one forward pass, backward pass and update in numbers")
+    command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    command.add_argument(
+        "--format",
+        choices=("text", "latex", "markdown", "html", "pdf"),
+        default="text",
+        help="default: %(default)s; pdf needs -o and a TeX that is installed",
+    )
+    command.add_argument("--standalone", action="store_true", help="with --format latex: a whole document")
+    chosen = command.add_mutually_exclusive_group()
+    chosen.add_argument("--row", type=_row, metavar="N", help="the row of the MODEL file's data (default: 0)")
+    chosen.add_argument("--rows", type=_positive, metavar="N", help="the first N rows")
+    command.add_argument("--seed", type=int, metavar="N", help="of parameters, and of data where the file has none")
+    command.add_argument("--optimizer", choices=OPTIMIZERS, help="default: the MODEL file's, or sgd")
+    command.add_argument("--lr", type=float, metavar="RATE", help="learning rate (default: the MODEL file's, or 0.1)")
+    command.add_argument(
+        "--entry", action="append", default=[], metavar="NAME[I,J]", help="a weight whose chain rule is shown"
+    )
+    command.add_argument(
+        "--nudge", action="append", default=[], metavar="NAME[I,J]", help="a weight that is moved; may be repeated"
+    )
+    command.add_argument("--epsilon", type=float, default=0.01, metavar="E", help="how far (default: %(default)s)")
+    _add_sizes(command)
+    _add_output(command)
+
     command = _command(commands, "gradcheck", "compare the derived kernels with finite differences")
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     command.add_argument("--target", choices=("cpu", "numpy"), default="cpu", help="default: %(default)s")
@@ -157,6 +182,12 @@ def _add_sizes(command: argparse.ArgumentParser) -> None:
 def _add_optimizer(command: argparse.ArgumentParser) -> None:
     command.add_argument("--optimizer", choices=OPTIMIZERS, help="default: the MODEL file's, or adam")
     command.add_argument("--lr", type=float, metavar="RATE", help="learning rate")
+
+
+def _row(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected the number of a row, counted from 0")
+    return int(text)
 
 
 def _positive(text: str) -> int:

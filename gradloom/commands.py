@@ -145,6 +145,46 @@ def _save_last_good(model: Any, path: Path) -> str:
     return f"they are saved to {beside}, and {path} is left as it was"
 
 
+def explain(options: argparse.Namespace) -> int:
+    from .runtime.explain import explain as explained
+
+    file = load_model_file(options.model)
+    optimizer = None
+    if options.optimizer is None and file.training.get("optimizer") is None:
+        optimizer = optimizers.SGD(lr=0.1 if options.lr is None else options.lr)
+    document = explained(
+        file.network,
+        file.named_data(),
+        rows=options.row or 0 if options.rows is None else slice(options.rows),
+        optimizer=optimizer or _optimizer(options, file),
+        seed=file.training.get("seed", 0) if options.seed is None else options.seed,
+        sizes=_sizes(options, file),
+        entries=options.entry,
+        nudge=options.nudge,
+        epsilon=options.epsilon,
+    )
+    if options.format == "pdf":
+        from .symbolic.report.as_pdf import pdf
+
+        if options.output is None:
+            raise UnsupportedError("--format pdf needs a file to write: add -o FILE.pdf")
+        pdf(_written(document, "latex", True), options.output)
+        return 0
+    _output(_written(document, options.format, options.standalone), options.output)
+    return 0
+
+
+def _written(document: Any, style: str, standalone: bool) -> str:
+    """A document in one of the formats of the command line."""
+    from .symbolic.report import as_html, as_latex, as_markdown, as_text
+
+    if standalone and style != "latex":
+        raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {style}")
+    if style == "latex":
+        return as_latex.latex(document, standalone=standalone)
+    return {"text": as_text.text, "markdown": as_markdown.markdown, "html": as_html.html}[style](document)
+
+
 def gradcheck(options: argparse.Namespace) -> int:
     from .runtime.gradcheck import gradcheck as check
 

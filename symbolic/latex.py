@@ -12,8 +12,8 @@ from .equations import Equation
 from .functions import Elementwise
 from .notation import PLAIN, Notation
 from .printer import Letters, Printer, names_in
-from .tensors import Adjoint, Direction, Tangent, Tensor
-from .text import NUMBER, is_delta
+from .tensors import Adjoint, Direction, Entry, Tangent, Tensor
+from .text import NUMBER, entry_adjoint, is_delta
 
 _GREEK = frozenset(
     """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi
@@ -62,6 +62,12 @@ def tensor_latex(tensor: Tensor, notation: Notation = PLAIN) -> str:
     """The symbol of a tensor; a gradient is δ for a pre-activation, ∂L/∂T for all else."""
     if tensor.name in notation.symbols:
         return notation.symbols[tensor.name]
+    if isinstance(tensor, Adjoint) and isinstance(tensor.of, Entry):
+        tensor = entry_adjoint(tensor)
+    if isinstance(tensor, Entry):
+        places = [str(place) for place in tensor.shown]
+        whole = LatexPrinter(notation=notation)
+        return whole.element(tensor.of, places) if places else whole.symbol(tensor.of)
     if isinstance(tensor, Adjoint):
         if is_delta(tensor, notation):
             return _delta(tensor_latex(tensor.of, notation))

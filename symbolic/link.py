@@ -53,6 +53,8 @@ def link(equation: Equation, tensor: Tensor, where: tuple[Symbol, ...]) -> Link 
     found = _readings(equation, tensor, where)
     if not found:
         return None
+    if len(found) == 1:
+        return _made(equation, tensor, where, found, found[0].at, found[0].summed, found[0].local)
     at: list[Expr] = []
     summed: Pairs = []
     terms = [(reading.local, dict(reading.summed)) for reading in found]
@@ -70,9 +72,22 @@ def link(equation: Equation, tensor: Tensor, where: tuple[Symbol, ...]) -> Link 
                 terms[number] = rename_free(local, {place: letter}), rest
             else:
                 terms[number] = local * KroneckerDelta(letter, place), left
+    local = Add(*(Sum(body, *left.items()) for body, left in terms))
+    return _made(equation, tensor, where, found, tuple(at), summed, local)
+
+
+def _made(
+    equation: Equation,
+    tensor: Tensor,
+    where: tuple[Symbol, ...],
+    found: list[_Reading],
+    at: tuple[Expr, ...],
+    summed: Pairs,
+    local: Expr,
+) -> Link:
     ranges: dict[Any, Expr] = {**dict(zip(where, tensor.shape, strict=True)), **dict(summed)}
-    local = within(Add(*(Sum(body, *left.items()) for body, left in terms)), ranges)
-    return Link(equation, where, tuple(at), summed, local, tuple(reading.element for reading in found))
+    readings = tuple(reading.element for reading in found)
+    return Link(equation, where, at, summed, within(local, ranges), readings)
 
 
 def _readings(equation: Equation, tensor: Tensor, where: tuple[Symbol, ...]) -> list[_Reading]:
@@ -83,9 +98,11 @@ def _readings(equation: Equation, tensor: Tensor, where: tuple[Symbol, ...]) -> 
     found = []
     for element, partial, pairs in partials(body, value, Integer(1), bound, {tensor}):
         solved = solve(indices_of(element), where, pairs)
-        inner = [pair for pair in solved.left if pair[0] not in own]
-        summed = [pair for pair in solved.left if pair[0] in own]
-        local = Sum(rename_free(partial, solved.values) * Mul(*solved.factors), *inner)
         at = tuple(solved.values.get(index, index) for index in fresh.values())
+        # The kernel's index of a convolution, h = p - u + 1, is one of the chain rule's sum.
+        outer = own | {index for index, _ in solved.left if any(place.has(index) for place in at)}
+        inner = [pair for pair in solved.left if pair[0] not in outer]
+        summed = [pair for pair in solved.left if pair[0] in outer]
+        local = Sum(rename_free(partial, solved.values) * Mul(*solved.factors), *inner)
         found.append(_Reading(rename_free(element, back), at, summed, local))
     return found

@@ -27,7 +27,7 @@ from .guards import Guard
 from .partial import Partial
 from .positions import GuardGroup
 from .ranges import within
-from .tensors import elements, indices_of, is_element, tensor_of
+from .tensors import Adjoint, Entry, Tensor, elements, indices_of, is_element, tensor_of
 
 _ROLE_ORDER = {"parameter": 1, "state": 1, "adjoint": 2}
 _SMALL = Rational(1, 100)  # a number below it is taken for the ε of σ² + ε
@@ -110,7 +110,7 @@ def order_factors(factors: Iterable[Expr], indices: Sequence[Symbol] = ()) -> li
             return 6, 1
         if isinstance(base, Partial):
             return 8, 0
-        if not base.has(Binder) and all(tensor_of(element).rank == 0 for element in elements(base)):
+        if not base.has(Binder) and all(_is_scalar(tensor_of(element)) for element in elements(base)):
             plain_sum = isinstance(base, Add) and not any(term.is_number for term in base.args)
             return 0, 0 if not elements(base) else 1 if plain_sum else 3 if isinstance(base, Add) else 2
         if isinstance(base, Binder):
@@ -124,6 +124,11 @@ def order_factors(factors: Iterable[Expr], indices: Sequence[Symbol] = ()) -> li
         return (6, 0) if isinstance(base, Piecewise | KroneckerDelta | JointArgMax) else (5, 0)
 
     return sorted(factors, key=rank)
+
+
+def _is_scalar(tensor: Tensor) -> bool:
+    """Whether `tensor` is of rank 0 and no entry of another, nor the gradient by one."""
+    return tensor.rank == 0 and not isinstance(tensor.of if isinstance(tensor, Adjoint) else tensor, Entry)
 
 
 def above(factor: Expr, sizes: bool) -> bool:

@@ -9,13 +9,14 @@ from typing import Any
 from .equations import Equation
 from .notation import PLAIN, Notation
 from .printer import Letters, Printer, names_in
-from .tensors import Adjoint, Derived, Tangent, Tensor
+from .tensors import Adjoint, Derived, Entry, Tangent, Tensor
 
 NUMBER = r"\d+|⟨[^⟩]+⟩"  # of a layer, in a name: a `Running` tensor has a letter there
 
 
 def is_preactivation(tensor: Tensor) -> bool:
     """Whether the gradient of `tensor` is a δ of the textbooks: z, z1, z3_1 of a layer in a layer, zi1 of a gate i."""
+    tensor = tensor.of if isinstance(tensor, Entry) else tensor
     return tensor.role == "value" and re.fullmatch(rf"z[a-z]?(({NUMBER})(_({NUMBER}))*)?", tensor.name) is not None
 
 
@@ -24,6 +25,13 @@ def is_delta(tensor: Tensor, notation: Notation = PLAIN) -> bool:
     if not (notation.deltas and isinstance(tensor, Adjoint)):
         return False
     return is_preactivation(tensor.of) and not isinstance(tensor.loss, Derived)
+
+
+def entry_adjoint(tensor: Adjoint) -> Tensor:
+    """The gradient by an entry, as that entry of the gradient by its tensor."""
+    entry: Any = tensor.of
+    whole = Adjoint(entry.of, tensor.loss, tensor.role)
+    return Entry(whole, entry.position, entry.shown, tensor.name)
 
 
 def dotted(name: str) -> str:
@@ -38,6 +46,12 @@ class TextPrinter(Printer):
         return written.replace("e-0", "e-")
 
     def symbol(self, tensor: Tensor) -> str:
+        if isinstance(tensor, Entry) and tensor.shown:
+            return self.element(tensor.of, [str(place) for place in tensor.shown])
+        if isinstance(tensor, Entry):
+            return self.symbol(tensor.of)
+        if isinstance(tensor, Adjoint) and isinstance(tensor.of, Entry):
+            return self.symbol(entry_adjoint(tensor))
         if isinstance(tensor, Adjoint):
             if is_delta(tensor, self.notation):
                 return "δ" + tensor.of.name[1:]

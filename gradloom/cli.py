@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "--layout", choices=("columns", "rows"), default="columns", help="an example is a column or a row of a matrix"
     )
     command.add_argument("--standalone", action="store_true", help="with --format latex: a whole document")
+    command.add_argument("--picture", metavar="FILE", help="also draw the network and its gradients (.svg or .png)")
     _add_output(command)
 
     command = _command(commands, "generate", "write the generated module")

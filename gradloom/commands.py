@@ -34,6 +34,8 @@ def derive(options: argparse.Namespace) -> int:
         if options.format != "latex":
             raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {options.format}")
         style["standalone"] = True
+    if options.picture is not None:
+        derivation.picture().save(options.picture)
     _output(getattr(derivation, options.format)(**style), options.output)
     return 0
 

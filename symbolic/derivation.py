@@ -6,9 +6,9 @@ adjoint that only one pointwise equation needs is put into that one's (∂L/∂a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sympy import Add, Expr, Integer, Symbol
 
@@ -24,6 +24,9 @@ from .recurrence import Recurrence, blocks
 from .report import Printable
 from .rewriting import Rewriting
 from .tensors import Adjoint, Derived, Tensor, element_of, elements, indices_of, is_element, tensor_of
+
+if TYPE_CHECKING:
+    from .report.draw import Drawing
 
 Reads: TypeAlias = Callable[[Expr], bool]
 INLINE_LIMIT = 60  # an adjoint longer than this stays an equation of its own, so that cost stays linear in depth
@@ -96,6 +99,12 @@ class Derivation(Printable):
             f"there is no gradient of {tensor.role} {name} here: derived are {', '.join(self.steps)}; "
             f"ask for it with derive(wrt=[{name!r}]), if the loss depends on it"
         )
+
+    def picture(self, values: Mapping[str, Any] | None = None, *, kind: str | None = None, **options: Any) -> Drawing:
+        """Draw the network with the gradients beside the tensors, or as a circuit; see `Network.picture`."""
+        from .report.pictures import picture
+
+        return picture(self.network, self, values, kind, **options)
 
 
 def derive(network: Network, wrt: Iterable[str] | None = None) -> Derivation:

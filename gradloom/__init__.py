@@ -61,6 +61,7 @@ from .symbolic.second_order import gauss_newton_vector, hessian_vector
 from .symbolic.sequential import Sequential
 from .symbolic.tangent import jvp, tangent
 from .symbolic.tensors import Tensor
+from .symbolic.unrolled import unrolled
 
 if TYPE_CHECKING:
     from .runtime import datasets, initializers
@@ -136,5 +137,5 @@ __all__ = [
     "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices", "initializers", "inside", "jvp",
     "layers", "leaky_relu", "log_softmax", "losses", "normal", "norms_by_layer", "one_hot", "one_hot_rows",
     "optimizers", "padded", "per_example", "relu", "schedules", "set_cache_dir", "sigmoid", "silu", "softmax",
-    "softplus", "tangent", "tanh", "training_curves", "weight_images",
+    "softplus", "tangent", "tanh", "training_curves", "unrolled", "weight_images",
 ]  # fmt: skip

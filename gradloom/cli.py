@@ -82,6 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--layout", choices=("columns", "rows"), default="columns", help="an example is a column or a row of a matrix"
     )
+    command.add_argument(
+        "--derivatives", choices=("denominator", "numerator"), default="denominator", help="∂L/∂W as W, or transposed"
+    )
+    command.add_argument("--no-deltas", action="store_true", help="write ∂L/∂z, not δ")
+    command.add_argument(
+        "--layers", choices=("numbers", "names"), default="numbers", help="W1 as W^{(1)}, or as it is called"
+    )
+    command.add_argument("--bold", action="store_true", help="vectors and matrices in bold type (LaTeX)")
+    command.add_argument(
+        "--symbol", action="append", default=[], metavar="NAME=LATEX", help=r"the symbol of a tensor, as a2=\hat{y}"
+    )
     command.add_argument("--standalone", action="store_true", help="with --format latex: a whole document")
     command.add_argument("--picture", metavar="FILE", help="also draw the network and its gradients (.svg or .png)")
     _add_output(command)

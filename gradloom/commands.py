@@ -29,7 +29,7 @@ def demo(options: argparse.Namespace) -> int:
 
 def derive(options: argparse.Namespace) -> int:
     derivation = load_model_file(options.model).network.derive()
-    style: dict[str, Any] = {"form": options.form, "steps": options.steps, "layout": options.layout}
+    style: dict[str, Any] = {"form": options.form, "steps": options.steps, **_notation(options)}
     if options.standalone:
         if options.format != "latex":
             raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {options.format}")
@@ -38,6 +38,24 @@ def derive(options: argparse.Namespace) -> int:
         derivation.picture().save(options.picture)
     _output(getattr(derivation, options.format)(**style), options.output)
     return 0
+
+
+def _notation(options: argparse.Namespace) -> dict[str, Any]:
+    """The choices of notation, as keywords."""
+    symbols = {}
+    for text in options.symbol:
+        name, equals, symbol = text.partition("=")
+        if not (name.isidentifier() and equals):
+            raise UnsupportedError(f"--symbol {text}: expected NAME=LATEX, such as a2=\\hat{{y}}")
+        symbols[name] = symbol
+    return {
+        "layout": options.layout,
+        "derivatives": options.derivatives,
+        "deltas": not options.no_deltas,
+        "layers": options.layers,
+        "bold": options.bold,
+        "symbols": symbols,
+    }
 
 
 def generate(options: argparse.Namespace) -> int:

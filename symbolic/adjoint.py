@@ -53,10 +53,8 @@ def contributions(
     UnsupportedError
         If the body holds a node that the engine has no rule for.
     """
-    # Dummies for the equation's own indices: the letters of the result may be any.
-    fresh = {index: Dummy(index.name, integer=True) for index in equation.indices}
-    bound: Pairs = [(fresh[i], size) for i, size in zip(equation.indices, equation.target.shape, strict=True)]
-    body, start = rename_free(equation.body, fresh), rename_free(cotangent, fresh)
+    fresh, bound, body = with_fresh_indices(equation)
+    start = rename_free(cotangent, fresh)
     value = element_of(equation.target, tuple(fresh.values()))
     back = {mark: index for index, mark in fresh.items()}
     for element, term, pairs in partials(body, value, start, bound, wanted):
@@ -65,6 +63,13 @@ def contributions(
         tensor = tensor_of(element)
         where = home(tensor)
         yield Contribution(tensor, where, _solve(element, term, pairs, where), equation)
+
+
+def with_fresh_indices(equation: Equation) -> tuple[dict[Symbol, Symbol], Pairs, Expr]:
+    """Dummies for an equation's own indices, since the letters of the result may be any; their ranges; the body."""
+    fresh = {index: Dummy(index.name, integer=True) for index in equation.indices}
+    bound: Pairs = [(fresh[i], size) for i, size in zip(equation.indices, equation.target.shape, strict=True)]
+    return fresh, bound, rename_free(equation.body, fresh)
 
 
 def partials(

@@ -21,7 +21,7 @@ from .errors import LossError, UndefinedError, UnusedParameterError
 from .facts import Fact
 from .network import Network
 from .recurrence import Recurrence, blocks
-from .report import Printable
+from .report.printable import Printable
 from .rewriting import Rewriting
 from .tensors import Adjoint, Derived, Tensor, element_of, elements, indices_of, is_element, tensor_of
 

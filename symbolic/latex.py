@@ -10,9 +10,10 @@ import sympy
 
 from .equations import Equation
 from .functions import Elementwise
+from .notation import PLAIN, Notation
 from .printer import Letters, Printer, names_in
-from .tensors import Adjoint, Direction, Tangent, Tensor
-from .text import is_delta
+from .tensors import Adjoint, Direction, Entry, Tangent, Tensor
+from .text import entry_adjoint, is_delta
 
 _GREEK = frozenset(
     """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi
@@ -49,18 +50,42 @@ def name_latex(name: str, *, layer: bool = False) -> str:
     return word + (f"_{{{','.join(rest)}}}" if rest else "")
 
 
-def tensor_latex(tensor: Tensor) -> str:
+def tensor_latex(tensor: Tensor, notation: Notation = PLAIN) -> str:
     """The symbol of a tensor; a gradient is δ for a pre-activation, ∂L/∂T for all else."""
+    if tensor.name in notation.symbols:
+        return notation.symbols[tensor.name]
+    if isinstance(tensor, Adjoint) and isinstance(tensor.of, Entry):
+        tensor = entry_adjoint(tensor)
+    if isinstance(tensor, Entry):
+        places = [str(place) for place in tensor.shown]
+        whole = LatexPrinter(notation=notation)
+        return whole.element(tensor.of, places) if places else whole.symbol(tensor.of)
     if isinstance(tensor, Adjoint):
-        if is_delta(tensor):
-            number = tensor.of.name[1:].replace("_", ".")
-            return rf"\delta^{{({number})}}" if number else r"\delta"
-        return rf"\frac{{\partial {tensor_latex(tensor.loss)}}}{{\partial {tensor_latex(tensor.of)}}}"
+        if is_delta(tensor, notation):
+            return _bold(_numbered(r"\delta", tensor.of.name[1:], notation), tensor.of, notation)
+        below, above = tensor_latex(tensor.of, notation), tensor_latex(tensor.loss, notation)
+        return rf"\frac{{\partial {above}}}{{\partial {below}}}"
     if isinstance(tensor, Direction):
-        return f"v_{{{tensor_latex(tensor.of)}}}"
+        return f"v_{{{tensor_latex(tensor.of, notation)}}}"
     if isinstance(tensor, Tangent) and not tensor.label:
-        return _dotted(tensor_latex(tensor.of))
-    return tensor.latex or name_latex(tensor.name, layer=tensor.rank > 0)
+        return _dotted(tensor_latex(tensor.of, notation))
+    numbers = tensor.rank > 0 and notation.layers == "numbers"
+    return tensor.latex or _bold(name_latex(tensor.name, layer=numbers), tensor, notation)
+
+
+def _numbered(letter: str, number: str, notation: Notation) -> str:
+    """A letter with the number of its layer."""
+    if not number:
+        return letter
+    return f"{letter}^{{({number.replace('_', '.')})}}" if notation.layers == "numbers" else f"{letter}_{{{number}}}"
+
+
+def _bold(symbol: str, tensor: Tensor, notation: Notation) -> str:
+    """The symbol of a vector or a matrix in bold type, its accent inside and its number outside."""
+    if not (notation.bold and tensor.rank):
+        return symbol
+    letter, _, number = re.match(r"((?:\\[A-Za-z]+\{.*?\}|\\[A-Za-z]+|.))(?=([_^]|$))(.*)", symbol, re.S).groups()  # type: ignore[union-attr]
+    return rf"\boldsymbol{{{letter}}}{number}"
 
 
 def _dotted(symbol: str) -> str:
@@ -88,20 +113,24 @@ class LatexPrinter(Printer):
         return power if mantissa == "1" else rf"{mantissa} \cdot {power}"
 
     def symbol(self, tensor: Tensor) -> str:
-        return tensor_latex(tensor)
+        return tensor_latex(tensor, self.notation)
 
     def element(self, tensor: Tensor, where: list[str]) -> str:
         places = (" " if all(len(place) == 1 for place in where) else ", ").join(where)
-        if isinstance(tensor, Adjoint) and not is_delta(tensor):
-            of = tensor_latex(tensor.of)
+        named = tensor.name in self.notation.symbols or is_delta(tensor, self.notation)
+        if isinstance(tensor, Adjoint) and not named:
+            of = self.symbol(tensor.of)
             below = rf"\left({of}\right)_{{{places}}}" if "frac" in of else _subscripted(of, places)
-            return rf"\frac{{\partial {tensor_latex(tensor.loss)}}}{{\partial {below}}}"
+            return rf"\frac{{\partial {self.symbol(tensor.loss)}}}{{\partial {below}}}"
         if isinstance(tensor, Tangent) and "frac" in self.symbol(tensor):
             return f"{self.symbol(tensor)}_{{{places}}}"
         return _subscripted(self.symbol(tensor), places)
 
     def part(self, tensor: Tensor, where: list[str]) -> str:
         return self.element(tensor, [place.replace(" ", "") for place in where])
+
+    def derivative(self, of: str, by: str) -> str:
+        return rf"\frac{{\partial {of}}}{{\partial {by}}}"
 
     def letter(self, name: str) -> str:
         return name_latex(name)
@@ -186,9 +215,11 @@ def latex(expr: Any) -> str:
     return LatexPrinter(names_in(expr)).write(expr)
 
 
-def equation_latex(equation: Equation, *, align: str = "", letters: Letters | None = None) -> str:
+def equation_latex(
+    equation: Equation, letters: Letters | None = None, notation: Notation = PLAIN, *, align: str = ""
+) -> str:
     """An equation as LaTeX; `align` is put before the equals sign (``&`` in an align environment)."""
-    printer = LatexPrinter(names_in(equation.body, equation.indices), letters, equation.indices)
+    printer = LatexPrinter(names_in(equation.body, equation.indices), letters, equation.indices, notation)
     return f"{printer.write(equation.lhs)} {align}= {printer.write(equation.body)}"
 
 

@@ -12,8 +12,10 @@ import sympy
 
 from .equations import Equation
 from .latex import LatexPrinter
-from .matrix_tree import Layout, Node
+from .matrix_transpose import numerator
+from .matrix_tree import Node
 from .matrix_view import View
+from .notation import Notation
 from .printer import ATOM, PRODUCT, SUM, Letters, Printer, names_in
 from .tensors import Tensor
 from .text import TextPrinter
@@ -167,39 +169,23 @@ def _alike(sums: list[Node]) -> list[Node]:
     return alike if len(alike) > 1 else []
 
 
-def _equation(
-    equation: Equation, printer: Printer, layout: Layout, batch: Any, equals: str, view: View | None
-) -> str | None:
-    form = (view or View([equation], layout, batch)).form(equation)
+def matrix_latex(equation: Equation, view: View, notation: Notation, letters: Letters | None = None) -> str | None:
+    """An equation in matrix form as LaTeX, or None where it has none; `view` is that of the whole derivation."""
+    given = names_in(equation.body, equation.indices), letters, (), notation
+    return _equation(equation, LatexPrinter(*given), view)
+
+
+def matrix_text(equation: Equation, view: View, notation: Notation, letters: Letters | None = None) -> str | None:
+    """An equation in matrix form as plain text, or None where it has none; `view` is that of the whole derivation."""
+    given = names_in(equation.body, equation.indices), letters, (), notation
+    return _equation(equation, TextPrinter(*given), view)
+
+
+def _equation(equation: Equation, printer: Printer, view: View) -> str | None:
+    form = view.form(equation)
     if form is None:
         return None
+    if printer.notation.derivatives == "numerator":
+        form = numerator(form)
     writer = MatrixWriter(printer)
-    return f"{writer.write(form.left)} {equals} {writer.write(form.right)}"
-
-
-def matrix_latex(
-    equation: Equation,
-    layout: Layout = "columns",
-    batch: Any = None,
-    *,
-    align: str = "",
-    view: View | None = None,
-    letters: Letters | None = None,
-) -> str | None:
-    """An equation in matrix form as LaTeX, or None where it has none; `view` is that of the whole derivation."""
-    printer = LatexPrinter(names_in(equation.body, equation.indices), letters)
-    return _equation(equation, printer, layout, batch, f"{align}=", view)
-
-
-def matrix_text(
-    equation: Equation,
-    layout: Layout = "columns",
-    batch: Any = None,
-    *,
-    view: View | None = None,
-    letters: Letters | None = None,
-) -> str | None:
-    """An equation in matrix form as plain text, or None where it has none; `view` is that of the whole derivation."""
-    return _equation(
-        equation, TextPrinter(names_in(equation.body, equation.indices), letters), layout, batch, "=", view
-    )
+    return f"{writer.write(form.left)} = {writer.write(form.right)}"

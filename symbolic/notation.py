@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from .errors import UnsupportedError
+from .indices import check_latex
 
 _CHOICES = {
     "layout": ("columns", "rows"),
@@ -49,6 +50,8 @@ class Notation:
             value = getattr(self, name)
             if value not in known:
                 raise UnsupportedError(f"{name} {value!r}: expected {' or '.join(map(repr, known))}")
+        for name, symbol in self.symbols.items():
+            check_latex(symbol, name)
 
     @classmethod
     def of(cls, choices: Mapping[str, Any]) -> Notation:

@@ -10,6 +10,7 @@ from sympy import Add, Expr, Integer, KroneckerDelta, Mod, Mul, Piecewise, Pow, 
 
 from .binders import Binder, binders
 from .guards import Guard
+from .partial import Partial
 from .positions import GuardGroup
 from .tensors import elements, indices_of, is_element, tensor_of
 
@@ -58,6 +59,8 @@ def order_factors(factors: Iterable[Expr], indices: Sequence[Symbol] = ()) -> li
         base = factor.base if isinstance(factor, Pow) else factor
         if isinstance(base, Guard | GuardGroup):
             return 6, 1
+        if isinstance(base, Partial):
+            return 8, 0
         if not base.has(Binder) and all(tensor_of(element).rank == 0 for element in elements(base)):
             plain_sum = isinstance(base, Add) and not any(term.is_number for term in base.args)
             return 0, 0 if not elements(base) else 1 if plain_sum else 3 if isinstance(base, Add) else 2

@@ -31,6 +31,8 @@ from .binders import ArgMax, Binder, Max
 from .functions import Elementwise
 from .guards import Guard
 from .indices import Dim
+from .notation import PLAIN, Notation
+from .partial import Partial
 from .positions import GuardGroup, PositionWriter
 from .print_order import above, common_guards, join_roots, order_factors, order_terms, root_below
 from .tensors import Tensor, elements, indices_of, is_element, tensor_of
@@ -66,10 +68,15 @@ class Printer(ABC):
     """
 
     def __init__(
-        self, taken: Iterable[str] = (), letters: Letters | None = None, indices: Sequence[Symbol] = ()
+        self,
+        taken: Iterable[str] = (),
+        letters: Letters | None = None,
+        indices: Sequence[Symbol] = (),
+        notation: Notation = PLAIN,
     ) -> None:
         self.taken = set(taken)
         self.letters = letters
+        self.notation = notation
         self.indices = tuple(indices)
         self.names: dict[Symbol, str] = {}
 
@@ -80,6 +87,9 @@ class Printer(ABC):
 
     @abstractmethod
     def element(self, tensor: Tensor, where: list[str]) -> str: ...
+
+    @abstractmethod
+    def derivative(self, of: str, by: str) -> str: ...
 
     @abstractmethod
     def part(self, tensor: Tensor, where: list[str]) -> str: ...
@@ -162,6 +172,8 @@ class Printer(ABC):
             return (
                 self.element(tensor, [self.position(place) for place in where]) if where else self.symbol(tensor)
             ), ATOM
+        if isinstance(expr, Partial):
+            return self.derivative(*map(self.write, expr.args)), ATOM
         if isinstance(expr, Symbol):
             return self.letter(self.names.get(expr, expr.name)), ATOM
         if isinstance(expr, Rational):

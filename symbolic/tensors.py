@@ -159,6 +159,34 @@ class Direction(Derived):
         return (self.of, self.name), {}
 
 
+class Entry(Tensor):
+    """One entry of a tensor at concrete sizes, as a tensor of rank 0; it is printed as the element, ``W1[0, 1]``.
+
+    Attributes
+    ----------
+    of : the tensor
+    position : where the entry stands in it
+    shown : what is printed of the position: all but the place in a batch of one row
+    """
+
+    of: Tensor
+    position: tuple[int, ...]
+    shown: tuple[int, ...]
+
+    def __new__(
+        cls, of: Tensor, position: tuple[int, ...], shown: tuple[int, ...], name: str, classes: Any = None
+    ) -> Entry:
+        self = super().__new__(cls, name, (), of.role, classes)
+        self.of, self.position, self.shown = of, position, shown
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), *self.of._hashable_content(), str(self.position))
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (self.of, self.position, self.shown, self.name, self.classes), {}
+
+
 def shape_text(shape: Any) -> str:
     """``(B, 16)``, as people write a shape."""
     shape = tuple(shape)

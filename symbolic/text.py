@@ -7,18 +7,29 @@ import unicodedata
 from typing import Any
 
 from .equations import Equation
+from .notation import PLAIN, Notation
 from .printer import Letters, Printer, names_in
-from .tensors import Adjoint, Derived, Tangent, Tensor
+from .tensors import Adjoint, Derived, Entry, Tangent, Tensor
 
 
 def is_preactivation(tensor: Tensor) -> bool:
     """Whether the gradient of `tensor` is a δ of the textbooks: z, z1, z2 …, z3_1 of a layer inside of a layer."""
+    tensor = tensor.of if isinstance(tensor, Entry) else tensor
     return tensor.role == "value" and re.fullmatch(r"z(\d+(_\d+)*)?", tensor.name) is not None
 
 
-def is_delta(tensor: Tensor) -> bool:
+def is_delta(tensor: Tensor, notation: Notation = PLAIN) -> bool:
     """Whether `tensor` is a δ of the textbooks: the loss's own gradient, of a pre-activation."""
-    return isinstance(tensor, Adjoint) and is_preactivation(tensor.of) and not isinstance(tensor.loss, Derived)
+    if not (notation.deltas and isinstance(tensor, Adjoint)):
+        return False
+    return is_preactivation(tensor.of) and not isinstance(tensor.loss, Derived)
+
+
+def entry_adjoint(tensor: Adjoint) -> Tensor:
+    """The gradient by an entry, as that entry of the gradient by its tensor."""
+    entry: Any = tensor.of
+    whole = Adjoint(entry.of, tensor.loss, tensor.role)
+    return Entry(whole, entry.position, entry.shown, tensor.name)
 
 
 def dotted(name: str) -> str:
@@ -33,8 +44,14 @@ class TextPrinter(Printer):
         return written.replace("e-0", "e-")
 
     def symbol(self, tensor: Tensor) -> str:
+        if isinstance(tensor, Entry) and tensor.shown:
+            return self.element(tensor.of, [str(place) for place in tensor.shown])
+        if isinstance(tensor, Entry):
+            return self.symbol(tensor.of)
+        if isinstance(tensor, Adjoint) and isinstance(tensor.of, Entry):
+            return self.symbol(entry_adjoint(tensor))
         if isinstance(tensor, Adjoint):
-            if is_delta(tensor):
+            if is_delta(tensor, self.notation):
                 return "δ" + tensor.of.name[1:]
             of = self.symbol(tensor.of)
             return f"∂{self.symbol(tensor.loss)}/∂{of if '/' not in of else f'({of})'}"
@@ -50,6 +67,9 @@ class TextPrinter(Printer):
         places = ",".join(where).replace(" ", "")
         symbol = self.symbol(tensor)
         return f"{symbol}_{places}" if len(places) == 1 and "_" not in symbol else f"{symbol}_{{{places}}}"
+
+    def derivative(self, of: str, by: str) -> str:
+        return f"∂{of}/∂{by}"
 
     def letter(self, name: str) -> str:
         return name
@@ -122,7 +142,7 @@ def text(expr: Any) -> str:
     return TextPrinter(names_in(expr)).write(expr)
 
 
-def equation_text(equation: Equation, letters: Letters | None = None) -> str:
+def equation_text(equation: Equation, letters: Letters | None = None, notation: Notation = PLAIN) -> str:
     """An equation as one line of plain text; `letters` are those that sums take for axes of some size."""
-    printer = TextPrinter(names_in(equation.body, equation.indices), letters, equation.indices)
+    printer = TextPrinter(names_in(equation.body, equation.indices), letters, equation.indices, notation)
     return f"{printer.write(equation.lhs)} = {printer.write(equation.body)}"

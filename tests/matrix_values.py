@@ -7,7 +7,7 @@ from scipy.special import erf
 import gradloom as gl
 from gradloom.symbolic.functions import Elementwise
 from gradloom.symbolic.matrix_tree import shown
-from gradloom.symbolic.tensors import elements, indices_of, tensor_of
+from gradloom.symbolic.tensors import Adjoint, elements, indices_of, tensor_of
 
 NUMPY = {"erf": erf, "Abs": np.abs, "sign": np.sign}
 COMPARE = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
@@ -16,8 +16,9 @@ COMPARE = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_
 class Values:
     """Arrays and sizes by name, and how tensors are shown."""
 
-    def __init__(self, arrays, sizes, layout, batch, example=False):
+    def __init__(self, arrays, sizes, layout, batch, example=False, numerator=False):
         self.arrays, self.sizes, self.layout, self.batch, self.example = arrays, sizes, layout, batch, example
+        self.numerator = numerator  # whether adjoints are transposed
 
     def of(self, node, at):
         """The matrix that `node` is, at the positions `at`; vectors are columns or rows, as they are shown."""
@@ -53,12 +54,15 @@ class Values:
     def _tensor(self, node, args, at):
         tensor, transposed = node.value
         array = self.part(tensor, (None,) * tensor.rank, at)
-        return array.T if transposed else array
+        return array.T if transposed != self.turned(tensor) else array
 
     def _slice(self, node, args, at):
         tensor, transposed, positions = node.value
         array = self.part(tensor, positions, at)
-        return array.T if transposed else array
+        return array.T if transposed != self.turned(tensor) else array
+
+    def turned(self, tensor):
+        return self.numerator and isinstance(tensor, Adjoint)
 
     def _scalar(self, node, args, at):
         return self.number(node.value, at)

@@ -7,6 +7,7 @@ from matrix_values import Values
 
 import gradloom as gl
 from gradloom.symbolic.evaluate import evaluate
+from gradloom.symbolic.matrix_transpose import numerator
 from gradloom.symbolic.matrix_view import View, recognise
 from gradloom.symbolic.tensors import tensor_of
 
@@ -80,9 +81,10 @@ def networks():
             yield net
 
 
+@pytest.mark.parametrize("derivatives", ["denominator", "numerator"])
 @pytest.mark.parametrize("layout", ["columns", "rows"])
 @pytest.mark.parametrize("network", list(networks()), ids=lambda net: net.name)
-def test_matrix_form_is_worth_the_same(network, layout):
+def test_matrix_form_is_worth_the_same(network, layout, derivatives):
     rng = np.random.default_rng(3)
     given = {}
     for t in network.tensors.values():
@@ -97,10 +99,13 @@ def test_matrix_form_is_worth_the_same(network, layout):
     equations = [*network.equations, *derivation.adjoints]
     env = {**given, **evaluate(equations, given, SIZES)}
     view = View(equations, layout, network.batch)
-    values = Values(env, SIZES, layout, network.batch)
+    values = Values(env, SIZES, layout, network.batch, numerator=derivatives == "numerator")
     for equation in equations:
         form = view.form(equation)
         assert form is not None, f"{equation.target} has a matrix form"
+        if derivatives == "numerator":
+            form = numerator(form)
+            assert form.left.kind != "tensor" or not form.left.value[1]
         expected = np.asarray(values.of(form.left, {}))
         np.testing.assert_allclose(
             np.broadcast_to(values.of(form.right, {}), expected.shape), expected, rtol=1e-12, atol=1e-14

@@ -112,7 +112,8 @@ def test_divergence_in_the_very_first_step(net):
 def test_ctrl_c_stops_and_leaves_the_model_usable():
     """An interrupt in a long training arrives within a second or so, and the model is intact."""
     script = textwrap.dedent("""
-        import numpy as np, gradloom as gl
+        import signal, numpy as np, gradloom as gl
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite run in the background ignores Ctrl-C
         net = gl.Sequential([gl.layers.Dense(7, gl.tanh), gl.layers.Dense(3)], input_shape=5,
                             loss=gl.losses.SquaredError(), name="small")
         sgd = gl.optimizers.SGD(lr=0.01)

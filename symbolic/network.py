@@ -367,7 +367,7 @@ class Network(Modes):
             are numbers
         options : of a circuit ``split=True`` (named functions opened), ``digits=2``, ``sizes={…}``, ``limit=150``
             (gates); of a dataflow ``parameters="boxes"``, ``"folded"`` or ``"hidden"``; ``engine="dot"`` or
-            ``"igraph"``, which lays out
+            ``"igraph"``, which lays out; and choices of notation, such as ``deltas=False``
 
         Raises
         ------

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError, UndefinedError
 from ..evaluate import evaluate
 from ..indices import Dim
+from ..notation import PLAIN, Notation
 from ..tensors import Tensor
-from .draw import Drawing, Sheet
+from .draw import Drawing
 from .gates import LIMIT, Circuit, Gate, circuit_of
 from .labels import extent, tensor_label
 from .layered import Box, Engine, layered
+from .sheet import Sheet
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -95,6 +97,7 @@ def circuit(
     digits: int = 2,
     limit: int = LIMIT,
     engine: Engine | None = None,
+    notation: Notation = PLAIN,
 ) -> Drawing:
     """The circuit of a network, from its inputs at the left to the loss at the right.
 
@@ -108,6 +111,7 @@ def circuit(
     digits : behind the point; numbers below 0.1 have as many significant ones
     limit : the largest number of gates
     engine : of the layout; see `layered`
+    notation : of the symbols
 
     Raises
     ------
@@ -123,7 +127,7 @@ def circuit(
     flat, point = scalars(network, values, sizes)
     made = circuit_of(flat, split=split, limit=limit)
     numbers = Numbers({}, {}) if values is None else numbers_of(made, point)
-    return _draw(made, numbers, digits, engine)
+    return _draw(made, numbers, digits, engine, notation)
 
 
 @dataclass(frozen=True)
@@ -155,13 +159,22 @@ class _Part:
         return Box(self.head + self.stub, 2 * (half if self.mark else 12.0))
 
 
-def _draw(made: Circuit, numbers: Numbers, digits: int, engine: Engine | None) -> Drawing:
+def _draw(made: Circuit, numbers: Numbers, digits: int, engine: Engine | None, notation: Notation) -> Drawing:
     gates: dict[Tensor, Gate] = {gate.tensor: gate for gate in made.gates}
     written = [
         number_text(number, digits) for known in (numbers.values, numbers.gradients) for number in known.values()
     ]
     stub = 8.0 + max((extent(text, NUMBER).width for text in written), default=2.0)
-    parts = [_part(tensor, gates.get(tensor), numbers, digits, stub) for tensor in [*made.leaves, *gates]]
+    parts = []
+    for tensor in [*made.leaves, *gates]:
+        gate = gates.get(tensor)
+        shown = tensor if gate is None else gate.shown
+        value, gradient = (
+            number_text(known[tensor.name], digits) if tensor.name in known else ""
+            for known in (numbers.values, numbers.gradients)
+        )
+        symbol = tensor_label(shown, notation) if shown is not None else ""
+        parts.append(_Part(tensor, gate.mark if gate is not None else "", symbol, value, gradient, stub))
     place = {part.tensor: number for number, part in enumerate(parts)}
     links = [(place[source], place[gate.tensor]) for gate in made.gates for source in gate.reads]
     boxes = [part.box for part in parts]
@@ -184,20 +197,6 @@ def _draw(made: Circuit, numbers: Numbers, digits: int, engine: Engine | None) -
     name = made.network.name
     what = f"The circuit of {name}: " + ", ".join(part.tensor.name for part in parts if part.symbol)
     return sheet.drawing(f"{name}-circuit", what)
-
-
-def _part(tensor: Tensor, gate: Gate | None, numbers: Numbers, digits: int, stub: float) -> _Part:
-    shown = tensor if gate is None else gate.shown
-    return _Part(
-        tensor,
-        gate.mark if gate is not None else "",
-        tensor_label(shown) if shown is not None else "",
-        *(
-            number_text(known[tensor.name], digits) if tensor.name in known else ""
-            for known in (numbers.values, numbers.gradients)
-        ),
-        stub,
-    )
 
 
 def _draw_part(sheet: Sheet, part: _Part, x: float, y: float, box: Box, readers: int, last: bool) -> None:

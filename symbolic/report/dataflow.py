@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..equations import Equation
 from ..errors import UndefinedError
 from ..functions import Elementwise
+from ..notation import PLAIN, Notation
 from ..recurrence import Recurrence, blocks
 from ..tensors import Tensor, elements, is_element, tensor_of
-from .draw import Drawing, Sheet
+from .draw import Drawing
 from .labels import extent, tensor_label
 from .layered import Box, Engine, layered
+from .sheet import Sheet
 
 if TYPE_CHECKING:
     from ..derivation import Derivation
@@ -71,6 +73,7 @@ def dataflow(
     *,
     parameters: Literal["boxes", "folded", "hidden"] | None = None,
     engine: Engine | None = None,
+    notation: Notation = PLAIN,
 ) -> Drawing:
     """The picture of a network's tensors and of what each is made of.
 
@@ -79,6 +82,7 @@ def dataflow(
     derivation : whose gradients are to be shown beside the tensors, with arrows that lead back; None for none
     parameters : "boxes" of their own, "folded" into those of their readers, or "hidden"; by default boxes, up to six
     engine : of the layout; see `layered`
+    notation : of the symbols
 
     Raises
     ------
@@ -94,8 +98,8 @@ def dataflow(
     kept = [tensor for tensor in network.tensors.values() if tensor.role in ("parameter", "state", "constant")]
     how = parameters or ("folded" if len(kept) > MANY else "boxes")
     nodes, links = _graph(network, how)
-    gradients = _gradients(derivation)
-    rows = [_rows(node, gradients) for node in nodes]
+    gradients = _gradients(derivation, notation)
+    rows = [_rows(node, gradients, notation) for node in nodes]
     boxes = [_box(node, lines) for node, lines in zip(nodes, rows, strict=True)]
     weights = [100.0 if nodes[tail].tensor.role == "value" else 1.0 for tail, _, _ in links]
     ends = [(tail, head) for tail, head, _ in links]
@@ -171,20 +175,20 @@ def _note(equation: Equation) -> str:
     return note
 
 
-def _gradients(derivation: Derivation | None) -> dict[str, str]:
+def _gradients(derivation: Derivation | None, notation: Notation) -> dict[str, str]:
     if derivation is None:
         return {}
-    return {name: tensor_label(step.equation.target) for name, step in derivation.steps.items()}
+    return {name: tensor_label(step.equation.target, notation) for name, step in derivation.steps.items()}
 
 
 def _loss(derivation: Derivation | None) -> str:
     return derivation.network.loss.name if derivation is not None and derivation.network.loss is not None else ""
 
 
-def _rows(node: _Node, gradients: dict[str, str]) -> list[_Row]:
+def _rows(node: _Node, gradients: dict[str, str], notation: Notation) -> list[_Row]:
     def row(tensor: Tensor, size: float) -> _Row:
         shape = " × ".join(str(length).replace("*", " ") for length in tensor.shape)
-        return _Row(tensor_label(tensor), shape, gradients.get(tensor.name, ""), size)
+        return _Row(tensor_label(tensor, notation), shape, gradients.get(tensor.name, ""), size)
 
     small = node.tensor.role in ("parameter", "state", "constant")
     return [row(node.tensor, SYMBOL - 2 * small), *(row(tensor, SYMBOL - 2) for tensor in node.folded)]

@@ -1,4 +1,4 @@
-"""Drawing: shapes on a `Sheet`, written as SVG that follows the page's light or dark colours, or as PNG.
+"""`Drawing`: a picture written as SVG that follows the page's light or dark colours, or as PNG.
 
 An SVG has its text as outlines, so that it needs no font, no background, lines in ``currentColor``, and the other
 colours as custom properties (``--gl-value`` and so on, on ``.gl-picture``), which a page may set anew.
@@ -9,15 +9,18 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import GradloomError, UnsupportedError
 from .document import Picture
-from .labels import SETTINGS, extent, matplotlib_here
+from .labels import SETTINGS, matplotlib_here
+
+if TYPE_CHECKING:
+    from .sheet import Sheet
 
 # What a colour is for → in light, in dark; each is readable on white and on near-black respectively.
 COLOURS = {
@@ -50,6 +53,7 @@ class Drawing:
     alt : what is to be seen, in words
     width, height : in points
     paint : paints it on a figure of matplotlib, given the colours
+    sheet : the shapes that it is made of, or None for a chart
     """
 
     name: str
@@ -57,6 +61,7 @@ class Drawing:
     width: float
     height: float
     paint: Callable[[Any, Palette], None] = field(repr=False, compare=False)
+    sheet: Sheet | None = field(default=None, repr=False, compare=False)
 
     def svg(self, *, standalone: bool = False) -> str:
         """The source of the SVG: to stand in a page, or `standalone` with a background, as a file of its own."""
@@ -139,172 +144,3 @@ def _themed(source: str, drawing: Drawing, standalone: bool) -> str:
         'stroke-linejoin="round" stroke-linecap="butt">\n'
         f"<title>{escape(drawing.alt)}</title>\n<style>{style}</style>{body.rstrip()}\n</svg>\n"
     )
-
-
-# ---- shapes ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Words:
-    """A label at a place: `x` is its left end, its middle or its right end, `y` its baseline."""
-
-    x: float
-    y: float
-    written: str
-    size: float
-    role: Role = "ink"
-    align: Literal["left", "center", "right"] = "center"
-
-    @property
-    def left(self) -> float:
-        width = extent(self.written, self.size).width
-        return self.x - {"left": 0.0, "center": width / 2, "right": width}[self.align]
-
-
-@dataclass
-class Sheet:
-    """Shapes, in points from the upper left corner, y downwards; those added later lie above.
-
-    Attributes
-    ----------
-    margin : kept free on all sides
-    """
-
-    width: float
-    height: float
-    margin: float = 8.0
-    shapes: list[Callable[[Any, Palette], None]] = field(default_factory=list)
-    words: list[Words] = field(default_factory=list)
-
-    def box(self, x: float, y: float, width: float, height: float, role: Role, *, round_by: float = 4.0) -> None:
-        """A box around (x, y), lightly filled; `round_by` of half its height makes it a pill or a circle."""
-
-        across, down = width / 2, height / 2
-        turn = min(round_by, across, down)
-        bend = 0.5523 * turn  # a quarter of a circle as a cubic
-        corners = [(1, -1, 0, 1), (1, 1, -1, 0), (-1, 1, 0, -1), (-1, -1, 1, 0)]  # corner, and the way on from it
-        points: list[Point] = [(x - across + turn, y - down)]
-        for right, below, u, v in corners:
-            tip = (x + right * across, y + below * down)
-            before = (tip[0] - turn * (v and right), tip[1] - turn * (u and below))
-            after = (tip[0] + turn * u, tip[1] + turn * v)
-            points += [points[-1], before, before]
-            points.append(
-                (
-                    before[0] + bend * (tip[0] - before[0]) / (turn or 1),
-                    before[1] + bend * (tip[1] - before[1]) / (turn or 1),
-                )
-            )
-            points.append(
-                (
-                    after[0] + bend * (tip[0] - after[0]) / (turn or 1),
-                    after[1] + bend * (tip[1] - after[1]) / (turn or 1),
-                )
-            )
-            points.append(after)
-
-        def add(axes: Any, palette: Palette) -> None:
-            from matplotlib.colors import to_rgba
-            from matplotlib.patches import PathPatch
-            from matplotlib.path import Path as Outline
-
-            codes = [Outline.MOVETO] + [Outline.CURVE4] * (len(points) - 1) + [Outline.CLOSEPOLY]
-            outline = Outline([*points, points[0]], codes)
-            fill = to_rgba(palette[role], 0.04 if role == "ink" else 0.13)
-            axes.add_patch(PathPatch(outline, facecolor=fill, edgecolor=palette[role], linewidth=0.9))
-
-        self.shapes.append(add)
-
-    def dot(self, x: float, y: float, radius: float, role: Role = "ink") -> None:
-        def add(axes: Any, palette: Palette) -> None:
-            from matplotlib.patches import Circle
-
-            axes.add_patch(Circle((x, y), radius, facecolor=palette[role], edgecolor="none"))
-
-        self.shapes.append(add)
-
-    def curve(
-        self,
-        points: Sequence[Point],
-        role: Role = "ink",
-        *,
-        width: float = 0.9,
-        arrow: bool = False,
-        dashed: bool = False,
-        shaft: bool = True,
-    ) -> None:
-        """Cubic Bézier pieces, or the straight line between two points; `arrow` at the end, alone without `shaft`."""
-        points = [*points] if len(points) > 2 else [points[0], points[0], points[-1], points[-1]]
-        length = 5.0 if arrow else 0.0
-        line, tip = _shortened(points, length)
-
-        def add(axes: Any, palette: Palette) -> None:
-            from matplotlib.patches import PathPatch, Polygon
-            from matplotlib.path import Path as Outline
-
-            outline = Outline(line, [Outline.MOVETO] + [Outline.CURVE4] * (len(line) - 1))
-            style: Any = (0, (3.0, 2.0)) if dashed else "-"
-            if shaft:
-                axes.add_patch(
-                    PathPatch(outline, facecolor="none", edgecolor=palette[role], linewidth=width, linestyle=style)
-                )
-            if arrow:
-                axes.add_patch(Polygon(tip, facecolor=palette[role], edgecolor="none"))
-
-        self.shapes.append(add)
-
-    def write(
-        self,
-        x: float,
-        y: float,
-        written: str,
-        size: float,
-        role: Role = "ink",
-        align: Literal["left", "center", "right"] = "center",
-    ) -> None:
-        if written:
-            self.words.append(Words(x, y, written, size, role, align))
-
-    def drawing(self, name: str, alt: str) -> Drawing:
-        """The picture of all that was added until now."""
-        shapes, words = tuple(self.shapes), tuple(self.words)
-        margin = self.margin
-        width, height = self.width + 2 * margin, self.height + 2 * margin
-
-        def paint(figure: Any, palette: Palette) -> None:
-            axes = figure.add_axes((0, 0, 1, 1))
-            axes.set_axis_off()
-            axes.set(xlim=(-margin, width - margin), ylim=(height - margin, -margin))
-            for add in shapes:
-                add(axes, palette)
-            for entry in words:
-                axes.text(
-                    entry.left,
-                    entry.y,
-                    entry.written,
-                    fontsize=entry.size,
-                    color=palette[entry.role],
-                    verticalalignment="baseline",
-                )
-
-        return Drawing(name, alt, width, height, paint)
-
-
-def _shortened(points: Sequence[Point], length: float) -> tuple[list[Point], list[Point]]:
-    """The pieces, the last of them ended `length` early, and the triangle that ends it."""
-    if not length:
-        return [*points], []
-    end = points[-1]
-    before = next((p for p in reversed(points[:-1]) if _distance(p, end) > length), points[0])
-    away = _distance(before, end) or 1.0
-    u, v = (before[0] - end[0]) / away, (before[1] - end[1]) / away
-    base = (end[0] + length * u, end[1] + length * v)
-    tip = [end, (base[0] - 0.42 * length * v, base[1] + 0.42 * length * u)]
-    tip.append((base[0] + 0.42 * length * v, base[1] - 0.42 * length * u))
-    shift = (base[0] - end[0], base[1] - end[1])
-    last = [(points[-2][0] + shift[0], points[-2][1] + shift[1]), base]
-    return [*points[:-2], *last], tip
-
-
-def _distance(one: Point, other: Point) -> float:
-    return float(((one[0] - other[0]) ** 2 + (one[1] - other[1]) ** 2) ** 0.5)

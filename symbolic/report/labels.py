@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import UnsupportedError
 from ..latex import tensor_latex
+from ..notation import PLAIN, Notation
 from ..tensors import Adjoint, Tensor
 from ..text import TextPrinter, is_delta
 
@@ -45,7 +46,6 @@ def label(latex: str, text: str) -> str:
     """``$latex$`` if matplotlib can set it, else `text`."""
     for mark, other in _REPLACED.items():
         latex = latex.replace(mark, other)
-    # A symbol of the user's in braces of its own: a subscript after one is then no second subscript of TeX's.
     return f"${latex}$" if _can_set(latex) else text.replace("$", r"\$")
 
 
@@ -63,12 +63,13 @@ def _can_set(latex: str) -> bool:
     return True
 
 
-def tensor_label(tensor: Tensor) -> str:
+def tensor_label(tensor: Tensor, notation: Notation = PLAIN) -> str:
     """The symbol of a tensor, on one line: gradients with a slanted fraction."""
-    text = TextPrinter(set()).symbol(tensor)
-    if isinstance(tensor, Adjoint) and not is_delta(tensor):
-        return label(rf"\partial {tensor_latex(tensor.loss)} / \partial {tensor_latex(tensor.of)}", text)
-    return label(tensor_latex(tensor), text)
+    text = TextPrinter(notation=notation).symbol(tensor)
+    if isinstance(tensor, Adjoint) and not is_delta(tensor, notation) and tensor.name not in notation.symbols:
+        above, below = tensor_latex(tensor.loss, notation), tensor_latex(tensor.of, notation)
+        return label(rf"\partial {above} / \partial {below}", text)
+    return label(tensor_latex(tensor, notation), text)
 
 
 @dataclass(frozen=True)

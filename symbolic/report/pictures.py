@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedError
+from ..notation import Notation
 from .circuit import circuit
 from .dataflow import dataflow
 from .draw import Drawing
@@ -13,6 +15,8 @@ from .draw import Drawing
 if TYPE_CHECKING:
     from ..derivation import Derivation
     from ..network import Network
+
+CHOICES = {entry.name for entry in fields(Notation)}
 
 
 def picture(
@@ -32,8 +36,9 @@ def picture(
         "circuit": ("sizes", "split", "digits", "limit", "engine"),
         "dataflow": ("parameters", "engine"),
     }[kind]
+    options["notation"] = Notation.of({name: options.pop(name) for name in CHOICES & set(options)})
     for name in options:
-        if name not in known:
+        if name not in (*known, "notation"):
             raise UnsupportedError(f"the {kind} has no option {name!r}; it has {', '.join(known)}")
     if kind == "circuit":
         return circuit(network, values, **options)

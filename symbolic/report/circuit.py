@@ -19,7 +19,7 @@ from ..notation import PLAIN, Notation
 from ..tensors import Tensor
 from .draw import Drawing
 from .gates import LIMIT, Circuit, Gate, circuit_of
-from .labels import extent, tensor_label
+from .labels import extent, matplotlib_here, tensor_label
 from .layered import Box, Engine, layered
 from .sheet import Sheet
 
@@ -53,7 +53,8 @@ def scalars(network: Network, values: Mapping[str, Any] | None, sizes: Mapping[s
         for size, length in zip(network.tensors[name].shape, getattr(value, "shape", _shape(value)), strict=False):
             if isinstance(size, Dim):
                 found.setdefault(size.name, length)
-    flat = unrolled(network, found)
+    labels = {name: value for name, value in known.items() if network.tensors[name].classes is not None}
+    flat = unrolled(network, found, labels=labels)
     return flat, flat.split(known)
 
 
@@ -124,6 +125,7 @@ def circuit(
     """
     if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 12:
         raise DataError(f"digits={digits!r}: expected a whole number from 1 to 12")
+    matplotlib_here()
     flat, point = scalars(network, values, sizes)
     made = circuit_of(flat, split=split, limit=limit)
     numbers = Numbers({}, {}) if values is None else numbers_of(made, point)

@@ -17,7 +17,7 @@ from ..notation import PLAIN, Notation
 from ..recurrence import Recurrence, blocks
 from ..tensors import Tensor, elements, is_element, tensor_of
 from .draw import Drawing
-from .labels import extent, tensor_label
+from .labels import extent, matplotlib_here, tensor_label
 from .layered import Box, Engine, layered
 from .sheet import Sheet
 
@@ -95,6 +95,7 @@ def dataflow(
         raise UndefinedError(f"{network.name} has no equation, so there is nothing to draw")
     if parameters not in ("boxes", "folded", "hidden", None):
         raise UndefinedError(f"parameters={parameters!r}: expected 'boxes', 'folded' or 'hidden'")
+    matplotlib_here()
     kept = [tensor for tensor in network.tensors.values() if tensor.role in ("parameter", "state", "constant")]
     how = parameters or ("folded" if len(kept) > MANY else "boxes")
     nodes, links = _graph(network, how)

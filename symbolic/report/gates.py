@@ -115,10 +115,13 @@ class _Builder:
         self.known: dict[Tensor, Tensor] = {}  # of the given network → of the gates
         self.made: dict[Expr, Gate] = {}
         self.leaves: dict[Tensor, None] = {}
+        self.given: set[Tensor] = set()  # by the gates made
 
     def value(self, expr: Expr, target: Tensor | None = None) -> Tensor:
         """The tensor that has the value of an expression; `target`, if it is that of an equation."""
         if is_element(expr):
+            if expr in self.given:
+                return expr  # a gate's already: an argument of a function that is opened
             if expr not in self.known:
                 self.leaves.setdefault(expr)
             return self.known.get(expr, expr)
@@ -221,6 +224,7 @@ class _Builder:
                     number += self.limit
                 made = Tensor(f"g{number}")
             self.made[body] = Gate(Equation(made, (), body), mark, reads, target, minus)
+            self.given.add(made)
         elif target is not None and self.made[body].shown is None:
             self.made[body] = replace(self.made[body], shown=target)
         return self.made[body].tensor

@@ -110,10 +110,11 @@ def layered(
     ahead = [place for place, (tail, head) in enumerate(links) if tail < head]
     pulls = [1.0 if weights is None else weights[place] for place in ahead]
     style = _Style(between, beside, spread, flush, engine)
-    centres, found = _ahead(roomy, [links[place] for place in ahead], pulls, style)
+    centres, found, spans = _ahead(roomy, [links[place] for place in ahead], pulls, style)
     curves = dict(zip(ahead, found, strict=True))
     curves |= {place: _loop(upright[t], centres[t]) for place, (t, head) in enumerate(links) if t == head}
-    curves |= _around(upright, centres, {p: link for p, link in enumerate(links) if p not in curves}, between)
+    back = {place: link for place, link in enumerate(links) if place not in curves}
+    curves |= _around(upright, centres, spans, back, between)
     return _measured(boxes, centres, [curves[place] for place in range(len(links))], turned)
 
 
@@ -161,8 +162,8 @@ class _Style:
 
 def _ahead(
     boxes: Sequence[Box], links: Sequence[tuple[int, int]], weights: Sequence[float], style: _Style
-) -> tuple[list[Point], list[Curve]]:
-    """The centres of boxes, and the curves of links that lead ahead."""
+) -> tuple[list[Point], list[Curve], list[Point]]:
+    """The centres of boxes, the curves of links that lead ahead, and where each box's layer begins and ends."""
     ranked, pieces, ways = with_waypoints(ranks(len(boxes), links), links)
     widths = [box.width for box in boxes] + [0.0] * (len(ranked) - len(boxes))
     pulls = [weight for weight, way in zip(weights, ways, strict=True) for _ in range(len(way) + 1)]
@@ -189,7 +190,8 @@ def _ahead(
         stops += [(across[place], edge) for place in way for edge in spans[ranked[place]]]
         stops += [(end, spans[ranked[head]][0]), (end, middles[head] - boxes[head].height / 2)]
         curves.append(_smooth(stops))
-    return [(across[place], middles[place]) for place in range(len(boxes))], curves
+    centres = [(across[place], middles[place]) for place in range(len(boxes))]
+    return centres, curves, [spans[rank] for rank in ranked[: len(boxes)]]
 
 
 def _bands(
@@ -285,7 +287,11 @@ def _loop(box: Box, centre: Point) -> Curve:
 
 
 def _around(
-    boxes: Sequence[Box], centres: Sequence[Point], links: dict[int, tuple[int, int]], between: float
+    boxes: Sequence[Box],
+    centres: Sequence[Point],
+    spans: Sequence[Point],
+    links: dict[int, tuple[int, int]],
+    between: float,
 ) -> dict[int, Curve]:
     """From below the tail, up a lane right of everything, to above the head; those of one tail share a lane.
 
@@ -300,19 +306,11 @@ def _around(
             for box, sign in ((tail, 1), (head, -1))
         )
         # The layer's edges, not the box's: a horizontal part must pass all boxes of the layer.
-        low = max(_edges(boxes, centres, tail)) + between / 3
-        high = min(_edges(boxes, centres, head)) - between / 3
+        low, high = spans[tail][1] + between / 3, spans[head][0] - between / 3
         lane = lanes[tail]
         corners = [start, (start[0], low), (lane, low), (lane, high), (end[0], high), end]
         made[place] = _rounded(corners, between / 3)
     return made
-
-
-def _edges(boxes: Sequence[Box], centres: Sequence[Point], place: int) -> list[float]:
-    """The upper and lower edges of the boxes in the layer of one, which stand at one height."""
-    level = centres[place][1]
-    row = [box for box, (_, y) in zip(boxes, centres, strict=True) if abs(y - level) < 1]
-    return [level + sign * box.height / 2 for box in row for sign in (-1, 1)]
 
 
 def _rounded(corners: Sequence[Point], radius: float) -> Curve:

@@ -6,12 +6,10 @@ value's own is the sum.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import sympy
-from sympy import Add, And, Expr, Integer, Mul, Piecewise, Pow, Rational
+from sympy import Add, Expr, Integer, Mul, Piecewise, Pow, Rational
 
 from ..adjoint import partials
 from ..binders import Binder
@@ -21,9 +19,9 @@ from ..functions import Elementwise
 from ..network import Network
 from ..print_order import order_factors, order_terms
 from ..tensors import Tensor, elements, is_element
+from .marks import extreme, function_mark, has_labels, number_mark
 
 LIMIT = 150  # gates: beyond, the numbers are too small to read
-_NAMED = {"Abs": r"$|x|$", "Guard": "if", "KroneckerDelta": "=", "Piecewise": "if", "held": "held"}
 
 
 @dataclass(frozen=True)
@@ -137,26 +135,26 @@ class _Builder:
             opened = type(expr).definition(*(arg if arg.is_number else self.value(arg) for arg in expr.args))
             return self.value(opened, target)
         if expr.is_number:
-            return self._gate(expr, _number(expr), (), target)
+            return self._gate(expr, number_mark(expr), (), target)
         if isinstance(expr, Binder):
             raise UnsupportedError(f"{expr} runs over an axis, but a gate takes numbers; unroll the network first")
-        if expr.is_Function and not any(arg.is_Boolean for arg in expr.args) and not _has_labels(expr):
+        if expr.is_Function and not any(arg.is_Boolean for arg in expr.args) and not has_labels(expr):
             args = [arg if arg.is_number else self.value(arg) for arg in expr.args]
             reads = tuple(dict.fromkeys(arg for arg in args if isinstance(arg, Tensor)))
-            return self._gate(expr.func(*args), _function(expr), reads, target)
+            return self._gate(expr.func(*args), function_mark(expr), reads, target)
         # Whatever else: one gate of all that it reads.
         found = {element: self.value(element) for element in elements(expr)}
-        return self._gate(expr.xreplace(found), _function(expr), tuple(dict.fromkeys(found.values())), target)
+        return self._gate(expr.xreplace(found), function_mark(expr), tuple(dict.fromkeys(found.values())), target)
 
     def _sum(self, expr: Add, target: Tensor | None) -> Tensor:
         if all(term.as_coeff_Mul()[0].is_negative for term in expr.args):
             inner = self.value(Add(*(-term for term in expr.args)))
             return self._gate(-inner, r"$\times\,-1$", (inner,), target)
-        constant, rest = expr.as_coeff_Add()
+        constant = Add(*(term for term in expr.args if term.is_number))
         if constant != 0:
-            inner = self.value(rest)
+            inner = self.value(Add(*(term for term in expr.args if not term.is_number)))
             sign = "-" if constant.is_negative else "+"
-            return self._gate(inner + constant, f"${sign}{_number(abs(constant)).strip('$')}$", (inner,), target)
+            return self._gate(inner + constant, f"${sign}{number_mark(abs(constant)).strip('$')}$", (inner,), target)
         terms = order_terms(expr.args)
         if len(terms) == 2 and not self.split and terms[1].as_coeff_Mul()[0].is_negative:
             plus, minus = self.value(terms[0]), self.value(-terms[1])
@@ -165,10 +163,10 @@ class _Builder:
         return self._joined(Add, "$+$", [self.value(term) for term in terms], target)
 
     def _product(self, expr: Mul, target: Tensor | None) -> Tensor:
-        number, rest = expr.as_coeff_Mul()
+        number = Mul(*(factor for factor in expr.args if factor.is_number))
         if number != 1:
-            inner = self.value(rest)
-            mark = rf"$\times\,{_number(number).strip('$')}$"
+            inner = self.value(Mul(*(factor for factor in expr.args if not factor.is_number)))
+            mark = rf"$\times\,{number_mark(number).strip('$')}$"
             return self._gate(number * inner, mark, (inner,), target)
         return self._joined(Mul, r"$\times$", [self.value(factor) for factor in order_factors(expr.args)], target)
 
@@ -182,14 +180,14 @@ class _Builder:
         if not exponent.is_number:
             if base.is_number:
                 above = self.value(exponent)
-                return self._gate(base**above, f"${_number(base).strip('$')}^x$", (above,), target)
+                return self._gate(base**above, f"${number_mark(base).strip('$')}^x$", (above,), target)
             pair = self.value(base), self.value(exponent)
             return self._gate(pair[0] ** pair[1], "$x^y$", tuple(dict.fromkeys(pair)), target)
         if exponent.is_negative and exponent != -1:
             base, exponent = base**-exponent, Integer(-1)
         inner = self.value(base)
         marks = {Integer(-1): "$1/x$", Rational(1, 2): r"$\sqrt{x}$"}
-        mark = marks.get(exponent, f"$x^{{{_number(exponent).strip('$')}}}$")
+        mark = marks.get(exponent, f"$x^{{{number_mark(exponent).strip('$')}}}$")
         return self._gate(inner**exponent, mark, (inner,), target)
 
     def _cases(self, expr: Piecewise, target: Tensor | None) -> Tensor:
@@ -201,10 +199,10 @@ class _Builder:
             operands |= {element: self.value(element) for element in left if element not in operands.values()}
         body = expr.xreplace(operands)
         reads |= dict.fromkeys(element for element in elements(body))
-        kind = _extreme(expr)
+        kind = extreme(expr)
         numbers = [value for value, _ in expr.args if value.is_number]
         if kind and numbers:
-            kind = rf"$\mathrm{{{kind}}}({_number(numbers[0]).strip('$')},x)$"
+            kind = rf"$\mathrm{{{kind}}}({number_mark(numbers[0]).strip('$')},x)$"
         return self._gate(body, kind or "if", tuple(reads), target)
 
     def _gate(
@@ -270,44 +268,4 @@ class _Builder:
         return circuit
 
 
-def _has_labels(expr: Expr) -> bool:
-    return any(element.classes is not None for element in elements(expr))
-
-
-def _extreme(expr: Piecewise) -> str:
-    """ "max" or "min" where the cases are one, else ""."""
-    values = [value for value, _ in expr.args]
-    kinds = set()
-    for place, (value, condition) in enumerate(expr.args[:-1]):
-        beaten = set()
-        for relation in And.make_args(condition):
-            if not isinstance(relation, sympy.core.relational.Relational) or value not in relation.args:
-                return ""
-            larger = relation.gts if isinstance(relation, sympy.Ge | sympy.Gt | sympy.Le | sympy.Lt) else None
-            if larger is None:
-                return ""
-            kinds.add("max" if larger == value else "min")
-            beaten |= set(relation.args) - {value}
-        if not set(values[place + 1 :]) <= beaten | {value}:
-            return ""
-    return kinds.pop() if len(kinds) == 1 else ""
-
-
-def _function(expr: Any) -> str:
-    name = type(expr).__name__
-    symbol = getattr(type(expr), "symbol", None)
-    if isinstance(expr, Elementwise) and symbol:
-        return f"${symbol}$"
-    if name == "KroneckerDelta" and _has_labels(expr):
-        numbers = [str(arg) for arg in expr.args if arg.is_number]
-        return f"= {numbers[0]}" if numbers else "="
-    return _NAMED.get(name, name.replace("_", " "))
-
-
-def _number(number: Expr) -> str:
-    from ..latex import latex
-
-    return f"${latex(number)}$"
-
-
-__all__: Sequence[str] = ["Circuit", "Gate", "circuit_of"]
+__all__ = ["LIMIT", "Circuit", "Gate", "circuit_of"]

@@ -65,7 +65,7 @@ def draw(found, path):
     titles = {f"{name} ({accuracy:.0%} accuracy)": norms for name, (norms, accuracy) in found.items()}
     try:
         gl.norms_by_layer(titles, name="vanishing_gradients").save(path)
-    except gl.UnsupportedError as error:
+    except gl.MissingExtraError as error:
         print(f"No figure: {error}.")
         return False
     return True

@@ -75,7 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "derive", "print the derived gradients")
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     command.add_argument("--form", choices=("matrix", "index"), default="matrix", help="default: %(default)s")
-    command.add_argument("--format", choices=("text", "latex", "markdown"), default="text", help="default: %(default)s")
+    command.add_argument(
+        "--format",
+        choices=("text", "latex", "markdown", "html", "pdf"),
+        default="text",
+        help="default: %(default)s; html is one page that needs no network, pdf needs -o and a TeX that is installed",
+    )
     command.add_argument(
         "--steps", action="store_true", help="also show what the chain rule gives before it is compacted"
     )

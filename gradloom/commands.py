@@ -35,7 +35,14 @@ def derive(options: argparse.Namespace) -> int:
             raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {options.format}")
         style["standalone"] = True
     if options.picture is not None:
-        derivation.picture().save(options.picture)
+        derivation.picture(**_notation(options)).save(options.picture)
+    if options.format == "html":
+        style["steps"] = True  # they are folded
+    if options.format == "pdf":
+        if options.output is None:
+            raise UnsupportedError("--format pdf needs a file to write: add -o FILE.pdf")
+        derivation.pdf(options.output, **style)
+        return 0
     _output(getattr(derivation, options.format)(**style), options.output)
     return 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .commands import write_text
 from .symbolic.activations import sigmoid
-from .symbolic.errors import DataError, GradloomError, UnsupportedError
+from .symbolic.errors import DataError, GradloomError, MissingExtraError
 from .symbolic.layers import Dense
 from .symbolic.losses import SquaredError
 from .symbolic.optimizers import SGD
@@ -119,7 +119,7 @@ def _write(folder: Path, model: Model, history: History) -> dict[str, str]:
     try:
         history.picture().save(folder / "training.png")
         model.network.derive().picture().save(folder / "network.svg")
-    except UnsupportedError as error:
+    except MissingExtraError as error:
         print(f"(no pictures: {error})")
     else:
         written["training.png"] = "the training curves"

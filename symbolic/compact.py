@@ -25,6 +25,7 @@ from .tensors import is_element
 _PLAIN_NUMBER = 1000  # a measured constant such as 0.044715 is not multiplied out of the brackets it stands in
 # Beyond these an expression is only tidied, not cancelled and factored: that could take minutes.
 _SIZE_LIMIT, _SYMBOL_LIMIT = 250, 12
+_TERM_LIMIT = 8  # of a sum whose terms are tried for common factors of some of them
 
 
 # ---- sums ------------------------------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ def measure(expr: Any, lengths: Mapping[Any, int] = MappingProxyType({})) -> int
     `lengths` gives what symbols that stand for longer expressions count as.
     """
     if not expr.args or is_element(expr) or isinstance(expr, Guard):
-        return lengths.get(expr, 1)
+        return lengths.get(expr, 1) + (expr.is_Rational and not expr.is_Integer)  # 1/12 is a quotient
     if isinstance(expr, Sum):
         return 3 + measure(expr.body)
     if isinstance(expr, Add):
@@ -134,12 +135,38 @@ def simplest(expr: Expr) -> Expr:
     try:
         cancelled = sympy.cancel(masked)
         forms = [masked, sympy.factor_terms(masked), cancelled, sympy.factor(cancelled), sympy.factor_terms(cancelled)]
+        forms += _partly_factored(cancelled)
     except (sympy.PolynomialError, NotImplementedError):
         forms = [masked]
     # Of two as short, the product: it reads better than a sum.
     lengths = {symbol: measure(node) for node, symbol in masks.items()}
     best = min((_tidy_signs(form) for form in forms), key=lambda form: (measure(form, lengths), isinstance(form, Add)))
     return _sign_flipped(best.xreplace({symbol: node for node, symbol in masks.items()}))
+
+
+def _partly_factored(expr: Expr) -> list[Expr]:
+    """Forms of a sum in which some of its terms share a factor: a r − b r + c as (a − b) r + c."""
+    terms = Add.make_args(sympy.expand(expr)) if isinstance(expr, Add) else ()
+    if not 2 < len(terms) <= _TERM_LIMIT:
+        return []
+    factors: dict[Expr, list[Expr]] = {}
+    for term in terms:
+        for factor in Mul.make_args(term):
+            if not factor.is_number:
+                factors.setdefault(factor.base if isinstance(factor, Pow) and factor.exp == 2 else factor, []).append(
+                    term
+                )
+    forms = []
+    for factor, those in factors.items():
+        if 1 < len(those) < len(terms):
+            rest = [term / factor for term in those]
+            if any(term.is_number for term in rest):
+                continue  # a − a s + s as (1 − a) s + a loses digits where a is large
+            inside = sympy.factor_terms(Add(*rest))
+            content, primitive = Add(*rest).primitive()
+            others = [term for term in terms if term not in those]
+            forms += [Add(factor * inside, *others), Add(Mul(content, factor, primitive), *others)]
+    return forms
 
 
 def masked_arithmetic(expr: Expr) -> tuple[Expr, dict[Expr, Symbol]]:

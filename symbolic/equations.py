@@ -64,6 +64,11 @@ class Equation:
 
         return f"$\\displaystyle {equation_latex(self)}$"
 
+    def _repr_html_(self) -> str | None:
+        from .report.notebook import shown_equations
+
+        return shown_equations([self])
+
 
 def right_side(name: str, body: Any) -> Expr:
     """

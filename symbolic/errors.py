@@ -64,3 +64,11 @@ class ModelFileError(GradloomError, ValueError):
 
 class CacheError(GradloomError, OSError):
     """The kernel cache directory cannot be used."""
+
+
+class MissingExtraError(GradloomError, ImportError):
+    """What was asked for needs a package that is installed with one of gradloom's extras."""
+
+
+class PdfError(GradloomError, RuntimeError):
+    """No TeX is installed, or it stopped with an error."""

@@ -62,7 +62,7 @@ def tensor_latex(tensor: Tensor, notation: Notation = PLAIN) -> str:
         return whole.element(tensor.of, places) if places else whole.symbol(tensor.of)
     if isinstance(tensor, Adjoint):
         if is_delta(tensor, notation):
-            return _bold(_numbered(r"\delta", tensor.of.name[1:], notation), tensor.of, notation)
+            return _delta(tensor_latex(tensor.of, notation))
         below, above = tensor_latex(tensor.of, notation), tensor_latex(tensor.loss, notation)
         return rf"\frac{{\partial {above}}}{{\partial {below}}}"
     if isinstance(tensor, Direction):
@@ -73,11 +73,13 @@ def tensor_latex(tensor: Tensor, notation: Notation = PLAIN) -> str:
     return tensor.latex or _bold(name_latex(tensor.name, layer=numbers), tensor, notation)
 
 
-def _numbered(letter: str, number: str, notation: Notation) -> str:
-    """A letter with the number of its layer."""
-    if not number:
-        return letter
-    return f"{letter}^{{({number.replace('_', '.')})}}" if notation.layers == "numbers" else f"{letter}_{{{number}}}"
+def _delta(symbol: str) -> str:
+    """The δ of a pre-activation: its symbol with the letter z replaced, or a δ with the symbol below it."""
+    if re.match(r"z(?![A-Za-z])", symbol):
+        return r"\delta" + symbol[1:]
+    if symbol.startswith(r"\boldsymbol{z}"):
+        return r"\boldsymbol{\delta}" + symbol[len(r"\boldsymbol{z}") :]
+    return rf"\delta_{{{symbol}}}"
 
 
 def _bold(symbol: str, tensor: Tensor, notation: Notation) -> str:

@@ -44,11 +44,11 @@ def broken(latex: str, width: int = WIDTH) -> list[str]:
         return [latex]
     lines = [latex]
     for marks in ((" + ", " - "), (r" \odot ", r" \, \sum", r" \, \left")):
-        lines = [part for line in lines for part in _filled(_pieces(line, marks), width)]
+        lines = [part for line in lines for part in filled(pieces(line, marks), width)]
     return lines
 
 
-def _filled(pieces: list[str], width: int) -> list[str]:
+def filled(pieces: list[str], width: int) -> list[str]:
     lines = [pieces[0]]
     for piece in pieces[1:]:
         if printed_width(lines[-1] + piece) <= width:
@@ -58,7 +58,7 @@ def _filled(pieces: list[str], width: int) -> list[str]:
     return lines
 
 
-def _pieces(latex: str, marks: tuple[str, ...]) -> list[str]:
+def pieces(latex: str, marks: tuple[str, ...]) -> list[str]:
     """`latex` cut before each of `marks` that stands outside of braces, brackets and environments."""
     out, depth, start = [], 0, 0
     for token in re.finditer(r"\\left\b|\\right\b|\\begin\b|\\end\b|[{}]| ", latex):

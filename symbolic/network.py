@@ -371,8 +371,10 @@ class Network(Modes):
 
         Raises
         ------
+        MissingExtraError
+            If what draws is not installed (``pip install "gradloom[pages]"``).
         UnsupportedError
-            If what draws is not installed (``pip install "gradloom[pages]"``), or there are too many gates.
+            If there are too many gates.
         UndefinedError
             If a value is missing.
         """
@@ -427,3 +429,8 @@ class Network(Modes):
         from .latex import equations_latex
 
         return equations_latex([equation for _, equation in self.written()], [mark.latex for mark, _ in self.written()])
+
+    def _repr_html_(self) -> str | None:
+        from .report.notebook import shown_equations
+
+        return shown_equations([equation for _, equation in self.written()], [mark.latex for mark, _ in self.written()])

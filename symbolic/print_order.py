@@ -6,12 +6,27 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sympy
-from sympy import Add, Expr, Integer, KroneckerDelta, Mod, Mul, Piecewise, Pow, Rational, Symbol, floor
+from sympy import (
+    Add,
+    Expr,
+    Function,
+    Integer,
+    KroneckerDelta,
+    Mod,
+    Mul,
+    Piecewise,
+    Pow,
+    Rational,
+    Symbol,
+    Tuple,
+    floor,
+)
 
-from .binders import Binder, binders
+from .binders import ArgMax, Binder, Max, binders, rename_free
 from .guards import Guard
 from .partial import Partial
 from .positions import GuardGroup
+from .ranges import within
 from .tensors import elements, indices_of, is_element, tensor_of
 
 _ROLE_ORDER = {"parameter": 1, "state": 1, "adjoint": 2}
@@ -32,6 +47,40 @@ def common_guards(expr: Add) -> list[Expr]:
         bare = [Mul(*(factor for factor in Mul.make_args(term) if factor not in guards)) for term in terms]
         out.append(Mul(*sorted(guards, key=sympy.default_sort_key), Add(*bare)))
     return out
+
+
+class JointArgMax(Function):
+    """``JointArgMax(positions, Max(f, …))``: one where the first maximum of f is at `positions`."""
+
+
+def joint_maxima(factors: Iterable[Expr]) -> list[Expr]:
+    """`factors` with [p = argmax_j max_k f(j, k)] [q = argmax_k f(p, k)] as one bracket, [(p, q) = argmax_j,k f]."""
+    out = list(factors)
+    for outer in [factor for factor in out if isinstance(factor, KroneckerDelta)]:
+        position, found = _of_argmax(outer)
+        if found is None or not isinstance(found.body, Max):
+            continue
+        inside, pairs = found.open()
+        body, inner = inside.open()
+        if len(inner) > 1:
+            continue
+        there = within(rename_free(body, {pairs[0][0]: position}), {})
+        for other in out:
+            place, candidate = _of_argmax(other)
+            if candidate is not None and other != outer and candidate == ArgMax(there, *inner):
+                joint = JointArgMax(Tuple(position, place), Max(body, *pairs, *inner))
+                out = [joint if factor == outer else factor for factor in out if factor != other]
+                break
+    return out
+
+
+def _of_argmax(factor: Expr) -> tuple[Any, ArgMax | None]:
+    """The two sides of [p = argmax …]."""
+    if isinstance(factor, KroneckerDelta):
+        for one, other in (factor.args, factor.args[::-1]):
+            if isinstance(other, ArgMax):
+                return one, other
+    return None, None
 
 
 def order_terms(terms: Iterable[Expr]) -> list[Expr]:
@@ -72,7 +121,7 @@ def order_factors(factors: Iterable[Expr], indices: Sequence[Symbol] = ()) -> li
             tensor = tensor_of(base)
             away = tuple(index not in indices_of(base) for index in indices) if tensor.rank > 2 else ()
             return 5 if shifted(base) else 2, _ROLE_ORDER.get(tensor.role, 3), away
-        return (6, 0) if isinstance(base, Piecewise | KroneckerDelta) else (5, 0)
+        return (6, 0) if isinstance(base, Piecewise | KroneckerDelta | JointArgMax) else (5, 0)
 
     return sorted(factors, key=rank)
 

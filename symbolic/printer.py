@@ -34,7 +34,16 @@ from .indices import Dim
 from .notation import PLAIN, Notation
 from .partial import Partial
 from .positions import GuardGroup, PositionWriter
-from .print_order import above, common_guards, join_roots, order_factors, order_terms, root_below
+from .print_order import (
+    JointArgMax,
+    above,
+    common_guards,
+    join_roots,
+    joint_maxima,
+    order_factors,
+    order_terms,
+    root_below,
+)
 from .tensors import Tensor, elements, indices_of, is_element, tensor_of
 
 # The letters for a bound index: given the size of its axis, and the tensors and axes that it stands at.
@@ -193,6 +202,10 @@ class Printer(ABC):
         if isinstance(expr, KroneckerDelta):
             left, right = sorted(expr.args, key=lambda place: (place.is_number, bool(place.args)))
             return self.iverson(self.relation(self.position(left), "=", self.position(right))), ATOM
+        if isinstance(expr, JointArgMax):
+            places, maximum = expr.args
+            at = ", ".join(self.position(place) for place in places)
+            return self.iverson(self.relation(f"({at})", "=", self._binder(maximum, "argmax")[0])), ATOM
         if isinstance(expr, Guard | GuardGroup):
             guards, read = expr.args if isinstance(expr, GuardGroup) else ((expr,), ())
             return self.iverson(self._positions().conditions(guards, read)), ATOM
@@ -274,7 +287,7 @@ class Printer(ABC):
             rest = Mul(*(factor for factor in Mul.make_args(rest) if factor not in guards))
             read = {place for element in rest.atoms(Indexed) for place in element.indices}
             top.append(GuardGroup(Tuple(*guards), Tuple(*sorted(read, key=sympy.default_sort_key))))
-        for factor in Mul.make_args(rest):
+        for factor in joint_maxima(Mul.make_args(rest)):
             if isinstance(factor, Pow) and factor.exp.is_Rational and factor.exp < 0:
                 (bottom if elements(factor) or factor.has(Binder) else scalar_bottom).append(1 / factor)
             elif factor != 1:
@@ -313,10 +326,10 @@ class Printer(ABC):
             written.append(self.within(factor, strength))
         return self.product.join(written)
 
-    def _binder(self, expr: Binder) -> tuple[str, int]:
-        kind = "max" if isinstance(expr, Max) else "argmax" if isinstance(expr, ArgMax) else "sum"
+    def _binder(self, expr: Binder, mark: str | None = None) -> tuple[str, int]:
+        kind = mark or ("max" if isinstance(expr, Max) else "argmax" if isinstance(expr, ArgMax) else "sum")
         limits, body = list(expr.limits), expr.body
-        while kind == "max" and isinstance(body, Max):
+        while isinstance(expr, Max) and isinstance(body, Max):
             limits, body = [*limits, *body.limits], body.body
         letters = self.choose_letters(limits, body)
         self.names |= letters

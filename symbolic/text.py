@@ -13,9 +13,9 @@ from .tensors import Adjoint, Derived, Entry, Tangent, Tensor
 
 
 def is_preactivation(tensor: Tensor) -> bool:
-    """Whether the gradient of `tensor` is a δ of the textbooks: z, z1, z2 …, z3_1 of a layer inside of a layer."""
+    """Whether the gradient of `tensor` is a δ of the textbooks: z, z1, z3_1 of a layer in a layer, zi1 of a gate i."""
     tensor = tensor.of if isinstance(tensor, Entry) else tensor
-    return tensor.role == "value" and re.fullmatch(r"z(\d+(_\d+)*)?", tensor.name) is not None
+    return tensor.role == "value" and re.fullmatch(r"z[a-z]?(\d+(_\d+)*)?", tensor.name) is not None
 
 
 def is_delta(tensor: Tensor, notation: Notation = PLAIN) -> bool:

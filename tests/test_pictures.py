@@ -419,12 +419,12 @@ def test_a_missing_library_is_named(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "igraph", None)
     monkeypatch.setattr(module.shutil, "which", lambda command: None)
-    with pytest.raises(gl.UnsupportedError, match=r"gradloom\[pages\].*dot"):
+    with pytest.raises(gl.MissingExtraError, match=r"gradloom\[pages\].*dot"):
         neuron().picture(POINT)
-    with pytest.raises(gl.UnsupportedError, match=r"gradloom\[pages\]"):
+    with pytest.raises(gl.MissingExtraError, match=r"gradloom\[pages\]"):
         neuron().picture(POINT, engine="igraph")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(gl.UnsupportedError, match=r'matplotlib.*pip install "gradloom\[pages\]"'):
+    with pytest.raises(gl.MissingExtraError, match=r'matplotlib.*pip install "gradloom\[pages\]"'):
         neuron("other").picture(POINT)
 
 

@@ -121,7 +121,9 @@ def circuit(
     UndefinedError
         If `values` names no tensor, or lacks one.
     UnsupportedError
-        If there are too many gates, or what draws is not installed.
+        If there are too many gates.
+    MissingExtraError
+        If what draws is not installed.
     """
     if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 12:
         raise DataError(f"digits={digits!r}: expected a whole number from 1 to 12")

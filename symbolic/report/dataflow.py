@@ -88,7 +88,7 @@ def dataflow(
     ------
     UndefinedError
         If there is nothing to draw, or `parameters` is none of these.
-    UnsupportedError
+    MissingExtraError
         If what draws is not installed.
     """
     if not network.equations:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
-from ..errors import UnsupportedError
+from ..errors import MissingExtraError, UnsupportedError
 from .layers import ranks, set_in_rows, with_waypoints
 
 Point: TypeAlias = tuple[float, float]
@@ -45,7 +45,7 @@ def engine_here() -> Engine:
 
     Raises
     ------
-    UnsupportedError
+    MissingExtraError
         If it has none.
     """
     if shutil.which("dot"):
@@ -53,7 +53,7 @@ def engine_here() -> Engine:
     try:
         import igraph  # noqa: F401
     except ImportError:
-        raise UnsupportedError(_MISSING) from None
+        raise MissingExtraError(_MISSING) from None
     return "igraph"
 
 
@@ -159,7 +159,7 @@ def _by_igraph(ranked: Sequence[int], pieces: Sequence[tuple[int, int]]) -> list
     try:
         import igraph
     except ImportError:
-        raise UnsupportedError(_MISSING) from None
+        raise MissingExtraError(_MISSING) from None
     graph = igraph.Graph(n=len(ranked), edges=list(pieces), directed=True)
     found = graph.layout_sugiyama(layers=list(ranked), maxiter=200)
     return [float(point[0]) for point in (found[0] if isinstance(found, tuple) else found)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ..errors import UnsupportedError
+from ..errors import MissingExtraError
 from ..latex import tensor_latex
 from ..notation import PLAIN, Notation
 from ..tensors import Adjoint, Tensor
@@ -30,13 +30,13 @@ def matplotlib_here() -> Any:
 
     Raises
     ------
-    UnsupportedError
+    MissingExtraError
         If it is not installed.
     """
     try:
         import matplotlib
     except ImportError:
-        raise UnsupportedError(
+        raise MissingExtraError(
             'pictures are drawn with matplotlib, which is not installed: pip install "gradloom[pages]"'
         ) from None
     return matplotlib

@@ -61,7 +61,7 @@ def layered(
 
     Raises
     ------
-    UnsupportedError
+    MissingExtraError
         If there is no engine.
     """
     if not boxes:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..notation import Notation
-from . import as_latex, as_markdown, as_text
+from . import as_html, as_latex, as_markdown, as_pdf, as_text
 from .document import Document
+from .notebook import shown
 from .page import Form, page
 
 if TYPE_CHECKING:
@@ -44,8 +47,38 @@ class Printable:
         """The derivation as Markdown with ``$$`` formulas, for notebooks and sites; see `document`."""
         return as_markdown.markdown(self.document(form, steps=steps, **notation), steps=steps)
 
+    def html(self, form: Form = "matrix", *, steps: bool = True, standalone: bool = True, **notation: Any) -> str:
+        """The derivation as HTML with formulas as MathML, light and dark; see `document`.
+
+        Parameters
+        ----------
+        steps : whether each adjoint has, to be unfolded, how it came about
+        standalone : a whole page that needs no network, or a fragment that takes on the look of what surrounds it
+
+        Raises
+        ------
+        MissingExtraError
+            If latex2mathml is not installed: ``pip install "gradloom[pages]"``.
+        UnsupportedError
+            If there is no such form or choice, or a symbol that was given (``latex=``) cannot be written as MathML.
+        """
+        return as_html.html(self.document(form, steps=steps, **notation), standalone=standalone)
+
+    def pdf(self, path: str | os.PathLike[str], form: Form = "matrix", *, steps: bool = False, **notation: Any) -> Path:
+        """Write the derivation as a PDF, with the pdflatex that is installed; see `document`.
+
+        Raises
+        ------
+        PdfError
+            If there is no pdflatex, or it stops with an error, or `path` cannot be written.
+        """
+        return as_pdf.pdf(self.latex(form, steps=steps, standalone=True, **notation), path)
+
     def __str__(self) -> str:
         return self.text()
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
+
+    def _repr_html_(self) -> str | None:
+        return shown(self.document(steps=True))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import sympy
-from sympy import Add, Expr, Mul, Symbol
+from sympy import Add, Dummy, Expr, Mul, Symbol
 
 from ..binders import ArgMax, Binder, Sum, rename_free
 from ..compact import compact
@@ -90,7 +90,7 @@ class Stages:
         out = []
         for element in found.readings:
             if any(place.args and not elements(place) for place in indices_of(element)):
-                out.append(Stage(Prose.plain("index shift, solved for what reads"), self.write.expression(element)))
+                out.append(Stage(Prose.plain("index shift, solved for what reads"), self._reading(element, found)))
         rule = gate(reader.body, found.readings[0], local)
         if reader.target in map(tensor_of, elements(local)):
             rule += ", written in the value itself"
@@ -100,6 +100,13 @@ class Stages:
             Stage(Prose.plain(rule), self._equal(rename_free(partial, letters), rename_free(local, letters), where))
         )
         return out + self._facts(facts)
+
+    def _reading(self, element: Expr, found: Link) -> Formula:
+        """An element as it stands in the equation; indices that a sum binds there get letters."""
+        loose = sorted((s for s in element.free_symbols if isinstance(s, Dummy)), key=lambda s: s.dummy_index)
+        sizes = [sympy.Integer(0)] * len(loose)
+        letters = self.derivation.network.fresh_indices(sizes, found.equation.indices)
+        return self.write.expression(rename_free(element, dict(zip(loose, letters, strict=True))))
 
     def _term(self, tensor: Tensor, found: Link) -> Expr:
         """What stands under the sum of the chain rule: ∂L/∂T[o] ∂T[o]/∂U[p]."""

@@ -3,7 +3,7 @@
 ``python examples/vanishing_gradients.py`` trains three networks that differ in the activation (and in the initial
 values that go with it) on scikit-learn's digits. For each it prints the norm of every layer's weight gradient, epoch by
 epoch, and the ratio of the first layer's to the last one's. The figure goes to ``vanishing_gradients.png``, or to
-``-o FILE``; it needs matplotlib: ``pip install 'gradloom[demo]'``.
+``-o FILE``; it needs matplotlib: ``pip install 'gradloom[pages]'``.
 
 Each δ is the next one's times σ′(z) ≤ 1/4 times the weights: after nine layers little is left (Hochreiter 1991; Glorot
 and Bengio 2010). ReLU′ is 0 or 1, tanh′ is 1 at 0, and the initial values of He and of Glorot keep the size of what is
@@ -62,27 +62,12 @@ def print_table(name, norms, accuracy):
 
 def draw(found, path):
     """Norm by layer on a logarithmic axis, one line per epoch; False where matplotlib is not installed."""
+    titles = {f"{name} ({accuracy:.0%} accuracy)": norms for name, (norms, accuracy) in found.items()}
     try:
-        from matplotlib import colormaps
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
+        gl.norms_by_layer(titles, name="vanishing_gradients").save(path)
+    except gl.MissingExtraError as error:
+        print(f"No figure: {error}.")
         return False
-    figure = Figure(figsize=(4 * len(found), 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, (name, (norms, accuracy)) in zip(figure.subplots(1, len(found), sharey=True), found.items(), strict=True):
-        layers = range(1, 1 + len(weights(norms)))
-        last = len(norms.epochs) - 1
-        shown = sorted({0, 1, last // 2, last} & set(range(last + 1)))
-        for order, place in enumerate(shown):
-            sizes = [values[place] for values in weights(norms).values()]
-            color = colormaps["viridis"](order / len(shown))
-            axes.semilogy(layers, sizes, "o-", color=color, label=f"epoch {norms.epochs[place]}")
-        axes.set(title=f"{name} ({accuracy:.0%} accuracy)", xlabel="layer, from the input", xticks=list(layers))
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.axes[0].set_ylabel("norm of the weights' gradient  ‖∂L/∂W‖")
-    figure.savefig(path, dpi=120)
     return True
 
 
@@ -99,8 +84,6 @@ def main(arguments=None):
         print_table(name, norms, accuracy)
     if draw(found, options.output):
         print(f"The figure is in {options.output}.")
-    else:
-        print("No figure: matplotlib is not installed (pip install 'gradloom[demo]').")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ from .symbolic.held import held, normal
 from .symbolic.indices import Dim, Index, dims, indices
 from .symbolic.network import Network
 from .symbolic.per_example import per_example
+from .symbolic.report.draw import Drawing
 from .symbolic.second_order import gauss_newton_vector, hessian_vector
 from .symbolic.sequential import Sequential
 from .symbolic.tangent import jvp, tangent
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from .runtime.history import History
     from .runtime.model import Model
     from .runtime.parameters import Parameters
+    from .runtime.pictures import norms_by_layer, training_curves, weight_images
     from .runtime.program import Program
     from .symbolic.evaluate import evaluate
 
@@ -98,8 +100,11 @@ _LAZY = {
     "gradcheck": "runtime.gradcheck",
     "gradient_norms": "runtime.gradient_norms",
     "hessian": "runtime.hessian",
+    "norms_by_layer": "runtime.pictures",
     "one_hot_rows": "runtime.array_checks",
     "set_cache_dir": "runtime.cache",
+    "training_curves": "runtime.pictures",
+    "weight_images": "runtime.pictures",
 }
 _LAZY_MODULES = {"datasets": "runtime.datasets", "initializers": "runtime.initializers"}
 
@@ -129,13 +134,13 @@ Network.compiler = staticmethod(_compile)
 
 __all__ = [
     "AlongAxis", "ArgMax", "CacheError", "CacheWarning", "Callback", "Costs", "DataError", "Derivation", "Dim",
-    "DivergenceError", "EarlyStopping", "Equation", "GradientNorms", "GradloomError", "History", "Index",
+    "DivergenceError", "Drawing", "EarlyStopping", "Equation", "GradientNorms", "GradloomError", "History", "Index",
     "IndexingError", "LossError", "Max", "MissingExtraError", "Model", "ModelFileError", "NameTakenError", "Network",
     "Parameters", "PdfError", "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError",
     "Sum", "Tensor", "UndefinedError", "UnsupportedError", "UnusedParameterError", "activations", "cache_dir",
     "datasets", "dims", "elementwise", "elu", "errors", "evaluate", "explain", "gauss_newton_vector", "gelu",
     "gelu_tanh", "gradcheck", "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices",
-    "initializers", "inside", "jvp", "layers", "leaky_relu", "log_softmax", "losses", "normal", "one_hot",
-    "one_hot_rows", "optimizers", "padded", "per_example", "relu", "schedules", "set_cache_dir", "sigmoid", "silu",
-    "softmax", "softplus", "tangent", "tanh", "unrolled",
+    "initializers", "inside", "jvp", "layers", "leaky_relu", "log_softmax", "losses", "normal", "norms_by_layer",
+    "one_hot", "one_hot_rows", "optimizers", "padded", "per_example", "relu", "schedules", "set_cache_dir", "sigmoid",
+    "silu", "softmax", "softplus", "tangent", "tanh", "training_curves", "unrolled", "weight_images",
 ]  # fmt: skip

@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         "--symbol", action="append", default=[], metavar="NAME=LATEX", help=r"the symbol of a tensor, as a2=\hat{y}"
     )
     command.add_argument("--standalone", action="store_true", help="with --format latex: a whole document")
+    command.add_argument("--picture", metavar="FILE", help="also draw the network and its gradients (.svg or .png)")
     _add_output(command)
 
     command = _command(commands, "generate", "write the generated module")

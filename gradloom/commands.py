@@ -34,6 +34,8 @@ def derive(options: argparse.Namespace) -> int:
         if options.format != "latex":
             raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {options.format}")
         style["standalone"] = True
+    if options.picture is not None:
+        derivation.picture(**_notation(options)).save(options.picture)
     if options.format == "html":
         style["steps"] = True  # they are folded
     if options.format == "pdf":
@@ -182,7 +184,8 @@ def _written(document: Any, style: str, standalone: bool) -> str:
         raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {style}")
     if style == "latex":
         return as_latex.latex(document, standalone=standalone)
-    return {"text": as_text.text, "markdown": as_markdown.markdown, "html": as_html.html}[style](document)
+    writers: dict[str, Any] = {"text": as_text.text, "markdown": as_markdown.markdown, "html": as_html.html}
+    return str(writers[style](document))
 
 
 def gradcheck(options: argparse.Namespace) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .commands import write_text
 from .symbolic.activations import sigmoid
-from .symbolic.errors import DataError, GradloomError
+from .symbolic.errors import DataError, GradloomError, MissingExtraError
 from .symbolic.layers import Dense
 from .symbolic.losses import SquaredError
 from .symbolic.optimizers import SGD
@@ -117,35 +116,15 @@ def _write(folder: Path, model: Model, history: History) -> dict[str, str]:
     }
     write_text(folder / "kernels.py", model.program.source)
     model.save(folder / "model.npz")
-    if plot_history(history, folder / "training.png"):
-        written["training.png"] = "the training curves"
-    else:
-        print("(matplotlib is not installed, so there is no picture: pip install 'gradloom[demo]')")
-    return written
-
-
-def plot_history(history: History, path: Path) -> bool:
-    """Draw loss and accuracy by epoch into a PNG file; False where matplotlib is not installed."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    left.plot(history.epoch, history.loss, label="training")
-    left.plot(history.epoch, history.val_loss, label="test")
-    left.set(xlabel="epoch", ylabel="loss", yscale="log")
-    left.legend()
-    right.plot(history.epoch, [100 * value for value in history.val_accuracy], color="C1")
-    right.set(xlabel="epoch", ylabel="test accuracy, %")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.png")
-    figure.savefig(temporary, dpi=150)
-    os.replace(temporary, path)
-    return True
+        history.picture().save(folder / "training.png")
+        model.network.derive().picture().save(folder / "network.svg")
+    except MissingExtraError as error:
+        print(f"(no pictures: {error})")
+    else:
+        written["training.png"] = "the training curves"
+        written["network.svg"] = "the network's dataflow, gradients beside it"
+    return written
 
 
 def _title(text: str) -> None:

@@ -16,6 +16,7 @@ from .history import History
 from .program import Program, compile_network
 
 if TYPE_CHECKING:
+    from ..symbolic.report.draw import Drawing
     from .model import Model
 
 Array = NDArray[Any]
@@ -133,11 +134,19 @@ class GradientNorms(Callback):
     # ---- asking ----------------------------------------------------------------------------------------------------
 
     @property
-    def ratios(self) -> list[float]:
-        """The norm of the first layer's gradient over that of the last one's, for each of `epochs`.
+    def layers(self) -> list[str]:
+        """The names whose norms are compared: the parameters of at least two axes (the weights), or what `of` named."""
+        return list(self._layers)
 
-        The layers are the parameters of at least two axes (the weights), or what `of` named.
-        """
+    def picture(self) -> Drawing:
+        """Draw the norms layer by layer, with one line for each of four epochs; see `norms_by_layer`."""
+        from .pictures import norms_by_layer
+
+        return norms_by_layer(self)
+
+    @property
+    def ratios(self) -> list[float]:
+        """The norm of the first layer's gradient over that of the last one's, for each of `epochs`; see `layers`."""
         if not self._layers:
             return []
         pairs = zip(self.norms[self._layers[0]], self.norms[self._layers[-1]], strict=True)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..symbolic.report.draw import Drawing
 
 
 class History(Mapping[str, list[float]]):
@@ -51,6 +55,12 @@ class History(Mapping[str, list[float]]):
             cells = self.row(place).items()
             lines.append("  ".join(f"{number_text(name, value):>{widths[name]}}" for name, value in cells))
         return lines
+
+    def picture(self, *, log: bool = True) -> Drawing:
+        """Draw the training curves; see `training_curves`."""
+        from .pictures import training_curves
+
+        return training_curves(self, log=log)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from sympy import Add, Expr, Integer, Symbol
 
 from .adjoint import Contribution, contributions
 from .binders import Binder
 from .compact import compact, measure
-from .costs import Costs, costs_of
 from .dependence import sources
 from .equations import Equation
 from .errors import LossError, UndefinedError, UnusedParameterError
@@ -25,9 +24,6 @@ from .recurrence import Recurrence, blocks
 from .report.printable import Printable
 from .rewriting import Rewriting
 from .tensors import Adjoint, Derived, Tensor, element_of, elements, indices_of, is_element, tensor_of
-
-if TYPE_CHECKING:
-    from .report.chain import Chain
 
 Reads: TypeAlias = Callable[[Expr], bool]
 INLINE_LIMIT = 60  # an adjoint longer than this stays an equation of its own, so that cost stays linear in depth
@@ -100,59 +96,6 @@ class Derivation(Printable):
             f"there is no gradient of {tensor.role} {name} here: derived are {', '.join(self.steps)}; "
             f"ask for it with derive(wrt=[{name!r}]), if the loss depends on it"
         )
-
-    def costs(self, itemsize: Any = 4) -> Costs:
-        """Operations, bytes moved and stored activations of both passes, as expressions in the sizes.
-
-        `itemsize` is the number of bytes per number, or a size from `dims`.
-
-        Raises
-        ------
-        ShapeError
-            If `itemsize` is neither.
-        """
-        return costs_of(self, itemsize)
-
-    def chain(self, entry: str, **notation: Any) -> Chain:
-        """The gradient of one entry as the product of local derivatives along its way to the loss.
-
-        Where the way branches, over rows of the batch or over neurons, there is a sum, and the gradient at which it
-        branches has a line of its own.
-
-        Parameters
-        ----------
-        entry : a tensor and whole numbers, counted from 0: ``"W2[0, 1]"``, or the name of a scalar
-        notation : choices of `Notation`
-
-        Raises
-        ------
-        IndexingError, UndefinedError
-            If `entry` names none.
-        UnusedParameterError
-            If the loss does not depend on it.
-
-        Examples
-        --------
-        >>> import gradloom as gl
-        >>> net = gl.Sequential([gl.layers.Dense(2, gl.sigmoid)], input_shape=3, loss=gl.losses.SquaredError())
-        >>> print(net.derive().chain("W1[0, 2]"))
-        Chain
-          ∂L/∂W1[0, 2] = Σ_i ∂L/∂a1[i, 0] · ∂a1[i, 0]/∂z1[i, 0] · ∂z1[i, 0]/∂W1[0, 2]
-        <BLANKLINE>
-        Factors
-          ∂L/∂a1[i, 0] = 1/B (a1[i, 0] - y[i, 0])
-          ∂a1[i, 0]/∂z1[i, 0] = a1[i, 0] (1 - a1[i, 0])
-          ∂z1[i, 0]/∂W1[0, 2] = x[i, 2]
-        <BLANKLINE>
-        Together
-          ∂L/∂W1[0, 2] = Σ_i δ1[i, 0] x[i, 2]
-          δ1[i, j] = 1/B (a1[i, j] - y[i, j]) a1[i, j] (1 - a1[i, j])
-        <BLANKLINE>
-        """
-        from .notation import Notation
-        from .report.chain import Chain
-
-        return Chain(self, entry, Notation.of(notation))
 
 
 def derive(network: Network, wrt: Iterable[str] | None = None) -> Derivation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,7 @@ from .tensors import Tensor, shape_text
 
 if TYPE_CHECKING:
     from .derivation import Derivation
+    from .report.draw import Drawing
 
 
 class Network(Modes):
@@ -354,6 +355,32 @@ class Network(Modes):
         if Network.compiler is None:
             raise UndefinedError("no compiler is registered: import gradloom, not its symbolic part alone")
         return Network.compiler(self, **options)
+
+    def picture(self, values: Mapping[str, Any] | None = None, *, kind: str | None = None, **options: Any) -> Drawing:
+        """Draw the network; notebooks show it, and ``picture().save("network.svg")`` writes a file (or ``.png``).
+
+        Parameters
+        ----------
+        values : numbers (for tensors arrays) of all that no equation defines, by name: draws the circuit, every
+            operation with its value and its gradient
+        kind : "dataflow", one box for each tensor, or "circuit"; by default "circuit" with `values` or if all tensors
+            are numbers
+        options : of a circuit ``split=True`` (named functions opened), ``digits=2``, ``sizes={…}``, ``limit=150``
+            (gates); of a dataflow ``parameters="boxes"``, ``"folded"`` or ``"hidden"``; ``engine="dot"`` or
+            ``"igraph"``, which lays out; and choices of notation, such as ``deltas=False``
+
+        Raises
+        ------
+        MissingExtraError
+            If what draws is not installed (``pip install "gradloom[pages]"``).
+        UnsupportedError
+            If there are too many gates.
+        UndefinedError
+            If a value is missing.
+        """
+        from .report.pictures import picture
+
+        return picture(self, None, values, kind, **options)
 
     # ---- inside ----------------------------------------------------------------------------------------------
 

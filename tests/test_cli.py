@@ -263,7 +263,7 @@ def test_demo(capsys, tmp_path):
     assert (status, err) == (0, "")
     assert "Test accuracy 100.00%" in out
     written = {path.name for path in (tmp_path / "demo").iterdir()}
-    assert written == {"derivation.md", "derivation.tex", "kernels.py", "model.npz", "training.png"}
+    assert written == {"derivation.md", "derivation.tex", "kernels.py", "model.npz", "network.svg", "training.png"}
     assert (tmp_path / "demo" / "training.png").read_bytes().startswith(b"\x89PNG")
     compile((tmp_path / "demo" / "kernels.py").read_text(), "kernels.py", "exec")
 

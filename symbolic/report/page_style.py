@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .colours import colour_properties
+
 # Names begin with gl- and rules with .gl-page, so that a page inside of another (a notebook's) leaves that one alone.
 STYLE = """
 .gl-page { color: var(--gl-ink, inherit); line-height: 1.55; container-type: inline-size; overflow-wrap: break-word;
@@ -74,6 +76,12 @@ STYLE = """
   .gl-page h2, .gl-page h3 { break-after: avoid; }
 }
 """
+
+# Pictures are let in without styles of their own.
+STYLE += (
+    f".gl-page svg {{ {colour_properties(0)} }}\n"
+    f"@media (prefers-color-scheme: dark) {{ .gl-page svg {{ {colour_properties(1)} }} }}\n"
+)
 
 # A page of its own has colours of its own; one inside of another takes those that it finds.
 ALONE = """

@@ -24,6 +24,10 @@ def mlp() -> gl.Network:
     return chain("mlp", made, 2)
 
 
+def three_four_one() -> gl.Network:
+    return chain("three_four_one", [layers.Dense(4, gl.sigmoid), layers.Dense(1, gl.sigmoid)], 3)
+
+
 def classifier() -> gl.Network:
     made = [layers.Dense(h, gl.relu), layers.Dense(m)]
     return chain("softmax_cross_entropy", made, n, losses.CrossEntropy())
@@ -171,6 +175,7 @@ def hessian_vector() -> gl.Network:
 
 GALLERY: dict[str, Callable[[], gl.Network]] = {
     "2-2-2 perceptron": mlp,
+    "3-4-1 perceptron": three_four_one,
     "Softmax with cross-entropy": classifier,
     "Convolution, stride 1, padding 1": convolution,
     "Convolution, stride 2": strided_convolution,

@@ -31,6 +31,7 @@ from .symbolic.activations import (
     tanh,
 )
 from .symbolic.binders import ArgMax, Max, Sum
+from .symbolic.costs import Costs
 from .symbolic.derivation import Derivation
 from .symbolic.equations import Equation
 from .symbolic.errors import (
@@ -127,7 +128,7 @@ def _compile(network: Network, **options: Any) -> Program:
 Network.compiler = staticmethod(_compile)
 
 __all__ = [
-    "AlongAxis", "ArgMax", "CacheError", "CacheWarning", "Callback", "DataError", "Derivation", "Dim",
+    "AlongAxis", "ArgMax", "CacheError", "CacheWarning", "Callback", "Costs", "DataError", "Derivation", "Dim",
     "DivergenceError", "EarlyStopping", "Equation", "GradientNorms", "GradloomError", "History", "Index",
     "IndexingError", "LossError", "Max", "MissingExtraError", "Model", "ModelFileError", "NameTakenError", "Network",
     "Parameters", "PdfError", "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError",

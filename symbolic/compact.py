@@ -107,7 +107,7 @@ def measure(expr: Any, lengths: Mapping[Any, int] = MappingProxyType({})) -> int
     `lengths` gives what symbols that stand for longer expressions count as.
     """
     if not expr.args or is_element(expr) or isinstance(expr, Guard):
-        return lengths.get(expr, 1)
+        return lengths.get(expr, 1) + (expr.is_Rational and not expr.is_Integer)  # 1/12 is a quotient
     if isinstance(expr, Sum):
         return 3 + measure(expr.body)
     if isinstance(expr, Add):
@@ -163,7 +163,9 @@ def _partly_factored(expr: Expr) -> list[Expr]:
             if any(term.is_number for term in rest):
                 continue  # a − a s + s as (1 − a) s + a loses digits where a is large
             inside = sympy.factor_terms(Add(*rest))
-            forms.append(Add(factor * inside, *(term for term in terms if term not in those)))
+            content, primitive = Add(*rest).primitive()
+            others = [term for term in terms if term not in those]
+            forms += [Add(factor * inside, *others), Add(Mul(content, factor, primitive), *others)]
     return forms
 
 

@@ -15,6 +15,7 @@ from sympy import Add, Expr, Integer, Symbol
 from .adjoint import Contribution, contributions
 from .binders import Binder
 from .compact import compact, measure
+from .costs import Costs, costs_of
 from .dependence import sources
 from .equations import Equation
 from .errors import LossError, UndefinedError, UnusedParameterError
@@ -99,6 +100,18 @@ class Derivation(Printable):
             f"there is no gradient of {tensor.role} {name} here: derived are {', '.join(self.steps)}; "
             f"ask for it with derive(wrt=[{name!r}]), if the loss depends on it"
         )
+
+    def costs(self, itemsize: Any = 4) -> Costs:
+        """Operations, bytes moved and stored activations of both passes, as expressions in the sizes.
+
+        `itemsize` is the number of bytes per number, or a size from `dims`.
+
+        Raises
+        ------
+        ShapeError
+            If `itemsize` is neither.
+        """
+        return costs_of(self, itemsize)
 
     def chain(self, entry: str, **notation: Any) -> Chain:
         """The gradient of one entry as the product of local derivatives along its way to the loss.

@@ -65,9 +65,11 @@ class Equation:
         return f"$\\displaystyle {equation_latex(self)}$"
 
     def _repr_html_(self) -> str | None:
-        from .report.notebook import shown_equations
+        from .latex import equation_latex
+        from .report.document import Formula, Line
+        from .report.notebook import shown_lines
 
-        return shown_equations([self])
+        return shown_lines([Line(Formula(str(self), equation_latex(self)))])
 
 
 def right_side(name: str, body: Any) -> Expr:

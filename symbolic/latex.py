@@ -13,7 +13,7 @@ from .functions import Elementwise
 from .notation import PLAIN, Notation
 from .printer import Letters, Printer, names_in
 from .tensors import Adjoint, Direction, Entry, Tangent, Tensor
-from .text import entry_adjoint, is_delta
+from .text import NUMBER, entry_adjoint, is_delta
 
 _GREEK = frozenset(
     """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi
@@ -29,12 +29,13 @@ def name_latex(name: str, *, layer: bool = False) -> str:
     With `layer`, ``W3_1`` is W^{(3.1)}: the first layer inside of the third.
     """
     stem, *parts = [part for part in name.split("_") if part] or [name]
-    match = re.fullmatch(r"([A-Za-z]+)(\d+)", stem)
-    number = ""
+    match = re.fullmatch(rf"([A-Za-z]+)({NUMBER})", stem)
+    numbers = []
     if match:
-        stem, number = match.groups()
-        while layer and parts and parts[0].isdigit():
-            number += f".{parts.pop(0)}"
+        stem, numbers = match[1], [match[2]]
+        while layer and parts and re.fullmatch(NUMBER, parts[0]):
+            numbers.append(parts.pop(0))
+    number = number_latex(numbers)
     stem = {"lam": "lambda"}.get(stem, stem)  # lambda itself is a keyword of Python
     word = f"\\{stem}" if stem in _GREEK else stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
     rest = []
@@ -42,12 +43,19 @@ def name_latex(name: str, *, layer: bool = False) -> str:
         if part in _ACCENTS:
             word = f"{_ACCENTS[part]}{{{word}}}"
         else:
-            rest.append(f"\\{part}" if part in _GREEK else part if len(part) == 1 else rf"\mathrm{{{part}}}")
+            known = f"\\{part}" if part in _GREEK else part if len(part) == 1 else rf"\mathrm{{{part}}}"
+            rest.append(number_latex([part]) if part.startswith("⟨") else known)
     if number and layer:
         word += f"^{{({number})}}"
     elif number:
         rest.insert(0, number)
     return word + (f"_{{{','.join(rest)}}}" if rest else "")
+
+
+def number_latex(parts: Sequence[str]) -> str:
+    """The number of a layer, from the parts of a name: ``3.1``; where a letter runs, ``l-1``, ``(l-1).1``."""
+    written = [part.strip("⟨⟩").replace("ℓ", r"\ell") for part in parts]
+    return ".".join(f"({part})" if len(parts) > 1 and re.search("[+-]", part) else part for part in written)
 
 
 def tensor_latex(tensor: Tensor, notation: Notation = PLAIN) -> str:
@@ -223,10 +231,3 @@ def equation_latex(
     """An equation as LaTeX; `align` is put before the equals sign (``&`` in an align environment)."""
     printer = LatexPrinter(names_in(equation.body, equation.indices), letters, equation.indices, notation)
     return f"{printer.write(equation.lhs)} {align}= {printer.write(equation.body)}"
-
-
-def equations_latex(equations: Sequence[Equation], marks: Sequence[str] = ()) -> str:
-    """Equations one below the other, aligned at the equals sign; `marks`, one each, are written behind them."""
-    behind = marks or [""] * len(equations)
-    rows = [equation_latex(equation, align="&") + mark for equation, mark in zip(equations, behind, strict=True)]
-    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"

@@ -36,14 +36,14 @@ def printed_width(latex: str) -> int:
 
 
 def broken(latex: str, width: int = WIDTH) -> list[str]:
-    """`latex` in lines of about `width` letters, broken before + and − outside of all brackets, else before ⊙.
+    """`latex` in lines of about `width` letters, broken before +, − and words outside of all brackets, else before ⊙.
 
     A formula that has no such place stays one line.
     """
     if printed_width(latex) <= width:
         return [latex]
     lines = [latex]
-    for marks in ((" + ", " - "), (r" \odot ", r" \, \sum", r" \, \left")):
+    for marks in ((" + ", " - ", r" \quad \text"), (r" \odot ", r" \, \sum", r" \, \left")):
         lines = [part for line in lines for part in filled(pieces(line, marks), width)]
     return lines
 

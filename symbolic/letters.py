@@ -8,6 +8,7 @@ from sympy import Expr, Symbol
 
 from .equations import Equation
 from .indices import Index
+from .running import sample_of
 from .tensors import Adjoint, Tensor, elements, indices_of, tensor_of
 
 _POOL = "ijklmnpqrsuvw"
@@ -22,7 +23,7 @@ class Letters:
 
     def home(self, tensor: Tensor, declared: Mapping[str, Tensor]) -> tuple[Symbol, ...]:
         """The indices with which `tensor` is written: its equation's, or those of its first use, or free ones."""
-        return self._home.get(tensor) or self.fresh(tensor.shape, (), declared)
+        return self._home.get(sample_of(tensor)) or self.fresh(tensor.shape, (), declared)
 
     def learn(self, equation: Equation, declared: Mapping[str, Tensor]) -> None:
         """Note how `equation` writes the axes of what it defines and reads."""
@@ -59,7 +60,10 @@ class Letters:
     def along(self, size: Expr, at: Iterable[tuple[Tensor, int]], declared: Mapping[str, Tensor]) -> list[str]:
         """The letters of the axes `at`, then those seen along axes of `size`, that name nothing else."""
         names = _names(declared)
-        homes = [(self._home.get(tensor.of if isinstance(tensor, Adjoint) else tensor), axis) for tensor, axis in at]
+        samples = [(sample_of(tensor), axis) for tensor, axis in at]
+        homes = [
+            (self._home.get(tensor.of if isinstance(tensor, Adjoint) else tensor), axis) for tensor, axis in samples
+        ]
         letters = [*(home[axis] for home, axis in homes if home), *self._by_size.get(size, ())]
         return [index.name for index in letters if index.name not in names]
 

@@ -45,7 +45,9 @@ def transposed(node: Any) -> Any:
         return node
     if node.kind in ("tensor", "slice"):
         tensor, flag, *where = node.value
-        return replace(node, value=(tensor, not flag, *where)) if tensor.rank else node
+        if not where and tensor.rank not in (1, 2):  # a number; or a whole tensor, of which no two axes are shown
+            return node
+        return replace(node, value=(tensor, not flag, *where))
     if node.kind == "matmul":
         return replace(node, args=tuple(map(transposed, reversed(node.args))))
     if node.kind == "ones":

@@ -18,6 +18,7 @@ from .binders import Binder, axis_sizes
 from .equations import Equation
 from .matrix_form import Recogniser, Whole
 from .matrix_tree import Layout, Node, NoMatrixForm, Place, shown
+from .running import sample_of
 from .tensors import Adjoint, Tensor, element_of, elements, indices_of, tensor_of
 
 
@@ -195,4 +196,5 @@ def _all_axes(tensor: Tensor) -> list[tuple[int, ...]]:
 
 
 def _shown_tensor(tensor: Tensor) -> Tensor:
+    tensor = sample_of(tensor)
     return tensor.of if isinstance(tensor, Adjoint) else tensor

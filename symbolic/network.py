@@ -396,14 +396,18 @@ class Network(Modes):
         return next((equation for equation in self.equations if equation.target == tensor), None)
 
     def __str__(self) -> str:
-        return "\n".join(mark.text + str(equation) for mark, equation in self.written())
+        from .report.page import declared
+
+        return "\n".join(line.formula.text for line in declared(self))
 
     def _repr_latex_(self) -> str:
-        from .latex import equations_latex
+        from .report.page import declared
 
-        return equations_latex([equation for _, equation in self.written()], [mark.latex for mark, _ in self.written()])
+        rows = [line.formula.latex.replace(" = ", " &= ", 1) for line in declared(self)]
+        return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
 
     def _repr_html_(self) -> str | None:
-        from .report.notebook import shown_equations
+        from .report.notebook import shown_lines
+        from .report.page import declared
 
-        return shown_equations([equation for _, equation in self.written()], [mark.latex for mark, _ in self.written()])
+        return shown_lines(declared(self))

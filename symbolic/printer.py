@@ -6,6 +6,7 @@ letters that are free in the equation.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
@@ -365,6 +366,7 @@ class Printer(ABC):
 
 
 def names_in(expr: Expr, indices: Iterable[Symbol] = ()) -> set[str]:
-    """The names that a bound letter must not repeat: free indices, sizes, tensors."""
+    """The names that a bound letter must not repeat: free indices, sizes, tensors, the letter of a layer ``W⟨l⟩``."""
     free = {symbol.name for symbol in expr.free_symbols if isinstance(symbol, Symbol | Dim)}
-    return free | {index.name for index in indices}
+    layers = {letter for name in free for letter in re.findall(r"⟨([^\d+-]+)", name)}
+    return free | layers | {index.name for index in indices}

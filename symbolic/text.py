@@ -11,11 +11,13 @@ from .notation import PLAIN, Notation
 from .printer import Letters, Printer, names_in
 from .tensors import Adjoint, Derived, Entry, Tangent, Tensor
 
+NUMBER = r"\d+|⟨[^⟩]+⟩"  # of a layer, in a name: a `Running` tensor has a letter there
+
 
 def is_preactivation(tensor: Tensor) -> bool:
     """Whether the gradient of `tensor` is a δ of the textbooks: z, z1, z3_1 of a layer in a layer, zi1 of a gate i."""
     tensor = tensor.of if isinstance(tensor, Entry) else tensor
-    return tensor.role == "value" and re.fullmatch(r"z[a-z]?(\d+(_\d+)*)?", tensor.name) is not None
+    return tensor.role == "value" and re.fullmatch(rf"z[a-z]?(({NUMBER})(_({NUMBER}))*)?", tensor.name) is not None
 
 
 def is_delta(tensor: Tensor, notation: Notation = PLAIN) -> bool:

@@ -54,7 +54,7 @@ class Values:
     def _tensor(self, node, args, at):
         tensor, transposed = node.value
         array = self.part(tensor, (None,) * tensor.rank, at)
-        return array.T if transposed != self.turned(tensor) else array
+        return array.T if transposed != (self.turned(tensor) and tensor.rank <= 2) else array
 
     def _slice(self, node, args, at):
         tensor, transposed, positions = node.value

@@ -11,7 +11,7 @@ from ..binders import Sum, from_user
 from ..errors import DataError, ShapeError
 from ..network import Network
 from ..tensors import Tensor, shape_text
-from .base import Layer, Place, letters, needs_axes
+from .base import Layer, Place, latex_of, letters, needs_axes
 
 
 class BatchNorm(Layer):
@@ -64,12 +64,12 @@ class BatchNorm(Layer):
         shape, note = (x.shape[axis],), f"BatchNorm, layer {place}"
         gamma = self.parameter(network, "gamma", shape, place, init=1)
         beta = self.parameter(network, "beta", shape, place)
-        mean = network.state(f"running_mean{place}", shape, latex=rf"\bar\mu^{{({place})}}")
-        variance = network.state(f"running_var{place}", shape, init=1, latex=rf"\bar v^{{({place})}}")
+        mean = network.state(f"running_mean{place}", shape, latex=latex_of(r"\bar\mu", place))
+        variance = network.state(f"running_var{place}", shape, init=1, latex=latex_of(r"\bar v", place))
 
         mu = network.define(f"mu{place}", j, Sum(x[where], *others) / count, note=note)
         var = network.define(
-            f"var{place}", j, Sum((x[where] - mu[j]) ** 2, *others) / count, latex=f"v^{{({place})}}", note=note
+            f"var{place}", j, Sum((x[where] - mu[j]) ** 2, *others) / count, latex=latex_of("v", place), note=note
         )
         eps, momentum = from_user(self.eps), from_user(self.momentum)
         r = network.define(f"r{place}", j, 1 / sqrt(var[j] + eps), note=note)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import sympy
 
 from ..binders import ArgMax, Max
+from ..equations import Equation
+from ..facts import Fact
 from ..functions import Elementwise
 from ..latex import LatexPrinter
 from ..notation import Notation
@@ -14,10 +18,10 @@ from ..printer import names_in
 from ..tensors import Tensor, elements, shape_text
 from ..text import TextPrinter
 from .document import Prose
+from .repeats import Folding, Item, Repeated
 
 if TYPE_CHECKING:
     from ..derivation import Derivation
-    from ..facts import Fact
     from ..matrix_view import View
     from ..network import Network
 
@@ -36,7 +40,7 @@ _POSITIONS = {
 }
 
 
-def conventions(derivation: Derivation, view: View | None, notation: Notation) -> list[Prose]:
+def conventions(derivation: Derivation, view: View | None, notation: Notation, folding: Folding) -> list[Prose]:
     """What the reader must know before the first equation."""
     network = derivation.network
     out = []
@@ -48,28 +52,47 @@ def conventions(derivation: Derivation, view: View | None, notation: Notation) -
         out.append(Prose(*_NUMERATOR))
     shaped = [tensor for tensor in network.tensors.values() if tensor.rank]
     if shaped:
-        out.append(shapes(shaped, notation))
+        out.append(shapes(shaped, notation, folding))
     facts = dict.fromkeys(fact for step in derivation.steps.values() for fact in step.facts)
-    out += [fact_used(fact, network, notation, "Used: {}.") for fact in facts]
+    marked = (_alone(fact.tensor, (fact.axis, fact.value, fact.source)) for fact in facts)
+    for item, run in folding(marked):
+        fact = Fact(item.equation.target, *item.mark)
+        out.append(
+            fact_used(fact, network, notation, *(f"Used: {{}}{layers and ','}{layers}." for layers in _layers(run)))
+        )
     return out + kinks(network, notation)
 
 
-def shapes(tensors: list[Tensor], notation: Notation) -> Prose:
-    text, latex = (
-        ", ".join(f"{write(tensor)} {shape_text(tensor.shape)}" for tensor in tensors)
-        for write in (
-            TextPrinter(notation=notation).symbol,
-            lambda tensor: f"${LatexPrinter(notation=notation).symbol(tensor)}$",
-        )
-    )
-    return Prose(f"Shapes, as stored: {text}.", f"Shapes, as stored: {latex}.")
+def shapes(tensors: Iterable[Tensor], notation: Notation, folding: Folding) -> Prose:
+    """The shapes of `tensors`; those of layers that are alike once, if the sizes are."""
+    text, latex = TextPrinter(notation=notation), LatexPrinter(notation=notation)
+    parts: list[tuple[str, str]] = []
+    items = folding(_alone(tensor, tensor.shape) for tensor in tensors)
+    for run, group in groupby(items, lambda found: found[1]):
+        shaped = [(item.equation.target, shape_text(item.mark)) for item, _ in group]
+        plain = ", ".join(f"{text.symbol(tensor)} {shape}" for tensor, shape in shaped)
+        set_in = ", ".join(f"${latex.symbol(tensor)}$ {shape}" for tensor, shape in shaped)
+        parts.append((plain + _layers(run)[0], set_in + _layers(run)[1]))
+    words, prose = ("; ".join(written) for written in zip(*parts, strict=True))
+    return Prose(f"Shapes, as stored: {words}.", f"Shapes, as stored: {prose}.")
 
 
-def fact_used(fact: Fact, network: Network, notation: Notation, words: str = "using {}") -> Prose:
-    """A fact in words: ``using Σ_k y[i, k] = 1, declared``."""
+def _alone(tensor: Tensor, mark: Any) -> Item:
+    """A tensor as an item of its own, like others where `mark` is the same."""
+    return Item(Equation(tensor, (), sympy.Integer(0)), mark=mark)
+
+
+def _layers(run: Repeated | None) -> tuple[str, str]:
+    """Which layers are meant, in text and in prose."""
+    return (f" for {run.numbers[0]}", f" for ${run.numbers[1]}$") if run else ("", "")
+
+
+def fact_used(fact: Fact, network: Network, notation: Notation, words: str = "using {}", prose: str = "") -> Prose:
+    """A fact in words: ``using Σ_k y[i, k] = 1, declared``; `prose` are those of LaTeX where they are others."""
     total, value = fact.statement(network.home(fact.tensor))
     text, latex = (printer(names_in(total), notation=notation).write(total) for printer in (TextPrinter, LatexPrinter))
-    return Prose(words.format(f"{text} = {value}, {fact.source}"), words.format(f"${latex} = {value}$, {fact.source}"))
+    said = words.format(f"{text} = {value}, {fact.source}")
+    return Prose(said, (prose or words).format(f"${latex} = {value}$, {fact.source}"))
 
 
 def kinks(network: Network, notation: Notation) -> list[Prose]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from ..equations import Equation
 from ..errors import MissingExtraError, UnsupportedError
-from ..latex import equation_latex
 from .as_html import html
-from .document import Document, Formula, Line, Section
+from .document import Document, Line, Section
 
 
 def shown(document: Document) -> str | None:
@@ -19,11 +17,6 @@ def shown(document: Document) -> str | None:
         return None
 
 
-def shown_equations(equations: Sequence[Equation], marks: Sequence[str] = ()) -> str | None:
-    """Equations one below the other, in index form; `marks` is LaTeX, one each, that is written behind them."""
-    behind = marks or [""] * len(equations)
-    lines = tuple(
-        Line(Formula(str(equation), equation_latex(equation) + mark))
-        for equation, mark in zip(equations, behind, strict=True)
-    )
-    return shown(Document("", [Section("", lines)]))
+def shown_lines(lines: Iterable[Line]) -> str | None:
+    """Equations one below the other; see `shown`."""
+    return shown(Document("", [Section("", tuple(lines))]))

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 class Printable:
     """The formats of a derivation. Keywords beside those named are choices of `Notation`."""
 
-    def document(self, form: Form = "matrix", *, steps: bool = False, **notation: Any) -> Document:
+    def document(self, form: Form = "matrix", *, steps: bool = False, fold: bool = True, **notation: Any) -> Document:
         """The derivation as a `Document`, which all formats are written from.
 
         Parameters
         ----------
         form : "matrix" (index form where an equation has no matrix form) or "index"
         steps : whether it tells how each adjoint came about
+        fold : whether layers that are alike, three or more, are written once, ``W⟨l⟩`` for l = 2, …, 100
         notation : choices of `Notation`, such as ``layout="rows"``
 
         Raises
@@ -33,21 +34,39 @@ class Printable:
         UnsupportedError
             If there is no such form or choice.
         """
-        return page(cast("Derivation", self), form, Notation.of(notation), steps=steps)
+        return page(cast("Derivation", self), form, Notation.of(notation), steps=steps, fold=fold)
 
-    def text(self, form: Form = "matrix", *, steps: bool = False, **notation: Any) -> str:
+    def text(self, form: Form = "matrix", *, steps: bool = False, fold: bool = True, **notation: Any) -> str:
         """The derivation as plain text; `steps` also shows how each adjoint came about; see `document`."""
-        return as_text.text(self.document(form, steps=steps, **notation), steps=steps)
+        return as_text.text(self.document(form, steps=steps, fold=fold, **notation), steps=steps)
 
-    def latex(self, form: Form = "matrix", *, steps: bool = False, standalone: bool = False, **notation: Any) -> str:
+    def latex(
+        self,
+        form: Form = "matrix",
+        *,
+        steps: bool = False,
+        fold: bool = True,
+        standalone: bool = False,
+        **notation: Any,
+    ) -> str:
         """The derivation as LaTeX for amsmath: a fragment to ``\\input``, or a whole document; see `document`."""
-        return as_latex.latex(self.document(form, steps=steps, **notation), steps=steps, standalone=standalone)
+        return as_latex.latex(
+            self.document(form, steps=steps, fold=fold, **notation), steps=steps, standalone=standalone
+        )
 
-    def markdown(self, form: Form = "matrix", *, steps: bool = False, **notation: Any) -> str:
+    def markdown(self, form: Form = "matrix", *, steps: bool = False, fold: bool = True, **notation: Any) -> str:
         """The derivation as Markdown with ``$$`` formulas, for notebooks and sites; see `document`."""
-        return as_markdown.markdown(self.document(form, steps=steps, **notation), steps=steps)
+        return as_markdown.markdown(self.document(form, steps=steps, fold=fold, **notation), steps=steps)
 
-    def html(self, form: Form = "matrix", *, steps: bool = True, standalone: bool = True, **notation: Any) -> str:
+    def html(
+        self,
+        form: Form = "matrix",
+        *,
+        steps: bool = True,
+        fold: bool = True,
+        standalone: bool = True,
+        **notation: Any,
+    ) -> str:
         """The derivation as HTML with formulas as MathML, light and dark; see `document`.
 
         Parameters
@@ -62,9 +81,17 @@ class Printable:
         UnsupportedError
             If there is no such form or choice, or a symbol that was given (``latex=``) cannot be written as MathML.
         """
-        return as_html.html(self.document(form, steps=steps, **notation), standalone=standalone)
+        return as_html.html(self.document(form, steps=steps, fold=fold, **notation), standalone=standalone)
 
-    def pdf(self, path: str | os.PathLike[str], form: Form = "matrix", *, steps: bool = False, **notation: Any) -> Path:
+    def pdf(
+        self,
+        path: str | os.PathLike[str],
+        form: Form = "matrix",
+        *,
+        steps: bool = False,
+        fold: bool = True,
+        **notation: Any,
+    ) -> Path:
         """Write the derivation as a PDF, with the pdflatex that is installed; see `document`.
 
         Raises
@@ -72,7 +99,7 @@ class Printable:
         PdfError
             If there is no pdflatex, or it stops with an error, or `path` cannot be written.
         """
-        return as_pdf.pdf(self.latex(form, steps=steps, standalone=True, **notation), path)
+        return as_pdf.pdf(self.latex(form, steps=steps, fold=fold, standalone=True, **notation), path)
 
     def __str__(self) -> str:
         return self.text()

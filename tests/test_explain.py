@@ -317,3 +317,19 @@ def test_a_network_without_loss_is_refused():
     network.parameter("w")
     with pytest.raises(gl.LossError, match="open has no loss"):
         gl.explain(network)
+
+
+def test_a_circuit_without_parameters():
+    network = gl.Network("circuit")
+    x, y, z = network.input("x"), network.input("y"), network.input("z")
+    network.minimize((x + y) * z, name="f")
+    page = gl.explain(network, {"x": -2.0, "y": 5.0, "z": -4.0})
+    assert [section.title for section in page.sections] == ["Given", "Error", "Backward", "What if"]
+    text = as_text.text(page)
+    assert text.count("∂f/∂z = ") == 1
+    assert "∂f/∂z = x + y = -2 + 5 = 3" in text
+    assert table(page, "What if")[0] == ("x", 0.01, -12.04, -0.04, -0.04, 0, 0)
+    assert table(page, "What if")[4:] == [
+        ("z", 0.01, -11.97, 0.03, 0.03, 0, 0),
+        ("z", -0.01, -12.03, -0.03, -0.03, 0, 0),
+    ]

@@ -184,8 +184,9 @@ def _written(document: Any, style: str, standalone: bool) -> str:
         raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {style}")
     if style == "latex":
         return as_latex.latex(document, standalone=standalone)
-    writers: dict[str, Any] = {"text": as_text.text, "markdown": as_markdown.markdown, "html": as_html.html}
-    return str(writers[style](document))
+    if style == "html":
+        return as_html.html(document)
+    return as_markdown.markdown(document) if style == "markdown" else as_text.text(document)
 
 
 def gradcheck(options: argparse.Namespace) -> int:

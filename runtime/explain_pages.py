@@ -92,8 +92,6 @@ class ScalarPage:
         return self.gradient_of(name)
 
     def nudges(self) -> list[Nudge]:
-        if not self.point.network.parameters:
-            return []
         largest = sorted(self.names, key=lambda name: -abs(self.gradient_of(name)))[:MOST_NUDGES]
         return [Nudge(self.point.network, *self.scalars.places[name]) for name in self.names if name in largest]
 
@@ -156,7 +154,7 @@ class ArrayPage:
 
     def nudges(self) -> list[Nudge]:
         """Of each parameter the entry with the largest gradient."""
-        names = self.names[:MOST_NUDGES] if self.network.parameters else []
+        names = self.names[:MOST_NUDGES]
         at = {
             name: np.unravel_index(np.abs(self._gradient(name)).argmax(), self._gradient(name).shape) for name in names
         }

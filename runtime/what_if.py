@@ -19,6 +19,7 @@ from ..symbolic.second_order import hessian_vector
 from ..symbolic.tensors import element_of
 from .point import Point
 
+ROUNDING = 1e-14
 MOST_ENTRIES = 2000  # of all values of a network: above it second derivatives take too long here
 
 
@@ -52,7 +53,7 @@ def what_if(
     assert network.loss is not None
     loss = float(evaluate(network.equations, point.arrays, point.sizes)[network.loss.name])
     curvature = _curvatures(point, nudges)
-    words = ["weight", "moved by", "loss", "change", "predicted", "gap"]
+    words = ["what", "moved by", "loss", "change", "predicted", "gap"]
     head = [Prose.plain(word) for word in words]
     if curvature is not None:
         head.append(Prose("1/2 ε² ∂²L/∂w²", r"$\frac{1}{2} \varepsilon^2 \frac{\partial^2 L}{\partial w^2}$"))
@@ -64,7 +65,9 @@ def what_if(
             moved[nudge.position] += step
             there = evaluate(network.equations, {**point.arrays, nudge.name: moved}, point.sizes)[network.loss.name]
             change, predicted = float(there) - loss, gradient(nudge) * step
-            numbers = [float(there), change, predicted, change - predicted]
+            gap = change - predicted
+            # What rounding leaves of a difference of losses is no gap.
+            numbers = [float(there), change, predicted, gap if abs(gap) > ROUNDING * max(1.0, abs(loss)) else 0.0]
             if curvature is not None:
                 numbers.append(curvature[nudge] * step**2 / 2)
             signed = value(step)
@@ -74,8 +77,8 @@ def what_if(
             rows.append((Prose(symbol.text, f"${symbol.latex}$"), shift, *map(cell, numbers)))
     said: list[Block] = [
         Prose(
-            "One weight is moved by ±ε, all else stays; its gradient predicts the change ε ∂L/∂w.",
-            r"One weight is moved by $\pm\varepsilon$, all else stays; its gradient predicts the change "
+            "One number is moved by ±ε, all else stays; its gradient predicts the change ε ∂L/∂w.",
+            r"One number is moved by $\pm\varepsilon$, all else stays; its gradient predicts the change "
             r"$\varepsilon \frac{\partial L}{\partial w}$.",
         )
     ]

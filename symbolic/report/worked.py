@@ -127,7 +127,9 @@ class Worked:
         if len(branching.paths) == 1:
             (path,) = branching.paths
             number = self._number(path)
-            lines.append(equal(adjoint, product(self._names(path)), product(self._values(path)), value(number)))
+            names = self._names(path)
+            if names != [adjoint]:  # which the loss itself reads
+                lines.append(equal(adjoint, product(names), product(self._values(path)), value(number)))
         else:
             lines += self._sum(adjoint, branching)
             number = sum(map(self._number, branching.paths))

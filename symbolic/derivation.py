@@ -15,7 +15,7 @@ from sympy import Add, Expr, Integer, Symbol
 from .adjoint import Contribution, contributions
 from .binders import Binder
 from .compact import compact, measure
-from .dependence import sources
+from .dependence import passed_by
 from .equations import Equation
 from .errors import LossError, UndefinedError, UnusedParameterError
 from .facts import Fact
@@ -130,7 +130,7 @@ class _Engine:
         self.parts: dict[Tensor, list[Contribution]] = {}
         self.steps: dict[str, Step] = {}
         assert network.loss is not None
-        self.reaching = sources(network.equations, [network.loss])
+        self.reaching = passed_by(network.equations, [network.loss], network.held)
         self.named: set[Tensor] = set()  # whose adjoints stay equations of their own: others read them by name
         self.statistics: dict[Tensor, list[tuple[Contribution, Equation]]] = {}
         self.rewrite = Rewriting(network)

@@ -38,6 +38,7 @@ class Network(Modes):
     loss : the scalar `Tensor` to minimise, or None until `minimize`
     assignments : list of `Equation`, what `after_step` assigns to the states after each training step
     held : names of tensors that pass no gradient on
+    left_out : names of states of the network that this one is a derivative of, and that it does not read
     beyond : name of a tensor → what its equation was declared to read, but only beyond the ends of an axis (at a step
         before the first where there is one step): it is not read, and so has the gradient 0
     asked : names whose gradients `derive` gives by default, or None for the parameters (or inputs)
@@ -72,6 +73,7 @@ class Network(Modes):
         self.frozen: set[str] = set()
         self.announced: set[str] = set()
         self.held: set[str] = set()
+        self.left_out: set[str] = set()
         self.beyond: dict[str, frozenset[Tensor]] = {}
         self.asked: list[str] | None = None
         self._output: str | None = None

@@ -80,9 +80,9 @@ def _check_place(name: str, node: Indexed, axis: int, place: Expr, ranges: Range
     shown = with_letters(node)
     if not _is_affine(place):
         raise IndexingError(
-            f"{name}: index {shown.indices[axis]} in {shown} is not read: expected a plain index, a whole number, whole "
-            "steps of indices such as 2*i + k - 1, a quotient i//n or remainder i % n, or an element of an integer "
-            "tensor (declared with classes=…)"
+            f"{name}: index {shown.indices[axis]} in {shown} is not read: expected a plain index, a whole number, "
+            "whole steps of indices such as 2*i + k - 1, a quotient i//n or remainder i % n, or an element of an "
+            "integer tensor (declared with classes=…)"
         )
     found = bounds(place, ranges)
     if found is None:

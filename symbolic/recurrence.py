@@ -76,8 +76,8 @@ def find_recurrence(group: Sequence[Equation]) -> Recurrence:
             if not isinstance(shift, Integer):
                 raise RecurrenceError(
                     f"{equation.target.name}: {with_letters(element)} reads a tensor that depends on "
-                    f"{equation.target.name} at a position that is no fixed shift of {made.time(equation)}; a recurrence "
-                    f"reads a step before, as in {tensor_of(element).name}[…, {made.time(equation)} - 1, …]"
+                    f"{equation.target.name} at a position that is no fixed shift of {made.time(equation)}; a "
+                    f"recurrence reads a step before, as in {tensor_of(element).name}[…, {made.time(equation)} - 1, …]"
                 )
             shifts.setdefault(int(shift), (equation, element))
     back = next((found for shift, found in shifts.items() if shift < 0), None)

@@ -312,7 +312,7 @@ def test_a_derivative_with_noise_has_no_value_in_inference():
 
 
 def test_the_loss_of_a_product_is_the_slope_in_training():
-    """Without noise there is one; running statistics are not read."""
+    """Without noise there is one; running statistics are not read, and so not asked for; they may be given."""
     net = gl.Sequential([L.Dense(3), L.BatchNorm(), L.Dense(2)], (5,), loss=gl.losses.SquaredError())
     program = gl.hessian_vector(net).compile(target="numpy", dtype="float64")
     rng = np.random.default_rng(7)
@@ -321,6 +321,23 @@ def test_the_loss_of_a_product_is_the_slope_in_training():
     x, y = rng.normal(size=(7, 5)), rng.normal(size=(7, 2))
     slope, _ = program.loss_and_gradients(params, x, y, **named)
     assert program.loss(params, x, y, **named) == slope
+    assert not program.network.states
+    weights = {p.name: params[p.name] for p in net.parameters}
+    assert program.loss_and_gradients(weights, x, y, **named)[0] == slope
+    for other in (gl.gauss_newton_vector(net), gl.jvp(net), gl.jvp(net, of="z3")):
+        assert not other.states
+
+
+def test_a_state_that_a_derivative_reads_is_asked_for():
+    net = gl.Network("scaled")
+    w, x, s = net.parameter("w"), net.input("x"), net.state("s")
+    net.minimize(s * (w * x) ** 2)
+    product = gl.hessian_vector(net)
+    assert [state.name for state in product.states] == ["s"]
+    program = product.compile(target="numpy", dtype="float64")
+    assert program.loss_and_gradients({"w": 2.0, "s": 3.0}, 5.0, v_w=1.0)[1]["w"] == 150
+    with pytest.raises(gl.UndefinedError, match="missing: s"):
+        program.loss_and_gradients({"w": 2.0}, 5.0, v_w=1.0)
 
 
 def test_a_tangent_over_an_equation_with_modes_is_refused():

@@ -8,6 +8,7 @@ from typing import Any
 
 from sympy import Expr, Integer
 
+from ..symbolic.axes import check_axes
 from ..symbolic.errors import SizeError
 from ..symbolic.indices import Dim
 from ..symbolic.network import Network
@@ -47,7 +48,7 @@ def resolve_sizes(network: Network, given: Mapping[str, int]) -> Sizes:
     Raises
     ------
     SizeError
-        If a size has no number, a number is not positive, or a name is no size of the network.
+        If a size has no number, a number is not positive or makes an axis empty, or a name is no size of the network.
     """
     batch = batch_of(network)
     sizes = [size for t in network.tensors.values() for size in (*t.shape, t.classes) if size is not None]
@@ -65,4 +66,5 @@ def resolve_sizes(network: Network, given: Mapping[str, int]) -> Sizes:
         if int(given[name]) != given[name] or given[name] < 1:
             raise SizeError(f"size {name!r} must be a positive whole number, found {given[name]!r}")
         numbers[symbol] = Integer(given[name])
+    check_axes(network, {symbol.name: int(number) for symbol, number in numbers.items()})
     return Sizes(batch, numbers)

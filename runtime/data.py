@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sympy import Integer
 
+from ..symbolic.axes import check_axes, derived_axes
 from ..symbolic.errors import DataError, SizeError
 from ..symbolic.indices import Dim
 from ..symbolic.network import Network
@@ -100,6 +101,8 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
         If an array has another shape or type than its tensor, holds NaN or infinity, labels out of range, no rows, or
         another number of rows than the others, or has other sums along an axis than its declaration says. The message
         names the tensor, what was found, and the mend.
+    SizeError
+        If an axis of a tensor of the network would be empty for these data.
     """
     batch = network.batch
     tensors = tuple(t for t in network.inputs + network.targets + network.noises if t.name in values)
@@ -118,7 +121,7 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
         known = dict(sizes)
         if batch is not None:
             known.pop(batch.name, None)
-        _check_shape(tensor, array, known)
+        _check_shape(tensor, array, known, network)
         if batch is not None:
             known.pop(batch.name, None)
         sizes.update(known)
@@ -127,6 +130,8 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
         else:
             arrays.append(checked_numbers(tensor.name, array, np.dtype(dtype)))
         check_declared_sums(tensor, arrays[-1], network)
+    if batch is not None and first is not None and derived_axes(network, batch):
+        check_axes(network, {**sizes, batch.name: first[1]})
     batched = tuple(bool(t.rank) and batch is not None and t.shape[0] == batch for t in tensors)
     return Data(tensors, tuple(arrays), batched, first[1] if first else 1)
 
@@ -152,7 +157,7 @@ def size_of(size: Any, sizes: Mapping[str, int], where: str = "") -> int:
     return int(size.xreplace({symbol: Integer(sizes[symbol.name]) for symbol in size.free_symbols}))
 
 
-def _check_shape(tensor: Tensor, array: Array, sizes: dict[str, int]) -> None:
+def _check_shape(tensor: Tensor, array: Array, sizes: dict[str, int], network: Network) -> None:
     """Compare shapes, and learn the sizes that have no number yet."""
     name = tensor.name
     if array.ndim != tensor.rank:
@@ -164,6 +169,8 @@ def _check_shape(tensor: Tensor, array: Array, sizes: dict[str, int]) -> None:
         if isinstance(size, Dim):
             sizes.setdefault(size.name, found)
         expected = size_of(size, sizes, name)
+        if expected < 1:
+            check_axes(network, sizes)  # says which tensor is the first to be empty
         if found != expected:
             symbol = "" if isinstance(size, Integer) else f" ({size} = {expected})"
             raise DataError(

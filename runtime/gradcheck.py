@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..symbolic.errors import DataError
+from ..symbolic.axes import check_axes
+from ..symbolic.errors import DataError, SizeError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
 from .array_checks import one_hot_rows
@@ -27,6 +28,7 @@ from .program import Program, compile_network
 Array = NDArray[Any]
 STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
 RELATIVE = 1e-6
+_LARGEST_PRIME = 200  # of the sizes that are tried
 ABSOLUTE = 1e-8  # times max(1, |loss|): rounding of the loss, divided by h
 
 
@@ -114,6 +116,8 @@ def gradcheck(
     ------
     DataError
         If the data do not fit, or the loss there is not finite.
+    SizeError
+        If an axis would be empty at `sizes`.
     """
     check_count("batch", batch)
     check_count("entries", entries)
@@ -122,6 +126,7 @@ def gradcheck(
     if data is None:
         numbers = {**primes, **(sizes or {})}
         known = {**numbers, network.batch.name: batch} if network.batch is not None else numbers
+        check_axes(network, known)
         values = {t.name: random_data(network, t, known, rng) for t in network.inputs + network.targets}
     else:
         numbers = dict(sizes or {})
@@ -207,7 +212,14 @@ def prime_sizes(network: Network) -> dict[str, int]:
     symbols = {s for t in network.tensors.values() for size in t.shape for s in size.free_symbols} - {batch}
     symbols |= {s for t in network.tensors.values() if t.classes is not None for s in t.classes.free_symbols}
     primes = (number for number in range(3, 10_000) if all(number % d for d in range(2, math.isqrt(number) + 1)))
-    return {symbol.name: next(primes) for symbol in sorted(symbols, key=str)}
+    made = {symbol.name: next(primes) for symbol in sorted(symbols, key=str)}
+    while made and made[max(made, key=made.__getitem__)] < _LARGEST_PRIME:
+        try:
+            check_axes(network, made)
+            break
+        except SizeError:  # an axis such as H - 4 would be empty: larger ones
+            made = dict(zip(made, [*list(made.values())[1:], next(primes)], strict=True))
+    return made
 
 
 def random_data(network: Network, tensor: Tensor, sizes: Mapping[str, int], rng: np.random.Generator) -> Array:

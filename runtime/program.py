@@ -104,10 +104,15 @@ class Program:
     # ---- checking what is handed over ----------------------------------------------------------------------------
 
     def flat(self, params: Any) -> Array:
-        """The flat buffer for `params`: itself, if it is one already, or a copy."""
+        """The flat buffer for `params`: itself, if it is one already, or a copy.
+
+        A derivative takes the parameters of its network as they are: states that it does not read are passed over.
+        """
         layout = self.module.PARAMETERS
         if isinstance(params, Parameters) and params.layout == layout:
             params = params.flat
+        if isinstance(params, Mapping):
+            params = {name: value for name, value in params.items() if name not in self.network.left_out}
         made = Parameters(layout, self.dtype)
         if isinstance(params, np.ndarray) and params.dtype == self.dtype and params.shape == made.flat.shape:
             return np.ascontiguousarray(params)

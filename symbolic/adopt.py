@@ -93,13 +93,15 @@ def prune(network: Network, wanted: Iterable[Tensor]) -> None:
     """Drop the equations that `wanted` does not need.
 
     In a network without a loss also the inputs and targets that nothing reads any more; the targets that are left
-    become inputs, for all data are alike there.
+    become inputs, for all data are alike there. States that nothing reads are left out of both: of running statistics
+    a derivative of the training knows nothing.
     """
     needed = sources(network.equations, wanted)
     network.equations = [equation for equation in network.equations if equation.target in needed]
     # With a loss, data are handed over as before, though a second derivative may not read all.
-    dropped = ("value",) if network.loss is not None else ("input", "target", "value")
+    dropped = ("value", "state") if network.loss is not None else ("input", "target", "value", "state")
     kept = needed | {tensor for tensor in network.tensors.values() if tensor.role not in dropped}
+    network.left_out |= {state.name for state in network.states if state not in kept}
     network.tensors = {name: tensor for name, tensor in network.tensors.items() if tensor in kept}
     network.facts = [fact for fact in network.facts if fact.tensor in kept]
     if network.loss is None:

@@ -15,7 +15,7 @@ from sympy import Add, Expr, Integer, Symbol
 from .adjoint import Contribution, contributions
 from .binders import Binder
 from .compact import compact, measure
-from .dependence import sources
+from .dependence import passed_by, sources
 from .equations import Equation
 from .errors import LossError, UndefinedError, UnusedParameterError
 from .facts import Fact
@@ -113,8 +113,9 @@ def derive(network: Network, wrt: Iterable[str] | None = None) -> Derivation:
     for name in asked:
         engine.finish(network.tensors[name])
     if isinstance(network.loss, Derived):
-        engine.add_zeros(network.tensors[name] for name in asked)
+        engine.add_zeros([network.tensors[name] for name in asked], "zero")
     else:
+        engine.add_zeros(_read_beyond(network, asked), "read beyond the ends of an axis alone")
         _check_reached(network, asked, engine)
     derivation = Derivation(network, steps=engine.steps)
     derivation.gradients = {name: engine.steps[name].equation for name in asked if name in engine.steps}
@@ -130,7 +131,7 @@ class _Engine:
         self.parts: dict[Tensor, list[Contribution]] = {}
         self.steps: dict[str, Step] = {}
         assert network.loss is not None
-        self.reaching = sources(network.equations, [network.loss])
+        self.reaching = passed_by(network.equations, [network.loss], network.held)
         self.named: set[Tensor] = set()  # whose adjoints stay equations of their own: others read them by name
         self.statistics: dict[Tensor, list[tuple[Contribution, Equation]]] = {}
         self.rewrite = Rewriting(network)
@@ -186,12 +187,12 @@ class _Engine:
         self.steps[tensor.name] = Step(equation, tuple(parts), tuple(facts))
         return equation
 
-    def add_zeros(self, tensors: Iterable[Tensor]) -> None:
-        """A second derivative may well be 0, as a gradient that is asked for may not."""
+    def add_zeros(self, tensors: Iterable[Tensor], note: str) -> None:
+        """Gradients that are 0, and may be: a second derivative, or that of what this length of an axis leaves out."""
         assert self.network.loss is not None
         for tensor in tensors:
             if tensor.name not in self.steps:
-                equation = Equation(Adjoint(tensor, self.network.loss), self.network.home(tensor), Integer(0), "zero")
+                equation = Equation(Adjoint(tensor, self.network.loss), self.network.home(tensor), Integer(0), note)
                 self.steps[tensor.name] = Step(equation, (), ())
 
     def _collect(self, equation: Equation, cotangent: Expr, reads: Reads, statistic: Equation | None = None) -> None:
@@ -295,11 +296,21 @@ def _active(network: Network, asked: list[str]) -> dict[Tensor, None]:
     return active
 
 
+def _read_beyond(network: Network, asked: list[str]) -> list[Tensor]:
+    """Of what is asked for, what the loss would depend on if an axis were longer: the weights of a state at T = 1."""
+    assert network.loss is not None
+    reached = sources(network.equations, [network.loss])
+    longer = set(reached)
+    while new := {tensor for known in longer for tensor in network.beyond.get(known.name, ())} - longer:
+        longer |= sources(network.equations, new)
+    return [network.tensors[name] for name in asked if network.tensors[name] in longer - reached]
+
+
 def _check_reached(network: Network, asked: list[str], engine: _Engine) -> None:
     for name in asked:
         tensor = network.tensors[name]
         step = engine.steps.get(name)
-        if step is not None and step.equation.body != 0:
+        if step is not None and (step.equation.body != 0 or not step.parts):
             continue
         readers = [equation.target.name for equation in network.equations if tensor in equation.reads]
         how = (

@@ -43,7 +43,7 @@ class UnsupportedError(GradloomError, NotImplementedError):
 
 
 class SizeError(GradloomError, ValueError):
-    """A symbolic size has no number, or two different ones."""
+    """A symbolic size has no number, two different ones, or one at which an axis would be empty."""
 
 
 class DataError(GradloomError, ValueError):

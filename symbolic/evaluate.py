@@ -15,6 +15,7 @@ import numpy as np
 import sympy
 from sympy import Expr, Indexed, KroneckerDelta, Piecewise, Symbol
 
+from .axes import check_shape
 from .binders import ArgMax, Max, Sum
 from .equations import Equation
 from .errors import SizeError, UndefinedError, UnsupportedError
@@ -64,7 +65,7 @@ def evaluate(
     UndefinedError
         If a tensor that is read has no value.
     SizeError
-        If a size has no number, or an array another shape than its tensor.
+        If a size has no number or leaves an axis empty, or an array has another shape than its tensor.
     UnsupportedError
         If an expression holds a function that has no meaning here.
     """
@@ -136,6 +137,7 @@ class _Run:
 
     def define(self, step: Equation) -> Any:
         rule = self.rule(step.body)
+        check_shape(step.target, self.sizes, step)
         shape = tuple(self.size(size) for size in step.target.shape)
         array = np.empty(shape, dtype=self.dtype)
         for at in np.ndindex(shape):
@@ -148,6 +150,7 @@ class _Run:
         rules = [(step, self.rule(step.body)) for step in recurrence.equations]
         made = {}
         for step, _ in rules:
+            check_shape(step.target, self.sizes, step)
             made[step.target.name] = np.zeros(tuple(self.size(size) for size in step.target.shape), dtype=self.dtype)
             self.arrays[step.target.name] = made[step.target.name]
         times = range(self.size(recurrence.length))

@@ -135,6 +135,10 @@ def as_size(size: Any, where: str) -> Any:
     ShapeError
         If it is not a positive integer or an expression in sizes.
     """
+    if size is None:
+        raise ShapeError(
+            f"{where}: a size is an integer or a symbol from dims(), found None; a batch takes B = gl.dims('B')"
+        )
     if isinstance(size, float | str | bool):
         raise ShapeError(f"{where}: a size is an integer or a symbol from dims(), found {size!r}")
     expr = sympify(size, strict=True)

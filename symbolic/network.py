@@ -17,7 +17,7 @@ from .letters import Letters
 from .modes import Modes
 from .ranges import within
 from .recurrence import blocks
-from .tensors import Tensor, shape_text
+from .tensors import Tensor, elements, shape_text, tensor_of
 
 if TYPE_CHECKING:
     from .derivation import Derivation
@@ -39,6 +39,9 @@ class Network(Modes):
     loss : the scalar `Tensor` to minimise, or None until `minimize`
     assignments : list of `Equation`, what `after_step` assigns to the states after each training step
     held : names of tensors that pass no gradient on
+    left_out : names of states of the network that this one is a derivative of, and that it does not read
+    beyond : name of a tensor → what its equation was declared to read, but only beyond the ends of an axis (at a step
+        before the first where there is one step): it is not read, and so has the gradient 0
     asked : names whose gradients `derive` gives by default, or None for the parameters (or inputs)
 
     Examples
@@ -71,6 +74,8 @@ class Network(Modes):
         self.frozen: set[str] = set()
         self.announced: set[str] = set()
         self.held: set[str] = set()
+        self.left_out: set[str] = set()
+        self.beyond: dict[str, frozenset[Tensor]] = {}
         self.asked: list[str] | None = None
         self._output: str | None = None
         self._letters = Letters()
@@ -196,6 +201,7 @@ class Network(Modes):
             blocks([*self.equations, equation])  # raises where no order of steps can compute them
             self.announced.discard(name)
         self.equations.append(equation)
+        self.beyond[name] = frozenset(tensor_of(element) for element in elements(expr)) - set(equation.reads)
         self._letters.learn(equation, self.tensors)
         if other is not None:
             self._letters.learn(equation.for_inference(), self.tensors)
@@ -334,7 +340,8 @@ class Network(Modes):
         LossError
             If no loss was declared.
         UnusedParameterError
-            If the loss does not depend on a parameter, or on a name in `wrt`.
+            If the loss does not depend on a parameter, or on a name in `wrt`. (Where it would if an axis were longer,
+            as on the weights of a state at one step of time, the gradient is 0.)
         """
         from .derivation import derive
 

@@ -102,6 +102,7 @@ def _spread(network: PerExample, names: list[str]) -> tuple[Network, dict[str, T
             spare += "_"
         each[name] = Tensor(spare, (batch, *tensor.shape), "parameter")
     given = {network.tensors[name]: tensor for name, tensor in each.items()}
+    spread.beyond = {name: frozenset(given.get(t, t) for t in read) for name, read in network.beyond.items()}
     spread.equations = []
     for equation in network.equations:
         found = [i for i, size in zip(equation.indices, equation.target.shape, strict=True) if size == batch]

@@ -12,7 +12,7 @@ from .errors import IndexingError, ShapeError
 from .guards import Guard
 from .indices import Dim
 from .ranges import Ranges, bounds, is_never_negative
-from .tensors import Tensor, elements, tensor_of
+from .tensors import Tensor, elements, tensor_of, with_letters
 
 
 def check_places(name: str, body: Any, ranges: Ranges, guards: tuple[Expr, ...] = ()) -> None:
@@ -77,23 +77,25 @@ def _check_place(name: str, node: Indexed, axis: int, place: Expr, ranges: Range
         return
     if isinstance(place, Symbol) and not isinstance(place, Tensor | Dim):
         return  # one size per index is checked with the index
+    shown = with_letters(node)
     if not _is_affine(place):
         raise IndexingError(
-            f"{name}: index {place} in {node} is not read: expected a plain index, a whole number, whole steps of "
-            f"indices such as 2*i + k - 1, a quotient i//n or remainder i % n, or an element of an integer tensor "
-            "(declared with classes=…)"
+            f"{name}: index {shown.indices[axis]} in {shown} is not read: expected a plain index, a whole number, "
+            "whole steps of indices such as 2*i + k - 1, a quotient i//n or remainder i % n, or an element of an "
+            "integer tensor (declared with classes=…)"
         )
     found = bounds(place, ranges)
     if found is None:
         raise IndexingError(
-            f"{name}: how far {place} runs in {node} is not known; give whole numbers or sizes from dims() as its steps"
+            f"{name}: how far {shown.indices[axis]} runs in {shown} is not known; give whole numbers or sizes "
+            "from dims() as its steps"
         )
     below = is_never_negative(found[0]) or _implied(place, guards)
     above = is_never_negative(size - 1 - found[1]) or _implied(size - 1 - place, guards)
     if not (below and above):
         raise IndexingError(
-            f"{name}: {node} leaves axis {axis} of {tensor}, of size {size}: {place} runs from {found[0]} to "
-            f"{found[1]}; write gl.padded({node}) where 0 is meant beyond the edge, or change the ranges"
+            f"{name}: {shown} leaves axis {axis} of {tensor}, of size {size}: {shown.indices[axis]} runs from "
+            f"{found[0]} to {found[1]}; write gl.padded({shown}) where 0 is meant beyond the edge, or change the ranges"
         )
 
 

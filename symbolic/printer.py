@@ -57,8 +57,8 @@ _LETTERS = "ijklmnpqrsuvw"
 
 def decimal(number: Rational) -> str | None:
     """A finite decimal, where that reads better than a fraction (0.01, but 1/2)."""
-    if number.q == 1 or number.q % 5:
-        return None
+    if number.q == 1 or number.q % 5 or (number.p == 1 and number.q % 10):
+        return None  # one over a size, 1/5, reads like 1/4 and 1/3
     rest = number.q
     while rest % 2 == 0:
         rest //= 2

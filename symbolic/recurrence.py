@@ -13,7 +13,7 @@ from sympy import Expr, Integer, Symbol
 
 from .equations import Equation
 from .errors import RecurrenceError
-from .tensors import Tensor, elements, indices_of, tensor_of
+from .tensors import Tensor, elements, indices_of, tensor_of, with_letters
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def find_recurrence(group: Sequence[Equation]) -> Recurrence:
             shift = indices_of(element)[axes[tensor_of(element)]] - made.time(equation)
             if not isinstance(shift, Integer):
                 raise RecurrenceError(
-                    f"{equation.target.name}: {element} reads a tensor that depends on {equation.target.name} at a "
-                    f"position that is no fixed shift of {made.time(equation)}; a recurrence reads a step before, as "
-                    f"in {tensor_of(element).name}[…, {made.time(equation)} - 1, …]"
+                    f"{equation.target.name}: {with_letters(element)} reads a tensor that depends on "
+                    f"{equation.target.name} at a position that is no fixed shift of {made.time(equation)}; a "
+                    f"recurrence reads a step before, as in {tensor_of(element).name}[…, {made.time(equation)} - 1, …]"
                 )
             shifts.setdefault(int(shift), (equation, element))
     back = next((found for shift, found in shifts.items() if shift < 0), None)
@@ -91,7 +91,7 @@ def find_recurrence(group: Sequence[Equation]) -> Recurrence:
     ordered = _components(group, lambda equation, element: not made.is_lagged(equation, element))
     for cycle in ordered:
         if len(cycle) > 1 or cycle[0].target in [tensor_of(e) for e in _unlagged(cycle[0], made)]:
-            raise RecurrenceError(_cycle_text(cycle))
+            raise RecurrenceError(_no_time_text(group, cycle))
     return Recurrence(tuple(equation for (equation,) in ordered), axes, step)
 
 
@@ -117,7 +117,7 @@ def _time_axes(group: Sequence[Equation]) -> dict[Tensor, int]:
                     axes = {start.target: start.indices.index(index)}
                     if axes.setdefault(tensor_of(element), axis) == axis and _spread(group, axes):
                         return axes
-    raise RecurrenceError(_cycle_text(group))
+    raise RecurrenceError(_no_time_text(group, group))
 
 
 def _spread(group: Sequence[Equation], axes: dict[Tensor, int]) -> bool:
@@ -140,6 +140,33 @@ def _spread(group: Sequence[Equation], axes: dict[Tensor, int]) -> bool:
                     if at:
                         axes[equation.target] = at[0]
     return len(axes) == len(tensors)
+
+
+def _no_time_text(group: Sequence[Equation], cycle: Sequence[Equation]) -> str:
+    """Why no axis is that of time: a read that is no shift, shifts along two axes, or none at all."""
+    tensors = [equation.target for equation in group]
+    shifted: dict[Symbol, Expr] = {}
+    for equation in group:
+        for element in _inner_reads(equation, tensors):
+            apart = [[place - index for index in equation.indices] for place in indices_of(element)]
+            for place, gaps in zip(indices_of(element), apart, strict=True):
+                gap = next((gap for gap in gaps if isinstance(gap, Integer)), None)
+                if gap is None and place.args and any(index in place.free_symbols for index in equation.indices):
+                    return (
+                        f"{equation.target.name}: {with_letters(element)} depends on {equation.target.name} and is "
+                        f"read at a position that is no fixed shift along one axis; a recurrence reads whole steps "
+                        f"before or behind, as in {tensor_of(element).name}[…, t - 1, …]"
+                    )
+                if gap is not None and gap != 0:
+                    shifted.setdefault(equation.indices[gaps.index(gap)], element)
+    if len(shifted) > 1:
+        (one, first), (other, second), *_ = sorted(shifted.items(), key=lambda pair: str(pair[0]))
+        return (
+            f"{group[0].target.name}: {with_letters(first)} is read at a shift along {one}, and "
+            f"{with_letters(second)} along {other}; a recurrence runs along one axis: read a step before along one "
+            "of them alone"
+        )
+    return _cycle_text(cycle)
 
 
 def _cycle_text(group: Sequence[Equation]) -> str:

@@ -76,14 +76,16 @@ def tangent(network: Network, of: str | Tensor, directions: Mapping[str, Any], *
     if label:
         check_name(label, "label")
     moves = {_known(network, name): _move(network, name, direction) for name, direction in directions.items()}
-    on_the_way = readers(network.equations, moves) & sources(network.equations, [target])
-    other = next((e for e in network.equations if e.target in on_the_way and e.inference is not None), None)
+    # What moves as it is told does not move as its equation says: a state so given is no recurrence any more.
+    following = [equation for equation in network.equations if equation.target not in moves]
+    on_the_way = readers(following, moves) & sources(following, [target])
+    other = next((e for e in following if e.target in on_the_way and e.inference is not None), None)
     if other is not None:
         raise UnsupportedError(
             f"{other.target.name} is another equation in inference, so that the tangent of {target.name} would have to "
             "be one too; take the tangent of what does not read it, or use jvp(…), which gives that in training"
         )
-    made = _tangents(network, [e for e in network.equations if e.target in on_the_way], target, moves, label)
+    made = _tangents(network, [e for e in following if e.target in on_the_way], target, moves, label)
     makers = {equation.target: equation for equation in made}
     needed = (
         sources([*network.equations, *made], [Tangent(target, label)]) if Tangent(target, label) in makers else set()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Basic, Expr, Indexed, IndexedBase, Symbol, sympify
+from sympy import Basic, Dummy, Expr, Indexed, IndexedBase, Symbol, sympify
 
 from .errors import IndexingError, ShapeError
-from .indices import as_size, check_latex
+from .indices import BoundIndex, Index, as_size, check_latex
 
 ROLES = ("input", "target", "noise", "parameter", "state", "constant", "value", "adjoint")
 
@@ -211,6 +211,14 @@ def indices_of(element: Expr) -> tuple[Expr, ...]:
 def element_of(tensor: Tensor, where: Any) -> Expr:
     """``tensor[where]``, or the tensor itself at rank 0."""
     return tensor[tuple(where)] if tensor.rank else tensor
+
+
+def with_letters(expr: Expr) -> Expr:
+    """`expr` with letters in the place of bound indices, which have none of their own: for messages."""
+    taken = {symbol.name for symbol in expr.free_symbols if isinstance(symbol, Symbol)}
+    bound = sorted((s for s in expr.free_symbols if isinstance(s, BoundIndex | Dummy)), key=lambda s: s.sort_key())
+    spare = (letter for letter in "uvwklmnpqrs" if letter not in taken)
+    return expr.xreplace({symbol: Index(letter) for symbol, letter in zip(bound, spare, strict=False)})
 
 
 def elements(expr: Basic) -> list[Expr]:

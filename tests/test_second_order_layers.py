@@ -312,7 +312,7 @@ def test_a_derivative_with_noise_has_no_value_in_inference():
 
 
 def test_the_loss_of_a_product_is_the_slope_in_training():
-    """Without noise there is one; running statistics are not read."""
+    """Without noise there is one; running statistics are not read, and so not asked for; they may be given."""
     net = gl.Sequential([L.Dense(3), L.BatchNorm(), L.Dense(2)], (5,), loss=gl.losses.SquaredError())
     program = gl.hessian_vector(net).compile(target="numpy", dtype="float64")
     rng = np.random.default_rng(7)
@@ -321,9 +321,60 @@ def test_the_loss_of_a_product_is_the_slope_in_training():
     x, y = rng.normal(size=(7, 5)), rng.normal(size=(7, 2))
     slope, _ = program.loss_and_gradients(params, x, y, **named)
     assert program.loss(params, x, y, **named) == slope
+    assert not program.network.states
+    weights = {p.name: params[p.name] for p in net.parameters}
+    assert program.loss_and_gradients(weights, x, y, **named)[0] == slope
+    for other in (gl.gauss_newton_vector(net), gl.jvp(net), gl.jvp(net, of="z3")):
+        assert not other.states
+
+
+def test_a_state_that_a_derivative_reads_is_asked_for():
+    net = gl.Network("scaled")
+    w, x, s = net.parameter("w"), net.input("x"), net.state("s")
+    net.minimize(s * (w * x) ** 2)
+    product = gl.hessian_vector(net)
+    assert [state.name for state in product.states] == ["s"]
+    program = product.compile(target="numpy", dtype="float64")
+    assert program.loss_and_gradients({"w": 2.0, "s": 3.0}, 5.0, v_w=1.0)[1]["w"] == 150
+    with pytest.raises(gl.UndefinedError, match="missing: s"):
+        program.loss_and_gradients({"w": 2.0}, 5.0, v_w=1.0)
 
 
 def test_a_tangent_over_an_equation_with_modes_is_refused():
     net = noisy(L.BatchNorm())
     with pytest.raises(gl.UnsupportedError, match="a2 is another equation in inference"):
         gl.tangent(net, "z4", {"x": lambda i, k: 1})
+
+
+@pytest.mark.parametrize("target", ["numpy", "cpu"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_the_gauss_newton_product_where_the_output_is_a_state(name, target):
+    """The states of all steps come out of a recurrence: J v runs through it, and ∇²ℓ does not."""
+    layer, units = CASES[name].layers[0], {"rnn": 1, "lstm": 2, "gru": 1}[name]
+    net = gl.Sequential([type(layer)(3)], (5, 2), loss=gl.losses.SquaredError())
+    product = gl.gauss_newton_vector(net)
+    rng = np.random.default_rng(8)
+    values = {p.name: rng.normal(size=tuple(map(int, p.shape))) for p in net.parameters}
+    directions = {key: rng.normal(size=value.shape) for key, value in values.items()}
+    x, y = rng.normal(size=(7, 5, 2)), rng.normal(size=(7, 5, 3))
+    named = {f"v_{key}": v for key, v in directions.items()}
+    program = product.compile(target=target, dtype="float64")
+    curvature, found = program.loss_and_gradients(values, x, y, **named)
+
+    def output(*moved):
+        weights = dict(zip(values, moved, strict=True))
+        return steps({"rnn": rnn, "lstm": lstm, "gru": gru}[name], torch.from_numpy(x), weights, units)
+
+    point = torch_tensors(values, values)
+    _, pushed = functional.jvp(output, point, torch_tensors(values, directions))
+    _, expected = functional.vjp(output, point, pushed / 7)
+    for key, value in zip(values, expected, strict=True):
+        assert relative_error(found[key], value.numpy()) < TOLERANCE, key
+    assert relative_error(curvature, float((pushed**2).sum()) / 7) < TOLERANCE
+
+
+def test_what_only_a_held_tensor_reads_has_no_gradient_in_time():
+    """Neither δ[t] = Uᵀ δ[t + 1] without end nor a tangent of a state that is given stands in what is derived."""
+    product = gl.gauss_newton_vector(gl.Sequential([L.RNN(3)], (5, 2), loss=gl.losses.SquaredError()))
+    derived = [equation.target.of.name for equation in product.derive().adjoints]
+    assert derived == ["z1", "W1", "U1", "b1"]

@@ -114,3 +114,56 @@ def test_arrays_are_linear_in_the_length(kind):
         tracemalloc.stop()
     assert peaks[1] < 2.2 * peaks[0]
     assert peaks[1] < 5e6
+
+
+ONE_STEP = {"RNN": torch.nn.RNN, "GRU": torch.nn.GRU, "LSTM": torch.nn.LSTM}
+
+
+@pytest.mark.parametrize("target", ["numpy", "cpu"])
+@pytest.mark.parametrize("kind", ONE_STEP)
+def test_one_step_as_a_number(kind, target):
+    """At T = 1 no state before is read: the gradient of its weights is 0, and that of all else is PyTorch's."""
+    net = gl.Sequential([getattr(L, kind)(3)], (1, 2), loss=gl.losses.SquaredError())
+    assert all(net.derive()[p.name].body == 0 for p in net.parameters if p.name.startswith("U"))
+    rng = np.random.default_rng(3)
+    values = {p.name: rng.normal(size=tuple(map(int, p.shape))) for p in net.parameters}
+    x, y = rng.normal(size=(7, 1, 2)), rng.normal(size=(7, 1, 3))
+    _, found = net.compile(target=target, dtype="float64").loss_and_gradients(values, x, y)
+
+    gates = {"RNN": [""], "GRU": list("run"), "LSTM": list("ifgo")}[kind]
+    layer = ONE_STEP[kind](2, 3, batch_first=True).double()
+    with torch.no_grad():
+        layer.weight_ih_l0[:] = torch.from_numpy(np.concatenate([values[f"W{gate}1"] for gate in gates]))
+        layer.weight_hh_l0[:] = torch.from_numpy(np.concatenate([values[f"U{gate}1"] for gate in gates]))
+        layer.bias_ih_l0[:] = torch.from_numpy(np.concatenate([values[f"b{gate}1"] for gate in gates]))
+        layer.bias_hh_l0[:] = 0
+        if kind == "GRU":
+            layer.bias_hh_l0[6:] = torch.from_numpy(values["cn1"])
+    (((layer(torch.from_numpy(x))[0] - torch.from_numpy(y)) ** 2).sum() / 14).backward()
+    for letter, of in (("W", "weight_ih_l0"), ("U", "weight_hh_l0"), ("b", "bias_ih_l0")):
+        expected = getattr(layer, of).grad.numpy().reshape(len(gates), 3, -1)
+        for gate, block in zip(gates, expected, strict=True):
+            gradient = found[f"{letter}{gate}1"].reshape(3, -1)
+            assert np.abs(gradient - block).max() < 1e-12 * max(1, np.abs(block).max()), (letter, gate)
+
+
+def test_one_step_can_be_trained_and_derived_again():
+    net = gl.Sequential([L.LSTM(3, return_sequences=False), L.Dense(2)], (1, 2), loss=gl.losses.SquaredError())
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(60, 1, 2)).astype(np.float32)
+    history = gl.Model(net).fit(
+        x, np.tanh(x[:, 0]), epochs=60, batch=10, optimizer=gl.optimizers.Adam(0.02), progress=False
+    )
+    assert history["loss"][-1] < 0.2 * history["loss"][0]
+    assert gl.gradcheck(net, target="numpy").ok
+    for made in (gl.hessian_vector(net), gl.gauss_newton_vector(net), gl.per_example(net)):
+        assert made.derive()["Ui1"].body == 0
+        assert made.derive()["Wi1"].body != 0
+
+
+def test_a_parameter_that_no_length_would_bring_in_is_refused_still():
+    net = gl.Sequential([L.RNN(3)], (1, 2))
+    net.parameter("idle")
+    net.minimize(gl.losses.SquaredError().term(net, net.output))
+    with pytest.raises(gl.UnusedParameterError, match="idle: no equation reads it"):
+        net.derive()

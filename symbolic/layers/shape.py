@@ -47,6 +47,17 @@ def reshape(network: Network, x: Tensor, shape: Any, name: str, note: str = "") 
             f"{name}: {x.name} has shape {shape_text(x.shape)}, so {needed} entries for each sample, but shape "
             f"{shape_text(made)} has {Mul(*made)}; -1 in the place of one size stands for what is left"
         )
+    # A place j is taken apart by these steps, and ⌊j/(H - 2)⌋ has no meaning where H - 2 may be 0.
+    steps = [*x.shape[2:], *(made[1:] if len(made) > 1 else ())]
+    unknown = next((size for size in steps if not size.is_positive), None)
+    if unknown is not None and made != list(x.shape[1:]):
+        symbols = sorted(symbol.name for symbol in unknown.free_symbols)
+        raise ShapeError(
+            f"{note or name}: {x.name} {shape_text(x.shape)} has an axis of size {unknown}, which is positive for some "
+            f"{' and '.join(symbols)} alone, and cannot be joined with others while {', '.join(symbols)} "
+            f"{'is a symbol' if len(symbols) == 1 else 'are symbols'}: give numbers for all sizes of the input that "
+            "are made smaller, as in input_shape=(3, 28, 28), or pool over the axes (gl.layers.GlobalAveragePool)"
+        )
     i, *at = letters(network, axis_letters(len(made) + 1, "j"))
     flat: Expr = Integer(0)
     for index, size in zip(at, made, strict=True):

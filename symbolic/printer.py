@@ -34,7 +34,7 @@ from .indices import Dim
 from .notation import PLAIN, Notation
 from .partial import Partial
 from .positions import GuardGroup, PositionWriter
-from .print_order import above, common_guards, join_roots, order_factors, order_terms, root_below
+from .print_order import above, common_guards, join_roots, opposite, order_factors, order_terms, root_below
 from .tensors import Tensor, elements, indices_of, is_element, tensor_of
 
 # The letters for a bound index: given the size of its axis, and the tensors and axes that it stands at.
@@ -344,7 +344,7 @@ class Printer(ABC):
             if value == 1:
                 return self.iverson(self.write(condition)), ATOM
         if len(branches) == 2 and branches[0].args[0] == 0 and branches[1].args == (Integer(1), sympy.true):
-            return self.iverson(self.write(branches[0].args[1].negated)), ATOM
+            return self.iverson(self.write(opposite(branches[0].args[1]))), ATOM
         written = [
             (self.write(v), None if condition == sympy.true else self.write(condition)) for v, condition in branches
         ]

@@ -13,7 +13,7 @@ from ..symbolic.equations import Equation
 from ..symbolic.guards import Guard
 from ..symbolic.indices import Index
 from ..symbolic.network import Network
-from ..symbolic.ranges import within
+from ..symbolic.ranges import axis_guard, within
 from ..symbolic.recurrence import Recurrence, blocks
 from ..symbolic.tensors import Tensor, element_of, elements, indices_of, is_element, tensor_of
 from .ops import Contraction, Extents, Op, Pointwise, Reduction, is_index
@@ -116,7 +116,7 @@ class Lowering:
             terms = Add.make_args(body)
             if len(terms) > 1 and any(self._product(term, space, bound) for term in terms):
                 return Add(*(self._plain(Sum(term, *bound.items()), space) for term in terms))
-            inside, outside, left = self._solve_deltas(body, bound)
+            inside, outside, left = self._solve_deltas(body, bound, {**space, **bound})
             if outside or len(left) < len(bound):
                 rest = Sum(Mul(*inside), *left.items()) if left else Mul(*inside)
                 return self._plain(Mul(*outside), space) * self._plain(rest, space)
@@ -161,21 +161,25 @@ class Lowering:
         names = {index: letter for (index, _), letter in zip(pairs, letters, strict=True)}
         return rename_free(body, names), dict(zip(letters, (size for _, size in pairs), strict=True))
 
-    def _solve_deltas(self, body: Expr, bound: Extents) -> tuple[list[Expr], list[Expr], Extents]:
+    def _solve_deltas(self, body: Expr, bound: Extents, space: Extents) -> tuple[list[Expr], list[Expr], Extents]:
         """The factors under a sum, those that do not depend on it, and its indices, with Σ_k [k = e] f(k) = f(e)."""
         left = dict(bound)
         factors = list(Mul.make_args(body))
         for delta in [factor for factor in factors if isinstance(factor, KroneckerDelta)]:
             for index, other in (delta.args, delta.args[::-1]):
                 if index in left and not other.has(index):
-                    del left[index]
+                    ranges = dict(zip(space, self.sizes.shape(space.values()), strict=True))
+                    inside = within(axis_guard(other, left.pop(index)).xreplace(self.sizes.numbers), ranges)
                     factors.remove(delta)
                     factors = [rename_free(factor, {index: other}) for factor in factors]
                     # Other deltas may hold the index too, and are others now.
-                    return self._solve_deltas(Mul(*factors), left)
-        # Guards stay with what they guard.
+                    return self._solve_deltas(Mul(inside, *factors), left, space)
+        # Guards stay with what they guard, on both sides.
         inside = [f for f in factors if any(f.has(index) for index in left) or (left and isinstance(f, Guard))]
-        return inside, [factor for factor in factors if factor not in inside], left
+        outside = [factor for factor in factors if factor not in inside]
+        if outside:
+            outside += [f for f in inside if isinstance(f, Guard) and not any(f.has(index) for index in left)]
+        return inside, outside, left
 
     def _reduce(self, node: Binder, body: Expr, free: Extents, bound: Extents, into: Expr | None) -> Expr:
         space = {**free, **bound}

@@ -123,9 +123,10 @@ def _solve(element: Expr, term: Expr, pairs: Pairs, where: tuple[Symbol, ...]) -
     places = [pair for pair in zip(indices_of(element), shape, strict=True) if pair[0].args and not is_element(pair[0])]
     known = {guard: Integer(1) for place, size in places for guard in (Guard(place), Guard(size - 1 - place))}
     term = term.xreplace(known) if places else term
-    solved = solve(indices_of(element), where, pairs)
+    ranges = dict(zip(where, shape, strict=True))
+    solved = solve(indices_of(element), where, pairs, ranges)
     total = Sum(rename_free(term, solved.values) * Mul(*solved.factors), *solved.left)
-    return within(total, dict(zip(where, shape, strict=True)))
+    return within(total, ranges)
 
 
 def equation_name(value: Expr | None) -> str:

@@ -2,14 +2,15 @@
 
 SymPy's own `Sum` captures names (``Sum(X[i]**2, (i, 0, n-1)).diff(X[i])`` is wrong). Here the bound index of a
 binder is renamed, as it is made, to a `BoundIndex` that depends only on what is nested in it: alpha-equivalent
-binders are equal objects, and replacing anything inside or outside can never capture a name.
+binders are equal objects. Whatever replaces or rebuilds (`rename_free`, `rebuilt`, SymPy's own xreplace and subs)
+captures no name: a binder that would capture one is opened first.
 
 A binder prints with readable letters; see `latex` and `text`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import permutations
 from typing import Any
 
@@ -49,6 +50,12 @@ class Binder(Expr):
         pairs = _canonical_order(body, pairs)
         level = 1 + max((binder.level for binder in binders(body)), default=-1)
         names = {index: BoundIndex.at(level + place) for place, (index, _) in enumerate(pairs)}
+        # No binder inside has these names: if they stand in the body, they belong to a binder around that was entered
+        # without being opened. What is made here is then canonical again as soon as that one is rebuilt.
+        taken = body.atoms(BoundIndex)
+        if not taken.isdisjoint(names.values()):
+            level = 1 + max(index.level for index in taken)
+            names = {index: BoundIndex.at(level + place) for place, (index, _) in enumerate(pairs)}
         limits_out = [Tuple(names[index], extent) for index, extent in pairs]
         return Expr.__new__(cls, body.xreplace(names), *limits_out)
 
@@ -81,6 +88,22 @@ class Binder(Expr):
         bound = {index for index, _ in self.limits}
         free = {s for s in self.body.free_symbols if s not in bound and not (isinstance(s, Indexed) and s.has(*bound))}
         return free | {s for _, extent in self.limits for s in extent.free_symbols}
+
+    def _xreplace(self, rule: Any) -> tuple[Any, bool]:
+        if self in rule:
+            return rule[self], True
+        bound = {index for index, _ in self.limits}
+        # A rule that asks for what holds a bound index, by its name, means the one here.
+        captured = any(bound & (_free_bound(new) - _free_bound(old)) for old, new in rule.items())
+        before, pairs = self.open() if captured else (self.body, list(self.limits))
+        body, changed = before._xreplace(rule)
+        extents = [extent._xreplace(rule) for _, extent in pairs]
+        if not (changed or any(other for _, other in extents)):
+            return self, False
+        return self.func(body, *((index, new) for (index, _), (new, _) in zip(pairs, extents, strict=True))), True
+
+    def _eval_subs(self, old: Any, new: Any) -> Any:
+        return self.xreplace({old: new})
 
     def _eval_derivative(self, symbol: Symbol) -> Expr:
         raise NotImplementedError("a binder is differentiated by the adjoint engine, never by SymPy")
@@ -157,6 +180,11 @@ def binders(expr: Basic) -> Iterator[Binder]:
             stack.extend(node.args)
 
 
+def _free_bound(expr: Any) -> set[Any]:
+    """The bound indices in `expr` that no binder in it binds."""
+    return {symbol for symbol in expr.free_symbols if isinstance(symbol, BoundIndex)}
+
+
 def rename_free(expr: Any, names: Mapping[Any, Any]) -> Any:
     """Replace the free occurrences of the symbols in `names`; a binder shields its own indices."""
     if not names:
@@ -168,11 +196,24 @@ def rename_free(expr: Any, names: Mapping[Any, Any]) -> Any:
         names = {old: new for old, new in names.items() if old not in bound}
         if not names or not expr.body.has(*names):
             return expr
+        if any(bound & _free_bound(new) for new in names.values()):
+            body, pairs = expr.open()
+            return expr.func(rename_free(body, names), *pairs)
         body = rename_free(expr.body, names)
         return expr.func(body, *expr.args[1:])
     if not expr.args or not expr.has(*names):
         return expr
     return expr.func(*(rename_free(arg, names) for arg in expr.args))
+
+
+def rebuilt(expr: Any, change: Callable[[Any], Any]) -> Any:
+    """`expr` with each of its parts changed; those of a binder are its body, opened: nothing in it is captured."""
+    if isinstance(expr, Binder):
+        body, pairs = expr.open()
+        changed = change(body)
+        return expr if changed == body else expr.func(changed, *pairs)
+    args = [change(arg) for arg in expr.args]
+    return expr if all(new is old for new, old in zip(args, expr.args, strict=True)) else expr.func(*args)
 
 
 def from_user(expr: Any) -> Any:

@@ -10,14 +10,14 @@ Everything here rewrites one expression into an equal one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any
 
 import sympy
 from sympy import Add, Expr, KroneckerDelta, Mul, Pow, Symbol
 
-from .binders import Binder, Sum, rename_free
+from .binders import Binder, Sum, rebuilt, rename_free
 from .guards import Guard
 from .ranges import Ranges, axis_guard, within
 from .tensors import is_element
@@ -39,7 +39,7 @@ def hoist(expr: Any, *, distribute: bool = False) -> Any:
     if not expr.args or not expr.has(Sum):
         return expr
     if not isinstance(expr, Sum):
-        return expr.func(*(hoist(arg, distribute=distribute) for arg in expr.args))
+        return rebuilt(expr, partial(hoist, distribute=distribute))
     body, pairs = expr.open()
     body = simplest(hoist(body, distribute=distribute))
     if distribute:
@@ -72,7 +72,7 @@ def align_labels(expr: Any) -> Any:
     """Under [j = label], write the index for the label: [j = y] p[j, y] is [j = y] p[j, j], so that it may cancel."""
     if not expr.args or is_element(expr) or not expr.has(KroneckerDelta):
         return expr
-    expr = expr.func(*(align_labels(arg) for arg in expr.args))
+    expr = rebuilt(expr, align_labels)
     if not isinstance(expr, Mul):
         return expr
     for delta in [factor for factor in expr.args if isinstance(factor, KroneckerDelta)]:
@@ -91,8 +91,8 @@ def _solve_deltas(body: Expr, pairs: list[tuple[Symbol, Expr]]) -> tuple[Expr, l
                 other = delta.args[1] if delta.args[0] == index else delta.args[0]
                 if other.has(index):
                     continue
-                # An index that was solved for may leave its axis; a label or a fixed position does not.
-                body = rename_free(body / delta, {index: other}) * (1 if other.is_Symbol else axis_guard(other, size))
+                # What stands for the index may leave its range, another index too; a label does not.
+                body = rename_free(body / delta, {index: other}) * axis_guard(other, size)
                 # Other deltas may hold the index too, and are others now.
                 return _solve_deltas(body, [pair for pair in pairs if pair != (index, size)])
     return body, pairs

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sympy import Expr, Mul
 
-from .binders import Binder, Sum, binders
+from .binders import Binder, Sum, binders, rebuilt
 from .errors import IndexingError
 from .tensors import Tensor, element_of, indices_of, is_element, tensor_of
 
@@ -59,7 +59,7 @@ class Fact:
             index = indices_of(factor)[self.axis]
             others = factors[:place] + factors[place + 1 :]
             alone = indices_of(factor).count(index) == 1 and not any(other.has(index) for other in others)
-            if alone and index in [bound for bound, _ in pairs]:
+            if alone and (index, self.tensor.shape[self.axis]) in pairs:
                 left = [pair for pair in pairs if pair[0] != index]
                 return Sum(Mul(self.value, *others), *left)
         return None
@@ -87,7 +87,7 @@ def use_facts(expr: Expr, facts: Iterable[Fact]) -> tuple[Expr, list[Fact]]:
                 return walk(replaced)
         if not node.args or not node.has(Binder):
             return node
-        return node.func(*(walk(arg) for arg in node.args))
+        return rebuilt(node, walk)
 
     return walk(expr), list(used)
 

@@ -92,17 +92,15 @@ def _made(
 
 def _readings(equation: Equation, tensor: Tensor, where: tuple[Symbol, ...]) -> list[_Reading]:
     fresh, bound, body = with_fresh_indices(equation)
-    own = set(fresh.values())
     value = element_of(equation.target, tuple(fresh.values()))
     back = {mark: index for index, mark in fresh.items()}
     found = []
     for element, partial, pairs in partials(body, value, Integer(1), bound, {tensor}):
-        solved = solve(indices_of(element), where, pairs)
+        solved = solve(indices_of(element), where, pairs, dict(zip(where, tensor.shape, strict=True)))
         at = tuple(solved.values.get(index, index) for index in fresh.values())
-        # The kernel's index of a convolution, h = p - u + 1, is one of the chain rule's sum.
-        outer = own | {index for index, _ in solved.left if any(place.has(index) for place in at)}
-        inner = [pair for pair in solved.left if pair[0] not in outer]
-        summed = [pair for pair in solved.left if pair[0] in outer]
+        # What says where T is read is summed by the chain rule, not in the local derivative.
+        summed = [pair for pair in solved.left if any(place.has(pair[0]) for place in at)]
+        inner = [pair for pair in solved.left if pair not in summed]
         local = Sum(rename_free(partial, solved.values) * Mul(*solved.factors), *inner)
         found.append(_Reading(rename_free(element, back), at, summed, local))
     return found

@@ -23,7 +23,7 @@ from sympy.core.relational import Relational
 from .binders import Binder, Sum
 from .guards import Guard
 from .matrix_tree import Layout, Node, NoMatrixForm, Place, given, is_softmax, join, shown
-from .print_order import common_guards, order_factors, order_terms
+from .print_order import common_guards, opposite, order_factors, order_terms
 from .tensors import Tensor, elements, indices_of, is_element, tensor_of
 
 
@@ -270,7 +270,7 @@ class Recogniser:
             return test.rel_op, self.matrix(test.lhs, row, col), self.matrix(test.rhs, row, col)
 
         if len(expr.args) == 2 and expr.args[0].args[0] == 0 and expr.args[1].args == (Integer(1), sympy.true):
-            return Node("iverson", value=condition(expr.args[0].args[1].negated))
+            return Node("iverson", value=condition(opposite(expr.args[0].args[1])))
         branches = [(value, condition(test)) for value, test in expr.args]
         if len(branches) == 2 and branches[0][0] == 1 and branches[1] == (Integer(0), None):
             return Node("iverson", value=branches[0][1])

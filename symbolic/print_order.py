@@ -150,6 +150,11 @@ def root_below(coefficient: Rational, top: list[Expr], bottom: list[Expr]) -> Ra
     return coefficient
 
 
+def opposite(condition: Any) -> Any:
+    """What holds where `condition` does not, as comparisons: i ≥ 3 for i < 3, both negated for one or the other."""
+    return sympy.to_nnf(sympy.Not(condition), simplify=False)
+
+
 def join_roots(top: list[Expr], bottom: list[Expr]) -> None:
     """Write √2/√π as √(2/π)."""
     roots = [

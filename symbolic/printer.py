@@ -41,6 +41,7 @@ from .print_order import (
     common_guards,
     join_roots,
     joint_maxima,
+    opposite,
     order_factors,
     order_terms,
     root_below,
@@ -358,7 +359,7 @@ class Printer(ABC):
             if value == 1:
                 return self.iverson(self.write(condition)), ATOM
         if len(branches) == 2 and branches[0].args[0] == 0 and branches[1].args == (Integer(1), sympy.true):
-            return self.iverson(self.write(sympy.Not(branches[0].args[1]))), ATOM
+            return self.iverson(self.write(opposite(branches[0].args[1]))), ATOM
         written = [
             (self.write(v), None if condition == sympy.true else self.write(condition)) for v, condition in branches
         ]

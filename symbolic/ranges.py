@@ -14,8 +14,7 @@ from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mod, Mul, Symbol,
 
 from .binders import Binder
 from .guards import Guard
-from .indices import Dim
-from .tensors import Tensor
+from .tensors import Tensor, is_element
 
 Ranges = Mapping[Any, Expr]  # index → size
 
@@ -195,13 +194,5 @@ def _without_implied(factors: list[Expr]) -> list[Expr]:
 
 
 def axis_guard(place: Expr, size: Expr) -> Expr:
-    """``[0 ≤ place < size]`` for a place that was solved for; a label or a fixed position is known to be inside."""
-    if isinstance(place, Integer) or not any(_is_position(s) for s in place.free_symbols):
-        return Integer(1)
-    if place.atoms(Tensor) or isinstance(place, KroneckerDelta):
-        return Integer(1)
-    return Guard(place) * Guard(size - 1 - place)
-
-
-def _is_position(symbol: Any) -> bool:
-    return isinstance(symbol, Symbol) and not isinstance(symbol, Dim | Tensor)
+    """``[0 ≤ place < size]`` for a place that was solved for; a label is known to be inside."""
+    return Integer(1) if is_element(place) else Guard(place) * Guard(size - 1 - place)

@@ -13,12 +13,13 @@ from typing import Any
 import sympy
 from sympy import Add, Dummy, Expr, KroneckerDelta, Piecewise, Pow, Symbol, exp, log
 
-from .binders import Binder, Sum, binders, plain_conditions, rename_free
+from .binders import Binder, Sum, axis_sizes, binders, plain_conditions, rebuilt, rename_free
 from .compact import masked_arithmetic, measure, simplest
 from .equations import Equation
 from .errors import UnsupportedError
 from .guards import Guard
 from .held import held
+from .indices import BoundIndex
 from .tensors import Tensor, element_of, elements, is_element, tensor_of
 
 _LARGEST_OFFSET = 10  # of the constant beside the transcendental, in multiples of the transcendental's factor
@@ -87,10 +88,12 @@ def solve_transcendental(body: Expr, value: Expr) -> tuple[Expr, Expr] | None:
     if len(outermost) != 1:
         return None
     (node,) = outermost
-    mark = Dummy("t")
-    numerator, denominator = sympy.fraction(sympy.together(body.xreplace({node: mark})))
-    if numerator.has(Piecewise) or denominator.has(Piecewise):
+    # Masked: what stands in a binder is to stay as it is, or a softmax's denominator is not known again.
+    masked, masks = masked_arithmetic(body)
+    mark = masks.get(node)
+    if mark is None or any(other.has(node, Piecewise) for other in masks if other != node):
         return None
+    numerator, denominator = sympy.fraction(sympy.together(masked))
     try:
         top, bottom = sympy.Poly(numerator, mark), sympy.Poly(denominator, mark)
     except sympy.PolynomialError:
@@ -98,7 +101,8 @@ def solve_transcendental(body: Expr, value: Expr) -> tuple[Expr, Expr] | None:
     if top.degree() > 1 or bottom.degree() > 1:
         return None
     # value = (p t + q) / (r t + s)  =>  t = (s value - q) / (p - r value)
-    (p, q), (r, s) = (top.nth(1), top.nth(0)), (bottom.nth(1), bottom.nth(0))
+    known = {symbol: other for other, symbol in masks.items()}
+    (p, q), (r, s) = ([part.nth(power).xreplace(known) for power in (1, 0)] for part in (top, bottom))
     # tanh(z) + x = a gives tanh(z) = a - x, which has no digits left where x is large.
     if not q.is_number or (p.is_number and p != 0 and abs(q) > _LARGEST_OFFSET * abs(p)):
         return None
@@ -179,8 +183,10 @@ class ReuseRules:
             self._add(equation, value, pattern, replacement)
 
     def _add(self, equation: Equation, value: Symbol, pattern: Expr, replacement: Expr) -> None:
-        if not all(pattern.has(index) for index in equation.indices):
-            return
+        # What matches must stand where the target has an entry: at indices that read the whole of an axis as long.
+        for index, size in zip(equation.indices, equation.target.shape, strict=True):
+            if size not in [found for *_, found in axis_sizes(pattern, index)] or pattern.has(Piecewise):
+                return
         marks = tuple(Dummy(index.name, integer=True) for index in equation.indices)
         names = dict(zip(equation.indices, marks, strict=True))
         lhs = element_of(equation.target, marks)
@@ -206,11 +212,10 @@ class ReuseRules:
                 if type(node) is type(pattern):
                     match = _match_indices(pattern, node, wild, {})
                     if match is not None:
-                        # Bound indices of a binder around stay bound: they stand in `match` as what they are.
                         return rename_free(replacement, match)
-                if not node.args or is_element(node):
+                if not node.args or is_element(node) or not node.has(type(pattern)):
                     return node
-                return node.func(*(walk(arg) for arg in node.args))
+                return rebuilt(node, walk)
 
             if expr.has(type(pattern)):
                 expr = walk(expr)
@@ -219,7 +224,8 @@ class ReuseRules:
 def _match_indices(pattern: Any, node: Any, wild: set[Any], match: dict[Any, Any]) -> dict[Any, Any] | None:
     """What the indices in `wild` stand for so that `pattern` equals `node`, or None."""
     if pattern in wild:
-        if match.setdefault(pattern, node) != node:
+        # An index that is bound inside `node` means nothing outside of it.
+        if node.atoms(BoundIndex) or match.setdefault(pattern, node) != node:
             return None
         return match
     if not pattern.has(*wild):

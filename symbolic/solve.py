@@ -1,8 +1,9 @@
 """Solving ``place == position`` for the indices in `place`: Kronecker deltas are solved, never built.
 
 ``p = h + u - 1`` gives h = p - u + 1 where that is in range (a convolution's flipped kernel, a shift in time);
-``m = (c H + h) W + w`` gives the quotients and remainders of m (a reshape, pooling without overlap), and back. What
-remains (an index read from data, a fixed position) is left as a delta.
+``m = (c H + h) W + w`` gives the quotients and remainders of m (a reshape, pooling without overlap), and back;
+``p = (h - u) mod n`` gives h = (p + u) mod n (a convolution around a circle). What remains (an index read from data, a
+fixed position, what no rule is sure of) is left as a delta.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any, TypeAlias
 import sympy
 from sympy import Dummy, Expr, Integer, KroneckerDelta, Mod, Symbol, default_sort_key, floor
 
-from .ranges import axis_guard, bounds, is_never_negative, quotient
+from .indices import Dim
+from .ranges import Ranges, axis_guard, bounds, is_never_negative, quotient
 from .tensors import Tensor, is_element
 
 Pairs: TypeAlias = list[tuple[Symbol, Expr]]
@@ -39,13 +41,14 @@ class Solution:
     factors: list[Expr] = field(default_factory=list)
 
 
-def solve(places: Sequence[Expr], positions: Sequence[Expr], pairs: Pairs) -> Solution:
-    """Solve ``places == positions`` for the indices in `pairs`, each with its size."""
-    return _Solver(pairs).solve(list(zip(places, positions, strict=True)))
+def solve(places: Sequence[Expr], positions: Sequence[Expr], pairs: Pairs, ranges: Ranges) -> Solution:
+    """Solve ``places == positions`` for the indices in `pairs`, each with its size; `ranges` are those of `positions`."""
+    return _Solver(pairs, ranges).solve(list(zip(places, positions, strict=True)))
 
 
 class _Solver:
-    def __init__(self, pairs: Pairs) -> None:
+    def __init__(self, pairs: Pairs, ranges: Ranges) -> None:
+        self.ranges = ranges
         self.sizes: dict[Any, Expr] = dict(pairs)
         self.values: dict[Any, Expr] = {}
         self.factors: list[Expr] = []
@@ -85,8 +88,12 @@ class _Solver:
                 self._join(waiting, pair, above[1])
                 return True
         for pair in remainders:
-            self._join(waiting, pair, self._new(*pair[0].args))
-            return True
+            if self._turned(waiting, pair):
+                return True
+            quotients = self._new(*pair[0].args)
+            if quotients is not None:
+                self._join(waiting, pair, quotients)
+                return True
         for pair in waiting:
             place = pair[0]
             if isinstance(place, floor) and self._open_in(place):
@@ -97,6 +104,23 @@ class _Solver:
                 waiting.append((inner, pair[1] * step + rest))
                 return True
         return False
+
+    def _turned(self, waiting: Equations, pair: tuple[Expr, Expr]) -> bool:
+        """From (i + c) mod m = p, i = (p - c) mod m + m r; r runs over how often i goes around, if more than once."""
+        (inner, step), position = pair[0].args, pair[1]
+        index, sign = next((term for term in self._affine(inner) or () if abs(term[1]) == 1), (None, None))
+        if index is None:
+            return False
+        rest = sympy.expand(inner - sign * index)
+        value = position if rest == 0 and sign == 1 else Mod(sympy.expand(sign * (position - rest)), step)
+        if not is_never_negative(step - self.sizes[index]):
+            rounds = self._new(index, step)
+            assert rounds is not None  # an index has a range
+            value += step * rounds
+        waiting.remove(pair)
+        self.factors.append(axis_guard(position, step))
+        self._set(index, value)
+        return True
 
     def _join(self, waiting: Equations, pair: tuple[Expr, Expr], high: Expr) -> None:
         (inner, step), low = pair[0].args, pair[1]
@@ -113,6 +137,7 @@ class _Solver:
                 index, step = sympy.fraction(sympy.together(node.args[0]))
                 if self._is_open(index) and not self._open_in(step):
                     rest, high = Dummy("r", integer=True, nonnegative=True), self._new(index, step)
+                    assert high is not None  # an index has a range
                     self.sizes[rest] = step
                     self._set(index, high * step + rest)
                     waiting[:] = [(_with_digits(place, index, step, high, rest), at) for place, at in waiting]
@@ -153,10 +178,10 @@ class _Solver:
     def _divided(self, waiting: Equations) -> bool:
         """Any index, where what is left is a multiple of its step."""
         for pair in waiting:
-            terms = self._affine(pair[0])
+            terms = [term for term in self._affine(pair[0]) or () if term[1].is_positive or term[1].is_negative]
             if not terms:
                 continue
-            index, step = min(terms, key=lambda term: (not term[1].is_Integer, abs(term[1])))
+            index, step = min(terms, key=lambda term: (not term[1].is_Integer, term[1].is_Integer and abs(term[1])))
             sign = Integer(-1) if step.is_negative else Integer(1)
             rest = sympy.expand(sign * (pair[1] - pair[0] + step * index))
             waiting.remove(pair)
@@ -179,14 +204,16 @@ class _Solver:
         self.factors = [factor.xreplace({index: value}) for factor in self.factors]
         self.factors.append(axis_guard(value, self.sizes[index]))
 
-    def _new(self, inner: Expr, step: Expr) -> Expr:
-        """A new index over the quotients of `inner` by `step`."""
-        found = bounds(inner, self.sizes)
+    def _new(self, inner: Expr, step: Expr) -> Expr | None:
+        """The quotients of `inner` by `step`: a new index, shifted if they may be negative; None if they are unknown."""
+        found = bounds(inner, {**self.ranges, **self.sizes})
+        if found is None or any(not isinstance(symbol, Dim) for end in found for symbol in end.free_symbols):
+            return None
+        first = Integer(0) if is_never_negative(found[0]) else floor(found[0] / step)
+        whole = sympy.cancel((found[1] + 1) / step)
         index = Dummy("r", integer=True)
-        self.sizes[index] = Integer(1) if found is None else sympy.cancel((found[1] + 1) / step)
-        if found is None or not self.sizes[index].is_integer:
-            self.sizes[index] = floor((found[1] if found else Integer(0)) / step) + 1
-        return index
+        self.sizes[index] = (whole if whole.is_integer else floor(found[1] / step) + 1) - first
+        return index + first
 
     def _affine(self, place: Expr) -> list[tuple[Any, Expr]] | None:
         """The open indices of an affine place with their factors, outermost first; None if it is not affine."""

@@ -59,7 +59,7 @@ from .symbolic.held import held, normal
 from .symbolic.indices import Dim, Index, dims, indices
 from .symbolic.network import Network
 from .symbolic.per_example import per_example
-from .symbolic.report.draw import Drawing
+from .symbolic.pictures.draw import Drawing
 from .symbolic.second_order import gauss_newton_vector, hessian_vector
 from .symbolic.sequential import Sequential
 from .symbolic.tangent import jvp, tangent

@@ -98,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--symbol", action="append", default=[], metavar="NAME=LATEX", help=r"the symbol of a tensor, as a2=\hat{y}"
     )
+    command.add_argument("--costs", action="store_true", help="also count operations, bytes and stored activations")
+    _add_sizes(command)
     command.add_argument("--standalone", action="store_true", help="with --format latex: a whole document")
     command.add_argument("--picture", metavar="FILE", help="also draw the network and its gradients (.svg or .png)")
     _add_output(command)

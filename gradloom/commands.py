@@ -28,8 +28,11 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def derive(options: argparse.Namespace) -> int:
-    derivation = load_model_file(options.model).network.derive()
+    file = load_model_file(options.model)
+    derivation = file.network.derive()
     style: dict[str, Any] = {"form": options.form, "steps": options.steps, **_notation(options)}
+    if options.costs or options.size:
+        style["costs"] = _sizes(options, file) or True
     if options.standalone:
         if options.format != "latex":
             raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {options.format}")

@@ -16,7 +16,7 @@ from .history import History
 from .program import Program, compile_network
 
 if TYPE_CHECKING:
-    from ..symbolic.report.draw import Drawing
+    from ..symbolic.pictures.draw import Drawing
     from .model import Model
 
 Array = NDArray[Any]

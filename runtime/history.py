@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..symbolic.report.draw import Drawing
+    from ..symbolic.pictures.draw import Drawing
 
 
 class History(Mapping[str, list[float]]):

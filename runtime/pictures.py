@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..symbolic.errors import DataError, ShapeError, UndefinedError
-from ..symbolic.report.draw import Drawing, Palette
+from ..symbolic.pictures.draw import Drawing, Palette
 
 if TYPE_CHECKING:
     from .gradient_norms import GradientNorms

@@ -21,7 +21,7 @@ from .tensors import Tensor, elements, shape_text, tensor_of
 
 if TYPE_CHECKING:
     from .derivation import Derivation
-    from .report.draw import Drawing
+    from .pictures.draw import Drawing
 
 
 class Network(Modes):
@@ -385,7 +385,7 @@ class Network(Modes):
         UndefinedError
             If a value is missing.
         """
-        from .report.pictures import picture
+        from .pictures.choose import picture
 
         return picture(self, None, values, kind, **options)
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from html import escape, unescape
+from pathlib import Path
 
 import pytest
 from page_samples import every_kind, of_gallery
@@ -15,6 +16,7 @@ from gradloom.symbolic.report.as_html import html
 from gradloom.symbolic.report.document import Document, Formula, Line, Section
 
 pytest.importorskip("latex2mathml")
+GALLERY = Path(__file__).parent.parent / "docs" / "gallery"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
@@ -117,3 +119,12 @@ def test_latex_is_copied_or_shown_selected(tmp_path):
     seen.box = document.querySelector("textarea") !== null;
     """
     assert look(tmp_path, made, script, 800) == {"text": r"a = \frac{1}{2}", "box": False}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in GALLERY.glob("*.html")))
+def test_pages_of_the_gallery_fit_a_phone(name, tmp_path):
+    text = (GALLERY / name).read_text(encoding="utf-8").replace("<details>", '<details open="">')
+    seen = look(tmp_path, text, MEASURE, 360)
+    assert seen["wide"] <= seen["width"] == 360
+    assert not seen["raw"]
+    assert not seen["flat"]

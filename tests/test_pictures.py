@@ -14,11 +14,11 @@ import sympy
 import torch
 
 import gradloom as gl
-from gradloom.symbolic.report.circuit import number_text, numbers_of, scalars
-from gradloom.symbolic.report.draw import COLOURS
-from gradloom.symbolic.report.gates import circuit_of
-from gradloom.symbolic.report.labels import extent, label
-from gradloom.symbolic.report.layered import Box, layered
+from gradloom.symbolic.pictures.circuit import number_text, numbers_of, scalars
+from gradloom.symbolic.pictures.draw import COLOURS
+from gradloom.symbolic.pictures.gates import circuit_of
+from gradloom.symbolic.pictures.labels import extent, label
+from gradloom.symbolic.pictures.layered import Box, layered
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("igraph")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradloom as gl
-from gradloom.symbolic.report.draw import LIGHT
+from gradloom.symbolic.pictures.draw import LIGHT
 
 pytest.importorskip("matplotlib")
 

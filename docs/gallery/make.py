@@ -46,8 +46,9 @@ What gradloom derives for one network of every kind, written by `python docs/gal
 _COMPACTNESS = """# How long the derived gradients are
 
 Operations of each printed gradient beside those of the form that a textbook or a paper gives, both counted by
-[operations.py](operations.py) in the notation of the printed text; the forms are in [textbook.py](textbook.py). A test
-fails if ours is the longer. Written by `python docs/gallery/make.py`.
+[operations.py](operations.py) in the notation of the printed text (brackets that only bound positions, as zero padding
+does, count for neither); the forms are in [textbook.py](textbook.py). A test fails if ours is the longer. Written by
+`python docs/gallery/make.py`.
 
 | network | gradient of | derived | operations | textbook | operations | source |
 | --- | --- | --- | ---: | --- | ---: | --- |

@@ -118,13 +118,13 @@ TEXTBOOK = [
         "Free energy of a restricted Boltzmann machine",
         "W",
         "δ vᵀ",
-        "Fischer and Igel, An Introduction to Restricted Boltzmann Machines (2012), (29)",
+        "Fischer and Igel, An Introduction to Restricted Boltzmann Machines (2012): the positive phase",
     ),
     (
         "Free energy of a restricted Boltzmann machine",
         "z",
         "-1/B sigmoid(z)",
-        "Fischer and Igel (2012), (23) and (29)",
+        "Fischer and Igel (2012): p(h = 1 | v) = sigmoid(z)",
     ),
     (
         "Hessian-vector product of logistic regression",

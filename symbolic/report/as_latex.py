@@ -71,7 +71,14 @@ def _table(table: Table) -> list[str]:
     rows = [" & ".join(_escaped(cell.latex) for cell in row) + r" \\" for row in table.rows]
     head = " & ".join(_escaped(cell.latex) for cell in table.head) + r" \\ \hline"
     caption = [rf"{_escaped(table.caption.latex)}\par"] if table.caption else []
-    return [r"\medskip\noindent", *caption, rf"\begin{{tabular}}{{{columns}}}", head, *rows, r"\end{tabular}\par"]
+    return [
+        r"{\medskip\noindent\small\renewcommand{\arraystretch}{1.4}",
+        *caption,
+        rf"\begin{{tabular}}{{{columns}}}",
+        head,
+        *rows,
+        r"\end{tabular}\par}",
+    ]
 
 
 def _escaped(words: str) -> str:

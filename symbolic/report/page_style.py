@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .colours import colour_properties
+from ..pictures.colours import colour_properties
 
 # Names begin with gl- and rules with .gl-page, so that a page inside of another (a notebook's) leaves that one alone.
 STYLE = """

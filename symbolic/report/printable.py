@@ -16,8 +16,8 @@ from .page import Form, page
 
 if TYPE_CHECKING:
     from ..derivation import Derivation
+    from ..pictures.draw import Drawing
     from .chain import Chain
-    from .draw import Drawing
 
 
 class Printable:
@@ -167,7 +167,7 @@ class Printable:
 
     def picture(self, values: Mapping[str, Any] | None = None, *, kind: str | None = None, **options: Any) -> Drawing:
         """Draw the network with the gradients beside the tensors, or as a circuit; see `Network.picture`."""
-        from .pictures import picture
+        from ..pictures.choose import picture
 
         derivation = cast("Derivation", self)
         return picture(derivation.network, derivation, values, kind, **options)

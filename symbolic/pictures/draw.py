@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import GradloomError, UnsupportedError
+from ..report.document import Picture
 from .colours import COLOURS, colour_properties
-from .document import Picture
 from .labels import SETTINGS, matplotlib_here
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import re
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[{}_^&\s]|.", re.S)
 _SILENT = frozenset({r"\left", r"\right", r"\mathrm", r"\operatorname", r"\text", r"\,", r"\!"})
+_WORDS = r" \quad \text"
 WIDTH = 100
 
 
@@ -40,10 +41,11 @@ def broken(latex: str, width: int = WIDTH) -> list[str]:
 
     A formula that has no such place stays one line.
     """
+    width -= 18 * latex.count(_WORDS)  # the space before words, and theirs
     if printed_width(latex) <= width:
         return [latex]
     lines = [latex]
-    for marks in ((" + ", " - ", r" \quad \text"), (r" \odot ", r" \, \sum", r" \, \left")):
+    for marks in ((" + ", " - ", _WORDS), (r" \odot ", r" \, \sum", r" \, \left")):
         lines = [part for line in lines for part in filled(pieces(line, marks), width)]
     return lines
 

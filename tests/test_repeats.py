@@ -188,8 +188,18 @@ def test_the_recursion_of_a_hundred_layers_is_printed_once():
     assert r"z^{(l)} &= W^{(l)} \, a^{(l-1)} + b^{(l)} \quad \text{for } {l = 2, \dots, 100}" in latex
     assert r"$$ \delta^{(l)} = (W^{(l+1)})^\top \, \delta^{(l+1)} \odot" in few.markdown()
     assert "a⟨l⟩[i, j] = tanh(z⟨l⟩[i, j])    for l = 2, …, 100" in str(many.network)
-    assert r"a^{(l)}_{i j} &= \tanh\left(z^{(l)}_{i j}\right) \quad \text{for } l" in many.network._repr_latex_()
+    assert r"a^{(l)}_{i j} &= \tanh\left(z^{(l)}_{i j}\right) \quad \text{for } {l" in many.network._repr_latex_()
     assert len(many.text(fold=False).splitlines()) > 500
+
+
+def test_html_has_the_letter_too():
+    pytest.importorskip("latex2mathml")
+    derivation = mlp(6).derive()
+    page = derivation.html()
+    assert "for\u00a0" in page or "for </mtext>" in page
+    assert r"\text{for } {l = 2, \dots, 6}" in page
+    assert len(page) < 0.6 * len(derivation.html(fold=False))
+    assert r"W^{(l)}" in derivation.network._repr_html_()
 
 
 def test_layers_inside_of_layers():

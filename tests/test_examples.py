@@ -288,6 +288,26 @@ def test_lenet(capsys):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
+def test_lenet_on_held_out_digits():
+    """At least 97 %: of MNIST where GRADLOOM_MNIST names a file of it, else of the digits that scikit-learn has."""
+    module = runpy.run_path(str(EXAMPLES / "lenet.py"))
+    given = os.environ.get("GRADLOOM_MNIST")
+    if given:
+        with np.load(given) as file:
+            x, y = file["images"].reshape(len(file["labels"]), -1) / 255.0, file["labels"]
+        network, epochs = module["lenet5"], 8
+    else:
+        digits = pytest.importorskip("sklearn.datasets").load_digits()
+        x, y, network, epochs = digits.data / 16.0, digits.target, module["network"], 40
+    order = np.random.default_rng(0).permutation(len(x))
+    x, y, rows = x[order].astype(np.float32), y[order], len(x) * 4 // 5
+    model = gl.Model(network)
+    settings = {**module["training"], "validation": None, "epochs": epochs}
+    model.fit(x[:rows], y[:rows], progress=False, **settings)
+    assert model.evaluate(x[rows:], y[rows:])["accuracy"] >= 0.97
+
+
 def test_the_lstm_reads_what_stands_before_a_character_and_nothing_behind(capsys):
     module = runpy.run_path(str(EXAMPLES / "characters_lstm.py"))
     (x, y), (other, _) = module["data"], module["held_out"]

@@ -41,6 +41,24 @@ def strided_convolution() -> gl.Network:
     return chain("convolution_stride_2", [layers.Conv2D(F, 3, stride=2)], (C, 9, 11))
 
 
+def transposed_convolution() -> gl.Network:
+    """Each entry of x adds a copy of the kernel, two places from the next; back flows a convolution of stride 2."""
+    net = chain("convolution_transposed", [layers.ConvTranspose2D(F, 3, stride=2)], (C, 5, 7))
+    net.asked = ["x", "W1", "b1"]
+    return net
+
+
+def grouped_convolution() -> gl.Network:
+    """Each channel by itself, every other place of it, then groups of channels; asked for x too.
+
+    Back to the input flows the full correlation with the turned kernel.
+    """
+    made = [layers.DepthwiseConv2D(3, dilation=2, padding=2), layers.Conv2D(6, 3, groups=2, padding=1)]
+    net = chain("convolution_grouped", made, (4, H, W))
+    net.asked = ["x", "W1", "b1", "W2", "b2"]
+    return net
+
+
 def max_pooling() -> gl.Network:
     return chain("max_pooling", [layers.Conv2D(F, 3), layers.MaxPool2D(2)], (C, 8, 10))
 
@@ -86,12 +104,21 @@ def gru() -> gl.Network:
     return chain("gru", [layers.GRU(m)], (T, n))
 
 
+def bidirectional() -> gl.Network:
+    """Two recurrences in opposite directions, the states side by side; a step that the mask leaves out changes none."""
+    return chain("bidirectional_rnn", [layers.Bidirectional(layers.RNN(m, mask="seen"))], (T, n))
+
+
 def batch_norm() -> gl.Network:
     return chain("batch_norm", [layers.Dense(m), layers.BatchNorm()], n)
 
 
 def layer_norm() -> gl.Network:
     return chain("layer_norm", [layers.Dense(m), layers.LayerNorm()], n)
+
+
+def group_norm() -> gl.Network:
+    return chain("group_norm", [layers.Conv1D(6, 3), layers.GroupNorm(2)], (C, 11))
 
 
 def rms_norm() -> gl.Network:
@@ -162,6 +189,33 @@ def boltzmann() -> gl.Network:
     return net
 
 
+def contrastive_divergence() -> gl.Network:
+    """CD-k: the free energy of the data less that of what k steps of Gibbs sampling made of them, which is held."""
+    net = gl.Network("rbm_contrastive_divergence")
+    v, made = net.input("v", (B, n)), net.input("vk", (B, n))
+    w, a, b = net.parameter("W", (h, n)), net.parameter("a", (n,)), net.parameter("b", (h,))
+    z = net.define("z", (i, j), gl.Sum(w[j, k] * v[i, k], k) + b[j])
+    zk = net.define("zk", (i, j), gl.Sum(w[j, k] * gl.held(made[i, k]), k) + b[j])
+    energy = -gl.Sum(a[k] * v[i, k], i, k) - gl.Sum(gl.softplus(z[i, j]), i, j)
+    reached = -gl.Sum(a[k] * gl.held(made[i, k]), i, k) - gl.Sum(gl.softplus(zk[i, j]), i, j)
+    net.minimize((energy - reached) / B)
+    return net
+
+
+def small() -> gl.Network:
+    return chain("tanh_network", [layers.Dense(h, gl.tanh), layers.Dense(m)], n)
+
+
+def jvp() -> gl.Network:
+    """Forward mode: the slope of the loss along a direction v; its gradient is the Hessian's product with v."""
+    return gl.jvp(small())
+
+
+def gauss_newton() -> gl.Network:
+    """The Gauss-Newton matrix of the same network, times a direction v."""
+    return gl.gauss_newton_vector(small())
+
+
 def hessian_vector() -> gl.Network:
     """The Hessian of logistic regression times a direction v."""
     net = gl.Network("logistic_regression")
@@ -179,14 +233,18 @@ GALLERY: dict[str, Callable[[], gl.Network]] = {
     "Softmax with cross-entropy": classifier,
     "Convolution, stride 1, padding 1": convolution,
     "Convolution, stride 2": strided_convolution,
+    "Transposed convolution": transposed_convolution,
+    "Depthwise and grouped convolution, dilated": grouped_convolution,
     "Max pooling": max_pooling,
     "Average pooling, overlapping": average_pooling,
     "LeNet-5": lenet,
     "Simple recurrent network": rnn,
     "LSTM": lstm,
     "GRU": gru,
+    "Bidirectional recurrence with a mask": bidirectional,
     "Batch normalisation": batch_norm,
     "Layer normalisation": layer_norm,
+    "Group normalisation": group_norm,
     "RMS normalisation": rms_norm,
     "Embedding and positions": embedding,
     "Residual block": residual,
@@ -196,5 +254,8 @@ GALLERY: dict[str, Callable[[], gl.Network]] = {
     "Dropout": dropout,
     "Autoencoder with tied weights": autoencoder,
     "Free energy of a restricted Boltzmann machine": boltzmann,
+    "Contrastive divergence": contrastive_divergence,
+    "Forward mode: a Jacobian-vector product": jvp,
+    "Gauss-Newton product": gauss_newton,
     "Hessian-vector product of logistic regression": hessian_vector,
 }

@@ -11,7 +11,8 @@ from ..binders import Sum, from_user
 from ..errors import DataError, ShapeError
 from ..network import Network
 from ..tensors import Tensor, shape_text
-from .base import Layer, Place, latex_of, letters, needs_axes
+from .base import Layer, Place, axis_letters, latex_of, letters, needs_axes
+from .spatial import OUT
 
 
 class BatchNorm(Layer):
@@ -57,8 +58,10 @@ class BatchNorm(Layer):
                 f"BatchNorm at place {place} normalises along the other axes than {self.axis}, but {x.name} has shape "
                 f"{shape_text(x.shape)}; give the axis of the features, one from 1 to {x.rank - 1}"
             )
-        where = letters(network, "i" + "tuvw"[: x.rank - 2] + "j")
         axis = self.axis % x.rank
+        # Channels and places of an image have the letters that they have in other layers over images.
+        image = axis == 1 and 2 < x.rank < 5
+        where = letters(network, "ic" + OUT[x.rank - 2] if image else axis_letters(x.rank, "j"))
         j, others = where[axis], where[:axis] + where[axis + 1 :]
         count = sympy.prod(x.shape[:axis] + x.shape[axis + 1 :])
         shape, note = (x.shape[axis],), f"BatchNorm, layer {place}"

@@ -144,7 +144,7 @@ def simplest(expr: Expr) -> Expr:
     return _sign_flipped(best.xreplace({symbol: node for node, symbol in masks.items()}))
 
 
-def _partly_factored(expr: Expr) -> list[Expr]:
+def _partly_factored(expr: Expr, nested: bool = True) -> list[Expr]:
     """Forms of a sum in which some of its terms share a factor: a r − b r + c as (a − b) r + c."""
     terms = Add.make_args(sympy.expand(expr)) if isinstance(expr, Add) else ()
     if not 2 < len(terms) <= _TERM_LIMIT:
@@ -160,12 +160,15 @@ def _partly_factored(expr: Expr) -> list[Expr]:
     for factor, those in factors.items():
         if 1 < len(those) < len(terms):
             rest = [term / factor for term in those]
-            if any(term.is_number for term in rest):
+            others = [term for term in terms if term not in those]
+            shared = Add(*rest).free_symbols & Add(*others).free_symbols
+            if shared and any(term.is_number for term in rest):
                 continue  # a − a s + s as (1 − a) s + a loses digits where a is large
             inside = sympy.factor_terms(Add(*rest))
             content, primitive = Add(*rest).primitive()
-            others = [term for term in terms if term not in those]
             forms += [Add(factor * inside, *others), Add(Mul(content, factor, primitive), *others)]
+            if nested:
+                forms += [Add(factor * form, *others) for form in _partly_factored(Add(*rest), nested=False)]
     return forms
 
 
@@ -188,7 +191,7 @@ def _tidy_signs(expr: Expr) -> Expr:
     if not isinstance(expr, Mul) or not expr.could_extract_minus_sign():
         return expr
     factors = list(expr.args)
-    for wanted in (lambda f: any(t.is_Number and t < 0 for t in f.args), _starts_negative):
+    for wanted in (lambda f: any(t.is_Number and t < 0 for t in f.args), _has_negative):
         for place, factor in enumerate(factors):
             if isinstance(factor, Add) and wanted(factor):
                 flipped = Mul(-1, *factors[:place], -factor, *factors[place + 1 :])
@@ -206,8 +209,8 @@ def _sign_flipped(expr: Expr) -> Expr:
     return expr
 
 
-def _starts_negative(factor: Add) -> bool:
-    return sum(term.could_extract_minus_sign() for term in factor.args) * 2 >= len(factor.args)
+def _has_negative(factor: Add) -> bool:
+    return any(term.could_extract_minus_sign() for term in factor.args)
 
 
 def _leading_minus(expr: Expr) -> bool:

@@ -198,8 +198,8 @@ def test_html_has_the_letter_too():
     page = derivation.html()
     assert "for\u00a0" in page or "for </mtext>" in page
     assert r"\text{for } {l = 2, \dots, 6}" in page
-    assert page.count('class="gl-line"') == 13
-    assert derivation.html(fold=False).count('class="gl-line"') == 36
+    assert page.count('class="gl-line"') == 12
+    assert derivation.html(fold=False).count('class="gl-line"') == 35
     assert r"W^{(l)}" in derivation.network._repr_html_()
 
 

@@ -60,6 +60,7 @@ from .symbolic.indices import Dim, Index, dims, indices
 from .symbolic.network import Network
 from .symbolic.per_example import per_example
 from .symbolic.pictures.draw import Drawing
+from .symbolic.report.document import Document
 from .symbolic.second_order import gauss_newton_vector, hessian_vector
 from .symbolic.sequential import Sequential
 from .symbolic.tangent import jvp, tangent
@@ -134,13 +135,14 @@ Network.compiler = staticmethod(_compile)
 
 __all__ = [
     "AlongAxis", "ArgMax", "CacheError", "CacheWarning", "Callback", "Costs", "DataError", "Derivation", "Dim",
-    "DivergenceError", "Drawing", "EarlyStopping", "Equation", "GradientNorms", "GradloomError", "History", "Index",
-    "IndexingError", "LossError", "Max", "MissingExtraError", "Model", "ModelFileError", "NameTakenError", "Network",
-    "Parameters", "PdfError", "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError",
-    "Sum", "Tensor", "UndefinedError", "UnsupportedError", "UnusedParameterError", "activations", "cache_dir",
-    "datasets", "dims", "elementwise", "elu", "errors", "evaluate", "explain", "gauss_newton_vector", "gelu",
-    "gelu_tanh", "gradcheck", "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices",
-    "initializers", "inside", "jvp", "layers", "leaky_relu", "log_softmax", "losses", "normal", "norms_by_layer",
-    "one_hot", "one_hot_rows", "optimizers", "padded", "per_example", "relu", "schedules", "set_cache_dir", "sigmoid",
-    "silu", "softmax", "softplus", "tangent", "tanh", "training_curves", "unrolled", "weight_images",
+    "DivergenceError", "Document", "Drawing", "EarlyStopping", "Equation", "GradientNorms", "GradloomError",
+    "History", "Index", "IndexingError", "LossError", "Max", "MissingExtraError", "Model", "ModelFileError",
+    "NameTakenError", "Network", "Parameters", "PdfError", "Program", "RecurrenceError", "SavedFileError",
+    "Sequential", "ShapeError", "SizeError", "Sum", "Tensor", "UndefinedError", "UnsupportedError",
+    "UnusedParameterError", "activations", "cache_dir", "datasets", "dims", "elementwise", "elu", "errors",
+    "evaluate", "explain", "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held",
+    "hessian", "hessian_vector", "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu",
+    "log_softmax", "losses", "normal", "norms_by_layer", "one_hot", "one_hot_rows", "optimizers", "padded",
+    "per_example", "relu", "schedules", "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh",
+    "training_curves", "unrolled", "weight_images",
 ]  # fmt: skip

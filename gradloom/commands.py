@@ -167,29 +167,18 @@ def explain(options: argparse.Namespace) -> int:
         entries=options.entry,
         nudge=options.nudge,
         epsilon=options.epsilon,
+        picture=options.format == "html",
     )
+    if options.standalone and options.format != "latex":
+        raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {options.format}")
     if options.format == "pdf":
-        from .symbolic.report.as_pdf import pdf
-
         if options.output is None:
             raise UnsupportedError("--format pdf needs a file to write: add -o FILE.pdf")
-        pdf(_written(document, "latex", True), options.output)
+        document.pdf(options.output)
         return 0
-    _output(_written(document, options.format, options.standalone), options.output)
+    style = {"standalone": options.standalone} if options.format == "latex" else {}
+    _output(getattr(document, options.format)(**style), options.output)
     return 0
-
-
-def _written(document: Any, style: str, standalone: bool) -> str:
-    """A document in one of the formats of the command line."""
-    from .symbolic.report import as_html, as_latex, as_markdown, as_text
-
-    if standalone and style != "latex":
-        raise UnsupportedError(f"--standalone makes a LaTeX document, but the format is {style}")
-    if style == "latex":
-        return as_latex.latex(document, standalone=standalone)
-    if style == "html":
-        return as_html.html(document)
-    return as_markdown.markdown(document) if style == "markdown" else as_text.text(document)
 
 
 def gradcheck(options: argparse.Namespace) -> int:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..symbolic.errors import DataError, LossError
+from ..symbolic.errors import DataError, LossError, UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.notation import Notation
 from ..symbolic.optimizer import Optimizer
 from ..symbolic.optimizers import SGD
+from ..symbolic.pictures.draw import Drawing
 from ..symbolic.report.chain import parse_entry
 from ..symbolic.report.document import Document
 from .explain_pages import ArrayPage, ScalarPage
@@ -33,6 +34,7 @@ def explain(
     nudge: Iterable[str] = (),
     epsilon: float = 0.01,
     limit: int = MOST_WEIGHTS,
+    picture: bool = False,
     **notation: Any,
 ) -> Document:
     """One pass through a network in numbers: forward, error, backward, update, and what if a weight were another.
@@ -55,11 +57,14 @@ def explain(
     nudge : weights that the last section moves by ±`epsilon`; by default those of the page.
     epsilon : how far.
     limit : up to so many weights a network is written out neuron by neuron.
+    picture : whether a network that is written out is also drawn, as a circuit with these numbers; a larger one as
+        its dataflow.
     notation : choices of `Notation`.
 
     Returns
     -------
-    `Document` with the sections Given, Forward, Error, Backward, Update, What if.
+    `Document` with the sections Given, Forward, Error, Backward, Update, What if; it has ``text()``, ``latex()``,
+    ``html()`` and so on.
 
     Raises
     ------
@@ -96,7 +101,21 @@ def explain(
         document.add("Update", page.update(optimizer))
     nudges = [Nudge(network, *_entry(network, text)) for text in nudge] or page.nudges()
     document.add("What if", what_if(point, nudges, float(epsilon), page.gradient, choices))
+    if picture:
+        document.add("Picture", [_drawn(point, scalars is not None, notation).block()])
     return document
+
+
+def _drawn(point: Point, written_out: bool, notation: Mapping[str, Any]) -> Drawing:
+    """The circuit with the numbers of `point`, or the dataflow where that would be too large."""
+    network = point.network
+    if written_out:
+        try:
+            values = {name: array for name, array in point.arrays.items() if name not in network.values}
+            return network.picture(values, kind="circuit", sizes=point.sizes, **notation)
+        except UnsupportedError:  # more gates than a picture holds
+            pass
+    return network.picture(kind="dataflow", **notation)
 
 
 def _entry(network: Network, text: str) -> tuple[str, tuple[int, ...]]:

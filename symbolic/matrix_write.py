@@ -11,8 +11,9 @@ from typing import Any
 import sympy
 
 from .equations import Equation
+from .held import held
 from .latex import LatexPrinter
-from .matrix_transpose import numerator
+from .matrix_transpose import numerator, transposed
 from .matrix_tree import Node
 from .matrix_view import View
 from .notation import Notation
@@ -129,6 +130,9 @@ class MatrixWriter:
     def _call(self, node: Node) -> tuple[str, int]:
         function = node.value
         kept = len(self.printer._arguments(function))
+        if isinstance(function, held) and node.args[0].kind in ("tensor", "slice") and node.args[0].value[1]:
+            inside = Node("call", (transposed(node.args[0]),), function)  # held(v)ᵀ, not held(vᵀ)
+            return self.printer.transpose(self.write(inside)), ATOM
         args = [self.write(arg) for arg in node.args[:kept]]
         if isinstance(function, sympy.exp):
             return self.printer.exponential(args[0]), _POWER

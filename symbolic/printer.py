@@ -58,8 +58,8 @@ _LETTERS = "ijklmnpqrsuvw"
 
 def decimal(number: Rational) -> str | None:
     """A finite decimal, where that reads better than a fraction (0.01, but 1/2)."""
-    if number.q == 1 or number.q % 5 or (number.p == 1 and number.q % 10):
-        return None  # one over a size, 1/5, reads like 1/4 and 1/3
+    if number.q == 1 or number.q % 5:
+        return None
     rest = number.q
     while rest % 2 == 0:
         rest //= 2
@@ -294,7 +294,9 @@ class Printer(ABC):
                 (bottom if elements(factor) or factor.has(Binder) else scalar_bottom).append(1 / factor)
             elif factor != 1:
                 top.append(factor)
-        written_number = None if scalar_bottom else decimal(coefficient)
+        # One over a size, 1/5 Σ, is written as 1/4 Σ and 1/3 Σ are; 0.1 and 0.01 are constants that somebody chose.
+        over_size = coefficient.p == 1 and coefficient.q % 10 != 0
+        written_number = None if scalar_bottom or over_size else decimal(coefficient)
         if written_number is None:
             coefficient = root_below(coefficient, top, scalar_bottom)
         lead = "" if written_number is None else self.decimal(written_number)

@@ -170,3 +170,20 @@ def test_latex_is_well_formed(activation, form, layout):
     for block in re.findall(r"\\begin\{align\*\}(.*?)\\end\{align\*\}", page, re.S):
         for line in block.split("\\\\\n"):
             well_formed(line.strip())
+
+
+def test_one_over_a_size_is_a_fraction_and_a_constant_a_decimal():
+    net = gl.Sequential([gl.layers.LayerNorm()], (5,), loss=gl.losses.SquaredError())
+    assert str(net.equation("mu1")) == "mu1[i] = 1/5 Σ_j x[i, j]"
+    assert "1/sqrt(1/5 Σ_j (x[i, j] - mu1[i])² + 1e-5)" in str(net.equation("r1"))
+    w = net.parameter("w")
+    assert text(w / 10) == "0.1 w"
+    assert text(w / 100) == "0.01 w"
+    assert text(9 * w / 10) == "0.9 w"
+    assert text(w / 25) == "1/25 w"
+
+
+def test_batch_norm_writes_the_letters_of_images():
+    net = gl.Sequential([gl.layers.Conv2D(2, 3), gl.layers.BatchNorm(axis=1)], (3, 5, 7))
+    assert str(net.equation("mu2")).startswith("mu2[c] = ")
+    assert str(net.equation("h2")) == "h2[i, c, p, q] = (z1[i, c, p, q] - mu2[c]) r2[c]"

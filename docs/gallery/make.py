@@ -21,8 +21,6 @@ from textbook import TEXTBOOK  # noqa: E402
 
 import gradloom as gl  # noqa: E402
 from gradloom.model_file import load_model_file  # noqa: E402
-from gradloom.symbolic.report import as_html, as_latex, as_markdown  # noqa: E402
-from gradloom.symbolic.report.document import Document  # noqa: E402
 
 SHOWN = (
     "2-2-2 perceptron",
@@ -105,18 +103,17 @@ def compactness() -> str:
     return _COMPACTNESS.format(rows="\n".join(rows))
 
 
-def worked() -> Document:
+def worked(picture: bool = False) -> gl.Document:
     """The 2-2-2 example in numbers: a forward pass, a backward pass and an update."""
     file = load_model_file(str(HERE.parents[1] / "examples" / "two_two_two.py"))
-    return gl.explain(file.network, file.named_data(), optimizer=file.training["optimizer"])
+    return gl.explain(file.network, file.named_data(), optimizer=file.training["optimizer"], picture=picture)
 
 
 def worked_circuit() -> gl.Drawing:
     """Its circuit, with a value above and a gradient below each line."""
     file = load_model_file(str(HERE.parents[1] / "examples" / "two_two_two.py"))
     model = gl.Model(file.network, target="numpy", dtype="float64")
-    values = {**model.params, **file.named_data()}
-    return file.network.picture(values, kind="circuit", engine="igraph")
+    return file.network.picture({**model.params, **file.named_data()}, kind="circuit", engine="igraph")
 
 
 def lists() -> dict[str, str]:
@@ -132,8 +129,8 @@ def lists() -> dict[str, str]:
         "README.md": _INDEX.format(rows=rows),
         "gallery.tex": _DOCUMENT.format(inputs=inputs),
         "compactness.md": compactness(),
-        f"{WORKED}.md": "# The 2-2-2 perceptron in numbers\n\n" + as_markdown.markdown(example).rstrip() + "\n",
-        f"{WORKED}.tex": "\\section{The 2-2-2 perceptron in numbers}\n" + as_latex.latex(example),
+        f"{WORKED}.md": "# The 2-2-2 perceptron in numbers\n\n" + example.markdown().rstrip() + "\n",
+        f"{WORKED}.tex": "\\section{The 2-2-2 perceptron in numbers}\n" + example.latex(),
     }
 
 
@@ -146,9 +143,7 @@ def shown(title: str) -> dict[str, str]:
 
 def worked_pages() -> dict[str, str]:
     """The HTML page and the circuit of the worked example."""
-    document = worked()
-    document.add("Circuit", [worked_circuit().block()])
-    return {f"{WORKED}.html": as_html.html(document), f"{WORKED}.svg": worked_circuit().svg(standalone=True)}
+    return {f"{WORKED}.html": worked(picture=True).html(), f"{WORKED}.svg": worked_circuit().svg(standalone=True)}
 
 
 def main() -> None:

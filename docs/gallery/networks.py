@@ -192,10 +192,10 @@ def boltzmann() -> gl.Network:
 def contrastive_divergence() -> gl.Network:
     """CD-k: the free energy of the data less that of what k steps of Gibbs sampling made of them, which is held."""
     net = gl.Network("rbm_contrastive_divergence")
-    v, made = net.input("v", (B, n)), net.input("vk", (B, n))
+    v, made = net.input("v", (B, n)), net.input("vk", (B, n), latex="v_{k}")
     w, a, b = net.parameter("W", (h, n)), net.parameter("a", (n,)), net.parameter("b", (h,))
     z = net.define("z", (i, j), gl.Sum(w[j, k] * v[i, k], k) + b[j])
-    zk = net.define("zk", (i, j), gl.Sum(w[j, k] * gl.held(made[i, k]), k) + b[j])
+    zk = net.define("zk", (i, j), gl.Sum(w[j, k] * gl.held(made[i, k]), k) + b[j], latex="z_{k}")
     energy = -gl.Sum(a[k] * v[i, k], i, k) - gl.Sum(gl.softplus(z[i, j]), i, j)
     reached = -gl.Sum(a[k] * gl.held(made[i, k]), i, k) - gl.Sum(gl.softplus(zk[i, j]), i, j)
     net.minimize((energy - reached) / B)

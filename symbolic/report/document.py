@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 
@@ -99,6 +101,59 @@ class Document:
 
     title: str
     sections: list[Section] = field(default_factory=list)
+
+    def text(self, *, steps: bool = False) -> str:
+        """As plain text; `steps` also shows how each equation came about. Pictures are left out."""
+        from .as_text import text
+
+        return text(self, steps=steps)
+
+    def latex(self, *, steps: bool = False, standalone: bool = False) -> str:
+        """As LaTeX for amsmath: a fragment to ``\\input``, or with `standalone` a whole document."""
+        from .as_latex import latex
+
+        return latex(self, steps=steps, standalone=standalone)
+
+    def markdown(self, *, steps: bool = False) -> str:
+        """As Markdown with ``$$`` formulas."""
+        from .as_markdown import markdown
+
+        return markdown(self, steps=steps)
+
+    def html(self, *, standalone: bool = True) -> str:
+        """As HTML: a page that needs no network, or a fragment.
+
+        Raises
+        ------
+        MissingExtraError
+            If latex2mathml is not installed: ``pip install "gradloom[pages]"``.
+        """
+        from .as_html import html
+
+        return html(self, standalone=standalone)
+
+    def pdf(self, path: str | os.PathLike[str]) -> Path:
+        """Write it as a PDF, with the pdflatex that is installed.
+
+        Raises
+        ------
+        PdfError
+            If there is no pdflatex, or it stops with an error, or `path` cannot be written.
+        """
+        from .as_pdf import pdf
+
+        return pdf(self.latex(standalone=True), path)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def _repr_html_(self) -> str | None:
+        from .notebook import shown
+
+        return shown(self)
 
     def add(self, title: str, blocks: Sequence[Block]) -> None:
         """Add a section, unless it is empty."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..costs import Costs, costs_of
 from ..notation import Notation
 from . import as_html, as_latex, as_markdown, as_pdf, as_text
-from .document import Document
+from .document import Document, Line
 from .notebook import shown
 from .page import Form, page
 
@@ -174,6 +174,11 @@ class Printable:
 
     def __str__(self) -> str:
         return self.text()
+
+    def _repr_latex_(self) -> str:
+        lines = [line for section in self.document().sections for line in section.blocks if isinstance(line, Line)]
+        rows = " \\\\\n".join(line.formula.latex.replace(" = ", " &= ", 1) for line in lines)
+        return f"$$\\begin{{aligned}}\n{rows}\n\\end{{aligned}}$$"
 
     def _repr_markdown_(self) -> str:
         return self.markdown()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .document import Block, Details, Document, Line, Picture, Prose, Table
 
 
@@ -10,11 +12,20 @@ def markdown(document: Document, *, steps: bool = False) -> str:
     out = []
     for section in document.sections:
         out += [f"### {section.title}", ""]
-        for block in section.blocks:
-            out += _block(block, steps)
+        out += _blocks(section.blocks, steps)
         if out[-1]:
             out.append("")
     return "\n".join(out)
+
+
+def _blocks(blocks: Iterable[Block], steps: bool) -> list[str]:
+    """The lines of `blocks`; after a list an empty one, or what follows would belong to its last item."""
+    out: list[str] = []
+    for block in blocks:
+        if out and out[-1] and not isinstance(block, Prose):
+            out.append("")
+        out += _block(block, steps)
+    return out
 
 
 def _block(block: Block, steps: bool) -> list[str]:
@@ -33,7 +44,7 @@ def _block(block: Block, steps: bool) -> list[str]:
     if isinstance(block, Table):
         return _table(block)
     if isinstance(block, Details):
-        return _unfold(block.summary.latex, [line for inner in block.blocks for line in _block(inner, steps)])
+        return _unfold(block.summary.latex, _blocks(block.blocks, steps))
     assert isinstance(block, Picture)
     return [f"![{block.alt}]({block.name}.svg)", ""]
 

@@ -15,7 +15,7 @@ from ..functions import Elementwise
 from ..latex import LatexPrinter
 from ..notation import Notation
 from ..printer import names_in
-from ..tensors import Tensor, elements, shape_text
+from ..tensors import Derived, Tensor, elements, shape_text
 from ..text import TextPrinter
 from .document import Prose
 from .repeats import Folding, Item, Repeated
@@ -32,6 +32,11 @@ _LAYOUTS = {
 _NUMERATOR = (
     "Gradients are in numerator layout: ∂L/∂W has the shape of Wᵀ.",
     r"Gradients are in numerator layout: $\frac{\partial L}{\partial W}$ has the shape of $W^\top$.",
+)
+_MOVED = (
+    "v_W is the direction in which W is moved, and a dot marks the derivative in that direction: L̇ is that of L.",
+    r"$v_W$ is the direction in which $W$ is moved, and a dot marks the derivative in that direction: $\dot{L}$ is that "
+    "of $L$.",
 )
 _POSITIONS = {
     False: "Below a tensor stands a position along the axis of this letter; what is shown is the matrix there.",
@@ -50,6 +55,8 @@ def conventions(derivation: Derivation, view: View | None, notation: Notation, f
         out.append(Prose.plain(_POSITIONS[view.example]))
     if view is not None and notation.derivatives == "numerator":
         out.append(Prose(*_NUMERATOR))
+    if any(isinstance(tensor, Derived) for tensor in network.tensors.values()):
+        out.append(Prose(*_MOVED))
     shaped = [tensor for tensor in network.tensors.values() if tensor.rank]
     if shaped:
         out.append(shapes(shaped, notation, folding))

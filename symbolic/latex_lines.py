@@ -39,7 +39,7 @@ def printed_width(latex: str) -> int:
 def broken(latex: str, width: int = WIDTH) -> list[str]:
     """`latex` in lines of about `width` letters, broken before +, − and words outside of all brackets, else before ⊙.
 
-    A formula that has no such place stays one line.
+    What is still too wide is broken inside of a round bracket. A formula that has no such place stays one line.
     """
     width -= 18 * latex.count(_WORDS)  # the space before words, and theirs
     if printed_width(latex) <= width:
@@ -47,7 +47,33 @@ def broken(latex: str, width: int = WIDTH) -> list[str]:
     lines = [latex]
     for marks in ((" + ", " - ", _WORDS), (r" \odot ", r" \, \sum", r" \, \left")):
         lines = [part for line in lines for part in filled(pieces(line, marks), width)]
-    return lines
+    return [part for line in lines for part in _opened(line, width)]
+
+
+def _opened(line: str, width: int) -> list[str]:
+    """A line that is too wide, broken inside of its first wide round bracket, which then has marks of a fixed size."""
+    if printed_width(line) <= width:
+        return [line]
+    for found in re.finditer(r"\\left\(", line):
+        end = _closing(line, found.start())
+        inside = line[found.end() : end]
+        if end < 0 or line[end:].startswith(r"\right)^") or not pieces(inside, (" + ", " - "))[1:]:
+            continue
+        if line[: found.start()].count("{") != line[: found.start()].count("}"):
+            continue  # in a fraction or an index
+        marked = line[: found.start()] + rf"\bigl({inside}\bigr)" + line[end + len(r"\right)") :]
+        return filled(pieces(marked, (" + ", " - ")), width)
+    return [line]
+
+
+def _closing(line: str, start: int) -> int:
+    """Where the \\right of the \\left at `start` stands, or -1."""
+    depth = 0
+    for token in re.finditer(r"\\left\b|\\right\b", line[start:]):
+        depth += 1 if token[0] == r"\left" else -1
+        if depth == 0:
+            return start + token.start()
+    return -1
 
 
 def filled(pieces: list[str], width: int) -> list[str]:

@@ -53,10 +53,11 @@ def test_readme_shows_what_is_printed(capsys):
 
 def test_commands_of_the_readme_parse(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    commands = re.findall(r"^gradloom (derive|generate)\s+(.*)$", (ROOT / "README.md").read_text(), re.M)
-    assert {name for name, _ in commands} == {"derive", "generate"}
+    commands = re.findall(r"^gradloom (derive|explain|generate)\s+([^#\n]*)", (ROOT / "README.md").read_text(), re.M)
+    assert {name for name, _ in commands} == {"derive", "explain", "generate"}
     for name, options in commands:
-        arguments = [str(tmp_path / part) if part == "kernels.py" else part for part in options.split()]
+        written = ("kernels.py", "page.html")
+        arguments = [str(tmp_path / part) if part in written else part for part in options.split()]
         assert main([name, *arguments]) == 0
 
 

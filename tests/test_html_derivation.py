@@ -41,11 +41,11 @@ def test_every_equation_is_a_line_in_every_notation(network, form, notation):
     plain = re.sub(r"\s*\\\\\n\s*&\\q?quad|&", "", derivation.latex(form, **notation))
     assert len(sources) == len(network.equations) + len(derivation.adjoints)
     assert all(source.replace(" ", "") in re.sub(r"\s", "", plain) for source in sources)
-    assert len(list(tree.iter("details"))) == len(derivation.adjoints)
+    assert len(list(tree.iter("details"))) == len(derivation.adjoints) + 1  # and the costs
     shown = "".join("".join(node.itertext()) for node in tree.find("body/main"))
     assert "\\" not in shown
     assert "$" not in shown
-    assert not list(ElementTree.fromstring(derivation.html(form, steps=False, **notation)).iter("details"))
+    assert not list(ElementTree.fromstring(derivation.html(form, steps=False, costs=False, **notation)).iter("details"))
 
 
 def test_a_symbol_of_the_user_s_is_shown_or_refused():

@@ -76,6 +76,11 @@ def test_unknown_choices_are_refused(choice, message):
         network().derive().latex(**choice)
 
 
+def test_a_symbol_of_no_tensor_is_refused():
+    with pytest.raises(gl.UndefinedError, match="symbols: there is no tensor 'zz'; there are x, W1"):
+        network().derive().latex(symbols={"zz": "q"})
+
+
 @pytest.mark.parametrize("symbol", [r"\input{x}", "a}b", "$x$", "", 3])
 def test_symbols_that_could_do_harm_are_refused(symbol):
     with pytest.raises(gl.NameTakenError, match="latex= of a2"):

@@ -106,6 +106,10 @@ def test_no_gradient_is_longer_than_the_textbook_s(title):
         assert operations(printed[name]) <= operations(form), f"{name}: {printed[name]} against {form}"
 
 
+def test_every_network_of_the_gallery_is_compared():
+    assert {row[0] for row in TEXTBOOK} == set(networks.GALLERY)
+
+
 @pytest.mark.parametrize(
     ("formula", "count"),
     [

@@ -48,6 +48,8 @@ Operations of each printed gradient beside those of the form that a textbook or 
 does, count for neither); the forms are in [textbook.py](textbook.py). A test fails if ours is the longer. Written by
 `python docs/gallery/make.py`.
 
+"After" a source means that it gives the rule and not the formula, which was put together from it.
+
 | network | gradient of | derived | operations | textbook | operations | source |
 | --- | --- | --- | ---: | --- | ---: | --- |
 {rows}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-_NAME = re.compile(r"[^\W\d](?:[^\W_]|_(?!\{))*(?:_\{[^}]*\})?|𝟏")
+_NAME = re.compile(r"[^\W\d]\u0307?(?:[^\W_]|_(?!\{))*(?:_\{[^}]*\})?|𝟏")
 _GRADIENT = re.compile(rf"∂\w\u0307?/∂(?:{_NAME.pattern})")
 _NUMBER = re.compile(r"\d+(\.\d+)?(e-?\d+)?")
 _BINDER = re.compile(r"(Σ|max|argmax)_[\w,]+ ")

@@ -2,6 +2,7 @@
 
 Each row: the title of the network in the gallery, the tensor whose gradient it is, the form of the source, the source.
 σ′ and the like are written out, as the sources define them; a loss that a source leaves open is that of the network.
+"After" a source means that it gives the rule and not this formula, which was put together from it by hand.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ TEXTBOOK = [
     ("2-2-2 perceptron", "z1", "(W2ᵀ δ2) ⊙ a1 ⊙ (1 - a1)", f"{NIELSEN}, BP2"),
     ("2-2-2 perceptron", "b1", "δ1 𝟏", f"{NIELSEN}, BP3"),
     ("2-2-2 perceptron", "W1", "δ1 xᵀ", f"{NIELSEN}, BP4"),
+    ("3-4-1 perceptron", "z2", "1/B (a2 - y) ⊙ a2 ⊙ (1 - a2)", f"{NIELSEN}, BP1a"),
+    ("3-4-1 perceptron", "z1", "(W2ᵀ δ2) ⊙ a1 ⊙ (1 - a1)", f"{NIELSEN}, BP2"),
     (
         "Softmax with cross-entropy",
         "z2",
@@ -41,14 +44,15 @@ TEXTBOOK = [
     (
         "Max pooling",
         "z1",
-        "1/B (a2[i, o, p, q] - y[i, o, p, q]) [(p, q) = argmax_j,k z1[i, o, j, k]]",
-        f"{GOODFELLOW}, section 9.3: to the maximum of the window",
+        "1/B (a2[i, o, ⌊p/2⌋, ⌊q/2⌋] - y[i, o, ⌊p/2⌋, ⌊q/2⌋])"
+        " [(p mod 2, q mod 2) = argmax_j,k z1[i, o, 2⌊p/2⌋ + j, 2⌊q/2⌋ + k]]",
+        "after LeCun et al. (1998) and the notes of Stanford's cs231n: to the maximum of the window",
     ),
     (
         "Average pooling, overlapping",
         "z1",
         "1/9 Σ_k,j 1/B (z2[i, o, k, j] - y[i, o, k, j])",
-        "LeCun et al. (1998), section II: a linear layer of equal weights",
+        "after LeCun et al. (1998), section II: a linear layer of equal weights",
     ),
     (
         "Simple recurrent network",
@@ -80,13 +84,13 @@ TEXTBOOK = [
         "Layer normalisation",
         "z1",
         "1/m (m ∂L/∂xh2 - 𝟏ᵀ ∂L/∂xh2 - xh2 ⊙ 𝟏ᵀ (∂L/∂xh2 ⊙ xh2)) ⊙ r2",
-        "Xu et al., Understanding and Improving Layer Normalization (2019), section 3, in the form of batch norm",
+        "after Xu et al., Understanding and Improving Layer Normalization (2019), section 3, in the form of batch norm",
     ),
     (
         "RMS normalisation",
         "z1",
         "(gamma2 ⊙ ∂L/∂a2 - 1/m z1 ⊙ r2² ⊙ 𝟏ᵀ (gamma2 ⊙ ∂L/∂a2 ⊙ z1)) ⊙ r2",
-        "Zhang and Sennrich, Root Mean Square Layer Normalization (2019), section 4",
+        "after Zhang and Sennrich, Root Mean Square Layer Normalization (2019), section 4",
     ),
     ("Multi-head attention", "V", "P_{b,h}ᵀ ∂L/∂O_{b,h}", DAO),
     ("Multi-head attention", "P", "∂L/∂O_{b,h} V_{b,h}ᵀ", DAO),
@@ -97,22 +101,76 @@ TEXTBOOK = [
         "Transformer block",
         "z1_2_2",
         "∂L/∂a1_2_{i} W1_2_3 ⊙ (1/2 (1 + erf(1/sqrt(2) z1_2_2_{i})) + z1_2_2_{i} ⊙ 1/sqrt(2 pi) exp(-1/2 z1_2_2_{i}²))",
-        "Hendrycks and Gimpel, Gaussian Error Linear Units (2016): (x Φ(x))′ = Φ(x) + x φ(x)",
+        "after Hendrycks and Gimpel, Gaussian Error Linear Units (2016): (x Φ(x))′ = Φ(x) + x φ(x)",
     ),
     (
         "Transformer block",
         "z1_1_2",
         "1/12 (12 ∂L/∂xh1_2_1_{i} - ∂L/∂xh1_2_1_{i} 𝟏 - xh1_2_1_{i} ⊙ (∂L/∂xh1_2_1_{i} ⊙ xh1_2_1_{i}) 𝟏) ⊙ r1_2_1_{i}"
         " + ∂L/∂a1_2_{i}",
-        "layer normalisation as above, and He et al., Identity Mappings (2016), (5)",
+        "after layer normalisation as above, and He et al., Identity Mappings (2016), (5)",
     ),
-    ("Dropout", "z1", "(W3ᵀ δ3) ⊙ 4/3 [u2 ≥ 1/4] ⊙ [z1 > 0]", "Srivastava et al. (2014), section 5.1, inverted"),
+    (
+        "Transposed convolution",
+        "x",
+        "Σ_o,p,q δ1[i, o, p, q] W1[j, o, p - 2k, q - 2l]",
+        "after Dumoulin and Visin, A Guide to Convolution Arithmetic (2016), section 4",
+    ),
+    (
+        "Depthwise and grouped convolution, dilated",
+        "x",
+        "Σ_l,m W1[o, l, m] δ1[i, o, j + 2 - 2l, k + 2 - 2m]",
+        f"after {GOODFELLOW}, (9.13)",
+    ),
+    ("GRU", "zn1", "∂L/∂h1_t ⊙ (1 - u1_t) ⊙ (1 - n1_t²)", "after Cho et al. (2014), section 2.3"),
+    ("GRU", "zu1", "∂L/∂h1_t ⊙ (h1_{t-1} - n1_t) ⊙ u1_t ⊙ (1 - u1_t)", "after Cho et al. (2014), section 2.3"),
+    ("GRU", "zr1", "δn1_t ⊙ s1_t ⊙ r1_t ⊙ (1 - r1_t)", "after Cho et al. (2014), section 2.3"),
+    (
+        "Bidirectional recurrence with a mask",
+        "z1_1",
+        "∂L/∂h1_1_{t} ⊙ seen_t ⊙ (1 - tanh(z1_1_{t})²)",
+        f"after {GOODFELLOW}, (10.21)",
+    ),
+    (
+        "Group normalisation",
+        "v2",
+        "1/27 r2[i, g] (27 ∂L/∂xh2_{i,g} - ⟨𝟏, ∂L/∂xh2_{i,g}⟩ - xh2_{i,g} ⟨∂L/∂xh2_{i,g}, xh2_{i,g}⟩)",
+        "after Wu and He, Group Normalization (2018), in the form of batch norm",
+    ),
+    ("Embedding and positions", "a2", "W3ᵀ δ3_t", f"{NIELSEN}, BP2"),
+    ("Embedding and positions", "E1", "Σ_t onehot(x_t) (∂L/∂a2_t)ᵀ", f"{NIELSEN}, BP4, of a one-hot input"),
+    ("Causal attention", "v1", "p1_{i,h}ᵀ ∂L/∂o1_{i,h}", DAO),
+    (
+        "Causal attention",
+        "s1",
+        "[u ≤ t] p1[i, h, t, u] (∂L/∂p1[i, h, t, u] - Σ_j p1[i, h, t, j] ∂L/∂p1[i, h, t, j])",
+        DAO,
+    ),
+    (
+        "Contrastive divergence",
+        "W",
+        "δk held(vk)ᵀ + δ vᵀ",
+        "Hinton, Training Products of Experts (2002): what the data say less what the reconstruction says",
+    ),
+    (
+        "Forward mode: a Jacobian-vector product",
+        "W2",
+        "∂L̇/∂z2 a1ᵀ + ∂L̇/∂ż2 ȧ1ᵀ",
+        "after Pearlmutter, Fast Exact Multiplication by the Hessian (1994)",
+    ),
+    (
+        "Gauss-Newton product",
+        "z1",
+        "(W2ᵀ δ̇2) ⊙ (1 - a1²)",
+        "after Schraudolph, Fast Curvature Matrix-Vector Products (2002)",
+    ),
+    ("Dropout", "z1", "(W3ᵀ δ3) ⊙ 4/3 [u2 ≥ 1/4] ⊙ [z1 > 0]", "after Srivastava et al. (2014), section 5.1"),
     ("Residual block", "z1_1", "(W1_2ᵀ δ1_2) ⊙ [z1_1 > 0]", f"{NIELSEN}, BP2"),
     (
         "Autoencoder with tied weights",
         "W",
         "δ1 xᵀ + a1 δ2ᵀ",
-        "Vincent et al. (2010), section 2.2: both uses of W add",
+        "after Vincent et al. (2010), section 2.2: both uses of W add",
     ),
     (
         "Free energy of a restricted Boltzmann machine",

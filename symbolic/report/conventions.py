@@ -35,8 +35,8 @@ _NUMERATOR = (
 )
 _MOVED = (
     "v_W is the direction in which W is moved, and a dot marks the derivative in that direction: L̇ is that of L.",
-    r"$v_W$ is the direction in which $W$ is moved, and a dot marks the derivative in that direction: $\dot{L}$ is that "
-    "of $L$.",
+    r"$v_W$ is the direction in which $W$ is moved, and a dot marks the derivative in that direction: "
+    r"$\dot{L}$ is that of $L$.",
 )
 _POSITIONS = {
     False: "Below a tensor stands a position along the axis of this letter; what is shown is the matrix there.",
@@ -49,7 +49,7 @@ def conventions(derivation: Derivation, view: View | None, notation: Notation, f
     """What the reader must know before the first equation."""
     network = derivation.network
     out = []
-    if view is not None and network.batch is not None:
+    if view is not None and network.batch is not None and _shows_a_batch(view, derivation):
         out.append(Prose.plain(_LAYOUTS[notation.layout]))
     if view is not None and any(map(view.positions, (*network.equations, *derivation.adjoints))):
         out.append(Prose.plain(_POSITIONS[view.example]))
@@ -68,6 +68,14 @@ def conventions(derivation: Derivation, view: View | None, notation: Notation, f
             fact_used(fact, network, notation, *(f"Used: {{}}{layers and ','}{layers}." for layers in _layers(run)))
         )
     return out + kinks(network, notation)
+
+
+def _shows_a_batch(view: View, derivation: Derivation) -> bool:
+    """Whether some equation is one between matrices that hold the examples of a batch."""
+    if view.example:
+        return False
+    forms = map(view.form, (*derivation.network.equations, *derivation.adjoints))
+    return any(form is not None and (form.row is not None or form.col is not None) for form in forms)
 
 
 def shapes(tensors: Iterable[Tensor], notation: Notation, folding: Folding) -> Prose:

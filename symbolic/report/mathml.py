@@ -123,7 +123,8 @@ def _mend(node: Element, latex: str, script: bool) -> None:
         node.tag = "mrow"
         node[1].tag, node[1].attrib = "mo", {"form": "postfix", "lspace": "0", "rspace": "0"}
     if node.tag == "mover" and node[1].tag == "mo" and node[1].text in set("^ˆ~˜˙¨⃛⃜¯→"):
-        node.set("accent", "true")
+        if node[1].text not in set("˙¨⃛⃜"):  # browsers would set a dot of an accent onto the letter
+            node.set("accent", "true")
         node[1].attrib = {"stretchy": "false"} if len("".join(node[0].itertext())) == 1 else {}
 
 

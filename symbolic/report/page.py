@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from ..equations import Equation
-from ..errors import UnsupportedError
+from ..errors import UndefinedError, UnsupportedError
 from ..matrix_view import View
 from ..notation import PLAIN, Notation
 from .conventions import conventions, fact_used
@@ -31,6 +31,7 @@ def page(derivation: Derivation, form: str, notation: Notation, *, steps: bool =
     if form not in ("matrix", "index"):
         raise UnsupportedError(f"form {form!r}: expected 'matrix' or 'index'")
     network = derivation.network
+    check_symbols(derivation, notation)
     everything = [*network.equations, *derivation.adjoints]
     view = View(everything, notation.layout, network.batch) if form == "matrix" else None
     write = Writer(network, notation, view)
@@ -43,6 +44,19 @@ def page(derivation: Derivation, form: str, notation: Notation, *, steps: bool =
     document.add("Backward", adjoints.lines(e for e in derivation.adjoints if e.target not in wanted))
     document.add("Gradients", adjoints.lines(e for e in derivation.adjoints if e.target in wanted))
     return document
+
+
+def check_symbols(derivation: Derivation, notation: Notation) -> None:
+    """
+    Raises
+    ------
+    UndefinedError
+        If `notation` has a symbol for what is no tensor of the network, and no gradient (``d_W1``).
+    """
+    known = [*derivation.network.tensors, *(step.equation.target.name for step in derivation.steps.values())]
+    for name in notation.symbols:
+        if name not in known:
+            raise UndefinedError(f"symbols: there is no tensor {name!r}; there are {', '.join(known)}")
 
 
 def forward(network: Network, write: Writer, folding: Folding) -> list[Line]:

@@ -50,23 +50,22 @@ class Stages:
                 linked.append(found)
         if not linked:
             return ()
-        out = [*self._chain(step, linked), *self._put_in(linked)]
-        for found in linked:
-            out += self._local(step.tensor, found)
         raw, index = self.write.index(step.raw), self.write.index(step.equation)
-        if raw != index:
-            out.append(Stage(Prose.plain("put together"), raw))
+        if [found.equation.target for found in linked] == [self.derivation.network.loss]:
+            out = [Stage(Prose.plain("derivative of the loss"), raw)]
+        else:
+            out = [*self._chain(step, linked), *self._put_in(linked)]
+            for found in linked:
+                out += self._local(step.tensor, found)
+            if raw != index:
+                out.append(Stage(Prose.plain("put together"), raw))
         out += self._facts(step.facts)
         if raw != index or self.write.equation(step.equation) != index:
             out.append(Stage(Prose.plain("compacted" if raw != index else "in index form"), index))
         return tuple(out)
 
     def _chain(self, step: Step, linked: list[Link]) -> list[Stage]:
-        loss = self.derivation.network.loss
-        assert loss is not None
         targets = [found.equation.target for found in linked]
-        if targets == [loss]:
-            return [Stage(Prose.plain("derivative of the loss"))]
         terms = [Sum(self._term(step.tensor, found), *found.summed) for found in linked]
         rule = "chain rule through {}" if len(linked) == 1 else "chain rule, summed over the branches {}"
         formula = self._equal(step.equation.lhs, Add(*terms), step.equation.indices)
@@ -147,7 +146,7 @@ def gate(body: Expr, element: Expr, local: Expr) -> str:
     if local.has(ArgMax):
         return "maximum: the gradient goes to the entry that reaches it"
     if all(factor.is_number for factor in factors):
-        return "sum gate: the gradient is passed on" if local == 1 or len(factors) < 2 else "scaled"
+        return "sum gate: the gradient is passed on" if Mul(*factors) == 1 else "linear: the gradient times a number"
     if tensor_of(element) not in [tensor_of(other) for other in elements(local)] and _is_product(body, element):
         return "product gate: the gradient times the other factors"
     if isinstance(body, sympy.Function):

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from ..facts import Fact
 
 
+LOCAL = "local derivative"  # of no gate that has a name
+
+
 class Stages:
     """The stages of the adjoints of one derivation."""
 
@@ -52,7 +55,8 @@ class Stages:
             return ()
         raw, index = self.write.index(step.raw), self.write.index(step.equation)
         if [found.equation.target for found in linked] == [self.derivation.network.loss]:
-            out = [Stage(Prose.plain("derivative of the loss"), raw)]
+            rule = gate(linked[0].equation.body, linked[0].readings[0], step.equation.body)
+            out = [Stage(Prose.plain("derivative of the loss" + ("" if rule == LOCAL else f", {rule}")), raw)]
         else:
             out = [*self._chain(step, linked), *self._put_in(linked)]
             for found in linked:
@@ -151,7 +155,7 @@ def gate(body: Expr, element: Expr, local: Expr) -> str:
         return "product gate: the gradient times the other factors"
     if isinstance(body, sympy.Function):
         return f"derivative of {type(body).__name__}"
-    return "local derivative"
+    return LOCAL
 
 
 def _is_product(body: Expr, element: Expr) -> bool:

@@ -11,6 +11,7 @@ from sympy import Expr, Integer
 from ..symbolic.errors import SizeError
 from ..symbolic.indices import Dim
 from ..symbolic.network import Network
+from ..symbolic.place_checks import check_places
 
 
 @dataclass(frozen=True)
@@ -65,4 +66,8 @@ def resolve_sizes(network: Network, given: Mapping[str, int]) -> Sizes:
         if int(given[name]) != given[name] or given[name] < 1:
             raise SizeError(f"size {name!r} must be a positive whole number, found {given[name]!r}")
         numbers[symbol] = Integer(given[name])
+    for equation in network.equations:
+        ranges = dict(zip(equation.indices, equation.target.shape, strict=True))
+        for body in (equation.body, equation.for_inference().body):
+            check_places(equation.target.name, body, ranges, numbers=numbers)
     return Sizes(batch, numbers)

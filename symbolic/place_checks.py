@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import sympy
@@ -12,11 +13,16 @@ from .errors import IndexingError, ShapeError
 from .guards import Guard
 from .indices import Dim
 from .ranges import Ranges, bounds, is_never_negative
-from .tensors import Tensor, elements, tensor_of
+from .tensors import Tensor, elements, indices_of, tensor_of
 
 
-def check_places(name: str, body: Any, ranges: Ranges, guards: tuple[Expr, ...] = ()) -> None:
+_NONE: Ranges = MappingProxyType({})
+
+
+def check_places(name: str, body: Any, ranges: Ranges, guards: tuple[Expr, ...] = (), numbers: Ranges = _NONE) -> None:
     """Check every element that `body` reads; `guards` are what is known to be at least 0 where it stands.
+
+    With `numbers` for the sizes also that fixed positions are on their axes.
 
     Raises
     ------
@@ -25,23 +31,31 @@ def check_places(name: str, body: Any, ranges: Ranges, guards: tuple[Expr, ...] 
     """
     if isinstance(body, Binder):
         inner, pairs = body.open()
-        check_places(name, inner, {**ranges, **dict(pairs)}, guards)
+        check_places(name, inner, {**ranges, **dict(pairs)}, guards, numbers)
         return
     if isinstance(body, Indexed):
         for axis, place in enumerate(body.indices):
-            _check_place(name, body, axis, place, ranges, guards)
+            _check_place(name, body, axis, place, ranges, guards, numbers)
         return
     if isinstance(body, Mul):
         guards += tuple(factor.args[0] for factor in body.args if isinstance(factor, Guard))
     if isinstance(body, Piecewise):
         known = guards
         for value, condition in body.args:
-            check_places(name, value, ranges, known + _guarded_by(condition))
-            check_places(name, condition, ranges, known)
+            check_places(name, value, ranges, known + _guarded_by(condition), numbers)
+            check_places(name, condition, ranges, known, numbers)
             known += _guarded_by(sympy.Not(condition))
         return
     for arg in body.args:
-        check_places(name, arg, ranges, guards)
+        check_places(name, arg, ranges, guards, numbers)
+
+
+def fixed_places(body: Expr) -> list[Expr]:
+    """What is at least 0 because `body` reads fixed positions: n - 3 where it reads x[i, 2] of an axis of n."""
+    if body.has(Guard, Piecewise):
+        return []
+    places = [pair for e in elements(body) for pair in zip(indices_of(e), tensor_of(e).shape, strict=True)]
+    return [size - 1 - place for place, size in places if place.is_Integer and not size.is_Integer and place > 0]
 
 
 def _guarded_by(condition: Any) -> tuple[Expr, ...]:
@@ -61,12 +75,16 @@ def _guarded_by(condition: Any) -> tuple[Expr, ...]:
     return tuple(known)
 
 
-def _check_place(name: str, node: Indexed, axis: int, place: Expr, ranges: Ranges, guards: tuple[Expr, ...]) -> None:
+def _check_place(
+    name: str, node: Indexed, axis: int, place: Expr, ranges: Ranges, guards: tuple[Expr, ...], numbers: Ranges
+) -> None:
     tensor = node.base.label
     size = tensor.shape[axis]
     if isinstance(place, Integer):
-        if place < 0 or (isinstance(size, Integer) and place >= size):
-            raise IndexingError(f"{name}: {node} is out of range: axis {axis} of {tensor} has size {size}")
+        known = size.xreplace(numbers)
+        guarded = _implied(known - 1 - place, tuple(guard.xreplace(numbers) for guard in guards))
+        if place < 0 or (isinstance(known, Integer) and place >= known and not guarded):
+            raise IndexingError(f"{name}: {node} is out of range: axis {axis} of {tensor} has size {known}")
         return
     if elements(place) == [place] and tensor_of(place).classes is not None:
         if tensor_of(place).classes != size:

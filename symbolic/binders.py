@@ -94,7 +94,8 @@ class Binder(Expr):
             return rule[self], True
         bound = {index for index, _ in self.limits}
         # A rule that asks for what holds a bound index, by its name, means the one here.
-        captured = any(bound & (_free_bound(new) - _free_bound(old)) for old, new in rule.items())
+        known = isinstance(rule, Mapping)  # SymPy has rules that are functions
+        captured = not known or any(bound & (_free_bound(new) - _free_bound(old)) for old, new in rule.items())
         before, pairs = self.open() if captured else (self.body, list(self.limits))
         body, changed = before._xreplace(rule)
         extents = [extent._xreplace(rule) for _, extent in pairs]

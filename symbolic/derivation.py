@@ -221,13 +221,14 @@ class _Engine:
         """The adjoint with those of the statistics of `tensor` put in, where the whole is shorter (layer norm)."""
         known = self.statistics[tensor]
         inside = Add(*(part.term for part in self.parts[tensor] if part not in [known_part for known_part, _ in known]))
-        for part, adjoint in known:
-            cotangent = adjoint.at(part.through.indices)
-            again = contributions(part.through, cotangent, {tensor: None}, self.network.home)
+        # A statistic may read the tensor more than once: all its readings are passed back at once.
+        statistics = {part.through.target: (part.through, adjoint) for part, adjoint in known}.values()
+        for equation, adjoint in statistics:
+            cotangent = adjoint.at(equation.indices)
+            again = contributions(equation, cotangent, {tensor: None}, self.network.home)
             inside += Add(*(other.term for other in again))
         shorter, used = compact(inside, self.rewrite, ranges)
-        equations = {adjoint.target: adjoint for _, adjoint in known}.values()
-        outside = measure(body) + sum(measure(adjoint.body) + 1 for adjoint in equations)
+        outside = measure(body) + sum(measure(adjoint.body) + 1 for _, adjoint in statistics)
         return (shorter, used) if measure(shorter) < outside else (body, facts)
 
     def _put_into_reader(self, equation: Equation, adjoint: Equation) -> bool:

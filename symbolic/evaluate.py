@@ -18,7 +18,7 @@ from sympy import Expr, Indexed, KroneckerDelta, Piecewise, Symbol
 from .axes import check_shape
 from .binders import ArgMax, Max, Sum
 from .equations import Equation
-from .errors import SizeError, UndefinedError, UnsupportedError
+from .errors import IndexingError, SizeError, UndefinedError, UnsupportedError
 from .functions import Elementwise
 from .guards import Guard
 from .held import held
@@ -64,6 +64,8 @@ def evaluate(
     ------
     UndefinedError
         If a tensor that is read has no value.
+    IndexingError
+        If a position that is read is not on its axis.
     SizeError
         If a size has no number or leaves an axis empty, or an array has another shape than its tensor.
     UnsupportedError
@@ -258,7 +260,10 @@ class _Run:
                 raise UndefinedError(f"{tensor.name} is read but has no value; give it in values")
             value = self.arrays[tensor.name]
             for place in places:
-                value = value[int(place(at))]
+                position = int(place(at))
+                if not 0 <= position < len(value):
+                    raise IndexingError(f"{node} is read at position {position} of an axis of size {len(value)}")
+                value = value[position]
             return value
 
         return read

@@ -12,7 +12,7 @@ from .errors import IndexingError, ShapeError
 from .guards import Guard
 from .indices import Dim
 from .ranges import Ranges, bounds, is_never_negative
-from .tensors import Tensor, elements, tensor_of, with_letters
+from .tensors import Tensor, elements, indices_of, tensor_of, with_letters
 
 
 def check_places(name: str, body: Any, ranges: Ranges, guards: tuple[Expr, ...] = ()) -> None:
@@ -42,6 +42,14 @@ def check_places(name: str, body: Any, ranges: Ranges, guards: tuple[Expr, ...] 
         return
     for arg in body.args:
         check_places(name, arg, ranges, guards)
+
+
+def fixed_places(body: Expr) -> list[Expr]:
+    """What is at least 0 because `body` reads fixed positions: n - 3 where it reads x[i, 2] of an axis of n."""
+    if body.has(Guard, Piecewise):
+        return []
+    places = [pair for e in elements(body) for pair in zip(indices_of(e), tensor_of(e).shape, strict=True)]
+    return [size - 1 - place for place, size in places if place.is_Integer and not size.is_Integer and place > 0]
 
 
 def _guarded_by(condition: Any) -> tuple[Expr, ...]:

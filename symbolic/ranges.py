@@ -12,7 +12,7 @@ from typing import Any
 import sympy
 from sympy import Add, Expr, Indexed, Integer, KroneckerDelta, Mod, Mul, Symbol, floor
 
-from .binders import Binder
+from .binders import ArgMax, Binder
 from .guards import Guard
 from .tensors import Tensor, is_element
 
@@ -47,6 +47,8 @@ def _atom(node: Expr, ranges: Ranges) -> tuple[Expr, Expr] | None:
         return Integer(0), ranges[node] - 1
     if isinstance(node, Mod) and not _is_moving(node.args[1], ranges):
         return Integer(0), node.args[1] - 1
+    if isinstance(node, ArgMax):
+        return Integer(0), node.limits[0][1] - 1
     if isinstance(node, floor):
         inner = bounds(node.args[0], ranges)
         return None if inner is None else (floor(inner[0]), floor(inner[1]))
@@ -194,5 +196,7 @@ def _without_implied(factors: list[Expr]) -> list[Expr]:
 
 
 def axis_guard(place: Expr, size: Expr) -> Expr:
-    """``[0 ≤ place < size]`` for a place that was solved for; a label is known to be inside."""
-    return Integer(1) if is_element(place) else Guard(place) * Guard(size - 1 - place)
+    """``[0 ≤ place < size]`` for a place that was solved for; a label or an ArgMax is known to be inside."""
+    if is_element(place) or (isinstance(place, ArgMax) and place.limits[0][1] == size):
+        return Integer(1)
+    return Guard(place) * Guard(size - 1 - place)

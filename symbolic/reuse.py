@@ -172,7 +172,7 @@ class ReuseRules:
         """Add what `equation` tells, if it can be solved."""
         value = Dummy("value", real=True)
         body = equation.body
-        if isinstance(body, exp) or (isinstance(body, Pow) and body.exp.is_Rational and not body.exp.is_Integer):
+        if isinstance(body, exp) or (isinstance(body, Pow) and body.exp.is_Rational and body.exp.is_negative):
             self._never_zero.add(equation.target)
         solved = solve_transcendental(body, value)
         if solved is not None and not any(

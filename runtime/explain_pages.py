@@ -36,8 +36,9 @@ class ScalarPage:
     def __init__(self, point: Point, scalars: Unrolled, notation: Notation) -> None:
         self.point, self.scalars, self.notation = point, scalars, notation
         self.worked = Worked(scalars, scalars.split(point.arrays), notation)
-        frozen = scalars.frozen
-        self.names = [name for name in scalars.asked or [] if name not in frozen]
+        frozen, walk = scalars.frozen, self.worked.walk
+        asked = [name for name in scalars.asked or [] if name not in frozen]
+        self.names = [name for name in asked if walk.has_gradient(scalars.tensors[name])]
 
     def given(self) -> list[Block]:
         lines: list[Block] = [Prose.plain(words) for words in self.point.about]

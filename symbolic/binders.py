@@ -94,7 +94,9 @@ class Binder(Expr):
             return rule[self], True
         bound = {index for index, _ in self.limits}
         # A rule that asks for what holds a bound index, by its name, means the one here.
-        captured = any(bound & (_free_bound(new) - _free_bound(old)) for old, new in rule.items())
+        # SymPy's own Transform (powdenest) is no mapping: it rewrites what is there, and brings no index in.
+        pairs_of_rule = rule.items() if isinstance(rule, Mapping) else ()
+        captured = any(bound & (_free_bound(new) - _free_bound(old)) for old, new in pairs_of_rule)
         before, pairs = self.open() if captured else (self.body, list(self.limits))
         body, changed = before._xreplace(rule)
         extents = [extent._xreplace(rule) for _, extent in pairs]

@@ -15,7 +15,7 @@ from typing import Any
 from sympy import Expr, Integer, Rational
 
 from .binders import Binder, from_user
-from .dependence import sources
+from .dependence import passed_by
 from .equations import Equation
 from .errors import SizeError, UndefinedError
 from .expand import Expansion
@@ -172,8 +172,8 @@ class _Unroller:
         names = origin.asked
         if names is None:
             names = [tensor.name for tensor in origin.parameters or origin.inputs if tensor.classes is None]
-        reached = {tensor.name for tensor in sources(made.equations, [made.loss])} if made.loss is not None else set()
-        return [name for name in self._names_of(names) if name in reached]
+        reached = passed_by(made.equations, [made.loss], made.held) if made.loss is not None else set()
+        return [name for name in self._names_of(names) if made.tensors[name] in reached]
 
     def _steps(self) -> Iterator[tuple[Equation, Position]]:
         """Equations and positions in an order in which they can be computed."""

@@ -333,3 +333,22 @@ def test_a_circuit_without_parameters():
         ("z", 0.01, -11.97, 0.03, 0.03, 0, 0),
         ("z", -0.01, -12.03, -0.03, -0.03, 0, 0),
     ]
+
+
+@pytest.mark.parametrize("limit", [60, 0])
+def test_what_is_held_has_no_gradient_and_no_comparison(limit):
+    network = gl.Network("h")
+    w, x = network.parameter("w", (2,)), network.input("x")
+    k = gl.indices("k")
+    p = network.define("p", (k,), w[k] * x)
+    q = network.define("q", (k,), p[k] ** 2)
+    h = network.define("h", (k,), gl.held(q[k]))
+    network.minimize(gl.Sum((p[k] - h[k]) ** 2, k))
+    page = gl.explain(network, {"x": 2.0}, {"w": [1.5, -0.5]}, limit=limit, entries=["w[1]"])
+    text = as_text.text(page)
+    assert "∂L/∂q" not in text and "∂L/∂h" not in text
+    assert re.search(r"∂L/∂\w+(\[\d\])? = *\n", text) is None
+    assert named(page)["∂L/∂w[1]"] == pytest.approx(2 * (-1 - 1) * 2)  # h = 1 as a constant
+    last = page.sections[-1]
+    assert last.title == "What if" and not any(isinstance(block, Table) for block in last.blocks)
+    assert "Values are held here" in text

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..symbolic.errors import DataError, LossError, UnsupportedError
+from ..symbolic.errors import DataError, IndexingError, LossError, UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.notation import Notation
 from ..symbolic.optimizer import Optimizer
@@ -14,6 +14,7 @@ from ..symbolic.optimizers import SGD
 from ..symbolic.pictures.draw import Drawing
 from ..symbolic.report.chain import parse_entry
 from ..symbolic.report.document import Document
+from ..symbolic.tensors import Derived, Tensor, shape_text
 from .explain_pages import ArrayPage, ScalarPage
 from .point import Point
 from .what_if import Nudge, what_if
@@ -49,7 +50,7 @@ def explain(
     data : ``(X, Y)`` as for `Model.fit`, or an array for every input and target (and noise), by name; None for random
         ones.
     params : arrays by name for parameters and states; by default those that a `Model` of this seed begins with.
-    rows : which of the data: a row number, a slice, or a list of row numbers.
+    rows : which of the data: a row number, a slice, or a list of row numbers. ``slice(3)`` of random data draws three.
     optimizer : one of ``gl.optimizers``, by default gradient descent, ``SGD(lr=0.1)``; its first step is shown.
     seed : of all that is random.
     sizes : numbers for symbolic sizes that the data do not tell.
@@ -64,7 +65,8 @@ def explain(
     Returns
     -------
     `Document` with the sections Given, Forward, Error, Backward, Update, What if; it has ``text()``, ``latex()``,
-    ``html()`` and so on.
+    ``html()`` and so on. A network of second order (`hessian_vector`) has no Update. Where values are held there is
+    no comparison under What if: the gradient takes them as constants, which moved weights do not.
 
     Raises
     ------
@@ -72,6 +74,8 @@ def explain(
         If the network has no loss.
     DataError, SizeError, ShapeError
         If data or parameters do not fit the network.
+    UnsupportedError
+        If the interpreter would take far more than seconds.
     IndexingError, UndefinedError, UnusedParameterError
         If an entry is none of the network, or the loss does not depend on it.
 
@@ -92,14 +96,17 @@ def explain(
     optimizer = SGD(lr=0.1) if optimizer is None else optimizer
     scalars = point.written_out(limit)
     document = Document(f"{network.name} in numbers")
-    page = ArrayPage(point, choices) if scalars is None else ScalarPage(point, scalars, choices)
+    entries = list(entries)
+    asked = [] if scalars is not None else [_entry(point, text)[0].name for text in entries]
+    page = ArrayPage(point, choices, asked) if scalars is None else ScalarPage(point, scalars, choices)
     document.add("Given", page.given())
     document.add("Forward", page.forward())
     document.add("Error", page.error())
-    document.add("Backward", page.backward(list(entries)))
-    if network.parameters:
+    document.add("Backward", page.backward(entries))
+    if network.parameters and not isinstance(network.loss, Derived):  # a step down a second derivative means nothing
         document.add("Update", page.update(optimizer))
-    nudges = [Nudge(network, *_entry(network, text)) for text in nudge] or page.nudges()
+    places = [_entry(point, text) for text in nudge]
+    nudges = [Nudge(network, tensor.name, where) for tensor, where in places] or page.nudges()
     document.add("What if", what_if(point, nudges, float(epsilon), page.gradient, choices))
     if picture:
         document.add("Picture", [_drawn(point, scalars is not None, notation).block()])
@@ -118,6 +125,10 @@ def _drawn(point: Point, written_out: bool, notation: Mapping[str, Any]) -> Draw
     return network.picture(kind="dataflow", **notation)
 
 
-def _entry(network: Network, text: str) -> tuple[str, tuple[int, ...]]:
-    tensor, where = parse_entry(network, text)
-    return tensor.name, tuple(map(int, where))
+def _entry(point: Point, text: str) -> tuple[Tensor, tuple[int, ...]]:
+    """The tensor and position that `text` names, within the numbers that sizes have."""
+    tensor, where = parse_entry(point.network, text)
+    for axis, (place, size) in enumerate(zip(where, point.shape(tensor), strict=True)):
+        if place >= size:
+            raise IndexingError(f"{text!r}: axis {axis} of {tensor.name} {shape_text(tensor.shape)} ends at {size - 1}")
+    return tensor, tuple(map(int, where))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..symbolic.derivation import asked_names
+from ..symbolic.errors import UnsupportedError
 from ..symbolic.evaluate import evaluate
 from ..symbolic.latex import LatexPrinter
 from ..symbolic.network import Network
@@ -27,6 +29,7 @@ from .point import Point
 from .what_if import Nudge
 
 Array = NDArray[Any]
+MOST_OPERATIONS = 10_000_000  # of one pass; some 20 s
 MOST_NUDGES = 12  # of the last section, where it was not said what to move
 
 
@@ -36,8 +39,9 @@ class ScalarPage:
     def __init__(self, point: Point, scalars: Unrolled, notation: Notation) -> None:
         self.point, self.scalars, self.notation = point, scalars, notation
         self.worked = Worked(scalars, scalars.split(point.arrays), notation)
-        frozen = scalars.frozen
-        self.names = [name for name in scalars.asked or [] if name not in frozen]
+        frozen, walk = scalars.frozen, self.worked.walk
+        asked = [name for name in scalars.asked or [] if name not in frozen]
+        self.names = [name for name in asked if walk.has_gradient(scalars.tensors[name])]
 
     def given(self) -> list[Block]:
         lines: list[Block] = [Prose.plain(words) for words in self.point.about]
@@ -99,16 +103,29 @@ class ScalarPage:
 class ArrayPage:
     """The page of a network whose values are shown as arrays."""
 
-    def __init__(self, point: Point, notation: Notation) -> None:
+    def __init__(self, point: Point, notation: Notation, asked: list[str]) -> None:
         self.point, self.notation = point, notation
         self.network = point.network
-        self.derivation = self.network.derive()
+        first = asked_names(self.network, None)
+        self.derivation = self.network.derive([*first, *asked])
+        self._check_work()
         self.adjoints = [step.equation for step in self.derivation.steps.values()]
         self.values = {**point.arrays}
         self.values |= evaluate([*self.network.equations, *self.adjoints], point.arrays, point.sizes)
         self.write = Writer(self.network, notation)
         frozen = self.network.frozen
-        self.names = [name for name in self.derivation.gradients if name not in frozen]
+        self.names = [name for name in self.derivation.gradients if name in first and name not in frozen]
+
+    def _check_work(self) -> None:
+        """Refuse what the interpreter would take too long for."""
+        costs = self.derivation.costs()
+        count = int(costs.at({name: self.point.sizes[name] for name in costs.sizes}).flops)
+        if count > MOST_OPERATIONS:
+            raise UnsupportedError(
+                f"one pass through {self.network.name} takes {count:,} operations, more than the {MOST_OPERATIONS:,} "
+                "that the reference interpreter is fit for; give smaller sizes (sizes=…, --size), fewer rows (rows=…, "
+                "--rows), or declare a smaller network"
+            )
 
     def given(self) -> list[Block]:
         tensors = [t for t in self.network.tensors.values() if t.role not in ("value", "constant")]

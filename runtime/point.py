@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..symbolic.errors import DataError, ShapeError, SizeError, UndefinedError
 from ..symbolic.network import Network
-from ..symbolic.unrolled import Unrolled, unrolled
+from ..symbolic.unrolled import Unrolled, dims_in, unrolled
 from .data import check_data, name_data, size_of
 from .fit import check_count
 from .gradcheck import prime_sizes, random_data
@@ -35,6 +35,7 @@ class Point:
         self.network, self.about = network, []
         rng = np.random.default_rng(seed)
         self.sizes = dict(sizes or {})
+        self._check_names(rows, data)
         self.arrays: dict[str, Any] = {name: float(number) for name, number in network.values.items()}
         self._take_data(data, rows, rng)
         self._take_parameters(params or {}, seed)
@@ -43,6 +44,23 @@ class Point:
                 self.arrays[tensor.name] = rng.uniform(size=self.shape(tensor))
         if network.has_modes:
             self.about.append("These are the numbers of a training step.")
+
+    def _check_names(self, rows: Any, data: Any) -> None:
+        """Refuse sizes that are none, and rows where there are none to choose from."""
+        network = self.network
+        known = [size.name for size in dims_in(network)]
+        for name in self.sizes:
+            if name not in known:
+                have = f"its sizes are {', '.join(known)}" if known else "it has none: all are numbers"
+                raise SizeError(f"{name!r} is no size of {network.name}: {have}")
+        if isinstance(rows, int) and rows == 0:
+            return
+        if network.batch is None:
+            raise DataError(f"rows: {network.name} has no batch, so that there are no rows to choose from")
+        if data is None and not (isinstance(rows, slice) and rows.start in (0, None) and rows.step in (1, None)):
+            raise DataError(f"rows: the data are random, found {rows!r}; rows=slice(3) (--rows 3) draws three of them")
+        if data is None and not (isinstance(rows, slice) and isinstance(rows.stop, int) and rows.stop > 0):
+            raise DataError(f"rows: expected how many random ones, such as slice(3), found {rows!r}")
 
     def shape(self, tensor: Any) -> tuple[int, ...]:
         return tuple(size_of(size, self.sizes, tensor.name) for size in tensor.shape)
@@ -62,8 +80,10 @@ class Point:
     def _take_data(self, data: Any, rows: Any, rng: np.random.Generator) -> None:
         network, batch = self.network, self.network.batch
         if data is None:
-            wanted = len(rows) if isinstance(rows, list | tuple | range) else 1
-            numbers = {**prime_sizes(network), **({} if batch is None else {batch.name: wanted}), **self.sizes}
+            wanted = {} if batch is None else {batch.name: rows.stop if isinstance(rows, slice) else 1}
+            numbers = {**prime_sizes(network), **wanted, **self.sizes}
+            if isinstance(rows, slice) and numbers != {**numbers, **wanted}:
+                raise DataError(f"rows: {rows.stop} random rows, and size {batch} = {numbers[str(batch)]}; give one")
             values = {t.name: random_data(network, t, numbers, rng) for t in network.inputs + network.targets}
             self.sizes = numbers
             self.about.append("The data are random.")

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..symbolic.dependence import sources
 from ..symbolic.errors import GradloomError, UndefinedError
 from ..symbolic.evaluate import evaluate
+from ..symbolic.held import held
 from ..symbolic.network import Network
 from ..symbolic.notation import Notation
 from ..symbolic.report.document import Block, Prose, Table
@@ -51,6 +53,13 @@ def what_if(
         return []
     network, write = point.network, Writer(point.network, notation)
     assert network.loss is not None
+    if _holds(network):
+        return [
+            Prose.plain(
+                "Values are held here: the gradient takes them as constants, while the loss of a moved weight has them "
+                "anew, so that the two cannot be compared."
+            )
+        ]
     loss = float(evaluate(network.equations, point.arrays, point.sizes)[network.loss.name])
     curvature = _curvatures(point, nudges)
     words = ["what", "moved by", "loss", "change", "predicted", "gap"]
@@ -87,6 +96,14 @@ def what_if(
             Prose.plain("Unless a kink lies between, the gap is of second order; the last column is that order.")
         )
     return [*said, Table(tuple(head), tuple(rows), frozenset(range(1, len(head))))]
+
+
+def _holds(network: Network) -> bool:
+    """Whether the loss depends on what its derivative takes as a constant."""
+    reached = sources(network.equations, [network.loss] if network.loss is not None else [])
+    return any(tensor.name in network.held for tensor in reached) or any(
+        equation.body.has(held) for equation in network.equations if equation.target in reached
+    )
 
 
 def _curvatures(point: Point, nudges: list[Nudge]) -> dict[Nudge, float] | None:

@@ -51,6 +51,8 @@ class TextPrinter(Printer):
         if isinstance(tensor, Entry):
             return self.symbol(tensor.of)
         if isinstance(tensor, Adjoint) and isinstance(tensor.of, Entry):
+            if "/" in (of := self.symbol(tensor.of)):
+                return self.derivative(self.symbol(tensor.loss), of)
             return self.symbol(entry_adjoint(tensor))
         if isinstance(tensor, Adjoint):
             if is_delta(tensor, self.notation):
@@ -71,7 +73,7 @@ class TextPrinter(Printer):
         return f"{symbol}_{places}" if len(places) == 1 and "_" not in symbol else f"{symbol}_{{{places}}}"
 
     def derivative(self, of: str, by: str) -> str:
-        return f"∂{of}/∂{by}"
+        return f"∂{_one_word(of, '/')}/∂{_one_word(by, '/')}"
 
     def letter(self, name: str) -> str:
         return name

@@ -15,7 +15,7 @@ from typing import Any
 from sympy import Expr, Integer, Rational
 
 from .binders import Binder, from_user
-from .dependence import sources
+from .dependence import passed_by
 from .equations import Equation
 from .errors import SizeError, UndefinedError
 from .expand import Expansion
@@ -129,11 +129,11 @@ def unrolled(
 class _Unroller:
     def __init__(self, network: Network, sizes: dict[str, int], labels: dict[str, Any]) -> None:
         self.network, self.labels = network, labels
-        self.numbers = {dim: Integer(sizes[dim.name]) for dim in _dims(network) if dim.name in sizes}
+        self.numbers = {dim: Integer(sizes[dim.name]) for dim in dims_in(network) if dim.name in sizes}
         for name in labels:
             if name not in network.tensors or network.tensors[name].classes is None:
                 raise UndefinedError(f"labels: {name} holds no class labels in {network.name}")
-        for dim in _dims(network):
+        for dim in dims_in(network):
             if dim not in self.numbers:
                 raise SizeError(f"size {dim} has no number; give it, as in unrolled(network, {{{dim.name!r}: 3}})")
         self.made = Unrolled(network.name)
@@ -172,8 +172,8 @@ class _Unroller:
         names = origin.asked
         if names is None:
             names = [tensor.name for tensor in origin.parameters or origin.inputs if tensor.classes is None]
-        reached = {tensor.name for tensor in sources(made.equations, [made.loss])} if made.loss is not None else set()
-        return [name for name in self._names_of(names) if name in reached]
+        reached = passed_by(made.equations, [made.loss], made.held) if made.loss is not None else set()
+        return [name for name in self._names_of(names) if made.tensors[name] in reached]
 
     def _steps(self) -> Iterator[tuple[Equation, Position]]:
         """Equations and positions in an order in which they can be computed."""
@@ -251,7 +251,8 @@ def _volume(expr: Any, numbers: Mapping[Any, Any]) -> int:
     return max(1, sum(inside))
 
 
-def _dims(network: Network) -> list[Dim]:
+def dims_in(network: Network) -> list[Dim]:
+    """The symbolic sizes of a network, by name."""
     tensors = network.tensors.values()
     sizes = [size for tensor in tensors for size in (*tensor.shape, *([tensor.classes] if tensor.classes else []))]
     bodies = [equation.body for equation in network.equations]

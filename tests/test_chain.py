@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from kernels import expected
+from sympy import floor
 
 import gradloom as gl
 from gradloom.symbolic.equations import Equation
@@ -199,3 +200,38 @@ def test_refuses_what_the_loss_does_not_depend_on():
     assert w.name in network.tensors
     assert "∂L/∂v = 2 v" in network.derive("v").chain("v").text()
     assert tensor_of(network.derive("v").chain("v").element) == v
+
+
+def held_square():
+    """(w x - h)² with h = held((w x)²): the way through h is none."""
+    n = gl.Network("h")
+    w, x = n.parameter("w"), n.input("x")
+    p = n.define("p", (), w * x)
+    q = n.define("q", (), p**2)
+    h = n.define("h", (), gl.held(q))
+    n.minimize((w * x - h) ** 2 + p)
+    return n
+
+
+def test_no_path_goes_through_what_is_held():
+    chain = held_square().derive().chain("w")
+    text = chain.text()
+    assert "∂L/∂q" not in text and "∂q/∂p" not in text
+    values = {"w": 1.5, "x": 2.0}
+    known = evaluate(held_square().equations, values)
+    # 2 (w x - h) x + x with h = 9
+    assert value(chain, held_square(), values, known) == pytest.approx(2 * (3 - 9) * 2 + 2)
+    with pytest.raises(gl.UnusedParameterError, match="does not depend on q"):
+        held_square().derive().chain("q")
+
+
+def test_no_path_goes_through_a_stopped_tensor_or_a_step():
+    n = held_square()
+    n.held.add("p")
+    assert "∂L/∂p" not in n.derive().chain("w").text()
+    flat = gl.Network("flat")
+    w = flat.parameter("w")
+    p = flat.define("p", (), 3 * w)
+    q = flat.define("q", (), floor(p))
+    flat.minimize((w - q) ** 2)
+    assert "∂L/∂p" not in flat.derive().chain("w").text()

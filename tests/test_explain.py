@@ -333,3 +333,83 @@ def test_a_circuit_without_parameters():
         ("z", 0.01, -11.97, 0.03, 0.03, 0, 0),
         ("z", -0.01, -12.03, -0.03, -0.03, 0, 0),
     ]
+
+
+@pytest.mark.parametrize("limit", [60, 0])
+def test_what_is_held_has_no_gradient_and_no_comparison(limit):
+    network = gl.Network("h")
+    w, x = network.parameter("w", (2,)), network.input("x")
+    k = gl.indices("k")
+    p = network.define("p", (k,), w[k] * x)
+    q = network.define("q", (k,), p[k] ** 2)
+    h = network.define("h", (k,), gl.held(q[k]))
+    network.minimize(gl.Sum((p[k] - h[k]) ** 2, k))
+    page = gl.explain(network, {"x": 2.0}, {"w": [1.5, -0.5]}, limit=limit, entries=["w[1]"])
+    text = as_text.text(page)
+    assert "∂L/∂q" not in text and "∂L/∂h" not in text
+    assert re.search(r"∂L/∂\w+(\[\d\])? = *\n", text) is None
+    assert named(page)["∂L/∂w[1]"] == pytest.approx(2 * (-1 - 1) * 2)  # h = 1 as a constant
+    last = page.sections[-1]
+    assert last.title == "What if" and not any(isinstance(block, Table) for block in last.blocks)
+    assert "Values are held here" in text
+
+
+def small():
+    layers = [L.Dense(2, gl.sigmoid), L.Dense(1)]
+    return gl.Sequential(layers, input_shape=2, loss=gl.losses.SquaredError(), name="small")
+
+
+def test_a_network_of_second_order_has_no_update_and_its_symbols_have_brackets():
+    page = gl.explain(gl.hessian_vector(small()))
+    assert [section.title for section in page.sections] == ["Given", "Forward", "Error", "Backward", "What if"]
+    text = as_text.text(page)
+    assert "∂(∂L/∂W1[0, 0])/∂(∂L/∂z1[0])" in text
+    assert "∂L̇/∂(∂L/∂z1[0]) = " in text
+    assert "∂∂" not in text
+
+
+@pytest.mark.parametrize("limit", [60, 0])
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"entries": ["W1[0,9]"]}, gl.IndexingError, r"axis 1 of W1 \(2, 2\) ends at 1"),
+        ({"entries": ["W9[0]"]}, gl.UndefinedError, "small has no tensor 'W9'; it has x, W1, b1"),
+        ({"entries": ["x[1,0]"]}, gl.GradloomError, "x"),
+        ({"nudge": ["x[4,0]"]}, gl.IndexingError, r"axis 0 of x \(B, 2\) ends at 0"),
+        ({"sizes": {"q": 3}}, gl.SizeError, "'q' is no size of small: its sizes are B"),
+        ({"rows": 3}, gl.DataError, "the data are random, found 3; rows=slice"),
+        ({"rows": [0, 1]}, gl.DataError, "the data are random"),
+        ({"rows": slice(1, 3)}, gl.DataError, "the data are random"),
+        ({"rows": slice(None)}, gl.DataError, "expected how many random ones"),
+        ({"rows": slice(3), "sizes": {"B": 2}}, gl.DataError, "3 random rows, and size B = 2"),
+    ],
+)
+def test_refusals_name_what_the_network_declares(limit, options, error, message):
+    with pytest.raises(error, match=message):
+        gl.explain(small(), limit=limit, **options)
+
+
+def test_rows_of_random_data_and_of_networks_without_rows():
+    page = gl.explain(small(), rows=slice(3), seed=5)
+    text = as_text.text(page)
+    assert "z1[2, 1] = " in text and "z1[3, 1]" not in text
+    assert named(page)["L"] == pytest.approx(sum(named(page)[f"1/6 (z2[{i}, 0] - y[{i}, 0])²"] for i in range(3)))
+    circuit = gl.Network("circuit")
+    circuit.minimize(circuit.input("x") ** 2)
+    with pytest.raises(gl.DataError, match="circuit has no batch, so that there are no rows"):
+        gl.explain(circuit, {"x": 2.0}, rows=1)
+
+
+@pytest.mark.parametrize("limit", [60, 0])
+def test_an_entry_that_no_gradient_is_asked_of(limit):
+    page = gl.explain(small(), entries=["x[0, 1]"], seed=3, limit=limit)
+    moved = gl.explain(small(), nudge=["x[0, 1]"], epsilon=1e-5, seed=3)
+    (_, _, _, change, *_), _ = table(moved, "What if")
+    name = "∂L/∂x[1]" if limit else "∂L/∂x[0, 1]"
+    assert named(page)[name] == pytest.approx(change / 1e-5, rel=1e-3)
+
+
+def test_what_takes_too_long_is_refused():
+    network = gl.Sequential([L.Dense(900), L.Dense(900)], input_shape=900, loss=gl.losses.SquaredError())
+    with pytest.raises(gl.UnsupportedError, match=r"takes [\d,]+ operations, more than the 10,000,000 .*--size.*--rows"):
+        gl.explain(network, rows=slice(2))

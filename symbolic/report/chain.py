@@ -208,6 +208,9 @@ def parse_entry(network: Network, entry: Any) -> tuple[Tensor, tuple[Integer, ..
         shown = {getattr(scalar, "shown", p): scalar for p, scalar in network.entries[name].items()}
         if position in shown:
             return shown[position], ()
+    if isinstance(network, Unrolled) and (name in network.entries or name not in network.tensors):
+        declared, where = parse_entry(network.origin, entry)
+        return network.entry(declared.name, tuple(map(int, where))), ()
     tensor = network._known(name)
     if len(position) != tensor.rank:
         example = f"{name}[{', '.join('0' * tensor.rank)}]" if tensor.rank else name

@@ -13,7 +13,7 @@ from sympy import Expr, Function, Integer, Mul, Symbol
 
 from ..binders import Sum, rename_free
 from ..compact import compact
-from ..dependence import sources
+from ..dependence import passed_by, readers
 from ..equations import Equation
 from ..errors import UnsupportedError, UnusedParameterError
 from ..facts import Fact
@@ -88,7 +88,8 @@ class Walk:
         assert network.loss is not None
         self.network, self.loss = network, network.loss
         self.rewrite = Rewriting(network)
-        reaching = sources(network.equations, [network.loss])
+        # As the derivative goes: not through what is held.
+        reaching = passed_by(network.equations, [network.loss], network.held)
         self.readers: dict[Tensor, list[Equation]] = {}
         for equation in network.equations:
             if equation.target in reaching and equation.target.name not in network.held:
@@ -101,6 +102,8 @@ class Walk:
         ]
         self.links: dict[tuple[Tensor, Tensor], Link | None] = {}
         self.found: dict[tuple[Tensor, Where], list[_Edge]] = {}
+        self.decided: set[Tensor] = set()  # of those, which have a gradient
+        self.open: set[Tensor] = {self.loss}
 
     def all_from(self, tensor: Tensor, where: Where) -> list[Branching]:
         """The sum for one entry, and below it those for the tensors at which its paths branch again.
@@ -165,11 +168,8 @@ class Walk:
     def _edges(self, tensor: Tensor, where: Where) -> Iterator[_Edge]:
         home = self.network.home(tensor)
         for equation in self.readers.get(tensor, ()):
-            target = equation.target
-            if (tensor, target) not in self.links:
-                self.links[tensor, target] = link(equation, tensor, home)
-            found = self.links[tensor, target]
-            if found is None:
+            target, found = equation.target, self._link(equation, tensor)
+            if found is None or not self.has_gradient(target):
                 continue
             names: dict[Any, Expr] = dict(zip(home, where, strict=True))
             summed = self._lettered(found, where)
@@ -183,6 +183,25 @@ class Walk:
             at = tuple(rename_free(place, names) for place in found.at)
             factor = Factor(element_of(target, at), element_of(tensor, where), formula, tuple(facts))
             yield _Edge(target, at, tuple(summed), Mul(*guards), factor)
+
+    def has_gradient(self, tensor: Tensor) -> bool:
+        """Whether a way leads from `tensor` to the loss on which no local derivative is 0 everywhere."""
+        if tensor not in self.decided:
+            below = readers(self.network.equations, [tensor]) - self.decided
+            edges = [(t, equation) for t in below for equation in self.readers.get(t, ()) if self._link(equation, t)]
+            before = -1
+            while len(self.open) != before:  # a recurrence may read what stands below
+                before = len(self.open)
+                self.open.update(t for t, equation in edges if equation.target in self.open)
+            self.decided |= below
+        return tensor in self.open
+
+    def _link(self, equation: Equation, tensor: Tensor) -> Link | None:
+        key = tensor, equation.target
+        if key not in self.links:
+            found = link(equation, tensor, self.network.home(tensor))
+            self.links[key] = None if found is not None and found.local == 0 else found
+        return self.links[key]
 
     def _reused(self, formula: Expr) -> Expr:
         """Products that an equation between scalars computes, as its value: of a softmax written out p[0] p[1]."""

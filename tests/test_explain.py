@@ -346,11 +346,13 @@ def test_what_is_held_has_no_gradient_and_no_comparison(limit):
     network.minimize(gl.Sum((p[k] - h[k]) ** 2, k))
     page = gl.explain(network, {"x": 2.0}, {"w": [1.5, -0.5]}, limit=limit, entries=["w[1]"])
     text = as_text.text(page)
-    assert "∂L/∂q" not in text and "∂L/∂h" not in text
+    assert "∂L/∂q" not in text
+    assert "∂L/∂h" not in text
     assert re.search(r"∂L/∂\w+(\[\d\])? = *\n", text) is None
     assert named(page)["∂L/∂w[1]"] == pytest.approx(2 * (-1 - 1) * 2)  # h = 1 as a constant
     last = page.sections[-1]
-    assert last.title == "What if" and not any(isinstance(block, Table) for block in last.blocks)
+    assert last.title == "What if"
+    assert not any(isinstance(block, Table) for block in last.blocks)
     assert "Values are held here" in text
 
 
@@ -392,7 +394,8 @@ def test_refusals_name_what_the_network_declares(limit, options, error, message)
 def test_rows_of_random_data_and_of_networks_without_rows():
     page = gl.explain(small(), rows=slice(3), seed=5)
     text = as_text.text(page)
-    assert "z1[2, 1] = " in text and "z1[3, 1]" not in text
+    assert "z1[2, 1] = " in text
+    assert "z1[3, 1]" not in text
     assert named(page)["L"] == pytest.approx(sum(named(page)[f"1/6 (z2[{i}, 0] - y[{i}, 0])²"] for i in range(3)))
     circuit = gl.Network("circuit")
     circuit.minimize(circuit.input("x") ** 2)
@@ -411,5 +414,6 @@ def test_an_entry_that_no_gradient_is_asked_of(limit):
 
 def test_what_takes_too_long_is_refused():
     network = gl.Sequential([L.Dense(900), L.Dense(900)], input_shape=900, loss=gl.losses.SquaredError())
-    with pytest.raises(gl.UnsupportedError, match=r"takes [\d,]+ operations, more than the 10,000,000 .*--size.*--rows"):
+    words = r"takes [\d,]+ operations, more than the 10,000,000 .*--size.*--rows"
+    with pytest.raises(gl.UnsupportedError, match=words):
         gl.explain(network, rows=slice(2))

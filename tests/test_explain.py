@@ -346,11 +346,13 @@ def test_what_is_held_has_no_gradient_and_no_comparison(limit):
     network.minimize(gl.Sum((p[k] - h[k]) ** 2, k))
     page = gl.explain(network, {"x": 2.0}, {"w": [1.5, -0.5]}, limit=limit, entries=["w[1]"])
     text = as_text.text(page)
-    assert "∂L/∂q" not in text and "∂L/∂h" not in text
+    assert "∂L/∂q" not in text
+    assert "∂L/∂h" not in text
     assert re.search(r"∂L/∂\w+(\[\d\])? = *\n", text) is None
     assert named(page)["∂L/∂w[1]"] == pytest.approx(2 * (-1 - 1) * 2)  # h = 1 as a constant
     last = page.sections[-1]
-    assert last.title == "What if" and not any(isinstance(block, Table) for block in last.blocks)
+    assert last.title == "What if"
+    assert not any(isinstance(block, Table) for block in last.blocks)
     assert "Values are held here" in text
 
 
@@ -392,7 +394,8 @@ def test_refusals_name_what_the_network_declares(limit, options, error, message)
 def test_rows_of_random_data_and_of_networks_without_rows():
     page = gl.explain(small(), rows=slice(3), seed=5)
     text = as_text.text(page)
-    assert "z1[2, 1] = " in text and "z1[3, 1]" not in text
+    assert "z1[2, 1] = " in text
+    assert "z1[3, 1]" not in text
     assert named(page)["L"] == pytest.approx(sum(named(page)[f"1/6 (z2[{i}, 0] - y[{i}, 0])²"] for i in range(3)))
     circuit = gl.Network("circuit")
     circuit.minimize(circuit.input("x") ** 2)
@@ -411,5 +414,44 @@ def test_an_entry_that_no_gradient_is_asked_of(limit):
 
 def test_what_takes_too_long_is_refused():
     network = gl.Sequential([L.Dense(900), L.Dense(900)], input_shape=900, loss=gl.losses.SquaredError())
-    with pytest.raises(gl.UnsupportedError, match=r"takes [\d,]+ operations, more than the 10,000,000 .*--size.*--rows"):
+    with pytest.raises(
+        gl.UnsupportedError, match=r"takes [\d,]+ operations, more than the 10,000,000 .*--size.*--rows"
+    ):
         gl.explain(network, rows=slice(2))
+
+
+@pytest.mark.parametrize("limit", [60, 0])
+def test_constants_are_given_and_direct_is_explained(limit):
+    layers = [L.Dense(2)]
+    penalties = [gl.losses.L2(0.25)]
+    network = gl.Sequential(layers, input_shape=2, loss=gl.losses.SquaredError(), penalties=penalties)
+    page = gl.explain(network, limit=limit)
+    given = as_text.text(page).split("Forward")[0]
+    assert "lam = 0.25" in given
+    if limit:
+        assert as_text.text(page).count("“direct”: the derivative by way of this equation alone") == 1
+
+
+def test_headings_name_all_that_weights_go_into():
+    one = as_text.text(gl.explain(small()))
+    assert one.count("The weights into z2[0]:") == 1
+    two = as_text.text(gl.explain(small(), rows=slice(2)))
+    assert two.count("The weights into z2[0, 0], z2[1, 0]:") == 1
+    many = as_text.text(gl.explain(small(), rows=slice(7)))
+    named_six = ", ".join(f"z2[{i}, 0]" for i in range(6))
+    assert f"The weights into {named_six}, …:" in many
+
+
+def test_what_if_says_what_it_shows():
+    network = gl.Sequential([L.Dense(4), L.Dense(1)], input_shape=3, loss=gl.losses.SquaredError())
+    page = gl.explain(network, seed=2)
+    gradients = sorted(abs(row[2]) for row in table(page, "Update"))
+    shown = {row[0]: abs(row[3]) for row in table(page, "What if")}
+    assert len(shown) == 12
+    assert "Of the 21 weights, these are the 12 with the largest gradients." in as_text.text(page)
+    kept = [abs(row[2]) for row in table(page, "Update") if row[0] in shown]
+    assert sorted(kept) == gradients[-12:]
+    for options in ({"nudge": ["W1[0, 0]"]}, {"limit": 0, "nudge": ["W1[0, 0]"]}):
+        assert "with the largest gradient" not in as_text.text(gl.explain(network, **options)).split("What if")[1]
+    text = as_text.text(gl.explain(network, limit=0))
+    assert "Of each parameter, this is the entry with the largest gradient." in text

@@ -102,6 +102,7 @@ class Walk:
         ]
         self.links: dict[tuple[Tensor, Tensor], Link | None] = {}
         self.found: dict[tuple[Tensor, Where], list[_Edge]] = {}
+        self.general: set[Tensor] = set()  # whose gradients are stated for any entry
         self.decided: set[Tensor] = set()  # of those, which have a gradient
         self.open: set[Tensor] = {self.loss}
 
@@ -119,12 +120,27 @@ class Walk:
             key = waiting.pop(0)
             if key in made:
                 continue
-            made[key] = self.branching(*key)
-            if not made[key].paths:
-                element = element_of(*key)
-                raise UnusedParameterError(f"the loss {self.loss} of {self.network.name} does not depend on {element}")
+            made[key] = self.required(*key)
             waiting += [self.stated(path.rest) for path in made[key].paths if path.rest is not None]
+        # In a recurrence the gradient of one entry may come to that of any: then this one is stated alone.
+        several = {
+            t for t, at in list(made)[1:] if any(isinstance(p, Integer) for p in at) and (t, self._any(t)) in made
+        }
+        if several - self.general:
+            self.general |= several
+            return self.all_from(tensor, where)
         return list(made.values())
+
+    def _any(self, tensor: Tensor) -> Where:
+        return tuple(self.network.home(tensor))
+
+    def required(self, tensor: Tensor, where: Where) -> Branching:
+        """∂L/∂tensor[where] as `branching` has it; refused where there is no path."""
+        found = self.branching(tensor, where)
+        if not found.paths:
+            element = element_of(tensor, where)
+            raise UnusedParameterError(f"the loss {self.loss} of {self.network.name} does not depend on {element}")
+        return found
 
     def branching(self, tensor: Tensor, where: Where) -> Branching:
         """∂L/∂tensor[where], a path for each way on."""
@@ -139,6 +155,8 @@ class Walk:
         if len({p for p in where if not isinstance(p, Integer)}) < sum(not isinstance(p, Integer) for p in where):
             return adjoint.of, where  # a diagonal
         home = self.network.home(adjoint.of)
+        if adjoint.of in self.general:
+            return adjoint.of, tuple(home)
         return adjoint.of, tuple(p if isinstance(p, Integer) else letter for p, letter in zip(where, home, strict=True))
 
     def _path(self, edge: _Edge, direct: bool) -> Path:

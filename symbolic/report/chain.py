@@ -18,9 +18,10 @@ from ..tensors import Tensor, element_of, indices_of, shape_text, tensor_of
 from ..text import TextPrinter, is_delta
 from ..unrolled import Unrolled
 from . import as_html, as_latex, as_markdown, as_text
+from .closed import closed
 from .conventions import fact_used
 from .document import Document, Formula, Line, Prose
-from .links import Branching, Factor, Path, Walk, closed
+from .links import Branching, Factor, Path, Walk
 from .notebook import shown
 from .writing import Writer
 

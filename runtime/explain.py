@@ -107,7 +107,9 @@ def explain(
         document.add("Update", page.update(optimizer))
     places = [_entry(point, text) for text in nudge]
     nudges = [Nudge(network, tensor.name, where) for tensor, where in places] or page.nudges()
-    document.add("What if", what_if(point, nudges, float(epsilon), page.gradient, choices))
+    document.add(
+        "What if", what_if(point, nudges, float(epsilon), page.gradient, choices, "" if places else page.choice())
+    )
     if picture:
         document.add("Picture", [_drawn(point, scalars is not None, notation).block()])
     return document

@@ -47,7 +47,7 @@ class ScalarPage:
         lines: list[Block] = [Prose.plain(words) for words in self.point.about]
         batch = self.point.network.batch
         for name, tensor in self.point.network.tensors.items():
-            if tensor.role in ("value", "constant"):
+            if tensor.role == "value":
                 continue
             array = np.asarray(self.point.arrays[name])
             if tensor.rank and tensor.shape[0] == batch and len(array) == 1:
@@ -95,6 +95,12 @@ class ScalarPage:
         self.worked.backward([name])
         return self.gradient_of(name)
 
+    def choice(self) -> str:
+        """How `nudges` chooses, where it leaves weights out."""
+        if len(self.names) <= MOST_NUDGES:
+            return ""
+        return f"Of the {len(self.names)} weights, these are the {MOST_NUDGES} with the largest gradients."
+
     def nudges(self) -> list[Nudge]:
         largest = sorted(self.names, key=lambda name: -abs(self.gradient_of(name)))[:MOST_NUDGES]
         return [Nudge(self.point.network, *self.scalars.places[name]) for name in self.names if name in largest]
@@ -128,7 +134,7 @@ class ArrayPage:
             )
 
     def given(self) -> list[Block]:
-        tensors = [t for t in self.network.tensors.values() if t.role not in ("value", "constant")]
+        tensors = [t for t in self.network.tensors.values() if t.role != "value"]
         about: list[Block] = [Prose.plain(words) for words in self.point.about]
         return [*about, *(shown(self.write, tensor, self.values[tensor.name]) for tensor in tensors)]
 
@@ -168,6 +174,15 @@ class ArrayPage:
 
     def gradient(self, nudge: Nudge) -> float:
         return float(self._gradient(nudge.name)[nudge.position])
+
+    def choice(self) -> str:
+        """How `nudges` chooses."""
+        few = (
+            f"the first {MOST_NUDGES} of {len(self.names)} parameters"
+            if len(self.names) > MOST_NUDGES
+            else "each parameter"
+        )
+        return f"Of {few}, this is the entry with the largest gradient." if self.names else ""
 
     def nudges(self) -> list[Nudge]:
         """Of each parameter the entry with the largest gradient."""

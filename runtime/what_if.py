@@ -43,11 +43,17 @@ class Nudge:
 
 
 def what_if(
-    point: Point, nudges: list[Nudge], epsilon: float, gradient: Callable[[Nudge], float], notation: Notation
+    point: Point,
+    nudges: list[Nudge],
+    epsilon: float,
+    gradient: Callable[[Nudge], float],
+    notation: Notation,
+    choice: str = "",
 ) -> list[Block]:
     """A table: each entry moved by ±ε, the loss and its change, the change that the gradient predicts, the gap.
 
     Where second derivatives are cheap, ½ ε² ∂²L/∂w² stands beside the gap: they differ in the third order.
+    `choice` says how the entries were chosen.
     """
     if not nudges:
         return []
@@ -95,6 +101,8 @@ def what_if(
         said.append(
             Prose.plain("Unless a kink lies between, the gap is of second order; the last column is that order.")
         )
+    if choice:
+        said.append(Prose.plain(choice))
     return [*said, Table(tuple(head), tuple(rows), frozenset(range(1, len(head))))]
 
 

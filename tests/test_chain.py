@@ -111,7 +111,7 @@ def test_an_outer_weight_is_one_product():
         "\n"
         "Together\n"
         "  ∂L/∂W2[0, 0] = Σ_i δ2[i, 0] a1[i, 0]\n"
-        "  δ2[i, j] = 1/B (a2[i, j] - y[i, j]) a2[i, j] (1 - a2[i, j])\n"
+        "  δ2[i, j] = ∂L/∂z2[i, j] = 1/B (a2[i, j] - y[i, j]) a2[i, j] (1 - a2[i, j])\n"
     )
 
 
@@ -236,3 +236,31 @@ def test_no_path_goes_through_a_stopped_tensor_or_a_step():
     q = flat.define("q", (), floor(p))
     flat.minimize((w - q) ** 2)
     assert "∂L/∂p" not in flat.derive().chain("w").text()
+
+
+def test_what_direct_means_is_said():
+    network = gl.Sequential([L.RNN(3)], input_shape=(5, 2), loss=gl.losses.SquaredError())
+    text = network.derive().chain("U1[0,1]").text()
+    assert text.count("“direct”: the derivative by way of this equation alone") == 1
+    assert "direct" not in two_layers().derive().chain("W1[0,1]").text()
+
+
+def test_a_recurrence_states_each_gradient_once():
+    network = gl.Sequential([L.GRU(2)], input_shape=(3, 2), loss=gl.losses.SquaredError())
+    chain = network.derive().chain("Ur1[0,1]")
+    stated = [tensor_of(branching.element) for branching in chain.branchings]
+    assert len(stated) == len(set(stated)) == 5
+    pairs = [(tensor_of(factor.of), tensor_of(factor.by)) for factor in chain.factors]
+    # Each pair of tensors once, but that of the entry itself.
+    assert len(pairs) == len(set(pairs))
+    lines = [line.formula.text for line in chain.lines]
+    assert lines[1].startswith("∂L/∂h1[i, t, j] = ")
+    assert "∂n1[i, t, j]/∂zn1[i, t, j] = 1 - n1[i, t, j]²" in lines
+
+
+def test_together_derives_what_was_not_asked_for():
+    network = two_layers()
+    chain = network.derive().chain("x[0,1]")
+    assert "Together\n  ∂L/∂x[0, 1] = Σ_i W1[i, 1] δ1[0, i]\n  δ1[i, j] = ∂L/∂z1[i, j] = " in chain.text()
+    assert r"\delta^{(1)}_{i j} &= \frac{\partial L}{\partial z^{(1)}_{i j}} = " in chain.latex()
+    assert "δ" not in network.derive().chain("x[0,1]", deltas=False).text()

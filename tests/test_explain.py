@@ -414,6 +414,44 @@ def test_an_entry_that_no_gradient_is_asked_of(limit):
 
 def test_what_takes_too_long_is_refused():
     network = gl.Sequential([L.Dense(900), L.Dense(900)], input_shape=900, loss=gl.losses.SquaredError())
-    words = r"takes [\d,]+ operations, more than the 10,000,000 .*--size.*--rows"
-    with pytest.raises(gl.UnsupportedError, match=words):
+    with pytest.raises(
+        gl.UnsupportedError, match=r"takes [\d,]+ operations, more than the 10,000,000 .*--size.*--rows"
+    ):
         gl.explain(network, rows=slice(2))
+
+
+@pytest.mark.parametrize("limit", [60, 0])
+def test_constants_are_given_and_direct_is_explained(limit):
+    layers = [L.Dense(2)]
+    penalties = [gl.losses.L2(0.25)]
+    network = gl.Sequential(layers, input_shape=2, loss=gl.losses.SquaredError(), penalties=penalties)
+    page = gl.explain(network, limit=limit)
+    given = as_text.text(page).split("Forward")[0]
+    assert "lam = 0.25" in given
+    if limit:
+        assert as_text.text(page).count("“direct”: the derivative by way of this equation alone") == 1
+
+
+def test_headings_name_all_that_weights_go_into():
+    one = as_text.text(gl.explain(small()))
+    assert one.count("The weights into z2[0]:") == 1
+    two = as_text.text(gl.explain(small(), rows=slice(2)))
+    assert two.count("The weights into z2[0, 0], z2[1, 0]:") == 1
+    many = as_text.text(gl.explain(small(), rows=slice(7)))
+    named_six = ", ".join(f"z2[{i}, 0]" for i in range(6))
+    assert f"The weights into {named_six}, …:" in many
+
+
+def test_what_if_says_what_it_shows():
+    network = gl.Sequential([L.Dense(4), L.Dense(1)], input_shape=3, loss=gl.losses.SquaredError())
+    page = gl.explain(network, seed=2)
+    gradients = sorted(abs(row[2]) for row in table(page, "Update"))
+    shown = {row[0]: abs(row[3]) for row in table(page, "What if")}
+    assert len(shown) == 12
+    assert "Of the 21 weights, these are the 12 with the largest gradients." in as_text.text(page)
+    kept = [abs(row[2]) for row in table(page, "Update") if row[0] in shown]
+    assert sorted(kept) == gradients[-12:]
+    for options in ({"nudge": ["W1[0, 0]"]}, {"limit": 0, "nudge": ["W1[0, 0]"]}):
+        assert "with the largest gradient" not in as_text.text(gl.explain(network, **options)).split("What if")[1]
+    text = as_text.text(gl.explain(network, limit=0))
+    assert "Of each parameter, this is the entry with the largest gradient." in text

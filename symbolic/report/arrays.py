@@ -15,7 +15,7 @@ from ..evaluate import evaluate
 from ..latex import LatexPrinter
 from ..tensors import Tensor, indices_of, tensor_of
 from ..text import TextPrinter
-from .chain import Chain, Marks
+from .chain import DIRECT, Chain, Marks
 from .document import Block, Formula, Line, Prose, Table
 from .links import Branching, Path
 from .numbers import value
@@ -79,7 +79,8 @@ class ChainInNumbers:
             free = [place for place in indices_of(branching.element) if not isinstance(place, Integer)]
             here: dict[Any, Expr] = dict.fromkeys(free, Integer(0))
             out += [line, *(self._table(path, here) for path in branching.paths), self._total(branching, here)]
-        return [*out, *self.chain.lines[len(self.chain.branchings) :]]
+        direct = [DIRECT] if any(factor.direct for factor in self.chain.factors) else []
+        return [*out, *self.chain.lines[len(self.chain.branchings) :], *direct]
 
     def _total(self, branching: Branching, here: dict[Any, Expr]) -> Line:
         element = rename_free(branching.adjoint, here)

@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from sympy import Expr, Integer
 
+from ..binders import rename_free
 from ..equations import Equation
 from ..errors import IndexingError
 from ..latex import LatexPrinter
 from ..notation import PLAIN, Notation
 from ..printer import Printer, names_in
-from ..tensors import Tensor, element_of, shape_text
-from ..text import TextPrinter
+from ..tensors import Tensor, element_of, indices_of, shape_text, tensor_of
+from ..text import TextPrinter, is_delta
 from ..unrolled import Unrolled
 from . import as_html, as_latex, as_markdown, as_text
+from .closed import closed
 from .conventions import fact_used
-from .document import Document, Formula, Line
-from .links import Branching, Factor, Path, Walk, closed
+from .document import Document, Formula, Line, Prose
+from .links import Branching, Factor, Path, Walk
 from .notebook import shown
 from .writing import Writer
+
+DIRECT = Prose.plain(
+    "“direct”: the derivative by way of this equation alone; the loss depends on the same value by other ways too."
+)
 
 if TYPE_CHECKING:
     from ..derivation import Derivation
@@ -49,9 +55,10 @@ class Chain:
 
     @property
     def factors(self) -> list[Factor]:
-        """The local derivatives, each once, in the order in which they are met."""
+        """The local derivatives, each once, in the order in which they are met; those of any entry say those of one."""
         found = [factor for b in self.branchings for path in b.paths for factor in path.factors]
-        return list({(factor.of, factor.by): factor for factor in found}.values())
+        known = list({(factor.of, factor.by): factor for factor in found}.values())
+        return [factor for factor in known if not any(_says(other, factor) for other in known)]
 
     @property
     def expression(self) -> Expr:
@@ -73,7 +80,8 @@ class Chain:
         """The chain, its factors, and what the derivation makes of them."""
         document = Document(f"Chain of {TextPrinter().write(self.element)}")
         document.add("Chain", self._products())
-        document.add("Factors", self._formulas())
+        direct = [DIRECT] if any(factor.direct for factor in self.factors) else []
+        document.add("Factors", [*self._formulas(), *direct])
         document.add("Together", self._together())
         return document
 
@@ -129,21 +137,43 @@ class Chain:
     def _together(self) -> list[Line]:
         """What the derivation has for the entry, and the gradients that this reads."""
         name = self._tensor.name
-        if name not in self.derivation.steps:
-            return []
-        write = Writer(self.derivation.network, self.notation)
-        whole = self.derivation[name]
+        derivation = self.derivation
+        if name not in derivation.steps:
+            derivation = derivation.network.derive([name])
+        write = Writer(derivation.network, self.notation)
+        whole = derivation[name]
         entry = Equation(whole.target, (), whole.at(self._where))
         left, right = write.expression(element_of(whole.target, self._where)), write.expression(entry.body)
         out = [Line(Formula(f"{left.text} = {right.text}", f"{left.latex} = {right.latex}"))]
         wanted, waiting = [], [tensor for tensor in entry.reads if tensor.role == "adjoint"]
-        by_target = {step.equation.target: step.equation for step in self.derivation.steps.values()}
+        by_target = {step.equation.target: step.equation for step in derivation.steps.values()}
         while waiting:
             target = waiting.pop(0)
             if target not in wanted:
                 wanted.append(target)
                 waiting += [tensor for tensor in by_target[target].reads if tensor.role == "adjoint"]
-        return out + [Line(write.equation(by_target[target])) for target in wanted]
+        return out + [Line(self._with_delta(by_target[target], write)) for target in wanted]
+
+    def _with_delta(self, equation: Equation, write: Writer) -> Formula:
+        """An equation, beside a δ what it is: δ2[i, j] = ∂L/∂z2[i, j] = …."""
+        formula = write.equation(equation)
+        if not is_delta(equation.target, self.notation):
+            return formula
+        plain = Writer(write.network, replace(self.notation, deltas=False)).expression(equation.lhs)
+        return Formula(
+            formula.text.replace(" = ", f" = {plain.text} = ", 1),
+            formula.latex.replace(" = ", f" = {plain.latex} = ", 1),
+        )
+
+
+def _says(general: Factor, other: Factor) -> bool:
+    """Whether `general`, with the positions of `other` in the place of its letters, is `other`."""
+    places = list(zip(indices_of(general.by), indices_of(other.by), strict=False))
+    fixed = {a: b for a, b in places if not isinstance(a, Integer) and isinstance(b, Integer)}
+    if general is other or not fixed or tensor_of(general.by) != tensor_of(other.by):
+        return False
+    same = all(rename_free(g, fixed) == o for g, o in ((general.by, other.by), (general.of, other.of)))
+    return same and rename_free(general.formula, fixed) == other.formula
 
 
 class Marks:

@@ -11,11 +11,11 @@ from typing import Any
 
 from sympy import Expr, Function, Integer, Mul, Symbol
 
-from ..binders import Sum, rename_free
+from ..binders import rename_free
 from ..compact import compact
 from ..dependence import passed_by, readers
 from ..equations import Equation
-from ..errors import UnsupportedError, UnusedParameterError
+from ..errors import UnusedParameterError
 from ..facts import Fact
 from ..guards import Guard
 from ..indices import Dim
@@ -102,6 +102,7 @@ class Walk:
         ]
         self.links: dict[tuple[Tensor, Tensor], Link | None] = {}
         self.found: dict[tuple[Tensor, Where], list[_Edge]] = {}
+        self.general: set[Tensor] = set()  # whose gradients are stated for any entry
         self.decided: set[Tensor] = set()  # of those, which have a gradient
         self.open: set[Tensor] = {self.loss}
 
@@ -119,12 +120,27 @@ class Walk:
             key = waiting.pop(0)
             if key in made:
                 continue
-            made[key] = self.branching(*key)
-            if not made[key].paths:
-                element = element_of(*key)
-                raise UnusedParameterError(f"the loss {self.loss} of {self.network.name} does not depend on {element}")
+            made[key] = self.required(*key)
             waiting += [self.stated(path.rest) for path in made[key].paths if path.rest is not None]
+        # In a recurrence the gradient of one entry may come to that of any: then this one is stated alone.
+        several = {
+            t for t, at in list(made)[1:] if any(isinstance(p, Integer) for p in at) and (t, self._any(t)) in made
+        }
+        if several - self.general:
+            self.general |= several
+            return self.all_from(tensor, where)
         return list(made.values())
+
+    def _any(self, tensor: Tensor) -> Where:
+        return tuple(self.network.home(tensor))
+
+    def required(self, tensor: Tensor, where: Where) -> Branching:
+        """∂L/∂tensor[where] as `branching` has it; refused where there is no path."""
+        found = self.branching(tensor, where)
+        if not found.paths:
+            element = element_of(tensor, where)
+            raise UnusedParameterError(f"the loss {self.loss} of {self.network.name} does not depend on {element}")
+        return found
 
     def branching(self, tensor: Tensor, where: Where) -> Branching:
         """∂L/∂tensor[where], a path for each way on."""
@@ -139,6 +155,8 @@ class Walk:
         if len({p for p in where if not isinstance(p, Integer)}) < sum(not isinstance(p, Integer) for p in where):
             return adjoint.of, where  # a diagonal
         home = self.network.home(adjoint.of)
+        if adjoint.of in self.general:
+            return adjoint.of, tuple(home)
         return adjoint.of, tuple(p if isinstance(p, Integer) else letter for p, letter in zip(where, home, strict=True))
 
     def _path(self, edge: _Edge, direct: bool) -> Path:
@@ -223,39 +241,6 @@ class Walk:
             taken.add(own)
             pairs.append((own, size))
         return pairs
-
-
-def closed(branchings: list[Branching], walk: Walk) -> Expr:
-    """The first of `branchings` with all others put in: an expression in forward values alone.
-
-    Raises
-    ------
-    UnsupportedError
-        If a gradient depends on itself at another step of a recurrence.
-    """
-    by_key = {(tensor_of(b.element), tuple(getattr(b.element, "indices", ()))): b for b in branchings}
-
-    def put_in(branching: Branching, inside: tuple[Branching, ...]) -> Expr:
-        if branching in inside:
-            raise UnsupportedError(
-                f"the gradient of {branching.element} depends on itself at another step of the recurrence: it has no "
-                "closed form; evaluate the derivation's equations"
-            )
-        total: Expr = Integer(0)
-        for path in branching.paths:
-            product = path.product
-            if path.rest is not None:
-                stated = by_key[walk.stated(path.rest)]
-                value = put_in(stated, (*inside, branching))
-                # The letters of the statement become the positions of this path, all at once.
-                here = tuple(getattr(stated.element, "indices", ()))
-                there = tuple(getattr(path.rest, "indices", ()))
-                names = {a: b for a, b in zip(here, there, strict=True) if not isinstance(a, Integer)}
-                product = product.xreplace({path.rest: rename_free(value, names)})
-            total += Sum(product, *path.summed)
-        return total
-
-    return put_in(branchings[0], ())
 
 
 def _is_plain(place: Expr) -> bool:

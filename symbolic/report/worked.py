@@ -18,10 +18,12 @@ from ..partial import Partial
 from ..tensors import Adjoint, Tensor, tensor_of
 from ..text import is_delta
 from ..unrolled import Unrolled
+from .chain import DIRECT
 from .document import Block, Formula, Line, Prose
 from .links import Branching, Factor, Path, Walk
 from .numbers import Formulas, equal, product, total, value
 
+MOST_NAMED = 6  # of the values that weights go into
 MOST_PATHS = 12  # of a sum over branches, that many products are written out
 
 
@@ -46,6 +48,8 @@ class Worked:
         self.walk = Walk(network)
         self.write = Formulas(self.values, replace(notation, deltas=False))
         self._stated: set[Any] = set()
+        self._direct = False
+        self._explained = False  # what “direct” means
 
     # ---- sections --------------------------------------------------------------------------------------------
 
@@ -71,19 +75,31 @@ class Worked:
         makers = [equation.target for equation in self.network.origin.equations]
         found = []
         for name in names:
-            branching = self.walk.branching(self.network.tensors[name], ())
-            reader: Any = tensor_of(branching.paths[0].factors[-1].of)
-            of = self.network.origin.tensors[self.network.places[reader.name][0]]
-            found.append((-makers.index(of), self.network.places[reader.name][1], branching, reader))
+            branching = self.walk.required(self.network.tensors[name], ())
+            readers: list[Any] = list(dict.fromkeys(tensor_of(path.factors[-1].of) for path in branching.paths))
+            of = self.network.origin.tensors[self.network.places[readers[0].name][0]]
+            found.append((-makers.index(of), self.network.places[readers[0].name][1], branching, readers))
         blocks: list[Block] = []
-        before = None
-        for _, _, branching, reader in sorted(found, key=lambda item: item[:2]):
-            if reader != before and reader != self.network.loss:
-                symbol = self.write.symbols(reader)
-                blocks.append(Prose(f"The weights into {symbol.text}:", f"The weights into ${symbol.latex}$:"))
-            before = reader
+        before: list[Any] = []
+        for _, _, branching, readers in sorted(found, key=lambda item: item[:2]):
+            readers = [reader for reader in readers if reader != self.network.loss]
+            if readers != before:
+                blocks += self._heading(readers)
+            before = readers
             blocks += self._gradient(branching)
+        if self._direct and not self._explained:
+            self._explained = True
+            blocks.insert(0, DIRECT)
         return blocks
+
+    def _heading(self, readers: list[Any]) -> list[Block]:
+        """What the weights below go into: one value, or one of each row."""
+        if not readers:
+            return []
+        symbols = [self.write.symbols(reader) for reader in readers[:MOST_NAMED]]
+        more = ", …" * (len(readers) > MOST_NAMED)
+        text, latex = ", ".join(s.text for s in symbols), ", ".join(f"${s.latex}$" for s in symbols)
+        return [Prose(f"The weights into {text}{more}:", f"The weights into {latex}{more}:")]
 
     def number(self, expr: Expr) -> float:
         """The value of an expression in scalars."""
@@ -151,6 +167,7 @@ class Worked:
         if (factor.of, factor.by) in self._stated:
             return []
         self._stated.add((factor.of, factor.by))
+        self._direct |= factor.direct
         return [self._computed(self._name(factor), factor.formula, self.number(factor.formula))]
 
     def _sum(self, adjoint: Formula, branching: Branching) -> list[Line]:

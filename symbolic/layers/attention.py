@@ -10,10 +10,10 @@ from sympy import And, Expr, Integer, Piecewise, sqrt
 from ..activations import gelu, softmax
 from ..binders import Sum
 from ..errors import ShapeError
-from ..indices import Index, a, as_size
+from ..indices import Index, as_size
 from ..network import Network
-from ..tensors import Tensor, shape_text
-from .base import Layer, Place, latex_of, letters, needs_axes
+from ..tensors import Tensor
+from .base import Layer, Place, latex_of, letters, mask_input, needs_axes
 from .chain import Chain, Residual
 from .dense import Dense
 from .norm import LayerNorm
@@ -72,7 +72,7 @@ class Attention(Layer):
         needs_axes(x, 3, self, place, most=3)
         n, note = x.shape[-1], f"Attention, layer {place}"
         units = self._head_units(n, place)
-        seen = self._mask(network, x, place)
+        seen = mask_input(self, network, x, place)
         i, h, t, u, d, j, k = letters(network, "ihtudjk")
 
         def projected(name: str, bias: bool) -> Tensor:
@@ -109,17 +109,6 @@ class Attention(Layer):
                 "out even; choose a divisor of it, or give head_units"
             )
         return units
-
-    def _mask(self, network: Network, x: Tensor, place: Place) -> Tensor | None:
-        if self.mask is None:
-            return None
-        seen = network.tensors.get(self.mask) or network.input(self.mask, x.shape[:2])
-        if seen.role != "input" or seen.shape != x.shape[:2] or seen.classes is not None:
-            raise ShapeError(
-                f"Attention at place {place} takes a mask of shape {shape_text(x.shape[:2])}, an input of numbers, but "
-                f"{self.mask} is {a(seen.role)} of shape {shape_text(seen.shape)}; name another, or one not yet taken"
-            )
-        return seen
 
     def _allowed(self, score: Expr, seen: Tensor | None, i: Index, t: Index, u: Index) -> Expr:
         """The score, where key u may be seen from position t."""

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from ..errors import ShapeError, UndefinedError
-from ..indices import Index, as_size
+from ..indices import Index, a, as_size
 from ..network import Network
 from ..tensors import Tensor, shape_text
 
@@ -169,3 +169,23 @@ def needs_axes(x: Tensor, least: int, layer: Layer, place: Place, most: int | No
             f"{type(layer).__name__} at place {place} takes a tensor of {number} axes, batch first, "
             f"but {x.name} has shape {shape_text(x.shape)}; give input_shape the size of a sample, such as {sample}"
         )
+
+
+def mask_input(layer: Any, network: Network, x: Tensor, place: Place) -> Tensor | None:
+    """The input that says which steps of `x` count, ``layer.mask`` by name: declared here unless it is already.
+
+    Raises
+    ------
+    ShapeError
+        If the name is taken by something else.
+    """
+    if layer.mask is None:
+        return None
+    shape = x.shape[:2]
+    seen = network.tensors.get(layer.mask) or network.input(layer.mask, shape)
+    if seen.role != "input" or seen.shape != shape or seen.classes is not None:
+        raise ShapeError(
+            f"{type(layer).__name__} at place {place} takes a mask of shape {shape_text(shape)}, an input of numbers, "
+            f"but {layer.mask} is {a(seen.role)} of shape {shape_text(seen.shape)}; name another, or one not yet taken"
+        )
+    return seen

@@ -8,13 +8,12 @@ import sympy
 from sympy import Expr, Integer, KroneckerDelta, Mod, Piecewise
 
 from ..binders import Sum
-from ..errors import ShapeError
 from ..guards import inside, padded
 from ..held import held
 from ..indices import Index
 from ..network import Network
-from ..tensors import Tensor, shape_text
-from .base import Place, latex_of, letters
+from ..tensors import Tensor
+from .base import Place, latex_of, letters, mask_input
 
 
 class Cell:
@@ -31,7 +30,7 @@ class Cell:
         self.note = f"{type(layer).__name__}, layer {place}"
         i, t, j, self.k = letters(network, "itjk")
         self.where: tuple[Index, Index, Index] = (i, t, j)
-        self.seen = _mask(layer, network, x, place)
+        self.seen = mask_input(layer, network, x, place)
         self.states: dict[str, Tensor] = {}
         self._before: dict[str, Tensor] = {}
 
@@ -121,16 +120,3 @@ class Cell:
             symbol = latex_of(name, self.place, "0")
             start = self.layer.parameter(self.network, f"{name}0_", (self.layer.units,), self.place, latex=symbol)[j]
         return body + KroneckerDelta(t, length - 1 if self.layer.reverse else 0) * start
-
-
-def _mask(layer: Any, network: Network, x: Tensor, place: Place) -> Tensor | None:
-    if layer.mask is None:
-        return None
-    seen = network.tensors.get(layer.mask) or network.input(layer.mask, x.shape[:2])
-    if seen.role != "input" or seen.shape != x.shape[:2] or seen.classes is not None:
-        raise ShapeError(
-            f"{type(layer).__name__} at place {place} takes a mask of shape {shape_text(x.shape[:2])}, an input of "
-            f"real numbers, but {layer.mask} is a tensor of role {seen.role} and shape {shape_text(seen.shape)}; name "
-            "another"
-        )
-    return seen

@@ -9,7 +9,7 @@ from gradloom.symbolic.functions import Elementwise
 from gradloom.symbolic.matrix_tree import shown
 from gradloom.symbolic.tensors import Adjoint, elements, indices_of, tensor_of
 
-NUMPY = {"erf": erf, "Abs": np.abs, "sign": np.sign}
+NUMPY = {"erf": erf, "Abs": np.abs, "sign": np.sign, "held": np.asarray}
 COMPARE = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
 
 

@@ -415,7 +415,7 @@ def test_the_command_line_writes_a_picture(tmp_path, capsys):
 
 
 def test_a_missing_library_is_named(monkeypatch):
-    from gradloom.symbolic.report import engines as module
+    from gradloom.symbolic.pictures import engines as module
 
     monkeypatch.setitem(sys.modules, "igraph", None)
     monkeypatch.setattr(module.shutil, "which", lambda command: None)

@@ -74,7 +74,8 @@ def test_every_formula_is_worth_what_the_kernel_computes(title):
     assert loss == pytest.approx(float(env[network.loss.name]), rel=1e-10)
     for name, equation in derivation.gradients.items():
         expected = np.asarray(env[equation.target.name])
-        np.testing.assert_allclose(gradients[name], expected, rtol=0, atol=1e-9 * abs(expected).max(), err_msg=name)
+        nearly = 1e-12 + 1e-9 * abs(expected).max()
+        np.testing.assert_allclose(gradients[name], expected, rtol=0, atol=nearly, err_msg=name)
 
     checked = 0
     for layout, derivatives in itertools.product(("columns", "rows"), ("denominator", "numerator")):

@@ -217,8 +217,9 @@ class Lowering:
     def _contract(self, product: Product, body: Expr, space: Extents, free: Extents, into: Expr | None) -> Expr:
         time = self._time_of(body)
         batch, rows, columns, bound = product.batch, product.rows, product.columns, product.bound
-        left = self._operand(product.left, batch, rows, bound, space, time)
-        right = self._operand(product.right, batch, bound, columns, space, time)
+        when = tuple(factor for factor in Mul.make_args(body) if _is_when(factor, time))
+        left = self._operand(product.left, batch, rows, bound, space, time, when)
+        right = self._operand(product.right, batch, bound, columns, space, time, when)
         target = into
         if target is None or not lies_well(target, time, batch, rows, columns):
             target = self.temporary("dot", free, self._equation)
@@ -227,17 +228,20 @@ class Lowering:
             target = self.temporary("dot", {index: free[index] for index in axes}, self._equation)
         if indices_of(target)[-len(columns) :] != columns and rows and columns:
             left, right, rows, columns = right, left, columns, rows
-        when = tuple(factor for factor in Mul.make_args(body) if _is_when(factor, time))
         extents = tuple(space.items())
         return self._emit(
             Contraction(target, left * right, extents, self._equation, bound, left, right, rows, columns, batch, when)
         )
 
-    def _operand(self, factors: tuple[Expr, ...], batch: Any, one: Any, other: Any, space: Extents, time: Any) -> Expr:
+    def _operand(
+        self, factors: tuple[Expr, ...], batch: Any, one: Any, other: Any, space: Extents, time: Any, when: Any
+    ) -> Expr:
         """The product of `factors` as an element that lies as the matrix `one` by `other`, made first if need be."""
         if len(factors) == 1 and lies_well(factors[0], time, batch, one, other) and self._is_whole(factors[0], space):
             return factors[0]
         product = Mul(*factors)
+        if time is not None and product.has(time):
+            product *= Mul(*when)  # what is made first is made for all steps
         lead = [time] if time is not None and product.has(time) else []
         axes = self._free(product, space)
         wanted = [index for index in axes if index not in lead]

@@ -91,15 +91,16 @@ def _sides(factors: Sequence[Expr], free: Sequence[Symbol]) -> Any:
 
 
 def _share_guards(guards: list[Expr], left: list[Expr], right: list[Expr], rows: list[Any], columns: list[Any]) -> bool:
-    """Put each guard with the side that it guards, or whose free indices it has; False where it belongs to both."""
+    """Put each guard with the sides that it guards, or whose free indices it has; False where both have some."""
     for guard in guards:
         of_rows, of_columns = (any(guard.has(index) for index in side) for side in (rows, columns))
-        if of_rows and of_columns:
+        guards_left, guards_right = _guards(guard, left), _guards(guard, right)
+        if (of_rows and (of_columns or guards_right)) or (of_columns and guards_left):
             return False
-        guards_right = _guards(guard, right) and not _guards(guard, left)
-        if (guards_right and of_rows) or (_guards(guard, left) and of_columns):
-            return False
-        (right if of_columns or guards_right else left).append(guard)
+        if of_columns or guards_right:
+            right.append(guard)
+        if guards_left or not (of_columns or guards_right):
+            left.append(guard)
     return True
 
 

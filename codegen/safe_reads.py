@@ -33,6 +33,9 @@ def guard_reads(
         changed = guard_reads(body, {**ranges, **dict(pairs)}, numbers, alone=True)
         return expr if changed == body else expr.func(changed, *pairs)
     if isinstance(expr, Indexed):
+        if expr.has(Binder):
+            places = [guard_reads(place, ranges, numbers, guards=guards) for place in expr.indices]
+            expr = expr.func(expr.base, *places)
         if not alone:
             return expr
         return Mul(expr, *(Guard(bound) for bound in _leaving(expr, ranges, numbers) if not _implied(bound, guards)))

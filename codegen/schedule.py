@@ -148,7 +148,7 @@ def _divide(lowering: Lowering, *wanted: Sequence[Tensor | None]) -> list[tuple[
         chosen = _closure(lowering.ops, [tensor for tensor in targets if tensor is not None]) - taken
         taken |= chosen
         part = [op for place, op in enumerate(lowering.ops) if place in chosen]
-        parts.append(tuple(share_functions(part, lowering.temporary)))
+        parts.append(tuple(share_functions(part, lowering.temporary, lowering.sizes.numbers)))
     return parts
 
 

@@ -16,16 +16,18 @@ from sympy import Expr, KroneckerDelta, Piecewise, Pow
 from ..symbolic.equations import Equation
 from ..symbolic.guards import Guard
 from ..symbolic.indices import Index
+from ..symbolic.ranges import Ranges
 from ..symbolic.tensors import is_element
 from .ops import Contraction, Extents, Op, Pointwise
+from .safe_reads import guard_reads
 from .stable_functions import Difference
 
 Temporary = Callable[[str, dict[Any, Expr], Equation], Expr]
 _CHEAP = (Difference, Guard, Piecewise, KroneckerDelta, sympy.Abs, sympy.sign, sympy.floor, sympy.ceiling, sympy.Mod)
 
 
-def share_functions(ops: Sequence[Op], temporary: Temporary) -> list[Op]:
-    """Compute each function value of `ops` once, before its first use."""
+def share_functions(ops: Sequence[Op], temporary: Temporary, numbers: Ranges) -> list[Op]:
+    """Compute each function value of `ops` once, before its first use; `numbers` are those of symbolic sizes."""
     shared = list(ops)
     while True:
         counts: dict[Any, int] = {}
@@ -40,10 +42,10 @@ def share_functions(ops: Sequence[Op], temporary: Temporary) -> list[Op]:
         if not repeated:
             return shared
         # The largest first: what it holds is then counted in one place only.
-        shared = _take_out(shared, max(repeated, key=lambda key: sizes[key]), temporary)
+        shared = _take_out(shared, max(repeated, key=lambda key: sizes[key]), temporary, numbers)
 
 
-def _take_out(ops: Sequence[Op], key: Any, temporary: Temporary) -> list[Op]:
+def _take_out(ops: Sequence[Op], key: Any, temporary: Temporary, numbers: Ranges) -> list[Op]:
     made: list[Op] = []
     value = None
     for op in ops:
@@ -52,7 +54,9 @@ def _take_out(ops: Sequence[Op], key: Any, temporary: Temporary) -> list[Op]:
             space = _space(node, op)
             if value is None:
                 value = temporary(type(node).__name__.lower(), space, op.equation)
-                made.append(Pointwise(value, node, tuple(space.items()), op.equation))
+                # It is computed for all indices, outside of the guards around it.
+                safe = guard_reads(node, space, numbers, alone=True)
+                made.append(Pointwise(value, safe, tuple(space.items()), op.equation))
                 names = tuple(space)
             element = value.xreplace(dict(zip(names, space, strict=True)))
             op = replace(op, body=op.body.xreplace({node: element}))

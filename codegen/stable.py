@@ -30,6 +30,8 @@ Definitions = Mapping[Tensor, Equation]
 
 def stabilise(expr: Any, definitions: Definitions) -> Any:
     """`expr` with named functions expanded and every rule applied, from the leaves up."""
+    if isinstance(expr, Indexed) and expr.has(Binder):
+        return tensor_of(expr)[tuple(stabilise(place, definitions) for place in expr.indices)]
     if is_element(expr) or isinstance(expr, Indexed) or not expr.args:
         return expr
     if isinstance(expr, Elementwise):

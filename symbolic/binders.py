@@ -165,7 +165,7 @@ class ArgMax(Binder):
     def shortcut(cls, body: Expr, pairs: list[tuple[Symbol, Expr]]) -> Expr | None:
         if len(pairs) > 1:
             raise IndexingError("ArgMax runs over one index; nest it in the ArgMax of a Max for more")
-        return None
+        return None if body.has(pairs[0][0]) else Integer(0)
 
     _eval_is_integer = lambda self: True  # noqa: E731
 

@@ -23,7 +23,7 @@ from .indices import BoundIndex
 from .tensors import Tensor, element_of, elements, is_element, tensor_of
 
 _LARGEST_OFFSET = 10  # of the constant beside the transcendental, in multiples of the transcendental's factor
-_STEPS = (sympy.floor, sympy.ceiling, sympy.sign, held)
+_STEPS = (sympy.floor, sympy.ceiling, sympy.sign, held, KroneckerDelta, Binder)
 
 
 def derivative(body: Expr, variable: Symbol, value: Symbol) -> Expr:

@@ -123,3 +123,19 @@ def test_no_matrix_form_falls_back_to_indices():
     assert recognise(net.equation("u"), "columns", B) is None
     assert "u[i] = max_j z[i, j]" in net.derive().text("matrix")
     assert tensor_of(u[i]) is u
+
+
+def test_only_a_softmax_over_classes_prints_as_one():
+    """softmax(z) is said of the classes of each example; shares over the batch are written out."""
+    B, m = gl.dims("B m")
+    b, i = gl.indices("b i")
+    net = gl.Network("shares")
+    x, w = net.input("x", (B, m)), net.parameter("w", (m,))
+    z = net.define("z", (b, i), x[b, i] * w[i])
+    p = net.define("p", (b, i), gl.softmax(z[b, i], b))
+    q = net.define("q", (b, i), gl.softmax(z[b, i], i))
+    net.minimize(gl.Sum(p[b, i] ** 2 * q[b, i], b, i))
+    for layout, written in (("columns", "p = exp(z)/(exp(z) 𝟏)"), ("rows", "p = exp(z)/(𝟏ᵀ exp(z))")):
+        printed = net.derive().text(layout=layout)
+        assert written in printed
+        assert "q = softmax(z)" in printed

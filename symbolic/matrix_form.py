@@ -70,6 +70,11 @@ class Recogniser:
             return False
         return self.positions or all(tensor_of(element).rank == 0 for element in elements(expr))
 
+    def shares(self, row: Place, col: Place) -> Place:
+        """The index along which a softmax, as it is written, has the sum 1: down where examples stand in columns."""
+        down = self.layout == "columns" and not self.example
+        return next((place for place in ((row, col) if down else (col, row)) if place is not None), None)
+
     def _element(self, expr: Expr, row: Place, col: Place) -> Node:
         tensor, where = tensor_of(expr), indices_of(expr)
         places = [place for place in (row, col) if place is not None]
@@ -103,7 +108,7 @@ class Recogniser:
         if len(logarithms) == 1:
             # f − log Σ exp f is the logarithm of a softmax.
             rest = expr - logarithms[0]
-            if is_softmax(exp(rest), (-logarithms[0]).args[0]):
+            if is_softmax(exp(rest), (-logarithms[0]).args[0], self.shares(row, col)):
                 return Node("softmax", (self.matrix(rest, row, col),), "log")
         terms = order_terms(common_guards(expr))
         if len(terms) == 1:
@@ -124,7 +129,7 @@ class Recogniser:
             (bottom if below and (elements(factor) or factor.has(Binder)) else factors).append(factor)
         for normaliser in [1 / f for f in bottom]:
             for top in factors:
-                if is_softmax(top, normaliser):
+                if is_softmax(top, normaliser, self.shares(row, col)):
                     factors.remove(top)
                     bottom.remove(1 / normaliser)
                     softmax = Node("softmax", (self.matrix(top.args[0], row, col),))
@@ -286,6 +291,9 @@ class Whole(Recogniser):
 
     def is_number(self, expr: Expr, *places: Place) -> bool:
         return super().is_number(expr, *self.where)
+
+    def shares(self, row: Place, col: Place) -> Place:
+        return self.where[-1]
 
     def entries(self, expr: Expr) -> Node:
         """

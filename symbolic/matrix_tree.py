@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias
 from sympy import Expr, Integer, Symbol, exp
 
 from .binders import Sum, rename_free
-from .indices import Dim
 from .tensors import Adjoint, Tensor
 
 Layout = Literal["columns", "rows"]
@@ -54,10 +53,9 @@ def join(product: Node, extra: Node) -> Node:
     return Node("product", (product, extra), Integer(1))
 
 
-def is_softmax(top: Expr, normaliser: Expr) -> bool:
-    """Whether `normaliser` is the sum of the exponential `top` over one of its indices."""
-    if not (isinstance(top, exp) and isinstance(normaliser, Sum) and len(normaliser.limits) == 1):
+def is_softmax(top: Expr, normaliser: Expr, along: Place) -> bool:
+    """Whether `normaliser` is the sum of the exponential `top` over the index `along`."""
+    if along is None or not (isinstance(top, exp) and isinstance(normaliser, Sum) and len(normaliser.limits) == 1):
         return False
     body, ((index, _),) = normaliser.open()
-    free = sorted((s for s in top.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)), key=str)
-    return any(rename_free(top, {place: index}) == body for place in free)
+    return bool(rename_free(top, {along: index}) == body)

@@ -42,7 +42,7 @@ class Solution:
 
 
 def solve(places: Sequence[Expr], positions: Sequence[Expr], pairs: Pairs, ranges: Ranges) -> Solution:
-    """Solve ``places == positions`` for the indices in `pairs`, each with its size; `ranges` are those of `positions`."""
+    """Solve ``places == positions`` for the indices in `pairs`, each with its size; `ranges`: those of `positions`."""
     return _Solver(pairs, ranges).solve(list(zip(places, positions, strict=True)))
 
 
@@ -205,7 +205,7 @@ class _Solver:
         self.factors.append(axis_guard(value, self.sizes[index]))
 
     def _new(self, inner: Expr, step: Expr) -> Expr | None:
-        """The quotients of `inner` by `step`: a new index, shifted if they may be negative; None if they are unknown."""
+        """The quotients of `inner` by `step`: a new index, shifted if they may be negative; None if not known."""
         found = bounds(inner, {**self.ranges, **self.sizes})
         if found is None or any(not isinstance(symbol, Dim) for end in found for symbol in end.free_symbols):
             return None

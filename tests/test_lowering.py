@@ -120,7 +120,7 @@ def test_independent_factors_are_summed_apart(net):
 def test_functions_that_stand_twice_are_computed_once(net):
     x, *_ = tensors(net)
     lowering = lowered(net, exp(x[i, j]) / gl.Sum(exp(x[i, k]), k))
-    shared = share_functions(lowering.ops, lowering.temporary)
+    shared = share_functions(lowering.ops, lowering.temporary, lowering.sizes.numbers)
     assert sum(op.body.has(exp) for op in shared) == 1
 
 

@@ -202,7 +202,7 @@ def test_a_state_of_shares(make):
 def test_a_statistic_that_reads_its_tensor_twice():
     net, (x, _, _, s), given = wide()
     share = net.define("share", i, sympy.exp(gl.tanh(x[i, 1])) / S(sympy.exp(gl.tanh(x[k, 1])), k))
-    a = net.define("a", (i, j), s * share[1] * x[i, j])
+    a = net.define("a", (i, j), s * share[1], shape=(B, m))
     net.minimize(S(a[i, j] ** 3, i, j))
     check_slopes(net, given)
 

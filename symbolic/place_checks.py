@@ -117,9 +117,9 @@ def _is_affine(place: Any) -> bool:
         return False
     if isinstance(place, floor):
         top, step = sympy.fraction(sympy.together(place.args[0]))
-        return _is_affine(top) and not _positions(step)
+        return _is_affine(top) and _is_step(step)
     if isinstance(place, Mod):
-        return _is_affine(place.args[0]) and not _positions(place.args[1])
+        return _is_affine(place.args[0]) and _is_step(place.args[1])
     if isinstance(place, sympy.Add):
         return all(_is_affine(term) for term in place.args)
     if isinstance(place, Mul):
@@ -128,6 +128,11 @@ def _is_affine(place: Any) -> bool:
     if isinstance(place, sympy.Pow):
         return not _positions(place) and bool(place.exp.is_Integer and place.exp > 0)
     return isinstance(place, Integer | Symbol)
+
+
+def _is_step(step: Any) -> bool:
+    """Whether quotients by `step` are what they look like: it is no position, and not negative for any sizes."""
+    return not _positions(step) and is_never_negative(step)
 
 
 def _positions(expr: Any) -> list[Any]:

@@ -10,7 +10,9 @@ import kernels
 import numpy as np
 import pytest
 import sympy
+import torch
 from oracles import numeric_gradient
+from random_equations import check_slopes, random_equations
 
 import gradloom as gl
 from gradloom.codegen.generate import generate
@@ -132,6 +134,145 @@ def test_odd_equations(name):
     check(network, values())
 
 
+# ---- equations of their own, which the derivation may use -------------------------------------------------------
+
+
+def wide(m=m):
+    """A network whose data run over m, and values."""
+    net = gl.Network("wide")
+    derive = functools.cache(net.derive)
+    net.derive = lambda wrt: derive(tuple(wrt))
+    tensors = net.input("x", (B, m)), net.parameter("U", (m, m)), net.parameter("c", (m,)), net.parameter("s")
+    net.target("y", (B,), classes=m)
+    rng = np.random.default_rng(3)
+    given = {"x": rng.normal(size=(3, 5)), "U": rng.normal(size=(5, 5)), "c": rng.normal(size=5)}
+    return net, tensors, {**given, "s": np.array(0.7), "y": rng.integers(0, 5, 3)}
+
+
+SHARES = {
+    "a_bias": lambda x, U, c, s: gl.softmax(x[i, j] + c[j], j),
+    "a_bias_taken_off": lambda x, U, c, s: gl.softmax(x[i, j] - c[j], j),
+    "a_scaled_sum": lambda x, U, c, s: gl.softmax((x[i, j] + c[j]) * s, j),
+    "a_layer": lambda x, U, c, s: gl.softmax(S(U[j, k] * x[i, k], k) + c[j], j),
+    "three_terms": lambda x, U, c, s: gl.softmax(S(U[j, k] * x[i, k], k) + c[j] + x[i, j] * s, j),
+    "powers_of_two": lambda x, U, c, s: 2 ** (x[i, j] + c[j]) / S(2 ** (x[i, k] + c[k]), k),
+    "one_more_below": lambda x, U, c, s: sympy.exp(x[i, j] + c[j]) / (1 + S(sympy.exp(x[i, k] + c[k]), k)),
+    "over_the_other_axis": lambda x, U, c, s: gl.softmax(U[j, 1] + x[i, j] * c[j], i),
+    "of_a_maximum": lambda x, U, c, s: gl.softmax(x[i, j] + c[j] - gl.Max(x[i, k] + c[k], k), j),
+}
+
+
+@pytest.mark.parametrize("loss", ["squares", "entropy"])
+@pytest.mark.parametrize("name", SHARES)
+def test_shares_of_exponentials_of_sums(name, loss):
+    net, tensors, given = wide()
+    p = net.define("p", (i, j), SHARES[name](*tensors))
+    y = net.tensors["y"]
+    net.minimize(S(p[i, j] ** 2 * (1 + j), i, j) if loss == "squares" else -S(sympy.log(p[i, y[i]]), i) / B)
+    check_slopes(net, given, ("numpy",) if loss == "squares" else ("cpu",))
+
+
+def test_a_softmax_of_a_sum_reads_as_one():
+    net, (x, _, c, _), _ = wide()
+    p = net.define("p", (i, j), gl.softmax(x[i, j] + c[j], j))
+    net.minimize(S(p[i, j] ** 2 * (1 + j), i, j))
+    written = str(net.derive(["c"])["c"])
+    assert "exp" not in written
+    assert "p[j, j]" not in written
+
+
+def test_attention_with_a_bias():
+    net, (x, U, c, _), given = wide()
+    w = net.define("w", (i, j, k), gl.softmax(x[i, j] * x[i, k] + U[j, k], k))
+    o = net.define("o", (i, j), S(w[i, j, k] * x[i, k], k))
+    net.minimize(S(o[i, j] ** 2 * c[j], i, j))
+    check_slopes(net, given)
+
+
+@pytest.mark.parametrize("make", [gl.softmax, lambda z, j: gl.softmax(gl.tanh(z), j)], ids=["plain", "bounded"])
+def test_a_state_of_shares(make):
+    net, (x, U, c, _), given = wide()
+    t = gl.indices("t")
+    h = net.sequence("h", (B, 4, m))
+    net.define("h", (i, t, j), make(x[i, j] + S(U[j, k] * gl.padded(h[i, t - 1, k]), k), j))
+    net.minimize(S((h[i, t, j] - c[j]) ** 2 * (1 + t), i, t, j))
+    check_slopes(net, given)
+
+
+def test_a_statistic_that_reads_its_tensor_twice():
+    net, (x, _, _, s), given = wide()
+    share = net.define("share", i, sympy.exp(gl.tanh(x[i, 1])) / S(sympy.exp(gl.tanh(x[k, 1])), k))
+    a = net.define("a", (i, j), s * share[1], shape=(B, m))
+    net.minimize(S(a[i, j] ** 3, i, j))
+    check_slopes(net, given)
+
+
+# ---- positions ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [5, m], ids=["5", "m"])
+def test_a_convolution_around_a_circle(size):
+    net = gl.Network("circle")
+    x, w = net.input("x", (B, size)), net.parameter("w", (3,))
+    z = net.define("z", (i, j), S(w[k] * x[i, (j - k) % size], k), shape=(B, size))
+    net.minimize(S(z[i, j] ** 2, i, j))
+    derivation = net.derive(["x", "w"])
+    assert str(derivation["w"]).count("mod") == 1
+    given = {"x": np.arange(5.0)[None], "w": np.array([1.0, 2, 3])}
+    found = evaluate([*net.equations, *derivation.adjoints], given)
+    np.testing.assert_allclose(found["d_x"][0], [110, 102, 144, 186, 178])
+    a, b = torch.arange(5.0, requires_grad=True), torch.tensor([1.0, 2, 3], requires_grad=True)
+    (sum(b[shift] * a.roll(shift) for shift in range(3)) ** 2).sum().backward()
+    np.testing.assert_allclose(found["d_x"][0], a.grad)
+    np.testing.assert_allclose(found["d_w"], b.grad)
+
+
+PLACES = {
+    "twice_around": lambda x, U, c, s: S(x[i, (j - 3 * k) % m] * c[k], k),
+    "steps_of_two": lambda x, U, c, s: S(x[i, (2 * j - 2 * k) % m] * c[k], k),
+    "two_remainders": lambda x, U, c, s: S(U[(j - k) % m, (j + k) % m] * x[i, k], k),
+    "quotients_below_zero": lambda x, U, c, s: gl.padded(x[i, (j - 3) // 2]) * c[j],
+    "a_delta_that_leaves_the_axis": lambda x, U, c, s: S(sympy.KroneckerDelta(k, j + 2) * x[i, k] * c[k], k) * s,
+    "a_delta_at_a_fixed_place": lambda x, U, c, s: S(sympy.KroneckerDelta(k, 7) * x[i, k], k) + c[j] * x[i, 3],
+    "the_first_maximum": lambda x, U, c, s: S(sympy.KroneckerDelta(k, gl.ArgMax(c[q] * s, q)) * x[i, k] * c[k], k),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_odd_positions(name):
+    net, tensors, given = wide()
+    a = net.define("a", (i, j), PLACES[name](*tensors), shape=(B, m))
+    net.minimize(S(a[i, j] ** 2 * (1 + j), i, j) / 2)
+    check_slopes(net, given)
+
+
+def test_cases_of_positions_and_remainders_of_other_sizes():
+    net, (x, _, c, _), given = wide(5)
+    a = net.define(
+        "a", (i, j), sympy.Piecewise((x[i, 2 - j], j < 3), (x[i, j - 2], j < 7), (x[i, 11 - j], True)), shape=(B, 11)
+    )
+    e = net.define("e", (i, j), a[i, (j - 2) % 7] * c[(-j) % 4], shape=(B, 13))
+    net.minimize(S(e[i, j] ** 2 * (1 + j), i, j) / 2)
+    check_slopes(net, given)
+
+
+def test_a_diagonal_of_another_size():
+    net, (x, _, c, _), given = wide()
+    a = net.define("a", (i, j), S(sympy.KroneckerDelta(i, j) * c[j] * x[i, q], q), shape=(B, m))
+    d = net.define("d", (q,), S(sympy.KroneckerDelta(i, q) * a[i, q] ** 2, i), shape=(m,))
+    net.minimize(S(d[q] * c[q], q))
+    check_slopes(net, given)
+
+
+def test_positions_that_no_rule_is_sure_of_are_refused():
+    net, (x, *_), _ = wide()
+    with pytest.raises(gl.IndexingError, match="is not read"):
+        net.define("a", (i, j), x[i, j % (-3)], shape=(B, 5))
+    net.minimize(S(x[i, 2] ** 2, i))
+    with pytest.raises(gl.IndexingError, match="out of range"):
+        generate(net, sizes={"m": 2}, wrt=["x"])
+
+
 # ---- random equations --------------------------------------------------------------------------------------------
 
 
@@ -189,6 +330,13 @@ class Grower:
             lambda: sympy.log(gl.Sum(sympy.exp(gl.tanh(body)), (index, extent))),
             lambda: gl.Max(body, (index, extent)),
         )
+
+
+@pytest.mark.parametrize("kind", ["normalised", "places", "states"])
+@pytest.mark.parametrize("seed", range(5))
+def test_random_odd_networks(kind, seed):
+    """More of them by hand: see `random_equations`."""
+    check_slopes(*random_equations(kind, seed), [("numpy",), ("cpu",)][seed % 2])
 
 
 @pytest.mark.parametrize("seed", range(24))

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradloom as gl
-from gradloom.symbolic.binders import Sum, from_user, rename_free
+from gradloom.symbolic.binders import Sum, from_user, rebuilt, rename_free
 from gradloom.symbolic.errors import GradloomError, IndexingError, ShapeError
 from gradloom.symbolic.evaluate import evaluate
-from gradloom.symbolic.indices import Index
+from gradloom.symbolic.indices import BoundIndex, Index
 
 B, n, m = gl.dims("B n m")
-i, j, k = gl.indices("i j k")
+i, j, k, q = gl.indices("i j k q")
 
 
 def tensors():
@@ -61,6 +61,42 @@ def test_replacing_captures_no_name():
     w = eq.input("u", (n,))
     eq.define("s", (), Sum(w[k] * Sum(w[j], j), k))
     assert evaluate(eq.equations, {"u": [1.0, 2.0, 4.0]}, sizes)["s"] == 49.0
+
+
+def test_what_is_rebuilt_unopened_captures_no_name():
+    # The body names the outer index by its canonical name, which is also that of any innermost sum.
+    _, x, W, u = tensors()
+    outer = Sum(u[k] * x[i, k], k)
+    ((bound, _),) = outer.limits
+    inner = Sum(W[j, bound] * W[j, k] * x[i, k], j, k)
+    assert inner.has(bound)
+    expected = Sum(u[k] * Sum(W[j, k] * W[j, Index("q")] * x[i, Index("q")], j, Index("q")), k)
+    assert outer.func(u[bound] * inner, *outer.limits) == expected
+    assert outer.xreplace({x[i, bound]: inner}) == expected
+    assert rename_free(Sum(W[j, k] * x[i, k], k), {i: bound}).free_symbols >= {bound}
+    assert Sum(W[j, k] * x[i, k], k).xreplace({i: bound}) == rename_free(Sum(W[j, k] * x[i, k], k), {i: bound})
+    assert Sum(Sum(W[j, k] * x[i, k], k).subs(i, bound) * u[bound], bound) == Sum(Sum(W[j, q] * x[k, q], q) * u[k], k)
+
+
+def test_parts_are_changed_in_the_opened_body():
+    _, x, W, u = tensors()
+    read = []
+
+    def change(node):
+        if isinstance(node, sympy.Indexed):
+            read.append(node)
+            return 2 * node
+        return rebuilt(node, change) if node.args else node
+
+    nested = Sum(sympy.exp(Sum(W[j, k] * x[i, k], k)) * u[0], j)
+    assert change(nested) == Sum(2 * u[0] * sympy.exp(Sum(4 * W[j, k] * x[i, k], k)), j)
+    assert len(read) == 3
+    assert not any(node.has(BoundIndex) for node in read)
+
+
+def test_the_first_maximum_of_a_constant_is_the_first():
+    _, x, _, _ = tensors()
+    assert gl.ArgMax(x[i, 0], (k, n)) == 0
 
 
 def test_renaming_a_free_index_to_the_letter_of_a_bound_one():

@@ -269,7 +269,7 @@ def test_positions_that_no_rule_is_sure_of_are_refused():
     with pytest.raises(gl.IndexingError, match="is not read"):
         net.define("a", (i, j), x[i, j % (-3)], shape=(B, 5))
     net.minimize(S(x[i, 2] ** 2, i))
-    with pytest.raises(gl.IndexingError, match="out of range"):
+    with pytest.raises(gl.SizeError, match="m must be at least 3"):
         generate(net, sizes={"m": 2}, wrt=["x"])
 
 

@@ -201,7 +201,8 @@ class _Run:
         if isinstance(node, sympy.Add):
             return lambda at: sum((arg(at) for arg in args[1:]), args[0](at))
         if isinstance(node, sympy.Mul):
-            guards = [arg for arg, part in zip(args, node.args, strict=True) if isinstance(part, Guard)]
+            brackets = Guard | KroneckerDelta
+            guards = [arg for arg, part in zip(args, node.args, strict=True) if isinstance(part, brackets)]
             others = [arg for arg in args if arg not in guards]
             if not guards:
                 return lambda at: context.fprod(arg(at) for arg in args)

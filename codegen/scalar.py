@@ -99,7 +99,7 @@ class ScalarPrinter(Printer):
         return Text(f"{out}{self.real}(np.nan)", CONDITIONAL)
 
     def guarded(self, guards: list[Expr], value: Expr) -> Text:
-        conditions = [self._condition(guard) for guard in guards]
+        conditions = [self._condition(guard) for guard in sorted(guards, key=lambda guard: bool(elements(guard)))]
         zero = self.number(Integer(0)).text
         found = self._print_where(conditions, value).within(OR)
         return Text(f"{found} if {' and '.join(conditions)} else {zero}", CONDITIONAL)

@@ -47,6 +47,7 @@ RELATIONS = {
 class Printer:
     """Base of the printers: sums, products, quotients and function calls."""
 
+    brackets: ClassVar[tuple[type, ...]] = (Guard,)  # where one is 0, the other factors are not looked at
     functions: ClassVar[dict[type, str]] = {
         sympy.exp: "np.exp",
         sympy.log: "np.log",
@@ -160,7 +161,7 @@ class Printer:
         return Text(f"{self.print(left).within(SUM)} - {self.print(right).within(PRODUCT)}", SUM)
 
     def mul(self, expr: Mul) -> Text:
-        guards = [factor for factor in expr.args if isinstance(factor, Guard)]
+        guards = [factor for factor in expr.args if isinstance(factor, self.brackets)]
         if guards:
             return self.guarded(guards, Mul(*(factor for factor in expr.args if factor not in guards)))
         if _is_negative(expr):

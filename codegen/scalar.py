@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import sympy
 from sympy import Expr, Integer, KroneckerDelta, Piecewise, Pow, Rational
 
+from ..symbolic.guards import Guard
 from ..symbolic.indices import Dim
-from ..symbolic.tensors import is_element
-from .printers import ATOM, CONDITIONAL, OR, PRODUCT, SIGN, SUM, Printer, Text, float_text
+from ..symbolic.tensors import elements, is_element
+from .printers import ATOM, COMPARISON, CONDITIONAL, OR, PRODUCT, SIGN, SUM, Printer, Text, float_text
 from .stable_functions import Erfc, Logistic
 
 _LONGEST_PRODUCT = 8  # z**9 and above call pow; below, products are faster and keep float32
@@ -27,6 +28,7 @@ class ScalarPrinter(Printer):
     real : the name of the kernel's floating-point type
     """
 
+    brackets = (Guard, KroneckerDelta)
     functions: ClassVar[dict[type, str]] = Printer.functions | {
         sympy.Abs: "abs",
         sympy.erf: "math.erf",
@@ -37,7 +39,21 @@ class ScalarPrinter(Printer):
     def __init__(
         self, element_text: Callable[[Expr], str], names: dict[Any, str], let: Callable[[str], str], real: str = "real"
     ) -> None:
-        self.element_text, self.names, self.let, self.real = element_text, names, let, real
+        self.element_text, self.names, self._let, self.real = element_text, names, let, real
+        self._conditions: tuple[str, ...] = ()  # under which what is being printed is looked at
+
+    def let(self, text: str) -> str:
+        """A local variable with the value of `text`, which is not looked at where that stands under conditions."""
+        if self._conditions:
+            text = f"{text} if {' and '.join(self._conditions)} else {self.number(Integer(0)).text}"
+        return self._let(text)
+
+    def _print_where(self, conditions: Iterable[str], value: Any) -> Text:
+        before = self._conditions
+        self._conditions = (*before, *(part for part in conditions if part not in before))
+        found = self.print(value)
+        self._conditions = before
+        return found
 
     def element(self, element: Expr) -> Text:
         return Text(self.element_text(element))
@@ -71,21 +87,31 @@ class ScalarPrinter(Printer):
 
     def piecewise(self, expr: Piecewise) -> Text:
         out = ""
+        past: list[str] = []
         for value, condition in expr.args:
             if condition == True:  # noqa: E712 - SymPy's true
-                return Text(out + self.print(value).within(OR if out else CONDITIONAL), CONDITIONAL)
-            out += f"{self.print(value).within(OR)} if {self.print(condition).within(OR)} else "
+                return Text(out + self._print_where(past, value).within(OR if out else CONDITIONAL), CONDITIONAL)
+            test = self.print(condition)
+            # Conditions on positions may say what can be read; those on values do not.
+            about = [] if elements(condition) else [test.within(COMPARISON)]
+            out += f"{self._print_where([*past, *about], value).within(OR)} if {test.within(OR)} else "
+            past += [f"not ({test.text})" for _ in about]
         return Text(f"{out}{self.real}(np.nan)", CONDITIONAL)
 
     def guarded(self, guards: list[Expr], value: Expr) -> Text:
-        conditions = " and ".join(f"{self.integer(guard.args[0]).within(SUM)} >= 0" for guard in guards)
+        conditions = [self._condition(guard) for guard in sorted(guards, key=lambda guard: bool(elements(guard)))]
         zero = self.number(Integer(0)).text
-        return Text(f"{self.print(value).within(OR)} if {conditions} else {zero}", CONDITIONAL)
+        found = self._print_where(conditions, value).within(OR)
+        return Text(f"{found} if {' and '.join(conditions)} else {zero}", CONDITIONAL)
+
+    def _condition(self, bracket: Expr) -> str:
+        if isinstance(bracket, KroneckerDelta):
+            left, right = (self.integer(place).within(SUM) for place in bracket.args)
+            return f"{left} == {right}"
+        return f"{self.integer(bracket.args[0]).within(SUM)} >= 0"
 
     def delta(self, expr: KroneckerDelta) -> Text:
-        left, right = (self.integer(place).text for place in expr.args)
-        one, zero = self.number(Integer(1)).text, self.number(Integer(0)).text
-        return Text(f"{one} if {left} == {right} else {zero}", CONDITIONAL)
+        return self.guarded([expr], Integer(1))
 
     def logistic(self, expr: Logistic) -> Text:
         one = self.number(Integer(1)).text

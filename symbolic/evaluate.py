@@ -204,8 +204,10 @@ class _Run:
         if isinstance(node, sympy.Add):
             return lambda at: sum((arg(at) for arg in args[1:]), args[0](at))
         if isinstance(node, sympy.Mul):
-            guards = [arg for arg, part in zip(args, node.args, strict=True) if isinstance(part, Guard)]
-            others = [arg for arg in args if arg not in guards]
+            brackets = [part for part in node.args if isinstance(part, Guard | KroneckerDelta)]
+            others = [self.rule(part) for part in node.args if part not in brackets]
+            # What a bracket reads is itself read only where those that read nothing are 1.
+            guards = [self.rule(part) for part in sorted(brackets, key=lambda part: bool(elements(part)))]
             if not guards:
                 return lambda at: context.fprod(arg(at) for arg in args)
             zero = context.mpf(0)

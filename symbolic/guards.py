@@ -1,8 +1,8 @@
 """`Guard`: the Iverson bracket [e ≥ 0] of a whole-number expression in indices.
 
 An affine index (``x[h + u - 1]``) may leave its axis. What is read there is multiplied by guards: where a guard is 0,
-the product is 0 and nothing is read. `padded` writes them for people; the adjoint engine makes them where it solves an
-index; `ranges` drops those that always hold.
+the product is 0 and nothing is read; a Kronecker delta that could not be solved counts as one. `padded` writes them for
+people; the adjoint engine makes them where it solves an index; `ranges` drops those that always hold.
 """
 
 from __future__ import annotations

@@ -137,7 +137,12 @@ def next_piece(draw: Draw, shape: Shape, light: bool) -> Piece:
         piece = draw.pick(makers)(draw, shape)
         if piece is None or (light and isinstance(piece.layer, HEAVY)):
             continue
-        made = draw.shape(after(piece.layer, shape))
+        try:
+            made = draw.shape(after(piece.layer, shape))
+        except gl.ShapeError:
+            if not draw.symbolic:
+                raise
+            continue  # an axis of size S - 1, which may be 0, is not joined with others
         if len(made) in MAKERS and int(np.prod(made)) <= LARGEST:
             return piece
 

@@ -1,0 +1,1 @@
+"""Claims: what people say a derivative is, read, judged and explained."""

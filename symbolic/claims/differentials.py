@@ -1,0 +1,247 @@
+"""Derivatives as they are written: ∂L/∂W, ∇_W L, dW; and of one tensor by another, total or immediate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+from sympy import Dummy, Expr, Integer, KroneckerDelta, Symbol
+
+from ..adjoint import contributions
+from ..binders import rename_free
+from ..compact import compact
+from ..rewriting import Rewriting
+from ..tensors import Tensor
+from .errors import UnknownNameError
+from .items import Item, items_of
+from .lexicon import LOSS_LABELS, Entry, run_text
+from .naming import gradient_named, marked, matching, spots, unknown
+from .reading import Reading
+from .syntax import Fraction, Group, Name, Node, Number, Product
+from .values import C, R, Value
+
+
+@dataclass(frozen=True)
+class Differential:
+    """``\\partial T``: what stands behind the sign, if anything does."""
+
+    total: bool  # d rather than ∂
+    of: tuple[Node, ...]
+
+
+def as_derivative(node: Fraction, reading: Reading) -> Value | None:
+    """The derivative that a fraction is, or None if it is a quotient."""
+    top, bottom = _differential(node.top, reading), _differential(node.bottom, reading)
+    if top is None or bottom is None or not bottom.of:
+        return None
+    if not top.of:
+        raise reading.fails("nothing stands behind the sign of the derivative", node.span)
+    return derivative_of(top, bottom, reading)
+
+
+def gradient_of_prefix(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
+    """``\\nabla_W L``, ``dW``, ``\\frac{\\partial}{\\partial W} L`` at the head of `factors`; how many it takes."""
+    first = factors[0]
+    if isinstance(first, Fraction) and len(factors) > 1:
+        top, bottom = _differential(first.top, reading), _differential(first.bottom, reading)
+        if top is not None and bottom is not None and not top.of and bottom.of:
+            return derivative_of(Differential(top.total, (factors[1],)), bottom, reading), 2
+    if not isinstance(first, Name) or len(factors) < 2:
+        return None
+    if first.base == r"\nabla":
+        items = items_of(first.scripts)
+        by = tuple(item.node for item in items if item.node is not None)
+        if not by:
+            raise reading.fails(r"\nabla needs what it differentiates by below it: \nabla_W L", first.span)
+        return derivative_of(Differential(False, (factors[1],)), Differential(False, by), reading), 2
+    if first.base != "d" or first.scripts or first.accents:
+        return None
+    found = _tensor_at(factors[1:], reading)
+    if found is None or found[0].kind != "tensor":
+        return None
+    if matching(first, reading) and not reading.pick([True, False]):
+        return None
+    entry, items, used = found
+    return gradient_named(entry.meaning, items, reading), used + 1
+
+
+def _differential(node: Node, reading: Reading) -> Differential | None:
+    """``\\partial L``, ``dE``, or the sign alone."""
+    factors = node.factors if isinstance(node, Product) and not any(node.operators) else (node,)
+    sign = factors[0]
+    if isinstance(sign, Group) and sign.opening == "" and len(sign.content) == 1 and len(factors) == 1:
+        return _differential(sign.content[0], reading)  # type: ignore[arg-type]
+    if not isinstance(sign, Name) or sign.accents:
+        return None
+    if sign.base == r"\partial":
+        if sign.scripts:
+            raise reading.fails("a derivative of higher order is not read; derive the gradient again (gl.tangent)")
+        return Differential(False, tuple(factors[1:]))
+    if sign.base == "d" and not sign.scripts and not (matching(sign, reading) and not reading.pick([True, False])):
+        return Differential(True, tuple(factors[1:]))
+    return None
+
+
+def _tensor_at(factors: list[Node] | tuple[Node, ...], reading: Reading) -> tuple[Entry, list[Item], int] | None:
+    """The tensor whose name stands at the head of `factors`, its other scripts, and how many factors that takes."""
+    for used in range(len(factors), 1, -1):
+        part = factors[:used]
+        if all(isinstance(f, Name | Number) for f in part) and not any(getattr(f, "scripts", ()) for f in part[:-1]):
+            known = [e for e in reading.lexicon.runs.get(run_text(part), []) if e.kind in ("tensor", "loss")]
+            if known:
+                return reading.pick(known), items_of(part[-1].scripts), used  # type: ignore[union-attr]
+    first = factors[0]
+    if isinstance(first, Group) and first.opening in ("", "(") and len(first.content) == 1:
+        inner = _tensor_at((first.content[0],), reading)  # type: ignore[arg-type]
+        return None if inner is None else (inner[0], [*inner[1], *items_of(first.scripts)], 1)
+    if not isinstance(first, Name):
+        return None
+    found = [(e, left) for e, left in matching(first, reading) if e.kind in ("tensor", "loss", "node")]
+    if not found:
+        runs = [e for e in reading.lexicon.runs.get(run_text([first]), []) if e.kind in ("tensor", "loss")]
+        found = [(entry, items_of(first.scripts)) for entry in runs]
+    if not found:
+        return None
+    entry, left = reading.pick(found)
+    if entry.kind == "node":
+        inner = _tensor_at((entry.meaning[0],), reading)
+        return None if inner is None else (inner[0], [*inner[1], *left], 1)
+    return entry, left, 1
+
+
+def derivative_of(top: Differential, bottom: Differential, reading: Reading) -> Value:
+    """∂top/∂bottom: the derived gradient where the top is the loss, else that of one tensor by another."""
+    of, by = (_whole_tensor(part.of, reading) for part in (top, bottom))
+    if of[0].kind == "loss" and of[0].meaning == reading.network.loss:
+        strange = [item for item in of[1] if item.text not in LOSS_LABELS]
+        if strange:
+            raise UnknownNameError(
+                f"the loss with {', '.join(item.text for item in strange)} beside it: one part of the loss, or the loss "
+                f"of one example, is no tensor of {reading.network.name}; define it there, or give an alias"
+            )
+        return gradient_named(by[0].meaning, by[1], reading)
+    return between(of[0].meaning, of[1], by[0].meaning, by[1], top.total, reading)
+
+
+def _whole_tensor(factors: tuple[Node, ...], reading: Reading) -> tuple[Entry, list[Item]]:
+    found = _tensor_at(factors, reading)
+    if found is None:
+        first = factors[0]
+        if isinstance(first, Name):
+            raise unknown(first, reading.text, reading)
+        raise reading.fails("what is differentiated, and by what, is one tensor each", first.span)
+    entry, items, used = found
+    if used != len(factors):
+        raise reading.fails("what is differentiated, and by what, is one tensor each", factors[used].span)
+    return entry, items
+
+
+# ---- one tensor by another --------------------------------------------------------------------------------------
+
+
+def between(
+    of: Tensor, of_items: list[Item], by: Tensor, by_items: list[Item], total: bool, reading: Reading
+) -> Value:
+    """∂T/∂U: a number where both are at indices; entry by entry, or the Jacobian, where both are open."""
+    at_of, rest_of = spots(of, of_items, reading)
+    at_by, rest_by = spots(by, by_items, reading)
+    if rest_of or rest_by:
+        raise reading.fails("a transpose or a power inside of a derivative")
+    immediate, whole = partial(of, by, reading, through=False), partial(of, by, reading, through=True)
+    expr, where_of, where_by = whole
+    if immediate[0] != whole[0] and not total:
+        kind = reading.pick(["total", "immediate"])
+        reading.note(f"∂{of.name}/∂{by.name} is the {kind} derivative")
+        expr, where_of, where_by = whole if kind == "total" else immediate
+    free_of = [axis for axis, position in enumerate(at_of) if position is None]
+    free_by = [axis for axis, position in enumerate(at_by) if position is None]
+    shape: tuple[Any, Any]
+    if not free_of:
+        shape = _place(at_by, free_by, by, reading)
+    elif not free_by:
+        shape = _place(at_of, free_of, of, reading)
+    else:
+        entries = [of.shape[a] for a in free_of] == [by.shape[a] for a in free_by]
+        jacobian = len(free_of) == len(free_by) == 1
+        how = reading.pick(["entries"] * entries + ["jacobian"] * jacobian)
+        if how == "entries":
+            shape = _place(at_of, free_of, of, reading)
+            for one, other in zip(free_of, free_by, strict=True):
+                at_by[other] = at_of[one]
+            if not _pointwise(expr, where_of, where_by, free_of, free_by):
+                raise reading.fails(f"{of.name} is no function of {by.name} entry by entry: its derivative is a Jacobian")
+        else:
+            at_of[free_of[0]], at_by[free_by[0]] = R, C
+            shape = (of.shape[free_of[0]], by.shape[free_by[0]])
+    names = {**dict(zip(where_of, at_of, strict=True)), **dict(zip(where_by, at_by, strict=True))}
+    return marked(Value(rename_free(expr, names), *shape), [], reading)
+
+
+def _place(at: list[Any], free: list[int], tensor: Tensor, reading: Reading) -> tuple[Any, Any]:
+    """Rows and columns for the open axes of a tensor, put into `at`."""
+    if len(free) > 2:
+        raise reading.fails(f"{tensor.name} has {len(free)} axes without an index; a matrix has two")
+    if not free:
+        return None, None
+    batched = free[0] == 0 and tensor.shape[0] == reading.network.batch
+    marks = [R, C] if len(free) == 2 else [R]
+    if batched and reading.manner.layout == "columns":
+        marks = [C, R] if len(free) == 2 else [C]
+    shape = {R: None, C: None}
+    for axis, mark in zip(free, marks, strict=True):
+        at[axis] = mark
+        shape[mark] = tensor.shape[axis]
+    return shape[R], shape[C]
+
+
+def _pointwise(
+    expr: Expr, where_of: list[Symbol], where_by: list[Symbol], free_of: list[int], free_by: list[int]
+) -> bool:
+    """Whether each term has the deltas of the axes that are open."""
+    deltas = [KroneckerDelta(where_of[a], where_by[b]) for a, b in zip(free_of, free_by, strict=True)]
+    terms = sympy.Add.make_args(sympy.expand_mul(expr))
+    return expr == 0 or all(set(deltas) <= set(sympy.Mul.make_args(term)) for term in terms)
+
+
+def partial(of: Tensor, by: Tensor, reading: Reading, through: bool) -> tuple[Expr, list[Symbol], list[Symbol]]:
+    """∂T[o]/∂U[p] with its o and p: of T's equation alone, or through all equations between."""
+    network = reading.network
+    where_of = [Dummy(f"o{axis}", integer=True) for axis in range(of.rank)]
+    where_by = [Dummy(f"p{axis}", integer=True) for axis in range(by.rank)]
+    if of == by:
+        return sympy.Mul(*map(KroneckerDelta, where_of, where_by)), where_of, where_by
+    equations = {equation.target: equation for equation in network.equations}
+    if of not in equations:
+        return Integer(0), where_of, where_by
+    first = equations[of]
+    reached: dict[Tensor, Expr] = {of: sympy.Mul(*map(KroneckerDelta, first.indices, where_of))}
+    order = [equation for equation in reversed(network.equations) if equation.target in _above(of, equations)]
+    made: Expr = Integer(0)
+    for equation in order if through else [first]:
+        if equation.target not in reached:
+            continue
+        if equation.target in equation.reads and through:
+            raise reading.fails(f"{equation.target.name} reads itself: give the immediate derivative as an alias")
+        cotangent = reached[equation.target]
+        active = dict.fromkeys(equation.reads if through else [by])
+        for part in contributions(equation, cotangent, active, network.home):
+            if part.tensor == by:
+                made += rename_free(part.term, dict(zip(part.where, where_by, strict=True)))
+            elif part.tensor in equations:
+                home = dict(zip(part.where, equations[part.tensor].indices, strict=True))
+                reached[part.tensor] = reached.get(part.tensor, Integer(0)) + rename_free(part.term, home)
+    ranges = {**dict(zip(where_of, of.shape, strict=True)), **dict(zip(where_by, by.shape, strict=True))}
+    return compact(made, Rewriting(network), ranges)[0], where_of, where_by
+
+
+def _above(of: Tensor, equations: dict[Tensor, Any]) -> set[Tensor]:
+    """What `of` depends on, and itself."""
+    found, stack = {of}, [of]
+    while stack:
+        equation = equations.get(stack.pop())
+        for tensor in equation.reads if equation is not None else ():
+            if tensor not in found:
+                found.add(tensor)
+                stack.append(tensor)
+    return found

@@ -1,0 +1,244 @@
+"""One formula, judged: read in every manner in which it fits together, and each meaning decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sympy import Expr, Symbol
+
+from ..indices import Dim
+from ..tensors import Tensor
+from .decide import Decision, Question, decide
+from .errors import AmbiguousClaimError, UnknownNameError
+from .layers import layer_letters, layer_values
+from .lexicon import Lexicon
+from .meaning import value_of
+from .reading import Manner, Reading, alternatives
+from .syntax import Node, Relation
+from .update import updated
+from .values import ANY, C, MismatchError, R, Value
+
+# What a verdict can be, best first: a formula of several layers or steps is as good as the worst of them.
+KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "not equal")
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Two sides as they were read."""
+
+    left: Value
+    right: Value
+    manner: Manner
+    notes: tuple[str, ...]
+    question: Question
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one equation.
+
+    Attributes
+    ----------
+    kind : one of `KINDS`
+    decision : how it was decided; None where the sides do not fit together
+    meaning : how it was read; None likewise
+    reason : why it cannot be read, where it cannot
+    layers : the numbers of layers for which this is
+    """
+
+    kind: str
+    decision: Decision | None = None
+    meaning: Meaning | None = None
+    reason: str = ""
+    layers: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What formulas are read with.
+
+    Attributes
+    ----------
+    layout : None to try columns, then rows
+    single : whether the formulas are about one example: then what is right at batch size 1 is right
+    first : the number of the first position, 1 or 0; None if not known
+    numerator : whether ∂L/∂W has the transposed shape of W
+    """
+
+    lexicon: Lexicon
+    layout: str | None = None
+    single: bool = False
+    first: int | None = None
+    numerator: bool = False
+
+    def manners(self) -> Iterator[Manner]:
+        """The manners of reading, those that say most first."""
+        network = self.lexicon.derivation.network
+        layouts: Any = (self.layout,) if self.layout else ("columns", "rows")
+        hidden = [size for size in (network.batch, *_times(network)) if size is not None]
+        implicit: list[tuple[Expr, ...]] = [()]
+        for size in hidden:
+            implicit += [(*known, size) for known in implicit]
+        if not self.single:
+            for sizes in implicit:
+                for layout in layouts:
+                    yield Manner(layout, sizes)
+        if network.batch is not None:
+            for sizes in implicit:
+                if network.batch not in sizes:
+                    for layout in layouts:
+                        yield Manner(layout, sizes, single=True)
+
+
+def _times(network: Any) -> list[Any]:
+    """The sizes of the axes along which states run."""
+    from ..recurrence import Recurrence, blocks
+
+    return list(dict.fromkeys(b.length for b in blocks(network.equations) if isinstance(b, Recurrence)))
+
+
+def judge(relation: Relation, text: str, frame: Frame) -> list[Finding]:
+    """A finding for each sign of a chain ``a = b = c``: each part beside the first, which is the claim's subject.
+
+    Raises
+    ------
+    UnknownNameError
+        If a name is not known.
+    AmbiguousClaimError
+        If it can be read in several ways, right in one and wrong in another.
+    """
+    letters = layer_letters(relation, frame.lexicon)
+    found: list[list[Finding]] = []
+    unknown: UnknownNameError | None = None
+    for layers in layer_values(letters, frame.lexicon) if letters else [{}]:
+        try:
+            found.append([_one(relation, n, text, layers, frame) for n in range(1, len(relation.parts))])
+        except UnknownNameError as error:  # l + 1 behind the last layer
+            unknown = unknown or error
+    if not found:
+        assert unknown is not None
+        raise unknown
+    return [max(column, key=lambda finding: KINDS.index(finding.kind)) for column in zip(*found, strict=True)]
+
+
+def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: Frame) -> Finding:
+    """The best that can be said of the n-th part beside the first."""
+    worst: Finding | None = None
+    reason = ""
+    for manner in frame.manners():
+        try:
+            meanings = meanings_of(relation.parts[0], relation.parts[n], relation.signs[0], text, manner, layers, frame)
+        except MismatchError as error:
+            reason = reason or str(error)
+            continue
+        finding = _agreed(meanings, layers, frame, text)
+        if finding.kind not in ("not equal", "undecided"):
+            return finding
+        worst = worst or finding
+    return worst or Finding("not equal", reason=reason, layers=layers)
+
+
+def meanings_of(
+    left: Node | None, right: Node | None, sign: str, text: str, manner: Manner, layers: dict[str, int], frame: Frame
+) -> list[Meaning]:
+    """All meanings in one manner of reading, each once.
+
+    Raises
+    ------
+    MismatchError
+        If there is none.
+    """
+
+    def start(choices: list[int]) -> Reading:
+        return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first)
+
+    def read(reading: Reading) -> tuple[Value, Value]:
+        assert left is not None and right is not None
+        subject = updated(left, sign, reading) or value_of(left, reading)
+        claimed = value_of(right, reading)
+        return compared(subject, claimed, reading)
+
+    found: dict[Any, Meaning] = {}
+    for reading, (one, other) in alternatives(start, read):
+        key = (one.entry, other.entry, one.shape)
+        if key not in found:
+            found[key] = Meaning(one, other, manner, tuple(reading.notes), question_of(one, other, reading))
+    return list(found.values())
+
+
+def compared(left: Value, right: Value, reading: Reading) -> tuple[Value, Value]:
+    """Both sides, if they can be equal at all: of one shape, and no index on the right that is not on the left.
+
+    Raises
+    ------
+    MismatchError
+        If they cannot.
+    """
+    sizes = []
+    for one, other in zip(left.shape, right.shape, strict=True):
+        if one != other and ANY not in (one, other) and not right.entry.is_number:
+            raise MismatchError(f"the left side is {left}, the right side {right}")
+        sizes.append(other if one == ANY else one)
+    if ANY in sizes:
+        raise MismatchError("nothing says how long 𝟏 is")
+    free = _free(left.entry)
+    extra = sorted(s.name for s in _free(right.entry) - free)
+    if extra:
+        names = ", ".join(name.removeprefix("each_") for name in extra)
+        each = all(name.startswith("each_") for name in extra)
+        what = f"each place along {names}" if each else f"the index {names}"
+        raise MismatchError(f"the right side depends on {what}, the left side does not, and no sum runs over it")
+    return Value(left.entry, *sizes), Value(right.entry, *sizes)
+
+
+def _free(entry: Expr) -> set[Symbol]:
+    return {s for s in entry.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)} - {R, C}
+
+
+def question_of(left: Value, right: Value, reading: Reading) -> Question:
+    """What is to be decided: whether the entries are equal."""
+    indices = [(mark, size) for mark, size in ((R, left.rows), (C, left.columns)) if size is not None]
+    for symbol in sorted(_free(left.entry) | _free(right.entry), key=lambda s: s.name):
+        size = reading.size_of(symbol)
+        if size is None:
+            raise MismatchError(f"nothing says what the index {symbol.name} runs over")
+        indices.append((symbol, size))
+    rounded = any(part.is_Rational and part.q >= 1000 for part in right.entry.atoms())
+    return Question(
+        reading.lexicon.derivation, left.entry, right.entry, tuple(indices), rounded, reading.manner.single
+    )
+
+
+def _agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: str) -> Finding:
+    """The one thing that all meanings come to."""
+    findings = [_found(meaning, layers, frame) for meaning in meanings]
+    good = [finding for finding in findings if finding.kind not in ("not equal", "undecided")]
+    if good and len(good) < len(findings):
+        ways = "\n".join(f"  {finding.kind}: {_way(finding)}" for finding in findings)
+        raise AmbiguousClaimError(
+            f"{text.strip()} can be read in {len(findings)} ways, and they differ:\n{ways}\n"
+            "say which is meant with brackets, commas between indices, first=0 or first=1, or an alias"
+        )
+    return max(findings, key=lambda finding: KINDS.index(finding.kind))
+
+
+def _way(finding: Finding) -> str:
+    from ..text import text as written
+
+    assert finding.meaning is not None
+    notes = "; ".join(finding.meaning.notes)
+    return f"{written(finding.meaning.right.entry)}" + (f" ({notes})" if notes else "")
+
+
+def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:
+    decision = decide(meaning.question)
+    kind = decision.kind
+    if kind == "equal" and meaning.manner.single and not frame.single:
+        kind = "batch 1"
+    if kind == "batch 1" and frame.single:
+        kind = "equal"
+    if kind == "equal" and decision.facts:
+        kind = "equal given"
+    return Finding(kind, decision, replace(meaning), layers=layers)

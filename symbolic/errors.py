@@ -72,3 +72,27 @@ class MissingExtraError(GradloomError, ImportError):
 
 class PdfError(GradloomError, RuntimeError):
     """No TeX is installed, or it stopped with an error."""
+
+
+class ClaimSyntaxError(GradloomError, ValueError):
+    """A formula that is to be checked cannot be read.
+
+    Attributes
+    ----------
+    text : the formula, as it was given
+    position : offset in `text` of what is wrong
+    """
+
+    def __init__(self, what: str, text: str = "", position: int = 0) -> None:
+        self.what, self.text, self.position = what, text, position
+        start = text.rfind("\n", 0, position) + 1
+        end = text.find("\n", position)
+        line, column = text[start : len(text) if end < 0 else end], position - start
+        if column > 70:  # a window of a long line
+            line, column = "…" + line[column - 60 :], 61
+        shown = "".join(c if c.isprintable() else " " for c in line[: column + 50])
+        where = f" (line {text.count(chr(10), 0, position) + 1})" if "\n" in text.rstrip() else ""
+        super().__init__(f"{what}{where}\n    {shown}\n    {' ' * column}^")
+
+    def __reduce__(self) -> tuple[type[ClaimSyntaxError], tuple[str, str, int]]:
+        return type(self), (self.what, self.text, self.position)

@@ -36,7 +36,7 @@ class Script(Part):
     """
 
     kind: str
-    content: tuple[Node, ...] = ()
+    content: tuple[Node | Relation, ...] = ()
     primes: int = 0
 
 
@@ -84,7 +84,7 @@ class Group(Part):
     """
 
     opening: str
-    content: tuple[Node, ...]
+    content: tuple[Node | Relation, ...]
     scripts: tuple[Script, ...] = ()
 
 

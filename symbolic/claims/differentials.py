@@ -47,6 +47,10 @@ def gradient_of_prefix(factors: list[Node], reading: Reading) -> tuple[Value, in
         top, bottom = _differential(first.top, reading), _differential(first.bottom, reading)
         if top is not None and bottom is not None and not top.of and bottom.of:
             return derivative_of(Differential(top.total, (factors[1],)), bottom, reading), 2
+        if first.slash and top is not None and bottom is not None and top.of and not bottom.of:  # ∂L/∂W
+            at = _tensor_at(factors[1:], reading)
+            used = 1 if at is None else at[2]
+            return derivative_of(top, Differential(bottom.total, tuple(factors[1 : used + 1])), reading), used + 1
     if not isinstance(first, Name) or len(factors) < 2:
         return None
     if first.base == r"\nabla":

@@ -10,7 +10,8 @@ from sympy import Expr, Symbol
 
 from ..indices import Dim
 from ..tensors import Tensor
-from .decide import Decision, Question, decide
+from .decide import decide
+from .question import Decision, Question
 from .errors import AmbiguousClaimError, UnknownNameError
 from .layers import layer_letters, layer_values
 from .lexicon import Lexicon
@@ -26,13 +27,14 @@ KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "n
 
 @dataclass(frozen=True)
 class Meaning:
-    """Two sides as they were read."""
+    """Two sides as they were read; `turned` if the right one is the transpose of what is written."""
 
     left: Value
     right: Value
     manner: Manner
     notes: tuple[str, ...]
     question: Question
+    turned: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,12 @@ class Frame:
         if not self.single:
             for sizes in implicit:
                 for layout in layouts:
-                    yield Manner(layout, sizes)
+                    yield Manner(layout, sizes, numerator=self.numerator)
         if network.batch is not None:
             for sizes in implicit:
                 if network.batch not in sizes:
                     for layout in layouts:
-                        yield Manner(layout, sizes, single=True)
+                        yield Manner(layout, sizes, True, self.numerator)
 
 
 def _times(network: Any) -> list[Any]:
@@ -154,17 +156,21 @@ def meanings_of(
     def start(choices: list[int]) -> Reading:
         return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first)
 
-    def read(reading: Reading) -> tuple[Value, Value]:
+    def read(reading: Reading) -> tuple[Value, Value, bool]:
         assert left is not None and right is not None
         subject = updated(left, sign, reading) or value_of(left, reading)
         claimed = value_of(right, reading)
-        return compared(subject, claimed, reading)
+        turned = subject.shape != claimed.shape == subject.transposed.shape and not claimed.is_scalar
+        return *compared(subject, claimed.transposed if turned else claimed, reading), turned
 
     found: dict[Any, Meaning] = {}
-    for reading, (one, other) in alternatives(start, read):
+    for reading, (one, other, turned) in alternatives(start, read):
         key = (one.entry, other.entry, one.shape)
         if key not in found:
-            found[key] = Meaning(one, other, manner, tuple(reading.notes), question_of(one, other, reading))
+            question = question_of(one, other, reading)
+            found[key] = Meaning(one, other, manner, tuple(reading.notes), question, turned)
+    if not all(meaning.turned for meaning in found.values()):  # what fits as it stands comes first
+        return [meaning for meaning in found.values() if not meaning.turned]
     return list(found.values())
 
 
@@ -234,6 +240,12 @@ def _way(finding: Finding) -> str:
 
 def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:
     decision = decide(meaning.question)
+    if decision.kind == "not equal" and _is_square(meaning):
+        other = meaning.right.transposed
+        turned = replace(meaning, right=other, question=replace(meaning.question, right=other.entry), turned=True)
+        again = decide(turned.question)
+        if again.kind == "equal":
+            decision, meaning = again, turned
     kind = decision.kind
     if kind == "equal" and meaning.manner.single and not frame.single:
         kind = "batch 1"
@@ -241,4 +253,10 @@ def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:
         kind = "equal"
     if kind == "equal" and decision.facts:
         kind = "equal given"
-    return Finding(kind, decision, replace(meaning), layers=layers)
+    if meaning.turned and kind != "undecided":
+        kind = "layout" if kind in ("equal", "equal given") else "not equal"
+    return Finding(kind, decision, meaning, layers=layers)
+
+
+def _is_square(meaning: Meaning) -> bool:
+    return meaning.right.is_matrix and meaning.right.rows == meaning.right.columns and not meaning.turned

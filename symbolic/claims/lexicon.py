@@ -222,4 +222,4 @@ def _add_alias(made: Lexicon, written: str, meaning: str) -> None:
 
 def run_text(factors: Iterable[Node]) -> str:
     """Factors side by side as one name: ``dW2``; scripts belong to the last and are not part of it."""
-    return "".join(f.text if not isinstance(f, Name) else f.base for f in factors)  # type: ignore[union-attr]
+    return "".join(f.base.removeprefix("\\") if isinstance(f, Name) else f.text for f in factors)  # type: ignore[union-attr]

@@ -114,6 +114,8 @@ def _special(name: Name, reading: Reading) -> Value:
         return inner.map(sympy.exp)
     if name.base == r"\pi" and not items:
         return number(sympy.pi)
+    if name.base == "1" and len(items) == 1 and isinstance(items[0].node, Relation):
+        return ranges.iverson(items[0].node, reading, value_of)
     if name.base == "1" and name.font in ("mathbf", "mathbb", "boldsymbol", "bm", "mathds", "vec"):
         return _marked_only(ONES, items, reading)
     if name.base == "I" and not name.accents:
@@ -242,6 +244,10 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
             at += used
             continue
         factor = factors[at]
+        if is_indicator(factors[at:]):
+            values.append(value_of(factors[at + 1], reading))
+            at += 2
+            continue
         if isinstance(factor, Name) and is_function_name(factor, reading):
             applied = called(factors[at:], reading)
             if applied is not None:
@@ -256,9 +262,22 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
                 below = value_of(Product((factor.bottom, *factors[at + 1 :]), ("",) * (len(factors) - at - 1)), reading)
                 values.append(divide(value_of(factor.top, reading), below))
                 return values
+        if isinstance(factor, Name) and factor.base == "d" and at + 1 < len(factors) and not matching(factor, reading):
+            following = factors[at + 1]
+            if isinstance(following, Name):  # dQ of no Q
+                raise unknown(following, reading.text, reading)
         values.append(value_of(factor, reading))
         at += 1
     return values
+
+
+def is_indicator(factors: list[Node]) -> bool:
+    """``\\mathbb 1[z > 0]``: the brackets alone say it."""
+    if len(factors) < 2 or not isinstance(factors[0], Name) or factors[0].base != "1" or factors[0].scripts:
+        return False
+    group = factors[1]
+    inner = group.content[0] if isinstance(group, Group) and len(group.content) == 1 else None
+    return isinstance(inner, Relation) and len(inner.parts) > 1
 
 
 def _is_ratio(node: Fraction) -> bool:

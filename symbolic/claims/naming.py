@@ -127,8 +127,11 @@ def _laid_out(
     across: int | None = axes[1] if len(axes) == 2 else None
     if reading.manner.layout == "columns" and batched:
         down, across = across, down
-    elif reading.manner.layout == "rows" and len(axes) == 1 and not batched:
-        down, across = reading.pick([(down, across), (across, down)])
+    elif reading.manner.layout == "rows" and len(axes) == 1:
+        # A row of a matrix of examples is a row; what has no examples may be written either way.
+        turned = (across, down)
+        of_examples = bool(tensor.rank) and tensor.shape[0] == reading.network.batch and not batched
+        down, across = turned if of_examples else reading.pick([(down, across), turned])
     for axis, index in ((down, R), (across, C)):
         if axis is not None:
             at[axis] = index
@@ -157,7 +160,11 @@ def gradient_named(tensor: Tensor, items: list[Item], reading: Reading) -> Value
         reading.note(f"the loss does not depend on {tensor.name}: its gradient is 0")
         return tensor_value(tensor, lambda at: Integer(0), items, reading)
     adjoint = Adjoint(tensor, loss)
-    return tensor_value(tensor, lambda at: element_of(adjoint, at), items, reading)
+    if not reading.manner.numerator:
+        return tensor_value(tensor, lambda at: element_of(adjoint, at), items, reading)
+    marks = [item for item in items if not is_index(item, reading)]
+    value = tensor_value(tensor, lambda at: element_of(adjoint, at), [i for i in items if i not in marks], reading)
+    return marked(value.transposed, marks, reading)
 
 
 # ---- items ------------------------------------------------------------------------------------------------------

@@ -33,11 +33,13 @@ class Manner:
     layout : "columns" for one example per column, "rows" for one per row
     implicit : the sizes of axes that are not written: ``\\delta_j`` is that of one example, whichever
     single : whether the batch is one example: then the batch axis is at 0
+    numerator : whether a gradient has the transposed shape of what it is by
     """
 
     layout: Layout = "columns"
     implicit: tuple[Expr, ...] = ()
     single: bool = False
+    numerator: bool = False
 
     def __str__(self) -> str:
         if self.single:

@@ -1,0 +1,160 @@
+"""`check`: hold a claim against what gradloom derives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..derivation import Derivation
+from ..equations import Equation
+from ..errors import DataError, GradloomError
+from ..network import Network
+from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError
+from .everything import everything
+from .function_names import own_functions
+from .judge import Finding, Frame, judge
+from .latex_reader import read_relation
+from .lexicon import Entry, Lexicon, key_of, lexicon_of
+from .lines import SourceLine, source_lines
+from .items import items_of
+from .syntax import Name, Relation
+from .verdict import Judged, Verdict
+
+
+def check(
+    network: Network,
+    claim: Any,
+    *,
+    aliases: Mapping[str, str] | None = None,
+    functions: Mapping[str, Any] | None = None,
+    layout: str | None = None,
+    derivatives: str = "denominator",
+    single: bool = False,
+    first: int | None = None,
+    symbols: Mapping[str, str] | None = None,
+    explain: bool = True,
+) -> Verdict:
+    """Judge what somebody claims about a network's gradients.
+
+    Parameters
+    ----------
+    network : what the claim is about, with its loss
+    claim : LaTeX, one formula or a text of many; a `Path` of a .tex, .md or .py file; an `Equation` or a SymPy equation
+        over the network's tensors; a Python function over NumPy arrays, named for what it returns (``dW2``), or a whole
+        ``backward``
+    aliases : what the claim writes → what it means, in LaTeX or by name: ``{"m": "B", r"\\delta_j": r"\\delta^{(1)}_j"}``
+    functions : what the claim calls functions: ``{"g": gl.tanh}``
+    layout : "columns" (one example per column) or "rows"; by default whichever fits
+    derivatives : "denominator" where ∂L/∂W has the shape of W, "numerator" where it has that of its transpose
+    single : whether the claim is about one example alone; otherwise what is right for that only is "batch 1"
+    first : the number of the first position along an axis, 1 or 0, where the claim has numbers for indices
+    symbols : name of a tensor → the LaTeX symbol that the claim has for it
+    explain : whether to look for a counterexample and the likely mistake where a line is wrong
+
+    Returns
+    -------
+    A `Verdict`.
+
+    Raises
+    ------
+    ClaimSyntaxError
+        If a claim of one line cannot be read; a line among many is marked as not read instead.
+    UnknownNameError, AmbiguousClaimError
+        Likewise, if it is not known what a name means.
+    LossError
+        If the network has no loss.
+    """
+    if isinstance(claim, Path):
+        claim = _read(claim) if claim.suffix != ".py" else claim
+    derivation = everything(network)
+    options = {"layout": layout, "derivatives": derivatives, "single": single, "first": first}
+    if isinstance(claim, str):
+        known = {**own_functions(equation.body for equation in network.equations), **(functions or {})}
+        lexicon = lexicon_of(derivation, aliases, known, symbols)
+        frame = Frame(lexicon, layout, single, first, derivatives == "numerator")
+        return _check_text(claim, frame, options, explain)
+    if callable(claim) or isinstance(claim, Path):
+        from .python_claims import check_python
+
+        return check_python(derivation, claim, single=single, explain=explain)
+    from .sympy_claims import check_sympy
+
+    return check_sympy(derivation, claim, single=single, explain=explain)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot read the claim {os.fspath(path)}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"cannot read the claim {os.fspath(path)}: it is no text in UTF-8") from None
+
+
+def _check_text(text: str, frame: Frame, options: dict[str, Any], explain: bool) -> Verdict:
+    lines, silent = source_lines(text)
+    if not lines:
+        raise ClaimSyntaxError(
+            "there is no claim: expected formulas with an equals sign, such as \\frac{\\partial L}{\\partial W} = …",
+            text,
+            0,
+        )
+    judged: list[Judged] = []
+    for line in lines:
+        try:
+            judged.append(_judged(line, frame, judged, explain))
+        except (ClaimSyntaxError, UnknownNameError, AmbiguousClaimError) as error:
+            if len(lines) == 1:
+                raise
+            judged.append(Judged(line.shown, line.number, "unread", error=str(error)))
+    return Verdict(frame.lexicon.derivation, judged, silent=silent, options=options)
+
+
+def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool) -> Judged:
+    relation = read_relation(line.text)
+    if len(relation.parts) < 2:
+        raise ClaimSyntaxError("nothing is claimed: there is no equals sign", line.text, 0)
+    if _define(relation, line.text, frame.lexicon):
+        return Judged(line.shown, line.number, "defines")
+    findings = judge(relation, line.text, frame)
+    at = next((n for n, finding in enumerate(findings) if not _is_right(finding, frame)), len(findings) - 1)
+    finding = findings[at]
+    made = Judged(line.shown, line.number, finding.kind, finding)
+    if not explain or _is_right(finding, frame):
+        return made
+    return explained(made, line, relation, at + 1, frame, before)
+
+
+def _is_right(finding: Finding, frame: Frame) -> bool:
+    return finding.kind in ("equal", "equal given", "rounded")
+
+
+def explained(
+    judged: Judged, line: SourceLine, relation: Relation, part: int, frame: Frame, before: list[Judged]
+) -> Judged:
+    """What else can be said of a line that is not right."""
+    from .counterexample import counterexample
+    from .mistakes import likely_mistake
+
+    meaning = judged.finding.meaning if judged.finding else None
+    shown = counterexample(meaning.question) if meaning is not None and judged.kind == "not equal" else None
+    mistake = likely_mistake(relation, part, line.text, frame) if judged.kind in ("not equal", "batch 1") else None
+    return replace(judged, counterexample=shown, mistake=mistake)
+
+
+def _define(relation: Relation, text: str, lexicon: Lexicon) -> bool:
+    """Take ``r := 1/\\sqrt{…}`` as the meaning of r, if r is no name of the network."""
+    name = relation.parts[0]
+    if relation.signs[0] not in (":=", "≡") or not isinstance(name, Name) or len(relation.parts) != 2:
+        return False
+    labels = tuple(item.text for item in items_of(name.scripts))
+    if any(set(entry.labels) <= set(labels) and entry.kind != "function" for entry in lexicon.labelled(name)):
+        return False
+    lexicon.add(key_of(name), Entry("node", (relation.parts[1], text), labels))
+    return True
+
+
+__all__ = ["Callable", "Derivation", "Equation", "GradloomError", "check"]

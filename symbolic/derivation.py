@@ -98,8 +98,8 @@ class Derivation(Printable):
         )
 
 
-def derive(network: Network, wrt: Iterable[str] | None = None) -> Derivation:
-    """Derive `network`; see `Network.derive`."""
+def derive(network: Network, wrt: Iterable[str] | None = None, *, may_be_unused: bool = False) -> Derivation:
+    """Derive `network`; see `Network.derive`. With `may_be_unused` no error is raised for what the loss does not need."""
     if network.loss is None:
         raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
     asked = asked_names(network, wrt)
@@ -116,7 +116,8 @@ def derive(network: Network, wrt: Iterable[str] | None = None) -> Derivation:
         engine.add_zeros([network.tensors[name] for name in asked], "zero")
     else:
         engine.add_zeros(_read_beyond(network, asked), "read beyond the ends of an axis alone")
-        _check_reached(network, asked, engine)
+        if not may_be_unused:
+            _check_reached(network, asked, engine)
     derivation = Derivation(network, steps=engine.steps)
     derivation.gradients = {name: engine.steps[name].equation for name in asked if name in engine.steps}
     derivation.adjoints = _needed(derivation)

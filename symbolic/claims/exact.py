@@ -1,0 +1,157 @@
+"""Equality by numbers: in fractions, in fractions with what the sides read left free, and to many digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import IndexingError
+from ..tensors import Tensor
+from .draw import UNIT
+from .numbers import FRACTIONS, IrrationalError, NoValueError, Numbers, with_digits
+from .point import Point
+from .question import Question
+from .survey import Judge, Place
+
+DIGITS, MORE = 60, 120
+SAME, OTHER = 1e-40, 1e-25  # relative differences, at `DIGITS` digits
+ENTRIES = 600  # of the two sides, of which more are not compared one by one
+
+
+@dataclass(frozen=True)
+class Found:
+    """What numbers say: `equal` is None where they do not say.
+
+    Attributes
+    ----------
+    free : whether it holds for any values of what the sides read, so that no branch was missed
+    zero : whether both sides were 0 at every point, and nothing cancelled to make them so
+    """
+
+    equal: bool | None
+    method: str = ""
+    free: bool = False
+    zero: bool = False
+    note: str = ""
+
+
+def in_fractions(judge: Judge, question: Question, places: list[Place]) -> Found | None:
+    """Both sides exactly, or None where they hold a function that is not rational."""
+    zero = True
+    for place in places:
+        point = judge.point(place, FRACTIONS)
+        try:
+            left, right = sides(question, point, place.seed)
+        except (IrrationalError, NoValueError):
+            return None
+        if not np.all(np.equal(left, right)):
+            return Found(False, f"exactly, at a random rational point with {sizes_text(point)}")
+        zero = zero and not np.any(left != 0)
+    where = f"at {len(places)} random rational points, {_first(judge, places)}"
+    return Found(True, f"exactly, {where}", zero=zero)
+
+
+def with_free_tensors(judge: Judge, question: Question, places: list[Place]) -> Found | None:
+    """Whether both sides are equal for any values of the tensors that they read; None if not, or not rational.
+
+    ``δ aᵀ`` is what it is whatever δ and a are, so that this needs no function of the network. Points at which the
+    network has no values do for it as well.
+    """
+    zero = True
+    for place in places:
+        like = judge.point(place, FRACTIONS)
+        point = Point(judge.derivation, like.sizes, like.given, FRACTIONS)
+        for number, tensor in enumerate(question.reads):
+            if tensor.classes is None and tensor.role != "constant":
+                rng = np.random.default_rng([place.seed, number, 77])
+                shape = tuple(point.size(size) for size in tensor.shape)
+                top = rng.integers(1, UNIT, shape) * rng.choice([-1, 1], shape)
+                point.put(tensor, np.asarray(FRACTIONS.ratio(top, UNIT), dtype=object))
+        try:
+            left, right = sides(question, point, place.seed)
+        except (IrrationalError, NoValueError):
+            return None
+        if not np.all(np.equal(left, right)):
+            return None
+        zero = zero and not np.any(left != 0)
+    if zero:
+        return None
+    where = f"at {len(places)} random rational points, {_first(judge, places)}"
+    return Found(True, f"exactly, for any values of what is read, {where}", free=True)
+
+
+def to_many_digits(judge: Judge, question: Question, places: list[Place]) -> Found:
+    """Both sides to `DIGITS` digits; where they differ, or nearly, to `MORE`."""
+    zero = cancelled = True
+    for place in places:
+        apart, scale, left, right = _apart(judge, question, place, with_digits(DIGITS))
+        if scale == 0:
+            cancelled = False
+            continue
+        if apart <= SAME:
+            zero = False
+            continue
+        finer, fine_scale, more_left, more_right = _apart(judge, question, place, with_digits(MORE))
+        # What is 0 in truth shrinks with the error of rounding; a difference that is there stays what it is.
+        if fine_scale < 1e-30 * scale:
+            continue
+        zero = False
+        if finer <= SAME * SAME:
+            continue
+        if finer > OTHER and abs(finer / apart - 1) < 1e-6:
+            where = f"at a random point with {sizes_text(judge.point(place))}"
+            return Found(False, f"to {DIGITS} digits, {where}")
+        return Found(None, note=f"the two sides agree to about {-np.log10(finer):.0f} digits, which is neither")
+    where = f"at {len(places)} random points, {_first(judge, places)}"
+    return Found(True, f"to {DIGITS} digits, {where}", zero=zero and not cancelled)
+
+
+def _apart(judge: Judge, question: Question, place: Place, numbers: Numbers) -> tuple[float, float, Any, Any]:
+    left, right = sides(question, judge.point(place, numbers), place.seed)
+    scale = max(np.max(np.abs(left)), np.max(np.abs(right)))
+    apart = np.max(np.abs(left - right))
+    return (float(apart / scale) if scale else 0.0), float(scale), left, right
+
+
+def sides(question: Question, point: Point, seed: int, most: int = ENTRIES) -> tuple[Any, Any]:
+    """Both sides; of more than `most` entries, those at some positions of each index, the first and the last too."""
+    extents = {index: point.size(size) for index, size in question.indices}
+    kept = dict(extents)
+    while np.prod(list(kept.values()), dtype=float) > most:
+        largest = max(kept, key=lambda index: kept[index])
+        if kept[largest] <= 3:
+            break
+        kept[largest] = max(3, kept[largest] // 2)
+    places = {}
+    rng = np.random.default_rng([seed, 5])
+    for index, extent in extents.items():
+        if kept[index] < extent:
+            inner = rng.choice(np.arange(1, extent - 1), kept[index] - 2, replace=False)
+            places[index] = np.array(sorted({0, extent - 1, *map(int, inner)}))
+    left, right = (point.array(side, question.indices, places) for side in (question.left, question.right))
+    return left, right
+
+
+def sizes_text(point: Point) -> str:
+    return ", ".join(f"{name}={size}" for name, size in sorted(point.sizes.items())) or "the sizes of the network"
+
+
+def _first(judge: Judge, places: list[Place]) -> str:
+    points = [judge.point(place) for place in places]
+    others = any(point.sizes != points[0].sizes for point in points)
+    return f"with {sizes_text(points[0])}" + (" and others" if others else "")
+
+
+__all__ = [
+    "Callable",
+    "Found",
+    "IndexingError",
+    "Tensor",
+    "in_fractions",
+    "sides",
+    "to_many_digits",
+    "with_free_tensors",
+]

@@ -25,7 +25,7 @@ HOLDS = {"<": sympy.StrictLessThan, "≤": sympy.LessThan, ">": sympy.StrictGrea
 
 
 def value_of_operator(node: BigOperator, reading: Reading, value_of: Meaning) -> Value:
-    """``\\sum_{k=1}^n``, ``\\max_k`` and the like, over the index below; a bare ``\\sum`` over the batch, or over all."""
+    """``\\sum_{k=1}^n``, ``\\max_k`` over the index below; a bare ``\\sum`` over the batch, or all."""
     if node.operator not in ("sum", "max"):
         raise reading.fails(f"{node.operator} is not read here; there are sums and maxima", node.span)
     letters, conditions, lower = _below(node, reading)
@@ -140,7 +140,8 @@ def iverson(relation: Relation, reading: Reading, value_of: Meaning) -> Value:
     """``[z > 0]``, ``[k = y]``, ``[t \\ge 1]``: 1 where it holds, else 0, entry by entry."""
     made = number(1)
     for left, sign, right in zip(relation.parts, relation.signs, relation.parts[1:], strict=False):
-        assert left is not None and right is not None
+        assert left is not None
+        assert right is not None
         bracket = _compared(left, sign, right, reading, value_of)
         from .values import times
 
@@ -194,7 +195,8 @@ def _positional(one: Expr, sign: str, other: Expr, reading: Reading) -> Expr:
 def _bracket(relation: Relation, reading: Reading) -> Expr:
     made: Expr = Integer(1)
     for left, sign, right in zip(relation.parts, relation.signs, relation.parts[1:], strict=False):
-        assert left is not None and right is not None
+        assert left is not None
+        assert right is not None
         made *= _positional(whole(left, reading), sign, whole(right, reading), reading)
     return made
 

@@ -64,7 +64,7 @@ def gradient_of_prefix(factors: list[Node], reading: Reading) -> tuple[Value, in
     found = _tensor_at(factors[1:], reading)
     if found is None or found[0].kind != "tensor":
         return None
-    if matching(first, reading) and not reading.pick([True, False]):
+    if not is_sign(first, factors[1], reading):
         return None
     entry, items, used = found
     return gradient_named(entry.meaning, items, reading), used + 1
@@ -82,9 +82,19 @@ def _differential(node: Node, reading: Reading) -> Differential | None:
         if sign.scripts:
             raise reading.fails("a derivative of higher order is not read; derive the gradient again (gl.tangent)")
         return Differential(False, tuple(factors[1:]))
-    if sign.base == "d" and not sign.scripts and not (matching(sign, reading) and not reading.pick([True, False])):
+    following = factors[1] if len(factors) > 1 else None
+    if sign.base == "d" and not sign.scripts and is_sign(sign, following, reading):
         return Differential(True, tuple(factors[1:]))
     return None
+
+
+def is_sign(d: Name, following: Node | None, reading: Reading) -> bool:
+    """Whether d is the sign of a differential, where the network has a d of its own; a size it is not, before a name."""
+    known = matching(d, reading)
+    adjacent = following is not None and following.span.start == d.span.end
+    if not known or (adjacent and all(entry.kind == "size" for entry, _ in known)):
+        return True
+    return reading.settle("d", [True, False])
 
 
 def _tensor_at(factors: list[Node] | tuple[Node, ...], reading: Reading) -> tuple[Entry, list[Item], int] | None:

@@ -66,6 +66,7 @@ class Reading:
     hints: dict[Symbol, Any] = field(default_factory=dict)  # sizes of letters that stand in sums alone: h_{t-1}
     notes: dict[str, None] = field(default_factory=dict)  # what was taken for granted, in words
     opened: dict[Any, Symbol] = field(default_factory=dict)  # the implicit indices, by size
+    settled: dict[str, Any] = field(default_factory=dict)
     depth: int = 0
     rate_name: str = ""
     first: int | None = None  # the number of the first position along an axis, if it is known
@@ -84,6 +85,13 @@ class Reading:
         chosen = self.choices[at] if at < len(self.choices) else 0
         self.taken.append((chosen, len(options)))
         return options[chosen]
+
+    def settle(self, question: str, options: list[T]) -> T:
+        """One of several meanings, the same wherever the question comes up in a formula."""
+        known = self.settled.get(question)
+        if known not in options:
+            known = self.settled[question] = self.pick(options)
+        return known  # type: ignore[return-value]
 
     def fails(self, message: str, span: Any = None) -> MismatchError:
         return MismatchError(message, span)

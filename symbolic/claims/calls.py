@@ -58,7 +58,7 @@ def called(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
 
 def _is_applied_here(name: Name, entry: Entry | None, reading: Reading) -> bool:
     """Whether a name that is a function's and a tensor's is the function: it is if the tensor is what it gives."""
-    tensors = [known.meaning for known, _ in matching(name, reading) if known.kind == "tensor"]
+    tensors = [known.meaning for known, _ in matching(name, reading) if known.kind in ("tensor", "loss")]
     made_by = {e.target: e.body.func for e in reading.network.equations}
     if entry is not None and any(made_by.get(tensor) == entry.meaning for tensor in tensors):
         return True

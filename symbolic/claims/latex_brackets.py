@@ -24,8 +24,8 @@ class Brackets(Frames):
         self.free(token)
         if token.value not in CASES:
             self.refuse(
-                f"found \\begin{{{token.value}}}, which is not read here; expected one formula (cases are read, matrices "
-                "are not: write their entries with indices)",
+                f"found \\begin{{{token.value}}}, which is not read here; expected one formula (cases are read, "
+                "matrices are not: write their entries with indices)",
                 token,
             )
         self.emit("CASES", token)

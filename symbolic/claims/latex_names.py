@@ -10,8 +10,12 @@ from .latex_tokens import Token
 
 _WORD = re.compile(r"\s*([A-Za-z](?:[A-Za-z0-9\s-]|\\[,!;: ])*)\Z")
 _SINGLE = re.compile(r"[A-Za-z][A-Za-z0-9-]*\Z")
-_BEHIND_NAME = frozenset("([_^'|{") | frozenset(
-    r"\{ \left \lvert \lVert \| \langle \big \Big \bigg \Bigg \bigl \Bigl \biggl \Biggl".split()
+# A single word in \text{} is a name before these: a bracket, a script, a sign.
+_BEHIND_NAME = (
+    OPERATORS.keys()
+    | RELATIONS.keys()
+    | frozenset("([_^'|{+-/")
+    | frozenset(r"\{ \left \lvert \lVert \| \langle \big \Big \bigg \Bigg \bigl \Bigl \biggl \Biggl".split())
 )
 
 
@@ -39,17 +43,8 @@ class Names(Brackets):
 
     def on_text(self, token: Token) -> None:
         behind, frame = self.ahead(), self.frame
-        word = _SINGLE.match(token.value)
-        if (
-            word
-            and (
-                behind.value in _BEHIND_NAME
-                or behind.value in RELATIONS
-                or behind.value in OPERATORS
-                or behind.value in "+-/"
-            )
-            and behind.kind in ("char", "command")
-        ):
+        named = behind.kind in ("char", "command") and behind.value in _BEHIND_NAME
+        if (named and _SINGLE.match(token.value)) or (len(token.value) == 1 and token.value.isalpha()):
             self.operand("NAME", token, token.value, "text")
         elif frame.kind == "cases" and not frame.needs:
             self.emit("WORDS", token)
@@ -120,8 +115,9 @@ class Names(Brackets):
     def open_braces(self, token: Token) -> None:
         frame = self.frame
         behind = self.ahead()
-        if not frame.needs and behind.value == "}" and self.ahead(1).value not in ("_", "^", "'"):
-            self.place += 1  # {} is nothing
+        scripted = self.ahead(1).value in ("_", "^", "'")
+        if not frame.needs and behind.value == "}" and behind.kind == "char" and (frame.ended or not scripted):
+            self.place += 1  # {} is nothing: the scripts of W{}^T stand at W
             return
         if behind.value in SWITCHES and behind.kind == "command":  # {\bf x}
             name = SWITCHES[behind.value]

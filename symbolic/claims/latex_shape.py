@@ -209,7 +209,7 @@ class _Shaper(Names):
         behind, frame = self.ahead(), self.frame
         ends = not behind.kind or behind.kind in ("tag", "text", "end") or behind.value in ("\\\\", "&")
         if token.value == "." and not (ends and (not frame.kind or frame.kind == "cases")):
-            self.refuse("found a full stop within a formula", token)
+            self.refuse("found a full stop within a formula; a transpose is written ^\\top", token)
         if frame.kind == "cases" and ends:
             return
         self.emit("_COMMA", token)

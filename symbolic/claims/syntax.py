@@ -170,8 +170,8 @@ class Relation(Part):
     Attributes
     ----------
     parts : what stands between the relation signs; an empty first part (a line ``&= …`` that goes on) is None
-    signs : "=", "<-" (``\\leftarrow``, ``\\gets``), ":=" (also ``\\coloneqq``, ``\\triangleq``), "≡", "≈", "∝", "<", ">",
-        "≤", "≥", "≠", "∈", "∉", "->", "∼", "≪", "≫"
+    signs : "=", "<-" (``\\leftarrow``, ``\\gets``), ":=" (also ``\\coloneqq``, ``\\triangleq``), "≡", "≈", "∝", "<",
+        ">", "≤", "≥", "≠", "∈", "∉", "->", "∼", "≪", "≫"
     remarks : what stands behind, in its order: texts, ``\\quad \\text{(chain rule)}``, tags, and what follows a comma
         (``j = 1, \\dots, n`` is the relation ``j = 1``, the name ``\\dots``, and the name n)
     """

@@ -18,7 +18,7 @@ from ..matrix_view import View
 from ..matrix_write import matrix_latex
 from ..notation import Notation
 from ..equations import Equation
-from ..tensors import Adjoint, Tensor, element_of, tensor_of
+from ..tensors import Adjoint, Tensor, element_of, elements, tensor_of
 from .edits import Candidate, Change, Style, inside, spots_of, terms_of, written
 from .edits_names import activations_of
 from .edits_remove import numbers
@@ -246,11 +246,13 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                 except Exception:
                     continue
                 array = np.asarray(array, dtype=float)
-                shapes = list(_SHAPES)
+                shaped = [(template, shape(array)) for template, shape in _SHAPES]
                 if tensor in applied:
-                    shapes.insert(0, _derivative_of(applied[tensor][1]))
-                for template, shape in shapes:
-                    quotient = ratio[usable] / shape(array)[usable]
+                    template, slope = _derivative_of(applied[tensor][1], element_of(tensor, list(at)))
+                    values = np.asarray(point.array(slope, meaning.question.indices), dtype=float)
+                    shaped.insert(0, (template, np.broadcast_to(values, ratio.shape)))
+                for template, values in shaped:
+                    quotient = ratio[usable] / values[usable]
                     if quotient.size < 2 or not np.all(np.isfinite(quotient)):
                         continue
                     if np.max(np.abs(quotient - quotient[0])) > TOLERANCE * abs(quotient[0]):
@@ -278,18 +280,15 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
         yield shown, kind, words
 
 
-def _derivative_of(equation: Any) -> tuple[str, Shape]:
-    from ..functions import Elementwise
-    from ..tensors import elements
-
+def _derivative_of(equation: Any, at: Any) -> tuple[str, Any]:
+    """The derivative of the function in a pointwise equation at an element: how it is written, and its expression."""
     (element,) = elements(equation.body)
     u = Dummy("u", real=True)
-    body = equation.body.xreplace({element: u})
-    slope = sympy.diff(body, u)
-    values = sympy.lambdify([u], slope.doit(), "numpy") if slope.has(u) else (lambda v: np.full_like(v, float(slope)))
-    head = type(body).__name__ if isinstance(body, Elementwise) else str(getattr(body, "func", "g"))
-    symbol = getattr(type(body), "symbol", None) or ({"tanh": r"\tanh"}.get(head) or rf"\mathrm{{{head}}}")
-    return f"{symbol}'({{0}})".replace("{{0}}", "{0}") if "{" not in symbol else symbol.replace("{", "{{").replace("}", "}}") + "'({0})", values
+    function = equation.body.xreplace({element: u})
+    slope = sympy.diff(function, u).xreplace({u: at})
+    name = type(equation.body).__name__
+    symbol = getattr(type(equation.body), "symbol", None) or {"tanh": r"\tanh"}.get(name, rf"\mathrm{{{name}}}")
+    return symbol.replace("{", "{{").replace("}", "}}") + "'({0})", slope
 
 
 def appended(target: Any, factor: str, style: Style) -> tuple[Change, ...]:

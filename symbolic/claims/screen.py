@@ -119,7 +119,7 @@ class Screen:
         for meaning in self.meanings(text, manner, unknown):
             question = meaning.question
             try:
-                point = self.point(number, question.example)
+                point = judge_of(question.derivation).point(Place(number, Drawing(), 1 if question.example else None))
                 sides = [point.array(side, question.indices) for side in (question.left, question.right)]
             except (GradloomError, ArithmeticError):
                 continue

@@ -111,6 +111,7 @@ class _Search:
             *edits_shape.powers(node, style),
             *edits_remove.terms(node, style),
             *edits_names.other_tensors(node, style, reading, self.wanted()),
+            *edits_add.terms(node, style, names),
             *edits_add.factors(node, subject, style, names, matrices),
         ]
 
@@ -154,7 +155,9 @@ class _Search:
             if tensor.rank == 2 and getattr(tensor, "role", "") == "parameter":
                 matrices.append(probes.name_of_tensor(tensor, (R, C), self.style, self.screen))
             elif tensor.rank in (1, 2) and not self.style.indexed:
-                entries.append(probes.name_of_tensor(tensor, (R, C), self.style, self.screen))
+                name = probes.name_of_tensor(tensor, (R, C), self.style, self.screen)
+                entries.append(name)
+                matrices += [name] * (tensor.rank == 2)
         return entries, matrices
 
     def numeric(self, manner: Any) -> Iterator[Candidate]:

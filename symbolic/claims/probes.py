@@ -22,6 +22,7 @@ from ..tensors import Adjoint, Tensor, element_of, elements, tensor_of
 from .edits import Candidate, Change, Style, inside, spots_of, terms_of, written
 from .edits_names import activations_of
 from .edits_remove import numbers
+from .function_names import FUNCTIONS
 from .judge import Meaning
 from .reading import Manner
 from .screen import Screen, Seen
@@ -106,7 +107,7 @@ def constants(screen: Screen, part: Any, style: Style, manner: Manner, target: A
     else:
         name = style.size_name(size)
         shown_size = name
-        if size == batch and q == 1:
+        if size == batch and q == 1 and (by < 0 or without is None):
             kind = "missing 1/B" if by < 0 else "extra 1/B"
             words = (
                 f"The factor 1/{name} is missing: the loss is a mean over the {name} examples."
@@ -195,7 +196,8 @@ def tensors_of(screen: Screen) -> list[Tensor]:
     derivation = screen.frame.lexicon.derivation
     network = derivation.network
     plain = [t for t in network.tensors.values() if t.classes is None and t != network.loss]
-    return [*plain, *(Adjoint(t, network.loss) for t in plain if t.name in derivation.steps and network.loss is not None)]
+    steps = [t for t in plain if t.name in derivation.steps and t.role != "target"]
+    return [*plain, *(Adjoint(t, network.loss) for t in steps if network.loss is not None)]
 
 
 def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Screen) -> str:
@@ -220,7 +222,7 @@ def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Sc
 
     for name in style.names:
         entries = [e for e, _ in meant(name, reading)]
-        if entries and entries[0].kind == kind and not [i for i in items_of(name.scripts) if i.raised and not i.bracket]:
+        if entries and entries[0].kind in ("tensor", "adjoint") and not [i for i in items_of(name.scripts) if i.raised and not i.bracket]:
             rest = meant(name, reading)[0][1]
             if [item.text for item in rest if item.node is not None] == letters:
                 new = renamed(name, plain, style, reading, kind)
@@ -247,6 +249,8 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                     continue
                 array = np.asarray(array, dtype=float)
                 shaped = [(template, shape(array)) for template, shape in _SHAPES]
+                if screen.has_tanh:
+                    shaped += [(r"\tanh({0})", np.tanh(array)), (r"(1 - \tanh^2({0}))", 1 - np.tanh(array) ** 2)]
                 if tensor in applied:
                     template, slope = _derivative_of(applied[tensor][1], element_of(tensor, list(at)))
                     values = np.asarray(point.array(slope, meaning.question.indices), dtype=float)
@@ -265,7 +269,7 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                     shown = template.format(name, op=op)
                     if "^2" in template and ("^" in name):
                         shown = template.format("{" + name + "}" if template.startswith(r"\frac") else f"({name})", op=op)
-                    derivative = "'" in template or "1 -" in template and tensor in {t for t, _ in applied.values()}
+                    derivative = "'" in template or "1 -" in template and tensor in {t for t, _ in applied.values()} or "tanh^2" in template
                     kind = "missing activation derivative" if derivative else "missing factor"
                     prefix = "" if q == 1 else coefficient(q, None, 0)
                     found.append((derivative is False, q != 1, len(template), prefix + shown, kind))
@@ -286,8 +290,11 @@ def _derivative_of(equation: Any, at: Any) -> tuple[str, Any]:
     u = Dummy("u", real=True)
     function = equation.body.xreplace({element: u})
     slope = sympy.diff(function, u).xreplace({u: at})
-    name = type(equation.body).__name__
-    symbol = getattr(type(equation.body), "symbol", None) or {"tanh": r"\tanh"}.get(name, rf"\mathrm{{{name}}}")
+    name = next(
+        (name for name, known in FUNCTIONS.items() if callable(known) and known(u) == function), type(function).__name__
+    )
+    name = getattr(type(function), "symbol", None) or name
+    symbol = name if name.startswith("\\") else r"\tanh" if name == "tanh" else rf"\mathrm{{{name}}}"
     return symbol.replace("{", "{{").replace("}", "}}") + "'({0})", slope
 
 
@@ -400,7 +407,7 @@ def _contributions(screen: Screen, part: Any, style: Style, one: Seen, gap: Any)
 
 def _printed(derivation: Any, tensor: Any, homes: Any, term: Any, one: Seen, style: Style) -> Iterator[str]:
     from ..latex import LatexPrinter
-    from ..letters import names_in
+    from ..printer import names_in
     from ..rewriting import Rewriting
     from ..compact import compact
 

@@ -256,7 +256,10 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                     values = np.asarray(point.array(slope, meaning.question.indices), dtype=float)
                     shaped.insert(0, (template, np.broadcast_to(values, ratio.shape)))
                 for template, values in shaped:
-                    quotient = ratio[usable] / values[usable]
+                    zero = usable & (values == 0)
+                    if np.any(ratio[zero]):
+                        continue
+                    quotient = (ratio[usable & ~zero] / values[usable & ~zero]).ravel()
                     if quotient.size < 2 or not np.all(np.isfinite(quotient)):
                         continue
                     if np.max(np.abs(quotient - quotient[0])) > TOLERANCE * abs(quotient[0]):

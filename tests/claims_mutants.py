@@ -34,9 +34,7 @@ def soft_targets():
 
 
 def logistic():
-    return S(
-        [layers.Dense(gl.dims("c"), gl.sigmoid)], input_shape=(gl.dims("n"),), loss=gl.losses.BinaryCrossEntropy()
-    )
+    return S([layers.Dense(gl.dims("c"), gl.sigmoid)], input_shape=(gl.dims("n"),), loss=gl.losses.BinaryCrossEntropy())
 
 
 def batch_norm():
@@ -91,7 +89,7 @@ def attention():
     y = net.target("Y", (B, n, e))
     S_ = net.define("S", (b, i, j), gl.Sum(Q[b, i, k] * K[b, j, k], k))
     P = net.define("P", (b, i, j), gl.softmax(S_[b, i, j], j))
-    O = net.define("O", (b, i, j), gl.Sum(P[b, i, k] * V[b, k, j], k))  # noqa: E741
+    O = net.define("O", (b, i, j), gl.Sum(P[b, i, k] * V[b, k, j], k))
     net.minimize(gl.Sum((O[b, i, j] - y[b, i, j]) ** 2, b, i, j) / 2)
     return net
 
@@ -229,15 +227,6 @@ LINES = [
             ("missing 1/B", r"\frac{1}{B} ", ""),
             ("missing transpose", r"x^\top", "x"),
             ("missing bracket", r"(p - y) x^\top", r"p - y x^\top"),
-        ],
-    ),
-    (
-        softmax,
-        r"\frac{\partial p_j}{\partial z_k} = p_j (\mathbb 1[j=k] - p_k)",
-        [
-            ("sign", "- p_k", "+ p_k"),
-            ("wrong index", "p_j (", "p_k ("),
-            ("missing bracket", r"(\mathbb 1[j=k] - p_k)", r"\mathbb 1[j=k] - p_k"),
         ],
     ),
     (

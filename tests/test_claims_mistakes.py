@@ -10,7 +10,6 @@ from functools import cache
 import claims_mutants
 import pytest
 
-import gradloom as gl
 from gradloom.symbolic.claims.check import check
 from gradloom.symbolic.claims.everything import everything
 from gradloom.symbolic.claims.function_names import own_functions
@@ -96,13 +95,8 @@ def test_the_search_ends_in_time():
     ("wrong", "correct"),
     [
         ("dW^{[l]} = dz^{[l]} a^{[l-1]}", r"dW^{[l]} = dz^{[l]} a^{[l-1]\top}"),
-        (r"\delta_2 = \frac{1}{B} (a_2 - y)", None),
         (
             r"\delta^{(1)} = W^{(2)} \delta^{(2)} \odot \sigma'(z^{(1)})",
-            r"\delta^{(1)} = (W^{(2)})^\top \delta^{(2)} \odot \sigma'(z^{(1)})",
-        ),
-        (
-            r"\delta^{(1)} = W^{(2)} \delta^{(2)} \odot \sigma'(z^{(1)}) \odot 1^T"[:-12],
             r"\delta^{(1)} = (W^{(2)})^\top \delta^{(2)} \odot \sigma'(z^{(1)})",
         ),
     ],
@@ -110,8 +104,7 @@ def test_the_search_ends_in_time():
 def test_corrections_keep_the_notation(wrong, correct):
     found = mistake(claims_mutants.mlp, wrong)
     assert found is not None
-    if correct is not None:
-        assert found.correct == correct
+    assert found.correct == correct
 
 
 def test_a_target_that_is_not_declared_one_hot():
@@ -122,9 +115,8 @@ def test_a_target_that_is_not_declared_one_hot():
     assert verdict(net, found.correct) in RIGHT
 
 
-def test_gradloom_names_the_mistake_in_the_verdict():
+def test_check_names_the_mistake_in_the_verdict():
     line = check(claims_mutants.mlp(), r"\delta^{(2)} = (a^{(2)} - y) \odot \sigma'(z^{(2)})")
     assert line.kind == "batch 1"
     assert line.mistake.kind == "missing 1/B"
     assert check(claims_mutants.mlp(), line.mistake.correct).ok
-    assert gl is not None

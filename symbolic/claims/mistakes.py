@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import GradloomError
 from ..tensors import Adjoint, elements, tensor_of
-from . import edits_add, edits_names, edits_remove, edits_shape, probes
+from . import edits_add, edits_names, edits_remove, edits_shape, one_hot, probes
 from .edits import Candidate, Style, changed, reader, spots_of
 from .judge import Frame
 from .screen import Screen
@@ -79,9 +79,14 @@ class _Search:
 
     def stages(self, structural: list[Candidate], fitting: list[Any]) -> Iterator[list[Candidate]]:
         """Candidates, the simplest first; within a stage, those of one manner of reading before those of another."""
-        yield [one for manner in fitting[:2] for one in probes.constants(self.screen, self.node, self.style, manner, self.node, None)]
+        yield [
+            one
+            for manner in fitting[:2]
+            for one in probes.constants(self.screen, self.node, self.style, manner, self.node, None)
+        ]
         yield list(edits_add.steps(self.node, self.relation, self.style))
         yield [one for one in structural if one.cost <= 2]
+        yield list(one_hot.assumed(self.screen, self.relation, self.node, self.style)) if fitting else []
         yield [one for manner in fitting[:1] for one in self.numeric(manner)]
         yield [one for one in structural if one.cost == 3]
         yield [one for manner in fitting[:1] for one in probes.dropped(self.screen, self.node, self.style, manner)]

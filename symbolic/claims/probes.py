@@ -12,12 +12,12 @@ import sympy
 from sympy import Dummy, Symbol
 
 from ..binders import rename_free
+from ..equations import Equation
 from ..indices import Dim
 from ..latex import tensor_latex
 from ..matrix_view import View
 from ..matrix_write import matrix_latex
 from ..notation import Notation
-from ..equations import Equation
 from ..tensors import Adjoint, Tensor, element_of, elements, tensor_of
 from .edits import Candidate, Change, Style, inside, spots_of, terms_of, written
 from .edits_names import activations_of
@@ -33,7 +33,9 @@ from .values import C, R
 TOLERANCE = 1e-7
 
 
-def constant_ratio(screen: Screen, whole: str, manner: Manner, without: str | None = None) -> tuple[Ratio, Any, int] | None:
+def constant_ratio(
+    screen: Screen, whole: str, manner: Manner, without: str | None = None
+) -> tuple[Ratio, Any, int] | None:
     """The number q s^e by which what `without` lacks is to be multiplied for the formula to be right; s is a size.
 
     With `without` None the ratio is that of the whole side.
@@ -48,7 +50,10 @@ def constant_ratio(screen: Screen, whole: str, manner: Manner, without: str | No
         sizes.append(screen.point(number, manner.single))
     dims = _dims(screen)
     for size, by in [(None, 0), *((dim, by) for by in (-1, 1) for dim in dims)]:
-        parts = [value / (point.size(size) ** by if size is not None else 1) for value, point in zip(found, sizes, strict=True)]
+        parts = [
+            value / (point.size(size) ** by if size is not None else 1)
+            for value, point in zip(found, sizes, strict=True)
+        ]
         q = Ratio(parts[0]).limit_denominator(60)
         if q != 0 and all(abs(part - q) <= TOLERANCE * abs(q) for part in parts):
             return q, size, by
@@ -85,7 +90,9 @@ def _is_flat(ratio: Any) -> bool:
     return bool(np.max(np.abs(known - known[0])) <= TOLERANCE * abs(known[0]) and known[0] != 0)
 
 
-def constants(screen: Screen, part: Any, style: Style, manner: Manner, target: Any, without: str | None) -> Iterator[Candidate]:
+def constants(
+    screen: Screen, part: Any, style: Style, manner: Manner, target: Any, without: str | None
+) -> Iterator[Candidate]:
     """`target`, a term or the whole side, times a number."""
     found = constant_ratio(screen, style.text, manner, without)
     if found is None:
@@ -202,8 +209,8 @@ def tensors_of(screen: Screen) -> list[Tensor]:
 
 def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Screen) -> str:
     """The tensor in the user's notation where the formula has it, else in the network's own, at these places."""
-    from .edits_names import meant
     from .edits import reader
+    from .edits_names import meant
 
     reading = reader(screen.frame.lexicon, style.text, screen.layers)
     kind, plain = ("adjoint", tensor.of) if isinstance(tensor, Adjoint) else ("tensor", tensor)
@@ -217,12 +224,16 @@ def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Sc
                     keep = written(style.text, name)
                     if not any(item.raised for item in rest):
                         return keep
-    from .items import items_of
     from .edits_names import renamed
+    from .items import items_of
 
     for name in style.names:
         entries = [e for e, _ in meant(name, reading)]
-        if entries and entries[0].kind in ("tensor", "adjoint") and not [i for i in items_of(name.scripts) if i.raised and not i.bracket]:
+        if (
+            entries
+            and entries[0].kind in ("tensor", "adjoint")
+            and not [i for i in items_of(name.scripts) if i.raised and not i.bracket]
+        ):
             rest = meant(name, reading)[0][1]
             if [item.text for item in rest if item.node is not None] == letters:
                 new = renamed(name, plain, style, reading, kind)
@@ -244,7 +255,9 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
         for tensor in tensors_of(screen):
             for at in placed(tensor, meaning):
                 try:
-                    array = np.broadcast_to(point.array(element_of(tensor, list(at)), meaning.question.indices), ratio.shape)
+                    array = np.broadcast_to(
+                        point.array(element_of(tensor, list(at)), meaning.question.indices), ratio.shape
+                    )
                 except Exception:
                     continue
                 array = np.asarray(array, dtype=float)
@@ -271,8 +284,15 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                     op = "" if style.indexed else style.elementwise
                     shown = template.format(name, op=op)
                     if "^2" in template and ("^" in name):
-                        shown = template.format("{" + name + "}" if template.startswith(r"\frac") else f"({name})", op=op)
-                    derivative = "'" in template or "1 -" in template and tensor in {t for t, _ in applied.values()} or "tanh^2" in template
+                        shown = template.format(
+                            "{" + name + "}" if template.startswith(r"\frac") else f"({name})", op=op
+                        )
+                    derivative = (
+                        "'" in template
+                        or ("1 -" in template
+                        and tensor in {t for t, _ in applied.values()})
+                        or "tanh^2" in template
+                    )
                     kind = "missing activation derivative" if derivative else "missing factor"
                     prefix = "" if q == 1 else coefficient(q, None, 0)
                     found.append((derivative is False, q != 1, len(template), prefix + shown, kind))
@@ -332,7 +352,9 @@ def dropped(screen: Screen, part: Any, style: Style, manner: Manner) -> Iterator
     for tensor in tensors_of(screen):
         for at in placed(tensor, one.meaning):
             try:
-                array = np.broadcast_to(point.array(element_of(tensor, list(at)), one.meaning.question.indices), gap.shape)
+                array = np.broadcast_to(
+                    point.array(element_of(tensor, list(at)), one.meaning.question.indices), gap.shape
+                )
             except Exception:
                 continue
             arrays.append((tensor, at, np.asarray(array, dtype=float)))
@@ -356,7 +378,7 @@ def dropped(screen: Screen, part: Any, style: Style, manner: Manner) -> Iterator
             name = f"({name})" if "^2" in template and "^" in name else name
             shown.append(template.format(name, op="" if style.indexed else style.elementwise))
         op = " " if style.indexed or any(f[0].rank == 0 for f in factors) else f" {style.elementwise} "
-        yield _term(part, style, q, op.join(shown), f"The term {{0}} is missing.")
+        yield _term(part, style, q, op.join(shown), "The term {0} is missing.")
 
 
 def _number(ratio: Any) -> Ratio | None:
@@ -404,15 +426,17 @@ def _contributions(screen: Screen, part: Any, style: Style, one: Seen, gap: Any)
             if np.max(np.abs(gap - sign * array)) <= TOLERANCE * np.max(np.abs(gap)):
                 way = f" (what comes back through {through})" if through else ""
                 for shown in _printed(derivation, tensor, homes, term, one, style):
-                    yield _term(part, style, Ratio(sign), shown, f"The term {{0}} is missing{way}.".replace("{{0}}", "{0}"))
+                    yield _term(
+                        part, style, Ratio(sign), shown, f"The term {{0}} is missing{way}.".replace("{{0}}", "{0}")
+                    )
     del network
 
 
 def _printed(derivation: Any, tensor: Any, homes: Any, term: Any, one: Seen, style: Style) -> Iterator[str]:
+    from ..compact import compact
     from ..latex import LatexPrinter
     from ..printer import names_in
     from ..rewriting import Rewriting
-    from ..compact import compact
 
     ranges = dict(zip(homes, tensor.shape, strict=True))
     short = compact(term, Rewriting(derivation.network), ranges)[0]
@@ -445,4 +469,4 @@ def style_needs_brackets(side: str) -> bool:
     return side.startswith("-")
 
 
-__all__ = ["Place", "Symbol", "constants", "dropped", "matches", "spots_of", "terms_of", "Number"]
+__all__ = ["Number", "Place", "Symbol", "constants", "dropped", "matches", "spots_of", "terms_of"]

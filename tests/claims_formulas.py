@@ -440,4 +440,16 @@ READ = [
     (r"a \cdot \text{loss} + b", "sum(+«a cdot loss.text» +b)"),
     (r"\text{softmax}(z)_i (\delta_{ij} - p_j)", r"«softmax.text (z)_{i} (sum(+\delta_{«i j»} -p_{j}))»"),
     (r"\operatorname{softmax}_i(z)", "«softmax.operatorname_{i} (z)»"),
+    (r"x^{\rm T} y", "«x^{T.mathrm} y»"),
+    ("Σᵢ xᵢ² + Σ⁻¹", r"sum(+sum[i](x_{i}^{2}) +\Sigma^{sum(-1)})"),
+    (r"\text{argmax}_k p_k", "argmax[k](p_{k})"),
+    (r"x = a, \; i = 1,2,\dots,n", r"x = a # i = 1 # 2 # \dots # n"),
+    (r"\sigma'\left(z^{(1)}_j\right)", r"«\sigma' (z^{(1)}_{j})»"),
+    (r"\hat{p}_k^{(i)} - y_k^{(i)}", "sum(+p~hat_{k}^{(i)} -y_{k}^{(i)})"),
+    ("{}a", "a"),
+    (
+        r"\delta^{(L)} = \nabla_{a^{(L)}} \mathcal{L} \odot {\sigma^{(L)}}'(z^{(L)}),",
+        r"\delta^{(L)} = «\nabla_{a^{(L)}} L.mathcal odot <\sigma^{(L)}>' (z^{(L)})»",
+    ),
+    (r"\frac{\partial^2 L}{\partial w_i\,\partial w_j}", r"frac(«\partial^{2} L»; «\partial w_{i} \partial w_{j}»)"),
 ]

@@ -45,7 +45,7 @@ class Names(Brackets):
         behind, frame = self.ahead(), self.frame
         named = behind.kind in ("char", "command") and behind.value in _BEHIND_NAME
         if (named and _SINGLE.match(token.value)) or (len(token.value) == 1 and token.value.isalpha()):
-            self.operand("NAME", token, token.value, "text")
+            self.named(token, token.value, "text")
         elif frame.kind == "cases" and not frame.needs:
             self.emit("WORDS", token)
             frame.ended = False

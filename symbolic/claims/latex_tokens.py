@@ -157,7 +157,8 @@ class _Scanner:
         return self.add("command" if letter.startswith("\\") else "letter", letter, place, end)
 
     def foreign(self, place: int, sign: str) -> int:
-        if sign == "Σ" and self.text[place + 1 : place + 2] == "_":
+        behind = self.text[place + 1 : place + 2]
+        if sign == "Σ" and behind and (behind == "_" or _raised(behind)[0] == "_"):
             return self.add("command", r"\sum", place, place + 1)
         if sign in CHARACTERS:
             meant = CHARACTERS[sign]

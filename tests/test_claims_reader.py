@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from claims_compact import compact
@@ -36,6 +37,7 @@ from gradloom.symbolic.claims.syntax import (
 from gradloom.symbolic.errors import ClaimSyntaxError, MissingExtraError
 
 FORMULAS = [formula for formula, _ in READ]
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.tex.golden"))
 
 
 @pytest.mark.parametrize(("formula", "reading"), READ)
@@ -63,6 +65,14 @@ def test_brackets_roots_and_cases_as_parts():
     norm = Group("‖", (Root(Name("x"), Number("3")),), (Script("sup", (Number("2"),)), Script("sub", (Name("F"),))))
     condition = Relation((Name("x"), Number("1")), ("<",), (Text("if "),))
     assert read == Product((norm, Cases(((Number("0"), condition), (Number("1"), None)))), ("",))
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name)
+def test_what_gradloom_prints_is_read(path):
+    blocks = re.findall(r"\\begin\{align\*\}\n(.*?)\\end\{align\*\}", path.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line.removesuffix("\\\\") for block in blocks for line in block.splitlines()]
+    formulas = [read_relation(line) for line in lines if line.strip() and "cases" not in line]
+    assert sum("=" in formula.signs for formula in formulas) > 5
 
 
 # Places.
@@ -98,6 +108,8 @@ def test_the_text_of_a_part_reads_as_that_part(formula):
         names = [one for one, _ in _inside(part) if isinstance(one, Name)]
         if any(one.base in _CONTEXT or one.font == "text" or "dots" in one.base for one in names):
             continue  # a script's lone sign, a word before a bracket, dots in a remark: read so only there
+        if script and re.fullmatch(r"[\d .()]+", written):
+            continue  # indices, and layers 1.2.1
         if (script or len(written) == 1) and not written.isascii():
             continue  # raised characters
         if "<" in written and part.__class__ is Group and part.opening == "⟨":
@@ -134,7 +146,9 @@ def test_parts_lie_within_their_part_and_do_not_overlap(formula):
 
 
 _TOKEN = re.compile(r"\\(?:[A-Za-z]+\*?|.)|.", re.DOTALL)
-_FREE = frozenset(" \n\t.,;&$~") | SPACES | LAYOUT | {"\\\\"} | {rf"\{size}" for size in ("big", "bigl", "bigr", "Big")}
+_FREE = (
+    frozenset(" \n\t.,;:&$~") | SPACES | LAYOUT | {"\\\\"} | {rf"\{size}" for size in ("big", "bigl", "bigr", "Big")}
+)
 _FREE_TEXTS = (r"\hspace{0.5in}", r"\label{eq:1}", "% comment", "{ll}", "*}")
 
 
@@ -204,6 +218,7 @@ REFUSED = [
     (r"\dv{L}{W}", 0, r"\nabla_W L"),
     ("中", 0, "CJK"),
     ("a = 0,5 b", 5, "0.5"),
+    ("a + 1.2.3", 4, "no number"),
     ("10 000 x", 3, "write 10000"),
     (r"\exp{-x}", 4, "braces print nothing"),
     (r"\underbrace{a}_{b}", 0, "annotation"),
@@ -338,7 +353,7 @@ def _only_its_own_error(text):
 def test_mutated_formulas_raise_only_the_own_error():
     rng = random.Random(20)
     read = sum(_only_its_own_error(_mutated(rng)) for _ in range(3000))
-    assert read > 300  # mutants that still are formulas
+    assert read > 200  # mutants that still are formulas
 
 
 @pytest.mark.slow

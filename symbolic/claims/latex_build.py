@@ -79,7 +79,8 @@ class Builder(Factors):
         if len(run[0]) == 1:
             self.closed(run[0][0], "a factor beside them", run[0][0].span.start)
         before = run[0][-1]
-        if isinstance(before, Number) and isinstance(factor, Number) and not before.scripts:
+        numbers = isinstance(before, Number) and isinstance(factor, Number) and not before.scripts
+        if numbers and before.span not in self.indices:  # W_{0 1} has two indices
             self.refuse(
                 f"TeX prints {before.text} and {factor.text} as one number; write {before.text}{factor.text}, or a "
                 "product sign between them",

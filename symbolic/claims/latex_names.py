@@ -27,6 +27,8 @@ class Names(Brackets):
 
     def on_number(self, token: Token) -> None:
         needs, many = self.frame.needs, len(token.value) > 1
+        if token.value.count(".") > 1 and (needs or not self.frame.script):
+            self.refuse(f"found {token.value}, which is no number; only a script may hold one of more parts", token)
         if needs and many and needs[-1].startswith("script"):
             self.refuse(
                 f"TeX raises or lowers only the first digit of {token.value}; write {{{token.value}}}, or a space",

@@ -19,7 +19,9 @@ _STARRED = frozenset(r"\operatorname \hspace \vspace \tag".split())
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{([A-Za-z]*\*?)\}")
 _COLUMNS = re.compile(r"(?:\s*\[[tbc]\])?\s*\{[lcr@|{}\s.]*?\}")
 _SKIP = re.compile(r"\*?(?:\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm|in|mu|\\\w+)\s*\])?")
-_NUMBER = re.compile(r"(?:\d+(?:\{,\}\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+_NUMBER = re.compile(
+    r"(?:\d+(?:\.\d+){2,}|\d+(?:\{,\}\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII
+)
 _SIGN = re.compile(r":=|<=|>=")
 
 

@@ -72,7 +72,7 @@ def test_what_gradloom_prints_is_read(path):
     blocks = re.findall(r"\\begin\{align\*\}\n(.*?)\\end\{align\*\}", path.read_text(encoding="utf-8"), re.DOTALL)
     lines = [line.removesuffix("\\\\") for block in blocks for line in block.splitlines()]
     formulas = [read_relation(line) for line in lines if line.strip() and "cases" not in line]
-    assert sum("=" in formula.signs for formula in formulas) > 5
+    assert sum("=" in formula.signs for formula in formulas) >= 4
 
 
 # Places.

@@ -100,7 +100,7 @@ def _by_numbers(judge: Judge, question: Question, survey: Survey) -> Found:
     order = sorted(range(len(survey.places)), key=lambda at: -survey.apart[at])
     clean = [at for at in order if not survey.kinked[at]]
     places = [survey.places[at] for at in (clean or order)]
-    takes = operations(question, judge.point(places[0])) * len(places)
+    takes = operations(question, judge.point(places[0])) * (len(places) if survey.looks_equal else 1)
     found = None
     if is_rational(question) and takes < BUDGET:
         found = in_fractions(judge, question, places)

@@ -17,7 +17,7 @@ from .point import Point
 from .question import Question
 from .survey import Judge
 
-_VISIBLE = 0.05  # of the largest entry
+_VISIBLE, _LEAST = 0.05, 1e-6  # differences, relative to the largest entry
 _TRIES = 12
 _UNITS = (1, 2, 10, 100)  # values are whole, halves, or decimals
 
@@ -43,27 +43,25 @@ class Counterexample:
     entry: tuple[int, ...]
 
 
-def counterexample(question: Question, kind: str = "") -> Counterexample | None:
-    """Small numbers at which the two sides differ visibly, or None if none was found.
+def counterexample(question: Question) -> Counterexample | None:
+    """Small numbers at which the two sides differ, visibly if such are found; None if they never do.
 
-    Parameters
-    ----------
-    kind : that of the decision: for "batch 1" the batch has two rows.
+    Whole numbers are tried first, then halves and decimals; one row in the batch, then two.
     """
     judge = judge_of(question.derivation)
+    best: Counterexample | None = None
+    best_score = 0.0
     for unit in _UNITS:
-        best: Counterexample | None = None
-        best_score = 0.0
         for number in range(_TRIES):
             for sizes in _sizes(question):
                 found = _at(judge, question, sizes, number, unit)
                 if found is not None and found[0] > best_score:
                     best_score, best = found
-            if best is not None and best_score >= 1:
+            if best_score >= 0.9:
                 return best
-        if best is not None:
+        if best_score >= 0.4:
             return best
-    return None
+    return best
 
 
 def _sizes(question: Question) -> Iterator[dict[str, int]]:
@@ -89,7 +87,7 @@ def _at(
         return None
     scale = max(float(np.max(np.abs(left))), float(np.max(np.abs(right))))
     gap = np.abs(left - right)
-    if not np.isfinite(scale) or scale < 1e-3 or float(np.max(gap)) < max(_VISIBLE * scale, 1e-3):
+    if not np.isfinite(scale) or scale < _LEAST or float(np.max(gap)) < _LEAST * scale:
         return None
     shown = {t: a for t, a in arrays.items() if t in question.reads or t.role not in ("value", "adjoint")}
     entry = tuple(int(at) for at in np.unravel_index(int(np.argmax(gap)), gap.shape))
@@ -103,7 +101,8 @@ def _at(
     )
     whole = np.all(left == np.round(left)) and np.all(right == np.round(right))
     alive = sum(bool(np.any(a != 0)) for t, a in shown.items()) / max(1, len(shown))
-    return alive * (1.0 if whole and scale < 1000 else 0.9 if 0.01 < scale < 100 else 0.5), example
+    visible = min(1.0, float(np.max(gap)) / (_VISIBLE * scale))
+    return visible * alive * (1.0 if whole and scale < 1000 else 0.9 if 0.01 < scale < 100 else 0.5), example
 
 
 def _is_gradient(tensor: Any) -> bool:
@@ -120,7 +119,9 @@ def _given(judge: Judge, sizes: dict[str, int], number: int, unit: int) -> dict[
         rng = np.random.default_rng([number, at, unit])
         shape = tuple(number_of(size, sizes) for size in tensor.shape)
         if tensor.classes is not None:
-            made[tensor.name] = Drawn(rng.integers(0, number_of(tensor.classes, sizes), shape).astype(np.int64), 1, True)
+            made[tensor.name] = Drawn(
+                rng.integers(0, number_of(tensor.classes, sizes), shape).astype(np.int64), 1, True
+            )
             continue
         fact = next((fact for fact in network.facts if fact.tensor == tensor), None)
         if fact is not None and fact.source == "declared: one-hot":

@@ -83,7 +83,7 @@ def _decide(judge: Judge, question: Question, rows: int | None) -> Decision:
             note = "they differ, but only points at a kink were found, where a derivative is a convention"
             return Decision(UNDECIDED, found.method, note=note)
         return Decision(NOT_EQUAL, found.method)
-    note = "" if found.free else _hidden(survey, found)
+    note = "" if found.free else _hidden(question, survey)
     return Decision(UNDECIDED if note else EQUAL, found.method, note=note)
 
 
@@ -122,13 +122,13 @@ def _by_numbers(judge: Judge, question: Question, survey: Survey) -> Found:
     return to_many_digits(judge, question, places)
 
 
-def _hidden(survey: Survey, found: Found) -> str:
+def _hidden(question: Question, survey: Survey) -> str:
     """Why an equality of numbers may hide a difference; "" if it does not."""
     if survey.undefined:
         return f"they agree where both have a value, but at {survey.undefined} points only one of them has"
     if len(survey.places) < POINTS:
         return f"only {len(survey.places)} random points were found at which no error could hide"
-    if survey.zero or found.zero:
+    if survey.zero and (survey.dead or survey.uncovered or not question.reads):
         return "both sides are 0 at every point that was tried, so that numbers say nothing"
     if survey.dead:
         names = ", ".join(tensor.name for tensor in survey.dead)
@@ -157,7 +157,7 @@ def _less_than_equal(judge: Judge, question: Question, rows: int | None, decisio
         survey = judge.survey(question, rows, _WHOLE_ROWS, len(_WHOLE_ROWS))
         if len(survey.places) >= POINTS and survey.looks_equal and not any(survey.kinked):
             found = to_many_digits(judge, question, survey.places)
-            if found.equal and not _hidden(survey, found):
+            if found.equal and not _hidden(question, survey):
                 return Decision(EQUAL, found.method, hot, note="equal where every row of it is 0 but for one 1")
     return decision
 

@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from ..binders import Sum
 from ..derivation import Derivation
+from ..equations import Equation
 from ..rewriting import Rewriting
-from ..tensors import Tensor
+from ..tensors import Adjoint, Tensor
 from .draw import Style, styles
 from .everything import everything, without_facts
 from .grid import Watch
 from .numbers import FLOATS, NoValueError, Numbers
-from .point import Point, draw_point
+from .point import Point, blocks_of, draw_point
 from .question import Question
 
 POINTS = 3
@@ -173,7 +175,16 @@ class _Look:
         self.good = all(margin == 0 or margin > KINK for margin in (*margins, *watch.margin.values()))
         self.scale = float(max(np.max(np.abs(left)), np.max(np.abs(right))))
         self.apart = float(np.max(np.abs(left - right))) / self.scale if self.scale else 0.0
-        self.alive = {tensor for tensor in question.reads if _is_alive(point.read(tensor))}
+        self.alive = {tensor for tensor in question.reads if self._is_alive(point, tensor)}
+
+    def _is_alive(self, point: Point, tensor: Tensor) -> bool:
+        """Whether entries differ from 0 and from each other, or those do that an adjoint is made of, and cancel."""
+        if _is_alive(point.read(tensor)):
+            return True
+        block = blocks_of(self.judge.derivation).get(tensor)
+        if not (isinstance(tensor, Adjoint) and isinstance(block, Equation) and block.body.has(Sum)):
+            return False
+        return bool(block.reads) and all(_is_alive(point.read(read)) for read in block.reads)
 
 
 def _is_plain(style: Style) -> bool:

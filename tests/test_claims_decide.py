@@ -110,7 +110,8 @@ def batch_norm():
     """By equations: mean, variance, x̂, and a loss that is no square, so that nothing cancels by accident."""
     net = gl.Network("batch_norm")
     x, y = net.input("x", (B, n)), net.target("y", (B, n))
-    gamma, beta, eps = net.parameter("gamma", (n,)), net.parameter("beta", (n,)), net.constant("eps", Rational(1, 10**5))
+    gamma, beta = net.parameter("gamma", (n,)), net.parameter("beta", (n,))
+    eps = net.constant("eps", Rational(1, 10**5))
     mu = net.define("mu", (j,), Sum(x[i, j], i) / B)
     v = net.define("v", (j,), Sum((x[i, j] - mu[j]) ** 2, i) / B)
     r = net.define("r", (j,), 1 / sqrt(v[j] + eps))
@@ -151,54 +152,127 @@ def claims():
 
     found = []
     s = named(mlp)
-    d2 = lambda at: (s.a2[at, j] - s.y[at, j]) * s.a2[at, j] * (1 - s.a2[at, j]) / B
+
+    def d2(at, s=s):
+        return (s.a2[at, j] - s.y[at, j]) * s.a2[at, j] * (1 - s.a2[at, j]) / B
+
     w2 = (s.d_W2[j, k],)
     of_w2 = ((j, m), (k, h))
     add("equal", "dW", mlp, *w2, Sum(s.d_z2[i, j] * s.a1[i, k], i), *of_w2)
     add("equal", "dW in full", mlp, *w2, Sum(d2(i) * s.a1[i, k], i), *of_w2)
-    add("equal", "dW by exponentials", mlp, *w2,
-        Sum((s.a2[i, j] - s.y[i, j]) * exp(-s.z2[i, j]) / (1 + exp(-s.z2[i, j])) ** 2 * s.a1[i, k], i) / B, *of_w2)
-    add("equal", "δ by tanh", mlp, s.d_z1[i, j],
-        Sum(s.W2[k, j] * s.d_z2[i, k], k) * (1 - tanh(s.z1[i, j] / 2) ** 2) / 4, (i, B), (j, h))
+    add(
+        "equal",
+        "dW by exponentials",
+        mlp,
+        *w2,
+        Sum((s.a2[i, j] - s.y[i, j]) * exp(-s.z2[i, j]) / (1 + exp(-s.z2[i, j])) ** 2 * s.a1[i, k], i) / B,
+        *of_w2,
+    )
+    add(
+        "equal",
+        "δ by tanh",
+        mlp,
+        s.d_z1[i, j],
+        Sum(s.W2[k, j] * s.d_z2[i, k], k) * (1 - tanh(s.z1[i, j] / 2) ** 2) / 4,
+        (i, B),
+        (j, h),
+    )
     add("equal", "loss", mlp, s.L, Sum(s.a2[i, j] ** 2 - 2 * s.a2[i, j] * s.y[i, j] + s.y[i, j] ** 2, i, j) / B / 2)
     add("not equal", "sign", mlp, *w2, -Sum(s.d_z2[i, j] * s.a1[i, k], i), *of_w2)
     add("not equal", "factor 2", mlp, *w2, 2 * Sum(s.d_z2[i, j] * s.a1[i, k], i), *of_w2)
-    add("not equal", "a small factor", mlp, *w2,
-        (1 + Rational(1, 10**9)) * Sum(s.d_z2[i, j] * s.a1[i, k], i), *of_w2)
-    add("batch 1", "1/B missing", mlp, *w2,
-        Sum((s.a2[i, j] - s.y[i, j]) * s.a2[i, j] * (1 - s.a2[i, j]) * s.a1[i, k], i), *of_w2)
+    add("not equal", "a small factor", mlp, *w2, (1 + Rational(1, 10**9)) * Sum(s.d_z2[i, j] * s.a1[i, k], i), *of_w2)
+    add(
+        "batch 1",
+        "1/B missing",
+        mlp,
+        *w2,
+        Sum((s.a2[i, j] - s.y[i, j]) * s.a2[i, j] * (1 - s.a2[i, j]) * s.a1[i, k], i),
+        *of_w2,
+    )
     add("batch 1", "1/3 at a batch of 3", mlp, *w2, B / 3 * Sum(s.d_z2[i, j] * s.a1[i, k], i) * 3 / B**2, *of_w2)
     add("not equal", "a number for B", mlp, *w2, B / 3 * Sum(s.d_z2[i, j] * s.a1[i, k], i), *of_w2)
-    add("equal", "for one example", mlp, *w2,
-        Sum((s.a2[i, j] - s.y[i, j]) * s.a2[i, j] * (1 - s.a2[i, j]) * s.a1[i, k], i), *of_w2, example=True)
+    add(
+        "equal",
+        "for one example",
+        mlp,
+        *w2,
+        Sum((s.a2[i, j] - s.y[i, j]) * s.a2[i, j] * (1 - s.a2[i, j]) * s.a1[i, k], i),
+        *of_w2,
+        example=True,
+    )
     add("not equal", "σ′ missing", mlp, s.d_z1[i, j], Sum(s.W2[k, j] * s.d_z2[i, k], k), (i, B), (j, h))
-    add("not equal", "σ′ at a", mlp, s.d_z1[i, j],
-        Sum(s.W2[k, j] * s.d_z2[i, k], k) * gl.sigmoid(s.a1[i, j]) * (1 - gl.sigmoid(s.a1[i, j])), (i, B), (j, h))
-    add("not equal", "rounded, but not declared so", mlp, s.d_b2[j] / 3,
-        Rational(3333333, 10**7) * Sum(s.d_z2[i, j], i), (j, m))
-    add("rounded", "seven digits", mlp, s.d_b2[j] / 3,
-        Rational(3333333, 10**7) * Sum(s.d_z2[i, j], i), (j, m), rounded=True)
-    add("not equal", "more than rounding", mlp, s.d_b2[j] / 3,
-        Rational(3333333, 10**7) * Sum(s.d_z2[i, j] + s.z2[i, j] / 10**5, i), (j, m), rounded=True)
+    add(
+        "not equal",
+        "σ′ at a",
+        mlp,
+        s.d_z1[i, j],
+        Sum(s.W2[k, j] * s.d_z2[i, k], k) * gl.sigmoid(s.a1[i, j]) * (1 - gl.sigmoid(s.a1[i, j])),
+        (i, B),
+        (j, h),
+    )
+    add(
+        "not equal",
+        "rounded, but not declared so",
+        mlp,
+        s.d_b2[j] / 3,
+        Rational(3333333, 10**7) * Sum(s.d_z2[i, j], i),
+        (j, m),
+    )
+    add(
+        "rounded",
+        "seven digits",
+        mlp,
+        s.d_b2[j] / 3,
+        Rational(3333333, 10**7) * Sum(s.d_z2[i, j], i),
+        (j, m),
+        rounded=True,
+    )
+    add(
+        "not equal",
+        "more than rounding",
+        mlp,
+        s.d_b2[j] / 3,
+        Rational(3333333, 10**7) * Sum(s.d_z2[i, j] + s.z2[i, j] / 10**5, i),
+        (j, m),
+        rounded=True,
+    )
 
     s = named(one_hot)
     p_y = (s.p[i, j] - s.y[i, j]) / B
     add("equal", "p - y", one_hot, s.d_z[i, j], p_y, (i, B), (j, m))
     add("equal", "p - y, weights", one_hot, s.d_W[j, k], Sum(p_y * s.x[i, k], i), (j, m), (k, n))
-    add("equal", "general form", one_hot, s.d_z[i, j],
-        (s.p[i, j] * Sum(s.y[i, k], k) - s.y[i, j]) / B, (i, B), (j, m))
-    add("equal", "log of the sum", one_hot, s.L,
-        Sum(log(Sum(exp(s.z[i, k]), k)), i) / B - Sum(s.y[i, k] * s.z[i, k], i, k) / B)
+    add("equal", "general form", one_hot, s.d_z[i, j], (s.p[i, j] * Sum(s.y[i, k], k) - s.y[i, j]) / B, (i, B), (j, m))
+    add(
+        "equal",
+        "log of the sum",
+        one_hot,
+        s.L,
+        Sum(log(Sum(exp(s.z[i, k]), k)), i) / B - Sum(s.y[i, k] * s.z[i, k], i, k) / B,
+    )
     add("equal", "y² = y", one_hot, s.d_z[i, j], (s.p[i, j] - s.y[i, j] ** 2) / B, (i, B), (j, m))
     add("not equal", "y - p", one_hot, s.d_z[i, j], -p_y, (i, B), (j, m))
     add("not equal", "transposed", one_hot, s.d_z[i, j], (s.p[i, j] ** 2 - s.y[i, j]) / B, (i, B), (j, m))
     s = named(plain_targets)
     p_y = (s.p[i, j] - s.y[i, j]) / B
     add("not equal", "p - y", plain_targets, s.d_z[i, j], p_y, (i, B), (j, m))
-    add("equal", "general form", plain_targets, s.d_z[i, j],
-        (s.p[i, j] * Sum(s.y[i, k], k) - s.y[i, j]) / B, (i, B), (j, m))
-    add("equal", "Σp = 1", plain_targets, s.d_z[i, j],
-        (s.p[i, j] * Sum(s.y[i, k], k) - s.y[i, j] * Sum(s.p[i, k], k)) / B, (i, B), (j, m))
+    add(
+        "equal",
+        "general form",
+        plain_targets,
+        s.d_z[i, j],
+        (s.p[i, j] * Sum(s.y[i, k], k) - s.y[i, j]) / B,
+        (i, B),
+        (j, m),
+    )
+    add(
+        "equal",
+        "Σp = 1",
+        plain_targets,
+        s.d_z[i, j],
+        (s.p[i, j] * Sum(s.y[i, k], k) - s.y[i, j] * Sum(s.p[i, k], k)) / B,
+        (i, B),
+        (j, m),
+    )
 
     s = named(relu)
     on = Piecewise((1, s.z1[i, j] > 0), (0, True))
@@ -208,32 +282,71 @@ def claims():
     add("equal", "half a sign", relu, s.a1[i, j], (s.z1[i, j] + Abs(s.z1[i, j])) / 2, (i, B), (j, h))
     add("not equal", "the other branch", relu, s.d_z1[i, j], back * (1 - on), (i, B), (j, h))
     add("not equal", "no mask", relu, s.d_z1[i, j], back, (i, B), (j, h))
-    add("not equal", "a leak", relu, s.d_z1[i, j],
-        back * Piecewise((1, s.z1[i, j] > 0), (Rational(1, 100), True)), (i, B), (j, h))
+    add(
+        "not equal",
+        "a leak",
+        relu,
+        s.d_z1[i, j],
+        back * Piecewise((1, s.z1[i, j] > 0), (Rational(1, 100), True)),
+        (i, B),
+        (j, h),
+    )
 
     s = named(dead)
     add("undecided", "0 = 0", dead, s.d_w[k], Sum(s.a[i] * s.x[i, k] * s.w[k], i), (k, n))
     add("not equal", "what is not 0", dead, s.d_a[i], s.y[i] / B, (i, B))
     s = named(clipped)
-    slope = lambda beyond: Piecewise((1 - s.a[i] ** 2, s.z[i] < s.c), (beyond, True))
+
+    def slope(beyond, s=s):
+        return Piecewise((1 - s.a[i] ** 2, s.z[i] < s.c), (beyond, True))
+
     add("equal", "both branches", clipped, s.d_z[i], s.d_a[i] * slope(1), (i, B))
     add("undecided", "a branch that is not met", clipped, s.d_z[i], s.d_a[i] * slope(7), (i, B))
 
     s = named(batch_norm)
-    d_hat = lambda at: s.d_o[at, j] * s.gamma[j]
-    add("equal", "dx", batch_norm, s.d_x[i, j],
-        s.gamma[j] * s.r[j] / B * (B * s.d_o[i, j] - Sum(s.d_o[k, j], k)
-                                   - s.hat[i, j] * Sum(s.d_o[k, j] * s.hat[k, j], k)), (i, B), (j, n))
+
+    def d_hat(at, s=s):
+        return s.d_o[at, j] * s.gamma[j]
+
+    add(
+        "equal",
+        "dx",
+        batch_norm,
+        s.d_x[i, j],
+        s.gamma[j]
+        * s.r[j]
+        / B
+        * (B * s.d_o[i, j] - Sum(s.d_o[k, j], k) - s.hat[i, j] * Sum(s.d_o[k, j] * s.hat[k, j], k)),
+        (i, B),
+        (j, n),
+    )
     add("equal", "dγ", batch_norm, s.d_gamma[j], Sum(s.d_o[i, j] * s.hat[i, j], i), (j, n))
-    add("equal", "dσ²", batch_norm, s.d_v[j],
-        -Sum(d_hat(i) * (s.x[i, j] - s.mu[j]), i) * s.r[j] ** 3 / 2, (j, n))
-    add("not equal", "dσ² without γ", batch_norm, s.d_v[j],
-        -Sum(s.d_o[i, j] * (s.x[i, j] - s.mu[j]), i) * s.r[j] ** 3 / 2, (j, n))
-    add("not equal", "dσ² without ε", batch_norm, s.d_v[j],
-        -Sum(d_hat(i) * (s.x[i, j] - s.mu[j]), i) * s.v[j] ** Rational(-3, 2) / 2, (j, n))
-    add("not equal", "ε is no rounding", batch_norm, s.d_v[j],
-        -Rational(49999, 10**5) * Sum(d_hat(i) * (s.x[i, j] - s.mu[j]), i) * s.v[j] ** Rational(-3, 2), (j, n),
-        rounded=True)
+    add("equal", "dσ²", batch_norm, s.d_v[j], -Sum(d_hat(i) * (s.x[i, j] - s.mu[j]), i) * s.r[j] ** 3 / 2, (j, n))
+    add(
+        "not equal",
+        "dσ² without γ",
+        batch_norm,
+        s.d_v[j],
+        -Sum(s.d_o[i, j] * (s.x[i, j] - s.mu[j]), i) * s.r[j] ** 3 / 2,
+        (j, n),
+    )
+    add(
+        "not equal",
+        "dσ² without ε",
+        batch_norm,
+        s.d_v[j],
+        -Sum(d_hat(i) * (s.x[i, j] - s.mu[j]), i) * s.v[j] ** Rational(-3, 2) / 2,
+        (j, n),
+    )
+    add(
+        "not equal",
+        "ε is no rounding",
+        batch_norm,
+        s.d_v[j],
+        -Rational(49999, 10**5) * Sum(d_hat(i) * (s.x[i, j] - s.mu[j]), i) * s.v[j] ** Rational(-3, 2),
+        (j, n),
+        rounded=True,
+    )
     add("equal", "dμ without the term of the variance", batch_norm, s.d_mu[j], -Sum(d_hat(i), i) * s.r[j], (j, n))
     add("equal", "Σ(x - μ) = 0", batch_norm, Sum(s.x[i, j] - s.mu[j], i), 0, (j, n))
     add("not equal", "dx with the mean held", batch_norm, s.d_x[i, j], d_hat(i) * s.r[j], (i, B), (j, n))
@@ -245,26 +358,60 @@ def claims():
         return s.y[i] * ((1 + inner) / 2 + s.x[i] / 2 * (1 - inner**2) * root * (1 + 3 * cubic * s.x[i] ** 2))
 
     add("equal", "exact", gelu, s.d_x[i], derivative(sqrt(2 / pi), Rational(44715, 10**6)), (i, B))
-    add("rounded", "constants", gelu, s.d_x[i],
-        derivative(Rational(797885, 10**6), Rational(44715, 10**6)), (i, B), rounded=True)
-    add("not equal", "a wrong digit", gelu, s.d_x[i],
-        derivative(Rational(797895, 10**6), Rational(44715, 10**6)), (i, B), rounded=True)
-    add("not equal", "too coarse", gelu, s.d_x[i],
-        derivative(Rational(4, 5), Rational(44715, 10**6)), (i, B), rounded=True)
-    add("not equal", "factor 3 missing", gelu, s.d_x[i],
-        derivative(Rational(797885, 10**6), Rational(44715, 3 * 10**6)), (i, B), rounded=True)
+    add(
+        "rounded",
+        "constants",
+        gelu,
+        s.d_x[i],
+        derivative(Rational(797885, 10**6), Rational(44715, 10**6)),
+        (i, B),
+        rounded=True,
+    )
+    add(
+        "not equal",
+        "a wrong digit",
+        gelu,
+        s.d_x[i],
+        derivative(Rational(797895, 10**6), Rational(44715, 10**6)),
+        (i, B),
+        rounded=True,
+    )
+    add(
+        "not equal",
+        "too coarse",
+        gelu,
+        s.d_x[i],
+        derivative(Rational(4, 5), Rational(44715, 10**6)),
+        (i, B),
+        rounded=True,
+    )
+    add(
+        "not equal",
+        "factor 3 missing",
+        gelu,
+        s.d_x[i],
+        derivative(Rational(797885, 10**6), Rational(44715, 3 * 10**6)),
+        (i, B),
+        rounded=True,
+    )
 
     s = named(convolution)
-    padded = lambda place: gl.padded(s.d_z[i, place])
+
+    def padded(place, s=s):
+        return gl.padded(s.d_z[i, place])
+
     add("equal", "dw", convolution, s.d_w[k], Sum(s.d_z[i, j] * s.x[i, j + k], i, j), (k, 3))
     add("equal", "dx, turned", convolution, s.d_x[i, l], Sum(s.w[k] * padded(l - k), k), (i, B), (l, n))
-    add("not equal", "dx, not turned", convolution, s.d_x[i, l], Sum(s.w[2 - k] * padded(l - k), (k, 3)), (i, B), (l, n))
+    add(
+        "not equal", "dx, not turned", convolution, s.d_x[i, l], Sum(s.w[2 - k] * padded(l - k), (k, 3)), (i, B), (l, n)
+    )
     add("not equal", "dx, correlated", convolution, s.d_x[i, l], Sum(s.w[k] * padded(l - 2 + k), k), (i, B), (l, n))
 
     s = named(log_loss)
     add("equal", "a - y", log_loss, s.d_z[i], (s.a[i] - s.y[i]) / B, (i, B))
-    add("not equal", "a bracket lost", log_loss, s.L,
-        Sum(-s.y[i] * log(s.a[i]) + (1 - s.y[i]) * log(1 - s.a[i]), i) / B)
+    add(
+        "not equal", "a bracket lost", log_loss, s.L, Sum(-s.y[i] * log(s.a[i]) + (1 - s.y[i]) * log(1 - s.a[i]), i) / B
+    )
     add("not equal", "no value anywhere", log_loss, s.d_z[i], log(-s.a[i]), (i, B))
 
     s = named(networks.rnn)
@@ -275,13 +422,33 @@ def claims():
     of_h = ((i, nB), (time, extent), (j, nm))
     add("equal", "through time", networks.rnn, s.d_h[i, time, j], at_h + later, *of_h)
     add("equal", "through tanh", networks.rnn, s.d_z[i, time, j], (at_h + later) * (1 - s.h[i, time, j] ** 2), *of_h)
-    add("equal", "dU", networks.rnn, s.d_U[j, k],
-        Sum(s.d_z[i, time, j] * gl.padded(s.h[i, time - 1, k]), i, (time, extent)), (j, nm), (k, nm))
+    add(
+        "equal",
+        "dU",
+        networks.rnn,
+        s.d_U[j, k],
+        Sum(s.d_z[i, time, j] * gl.padded(s.h[i, time - 1, k]), i, (time, extent)),
+        (j, nm),
+        (k, nm),
+    )
     add("not equal", "immediate alone", networks.rnn, s.d_h[i, time, j], at_h, *of_h)
-    add("not equal", "dU at the same step", networks.rnn, s.d_U[j, k],
-        Sum(s.d_z[i, time, j] * s.h[i, time, k], i, time), (j, nm), (k, nm))
-    add("not equal", "U not transposed", networks.rnn, s.d_h[i, time, j],
-        at_h + gl.inside(time + 1, extent) * Sum(s.U[j, k] * s.d_z[i, time + 1, k], k), *of_h)
+    add(
+        "not equal",
+        "dU at the same step",
+        networks.rnn,
+        s.d_U[j, k],
+        Sum(s.d_z[i, time, j] * s.h[i, time, k], i, time),
+        (j, nm),
+        (k, nm),
+    )
+    add(
+        "not equal",
+        "U not transposed",
+        networks.rnn,
+        s.d_h[i, time, j],
+        at_h + gl.inside(time + 1, extent) * Sum(s.U[j, k] * s.d_z[i, time + 1, k], k),
+        *of_h,
+    )
 
     s = named(networks.lstm)
     after = gl.inside(time + 1, extent) * s.d_c1[i, time + 1, j] * s.f1[i, time + 1, j]
@@ -289,28 +456,61 @@ def claims():
     of_c = ((i, B), (time, extent), (j, nm))
     add("equal", "dc", networks.lstm, s.d_c1[i, time, j], d_c + after, *of_c)
     add("not equal", "dc of this step", networks.lstm, s.d_c1[i, time, j], d_c, *of_c)
-    add("not equal", "tanh of tanh", networks.lstm, s.d_c1[i, time, j],
-        s.d_h1[i, time, j] * s.o1[i, time, j] * (1 - tanh(tanh(s.c1[i, time, j])) ** 2) + after, *of_c)
-    add("equal", "dWi", networks.lstm, s.d_Wi1[j, k],
+    add(
+        "not equal",
+        "tanh of tanh",
+        networks.lstm,
+        s.d_c1[i, time, j],
+        s.d_h1[i, time, j] * s.o1[i, time, j] * (1 - tanh(tanh(s.c1[i, time, j])) ** 2) + after,
+        *of_c,
+    )
+    add(
+        "equal",
+        "dWi",
+        networks.lstm,
+        s.d_Wi1[j, k],
         Sum(s.d_c1[i, t, j] * s.g1[i, t, j] * s.i1[i, t, j] * (1 - s.i1[i, t, j]) * s.x[i, t, k], i, t),
-        (j, nm), (k, networks.n))
+        (j, nm),
+        (k, networks.n),
+    )
 
     s = named(networks.attention)
     H, D = networks.N, networks.D
     head, d = gl.indices("h d")
     of_s = ((b, B), (head, H), (t, networks.T), (u, networks.T))
-    d_p = lambda at: Sum(s.d_O[b, head, t, d] * s.V[b, head, at, d], d)
+
+    def d_p(at, s=s):
+        return Sum(s.d_O[b, head, t, d] * s.V[b, head, at, d], d)
+
     rows = Sum(s.d_O[b, head, t, d] * s.O[b, head, t, d], d)
     P = s.P[b, head, t, u]
     of_k = ((b, B), (head, H), (u, networks.T), (d, D))
     add("equal", "dS by rowsum(dO∘O)", networks.attention, s.d_S[b, head, t, u], P * (d_p(u) - rows), *of_s)
-    add("equal", "dS by the Jacobian", networks.attention, s.d_S[b, head, t, u],
-        P * (d_p(u) - Sum(d_p(k) * s.P[b, head, t, k], k)), *of_s)
+    add(
+        "equal",
+        "dS by the Jacobian",
+        networks.attention,
+        s.d_S[b, head, t, u],
+        P * (d_p(u) - Sum(d_p(k) * s.P[b, head, t, k], k)),
+        *of_s,
+    )
     add("not equal", "dS without the rows", networks.attention, s.d_S[b, head, t, u], P * d_p(u), *of_s)
-    add("equal", "dK", networks.attention, s.d_K[b, head, u, d],
-        Sum(s.d_S[b, head, t, u] * s.Q[b, head, t, d], t) / sqrt(D), *of_k)
-    add("not equal", "dK without the root", networks.attention, s.d_K[b, head, u, d],
-        Sum(s.d_S[b, head, t, u] * s.Q[b, head, t, d], t), *of_k)
+    add(
+        "equal",
+        "dK",
+        networks.attention,
+        s.d_K[b, head, u, d],
+        Sum(s.d_S[b, head, t, u] * s.Q[b, head, t, d], t) / sqrt(D),
+        *of_k,
+    )
+    add(
+        "not equal",
+        "dK without the root",
+        networks.attention,
+        s.d_K[b, head, u, d],
+        Sum(s.d_S[b, head, t, u] * s.Q[b, head, t, d], t),
+        *of_k,
+    )
     return found
 
 
@@ -324,11 +524,14 @@ def test_claims_are_of_the_kind_that_they_are(kind, make, ask, options):
     assert decide(question) == decision
 
 
-@pytest.mark.parametrize(("kind", "make", "ask", "options"), [c for c in claims() if c.values[0] in ("not equal", "batch 1")])
+WRONG = [claim for claim in claims() if claim.values[0] in ("not equal", "batch 1")]
+
+
+@pytest.mark.parametrize(("kind", "make", "ask", "options"), WRONG)
 def test_wrong_claims_have_counterexamples_of_small_numbers(kind, make, ask, options):
     question = named(make).ask(*ask, **options)
     found = counterexample(question)
-    if "no value" in str(decide(question).note):
+    if "no real value" in decide(question).note:
         assert found is None
         return
     derivation = question.derivation
@@ -347,14 +550,22 @@ def test_wrong_claims_have_counterexamples_of_small_numbers(kind, make, ask, opt
 
 FACTS = [
     ("p - y", one_hot, lambda s: (s.d_z[i, j], (s.p[i, j] - s.y[i, j]) / B, (i, B), (j, m)), ["y"]),
-    ("p - y for the weights", one_hot,
-     lambda s: (s.d_W[j, k], Sum((s.p[i, j] - s.y[i, j]) * s.x[i, k], i) / B, (j, m), (k, n)), ["y"]),
-    ("general form", one_hot,
-     lambda s: (s.d_z[i, j], (s.p[i, j] * Sum(s.y[i, k], k) - s.y[i, j]) / B, (i, B), (j, m)), []),
+    (
+        "p - y for the weights",
+        one_hot,
+        lambda s: (s.d_W[j, k], Sum((s.p[i, j] - s.y[i, j]) * s.x[i, k], i) / B, (j, m), (k, n)),
+        ["y"],
+    ),
+    (
+        "general form",
+        one_hot,
+        lambda s: (s.d_z[i, j], (s.p[i, j] * Sum(s.y[i, k], k) - s.y[i, j]) / B, (i, B), (j, m)),
+        [],
+    ),
     ("by δ", one_hot, lambda s: (s.d_W[j, k], Sum(s.d_z[i, j] * s.x[i, k], i), (j, m), (k, n)), []),
     ("the sum of p", one_hot, lambda s: (Sum(s.p[i, k], k), 1, (i, B)), ["p"]),
     ("the sum of y", one_hot, lambda s: (Sum(s.y[i, k], k), 1, (i, B)), ["y"]),
-    ("the rows of δ", one_hot, lambda s: (Sum(s.d_z[i, k], k), 0, (i, B)), ["p", "y"]),
+    ("the rows of δ", one_hot, lambda s: (Sum(s.d_z[i, k], k), 0, (i, B)), ["p"]),
     ("σ", mlp, lambda s: (s.d_b2[j], Sum(s.d_z2[i, j], i), (j, m)), []),
 ]
 
@@ -381,7 +592,7 @@ def test_the_grid_computes_what_the_reference_interpreter_does(title):
     fine = Point(derivation, point.sizes, point.given, with_digits(40))
     for equation in [*net.equations, *adjoints]:
         value = expected[equation.target.name]
-        scale = max(1e-9, np.abs(value).max())
+        scale = max(1e-3, np.abs(value).max())  # the bias before a batch norm has the gradient 0, but for rounding
         np.testing.assert_allclose(point.read(equation.target), value, rtol=1e-9, atol=1e-11 * scale)
         np.testing.assert_allclose(fine.read(equation.target).astype(float), value, rtol=1e-9, atol=1e-11 * scale)
 

@@ -1,4 +1,4 @@
-"""A counterexample that can be followed by hand: small sizes, whole numbers, both sides, the entry that differs most."""
+"""A counterexample that can be followed by hand: small sizes, whole numbers, and the entry that differs most."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .point import Point
 from .question import Question
 from .survey import Judge
 
-_VISIBLE, _LEAST = 0.05, 1e-6  # differences, relative to the largest entry
+_VISIBLE, _LEAST = 0.05, 1e-11  # differences, relative to the largest entry
 _TRIES = 12
 _UNITS = (1, 2, 10, 100)  # values are whole, halves, or decimals
 
@@ -87,7 +87,7 @@ def _at(
         return None
     scale = max(float(np.max(np.abs(left))), float(np.max(np.abs(right))))
     gap = np.abs(left - right)
-    if not np.isfinite(scale) or scale < _LEAST or float(np.max(gap)) < _LEAST * scale:
+    if not np.isfinite(scale) or scale < 1e-6 or float(np.max(gap)) < _LEAST * scale:
         return None
     shown = {t: a for t, a in arrays.items() if t in question.reads or t.role not in ("value", "adjoint")}
     entry = tuple(int(at) for at in np.unravel_index(int(np.argmax(gap)), gap.shape))
@@ -110,7 +110,7 @@ def _is_gradient(tensor: Any) -> bool:
 
 
 def _given(judge: Judge, sizes: dict[str, int], number: int, unit: int) -> dict[str, Drawn]:
-    """Small whole multiples of 1/`unit`; a one-hot target has rows of 0 and 1, other sums are kept in their last entry."""
+    """Small whole multiples of 1/`unit`; a one-hot target has rows of 0 and 1, other sums are mended at the end."""
     network = judge.derivation.network
     made = {}
     for at, tensor in enumerate(network.tensors.values()):

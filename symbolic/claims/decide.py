@@ -8,6 +8,7 @@ something else than 0. "not equal" is never said of a difference that could be o
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import replace
 
 from ..derivation import Derivation
@@ -21,7 +22,7 @@ from .exact import DIGITS, ENTRIES, Found, in_fractions, in_long_floats, to_many
 from .numbers import FRACTIONS, with_digits
 from .question import BATCH_1, EQUAL, NOT_EQUAL, ROUNDED, UNDECIDED, Decision, Question
 from .rounding import agreeing_digits
-from .survey import POINTS, Judge, Survey
+from .survey import APART, POINTS, Judge, Survey
 
 _JUDGES: OrderedDict[int, Judge] = OrderedDict()  # by the identity of the derivation, which the judge keeps alive
 BUDGET = 3_000_000  # operations on many digits or on fractions: a few seconds
@@ -96,8 +97,8 @@ def _by_algebra(judge: Judge, question: Question) -> Decision | None:
 
 
 def _by_numbers(judge: Judge, question: Question, survey: Survey) -> Found:
-    # The point that differs most comes first: one is enough. Of those at a kink, none is needed where there are others.
-    order = sorted(range(len(survey.places)), key=lambda at: -survey.apart[at])
+    # A point that differs comes first: one is enough. Of those at a kink, none is needed where there are others.
+    order = sorted(range(len(survey.places)), key=lambda at: survey.apart[at] <= APART)
     clean = [at for at in order if not survey.kinked[at]]
     places = [survey.places[at] for at in (clean or order)]
     takes = operations(question, judge.point(places[0])) * (len(places) if survey.looks_equal else 1)
@@ -146,10 +147,10 @@ def _less_than_equal(judge: Judge, question: Question, rows: int | None, decisio
         if digits is not None:
             return Decision(ROUNDED, decision.method, digits=digits)
     if rows is None and question.batch is not None:
-        try:
-            alone = _decide(judge, question, 1)
-        except GradloomError:
-            alone = decision
+        alone = decision
+        with suppress(GradloomError):
+            if not judge.survey(question, 1).is_apart:
+                alone = _decide(judge, question, 1)
         if alone.kind == EQUAL:
             return replace(alone, kind=BATCH_1)
     hot = tuple(fact for fact in judge.derivation.network.facts if fact.source == "declared: one-hot")

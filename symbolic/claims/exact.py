@@ -95,17 +95,20 @@ def _names(question: Question) -> str:
 
 
 def to_many_digits(judge: Judge, question: Question, places: list[Place]) -> Found:
-    """Both sides to `DIGITS` digits; where they differ, or nearly, to `MORE`."""
+    """Both sides to `DIGITS` digits; where they differ, and floats do not show it, to `MORE`."""
     for place in places:
         apart, scale = _apart(judge, question, place, with_digits(DIGITS))
         if scale == 0 or apart <= SAME:
             continue
+        where = f"at a random point with {sizes_text(judge.point(place))}"
+        rough, rough_scale = _apart(judge, question, place, FLOATS)
+        if apart > APART and abs(rough / apart - 1) < 1e-3 and abs(rough_scale / scale - 1) < 1e-3:
+            return Found(False, f"to {DIGITS} digits, {where}")
         finer, fine_scale = _apart(judge, question, place, with_digits(MORE))
         # What is 0 in truth shrinks with the error of rounding; a difference that is there stays what it is.
         if fine_scale < 1e-30 * scale or finer <= SAME * SAME:
             continue
         if finer > OTHER and abs(finer / apart - 1) < 1e-6:
-            where = f"at a random point with {sizes_text(judge.point(place))}"
             return Found(False, f"to {DIGITS} digits, {where}")
         return Found(None, note=f"the two sides agree to about {-np.log10(finer):.0f} digits, which is neither")
     return Found(True, f"to {DIGITS} digits, at {len(places)} random points, {_first(judge, places)}")

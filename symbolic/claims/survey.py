@@ -46,6 +46,7 @@ class Survey:
     ----------
     places : the points that were not refused
     apart : for each, the largest difference of the two sides, relative to their largest entry
+    scales : for each, that largest entry
     undefined : at how many points one of the sides has no real value, though the network has
     uncovered : conditions of which only one side was met
     dead : tensors in the two sides that are 0 everywhere, or have no two entries that differ, at every point
@@ -56,6 +57,7 @@ class Survey:
 
     places: list[Place] = field(default_factory=list)
     apart: list[float] = field(default_factory=list)
+    scales: list[float] = field(default_factory=list)
     undefined: int = 0
     uncovered: list[Any] = field(default_factory=list)
     dead: list[Tensor] = field(default_factory=list)
@@ -66,6 +68,11 @@ class Survey:
     @property
     def looks_equal(self) -> bool:
         return all(apart < APART for apart in self.apart)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether there is a difference that is none of rounding."""
+        return any(apart > 1e-3 and scale > 1e-6 for apart, scale in zip(self.apart, self.scales, strict=True))
 
 
 class Judge:
@@ -128,6 +135,7 @@ class Judge:
                     met.setdefault(key, set()).update(sides)
         found.places = [look.place for look in chosen]
         found.apart = [look.apart for look in chosen]
+        found.scales = [look.scale for look in chosen]
         found.kinked = [look.tied_itself for look in chosen]
         found.undefined = sum(look.undefined for look in looks if _is_plain(look.place.style))
         found.uncovered = [key for key, sides in met.items() if len(sides) < 2]

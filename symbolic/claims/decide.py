@@ -153,6 +153,8 @@ def _less_than_equal(judge: Judge, question: Question, rows: int | None, decisio
                 alone = _decide(judge, question, 1)
         if alone.kind == EQUAL:
             return replace(alone, kind=BATCH_1)
+        if alone.kind == UNDECIDED:
+            decision = replace(decision, note=f"for one row in the batch it is not decided: {alone.note}")
     hot = tuple(fact for fact in judge.derivation.network.facts if fact.source == "declared: one-hot")
     if hot and not {fact.tensor for fact in hot}.isdisjoint(question.needs):
         survey = judge.survey(question, rows, _WHOLE_ROWS, len(_WHOLE_ROWS))

@@ -6,8 +6,9 @@ network has no finite value. Points are added until every condition was met on b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -110,14 +111,11 @@ class Judge:
         chosen: list[_Look] = []
         met: dict[Any, set[bool]] = {}
         alive: set[Tensor] = set()
-        for look in looks:
-            look.take()
-            if look.tied or not look.good:
-                continue
-            useful = (
-                any(not sides <= met.get(key, set()) for key, sides in look.seen.items()) or not look.alive <= alive
-            )
-            if len(chosen) < least or useful:
+        clean = (look for look in looks if look.take() and not look.tied)
+        # Ties that every point has, as of a relu of a relu, are no accident: what stands there is met as it is.
+        for look in chain(clean, _tied(looks)):
+            new = any(not sides <= met.get(key, set()) for key, sides in look.seen.items())
+            if len(chosen) < least or new or not look.alive <= alive:
                 chosen.append(look)
                 alive |= look.alive
                 for key, sides in look.seen.items():
@@ -125,14 +123,6 @@ class Judge:
             covered = all(len(sides) == 2 for sides in met.values()) and alive >= set(question.reads)
             if len(chosen) >= least and covered and any(look.scale for look in chosen):
                 break
-        # Ties that every point has, as of a relu of a relu, are no accident: what stands there is met as it is.
-        if len(chosen) < least:
-            ties = sorted((look for look in looks if look.good and look.tied), key=lambda look: look.tied_itself)
-            for look in ties:
-                chosen.append(look)
-                alive |= look.alive
-                for key, sides in look.seen.items():
-                    met.setdefault(key, set()).update(sides)
         found.places = [look.place for look in chosen]
         found.apart = [look.apart for look in chosen]
         found.scales = [look.scale for look in chosen]
@@ -147,6 +137,11 @@ class Judge:
         return found
 
 
+def _tied(looks: list[_Look]) -> Iterator[_Look]:
+    """Of points that have been looked at, those with ties: last the ones with ties in the two sides themselves."""
+    yield from sorted((look for look in looks if look.good and look.tied), key=lambda look: look.tied_itself)
+
+
 class _Look:
     """A question at one point, in floats."""
 
@@ -158,7 +153,8 @@ class _Look:
         self.alive: set[Tensor] = set()
         self.problem = ""
 
-    def take(self) -> None:
+    def take(self) -> bool:
+        """Evaluate; whether the point may be used."""
         question, point = self.question, self.judge.point(self.place)
         assert point.watch is not None
         try:
@@ -166,15 +162,15 @@ class _Look:
                 point.read(tensor)
         except NoValueError:
             self.problem = "no random point was found at which the network has finite real values"
-            return
+            return False
         watch = Watch()
         try:
             left, right = (point.array(side, question.indices, watch=watch) for side in (question.left, question.right))
         except NoValueError:
             self.undefined = True
-            return
+            return False
         if not (np.all(np.isfinite(left)) and np.all(np.isfinite(right))):
-            return
+            return False
         names = {tensor.name for tensor in question.needs}
         self.seen = {key: met for key, met in point.watch.seen.items() if key[0] in names} | watch.seen
         margins = [margin for key, margin in point.watch.margin.items() if key[0] in names]
@@ -184,6 +180,7 @@ class _Look:
         self.scale = float(max(np.max(np.abs(left)), np.max(np.abs(right))))
         self.apart = float(np.max(np.abs(left - right))) / self.scale if self.scale else 0.0
         self.alive = {tensor for tensor in question.reads if self._is_alive(point, tensor)}
+        return self.good
 
     def _is_alive(self, point: Point, tensor: Tensor) -> bool:
         """Whether entries differ from 0 and from each other, or those do that an adjoint is made of, and cancel."""

@@ -22,7 +22,7 @@ from .exact import DIGITS, ENTRIES, Found, in_fractions, in_long_floats, to_many
 from .numbers import FRACTIONS, with_digits
 from .question import BATCH_1, EQUAL, NOT_EQUAL, ROUNDED, UNDECIDED, Decision, Question
 from .rounding import agreeing_digits
-from .survey import APART, POINTS, Judge, Survey
+from .survey import APART, POINTS, Judge, Place, Survey
 
 _JUDGES: OrderedDict[int, Judge] = OrderedDict()  # by the identity of the derivation, which the judge keeps alive
 BUDGET = 3_000_000  # operations on many digits or on fractions: a few seconds
@@ -97,10 +97,19 @@ def _by_algebra(judge: Judge, question: Question) -> Decision | None:
 
 
 def _by_numbers(judge: Judge, question: Question, survey: Survey) -> Found:
-    # A point that differs comes first: one is enough. Of those at a kink, none is needed where there are others.
+    """At the points where no side is at a kink; those that are may not differ either, for the two to be equal."""
+    # A point that differs comes first: one is enough.
     order = sorted(range(len(survey.places)), key=lambda at: survey.apart[at] <= APART)
-    clean = [at for at in order if not survey.kinked[at]]
-    places = [survey.places[at] for at in (clean or order)]
+    clean = [survey.places[at] for at in order if not survey.kinked[at]]
+    found = _at_places(judge, question, survey, clean or survey.places)
+    if found.equal and not found.free and 0 < len(clean) < len(order):
+        kinked = [survey.places[at] for at in order if survey.kinked[at]]
+        if not _at_places(judge, question, survey, kinked).equal:
+            return Found(None, found.method, note="they differ at a kink alone, where a derivative is a convention")
+    return found
+
+
+def _at_places(judge: Judge, question: Question, survey: Survey, places: list[Place]) -> Found:
     takes = operations(question, judge.point(places[0])) * (len(places) if survey.looks_equal else 1)
     found = None
     if is_rational(question) and takes < BUDGET:

@@ -34,7 +34,8 @@ def layer_letters(relation: Relation, lexicon: Lexicon) -> list[str]:
         entries = [entry for entry in lexicon.labelled(node) if entry.kind in ("tensor", "adjoint")]
         items = items_of(node.scripts)
         texts = [item.text for item in items]
-        if not entries or any(all(label in texts for label in entry.labels) for entry in entries):
+        known = [entry for entry in lexicon.labelled(node) if entry.kind != "function"]  # an alias \delta_j is known too
+        if not entries or any(all(label in texts for label in entry.labels) for entry in known):
             continue
         for item in items:
             letter = _letter(item)

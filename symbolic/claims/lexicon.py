@@ -128,6 +128,11 @@ def lexicon_of(
     chosen = dict(symbols or {})
     for tensor in network.tensors.values():
         _add_tensor(made, tensor, chosen)
+    for name, symbol in chosen.items():  # what the user calls a tensor is the name of no other
+        key, labels = name_of(symbol)
+        made.entries[key] = [
+            e for e in made.entries[key] if e.labels != labels or e.kind == "function" or e.meaning.name == name
+        ]
     for size in sorted({s for t in network.tensors.values() for z in t.shape for s in z.free_symbols}, key=str):
         made.add_symbol(size.name, Entry("size", size)) if len(size.name) == 1 else made.add_run(
             size.name, Entry("size", size)

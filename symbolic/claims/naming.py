@@ -25,14 +25,17 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
     items = items_of(name.scripts)
     found = []
     for entry in reading.lexicon.labelled(name):
-        left = _without(items, entry.labels, reading)
+        if any(entry is alias for alias in reading.inside):
+            continue
+        left = without(items, entry.labels, reading)
         if left is not None:
             found.append((entry, left))
     most = max((len(entry.labels) for entry, _ in found), default=0)
     return [(entry, left) for entry, left in found if len(entry.labels) == most]
 
 
-def _without(items: list[Item], labels: tuple[str, ...], reading: Reading) -> list[Item] | None:
+def without(items: list[Item], labels: tuple[str, ...], reading: Reading) -> list[Item] | None:
+    """The items that are none of `labels`, or None if one of the labels is not there."""
     left = list(items)
     for label in labels:
         at = next((n for n, item in enumerate(left) if label_text(item, reading) == label), None)
@@ -130,8 +133,11 @@ def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[An
     elif reading.manner.layout == "rows" and len(axes) == 1:
         # A row of a matrix of examples is a row; what has no examples may be written either way.
         turned = (across, down)
-        of_examples = bool(tensor.rank) and tensor.shape[0] == reading.network.batch and not batched
-        down, across = turned if of_examples else reading.pick([(down, across), turned])
+        of_examples = bool(tensor.rank) and tensor.shape[0] == reading.network.batch
+        # One feature of all examples is a column, one example a row.
+        down, across = (
+            (down, across) if batched else turned if of_examples else reading.pick([(down, across), turned])
+        )
     for axis, index in ((down, R), (across, C)):
         if axis is not None:
             at[axis] = index
@@ -210,7 +216,7 @@ def exponent(node: Node, reading: Reading) -> Expr:
 
 def indexed(value: Value, items: list[Item], reading: Reading) -> Value:
     """Brackets with scripts: ``(W^\\top \\delta)_j``, ``(a + b)^2``."""
-    below = [item for item in items if not item.raised]
+    below = [item for item in items if is_index(item, reading)]
     if below:
         axes = [axis for axis, size in enumerate(value.shape) if size is not None]
         places = [place(item.node, reading) for item in below if item.node is not None]
@@ -224,7 +230,7 @@ def indexed(value: Value, items: list[Item], reading: Reading) -> Value:
             _learn(position, shape[axis], reading)
             shape[axis] = None
         value = Value(value.at(at[0], at[1]), shape[0], shape[1])
-    return marked(value, [item for item in items if item.raised], reading)
+    return marked(value, [item for item in items if item not in below], reading)
 
 
 def place(node: Node | None, reading: Reading) -> Expr:

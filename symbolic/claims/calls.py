@@ -44,7 +44,7 @@ def called(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
         if is_tensor or entry is None:
             return None
         raise _bare(name, reading)
-    if is_tensor and (not bracketed or reading.pick(["function", "tensor"]) == "tensor"):
+    if is_tensor and not (bracketed and _is_applied_here(name, entry, reading)):
         return None
     items = items_of(name.scripts)
     if bracketed:
@@ -54,6 +54,15 @@ def called(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
         return indexed(value, items_of(following.scripts), reading), 2
     argument, used = _unbracketed(factors[1:], reading)
     return apply(name, entry, [argument], items, reading), used + 1
+
+
+def _is_applied_here(name: Name, entry: Entry | None, reading: Reading) -> bool:
+    """Whether a name that is a function's and a tensor's is the function: it is if the tensor is what it gives."""
+    tensors = [known.meaning for known, _ in matching(name, reading) if known.kind in ("tensor", "loss")]
+    made_by = {e.target: e.body.func for e in reading.network.equations}
+    if entry is not None and any(made_by.get(tensor) == entry.meaning for tensor in tensors):
+        return True
+    return reading.settle(f"function {name.base}", ["function", "tensor"]) == "function"
 
 
 def _bare(name: Name, reading: Reading) -> UnknownNameError:

@@ -53,7 +53,7 @@ def _claimed(meaning: Meaning, derivation: Derivation) -> Equation | None:
     tensor, where = tensor_of(left), indices_of(left)
     if len(set(where)) != len(where) or not all(isinstance(place, Symbol) for place in where):
         return None
-    home = derivation.network.home(tensor.of)  # type: ignore[attr-defined]
+    home = derivation.network.home(tensor.of)
     return Equation(tensor, home, rename_free(meaning.right.entry, dict(zip(where, home, strict=True))))
 
 

@@ -19,7 +19,9 @@ _STARRED = frozenset(r"\operatorname \hspace \vspace \tag".split())
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{([A-Za-z]*\*?)\}")
 _COLUMNS = re.compile(r"(?:\s*\[[tbc]\])?\s*\{[lcr@|{}\s.]*?\}")
 _SKIP = re.compile(r"\*?(?:\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm|in|mu|\\\w+)\s*\])?")
-_NUMBER = re.compile(r"(?:\d+(?:\{,\}\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+_NUMBER = re.compile(
+    r"(?:\d+(?:\.\d+){2,}|\d+(?:\{,\}\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII
+)
 _SIGN = re.compile(r":=|<=|>=")
 
 
@@ -157,7 +159,8 @@ class _Scanner:
         return self.add("command" if letter.startswith("\\") else "letter", letter, place, end)
 
     def foreign(self, place: int, sign: str) -> int:
-        if sign == "Σ" and self.text[place + 1 : place + 2] == "_":
+        behind = self.text[place + 1 : place + 2]
+        if sign == "Σ" and behind and (behind == "_" or _raised(behind)[0] == "_"):
             return self.add("command", r"\sum", place, place + 1)
         if sign in CHARACTERS:
             meant = CHARACTERS[sign]
@@ -166,7 +169,7 @@ class _Scanner:
             for _ in range("′″‴".index(sign) + 1):
                 self.add("char", "'", place, place + 1)
             return place + 1
-        if _raised(sign):
+        if _raised(sign)[0]:
             return self.script(place)
         plain = unicodedata.normalize("NFKD", sign)
         if len(plain) > 1 and plain[0].isascii() and all(accent in COMBINING for accent in plain[1:]):
@@ -209,7 +212,7 @@ class _Scanner:
         kind, end = _raised(self.text[place])[0], place
         self.add("char", kind, place, place)
         self.add("char", "{", place, place)
-        while end < len(self.text) and (_raised(self.text[end]) or ("", ""))[0] == kind:
+        while end < len(self.text) and _raised(self.text[end])[0] == kind:
             plain = CHARACTERS.get(_raised(self.text[end])[1], _raised(self.text[end])[1])
             before = self.found[-1]
             if plain.isdigit() and before.kind == "number" and before.end == end:
@@ -224,11 +227,11 @@ class _Scanner:
 
 
 def _raised(sign: str) -> tuple[str, str]:
-    """("^" or "_", the character itself) of one that Unicode has raised or lowered, else nothing."""
+    """("^" or "_", the character itself) of one that Unicode has raised or lowered, else empty strings."""
     how, _, code = unicodedata.decomposition(sign).partition(" ")
     if how not in ("<super>", "<sub>") or " " in code:
-        return ("", "")[:0]
+        return "", ""
     plain = chr(int(code, 16))
     if not (plain.isascii() or plain in CHARACTERS):
-        return ("", "")[:0]
+        return "", ""
     return "^" if how == "<super>" else "_", plain

@@ -115,10 +115,10 @@ def _bare(node: BigOperator, reading: Reading, value_of: Meaning) -> Value:
         options.append("hidden")
     if batch is not None and batch in body.shape:
         options.append("batch")
-    options += ["all"] if not body.is_scalar else []
+    options += ["all"] if not body.is_scalar and "hidden" not in options else []
     if not options:
         raise reading.fails("a sum without an index, over a number", node.span)
-    how = reading.pick(options)
+    how = reading.settle("bare sum", options)
     if how == "hidden":
         reading.note("a sum without an index is over the examples")
         return body.map(lambda entry: SumOver(entry, (hidden, batch)))

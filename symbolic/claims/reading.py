@@ -16,6 +16,7 @@ from sympy import Dummy, Expr, Integer, Symbol
 
 from ..indices import Index
 from ..matrix_tree import Layout
+from ..recurrence import Recurrence, blocks
 from ..tensors import Tensor
 from .lexicon import Lexicon
 from .values import MismatchError
@@ -66,6 +67,7 @@ class Reading:
     hints: dict[Symbol, Any] = field(default_factory=dict)  # sizes of letters that stand in sums alone: h_{t-1}
     notes: dict[str, None] = field(default_factory=dict)  # what was taken for granted, in words
     opened: dict[Any, Symbol] = field(default_factory=dict)  # the implicit indices, by size
+    settled: dict[str, Any] = field(default_factory=dict)
     depth: int = 0
     inside: tuple[Any, ...] = ()  # the aliases whose meaning is being read: they do not stand in it
     rate_name: str = ""
@@ -85,6 +87,13 @@ class Reading:
         chosen = self.choices[at] if at < len(self.choices) else 0
         self.taken.append((chosen, len(options)))
         return options[chosen]
+
+    def settle(self, question: str, options: list[T]) -> T:
+        """One of several meanings, the same wherever the question comes up in a formula."""
+        known = self.settled.get(question)
+        if known not in options:
+            known = self.settled[question] = self.pick(options)
+        return known  # type: ignore[return-value]
 
     def fails(self, message: str, span: Any = None) -> MismatchError:
         return MismatchError(message, span)
@@ -158,6 +167,11 @@ class Reading:
 
     def note(self, words: str) -> None:
         self.notes.setdefault(words)
+
+
+def times_of(network: Any) -> list[Any]:
+    """The sizes of the axes along which states run."""
+    return list(dict.fromkeys(b.length for b in blocks(network.equations) if isinstance(b, Recurrence)))
 
 
 def alternatives(start: Callable[[list[int]], Reading], read: Callable[[Reading], T]) -> Iterator[tuple[Reading, T]]:

@@ -66,6 +66,10 @@ def value_of(node: Node, reading: Reading) -> Value:
 
 def name_value(name: Name, reading: Reading) -> Value:
     found = [(entry, left) for entry, left in matching(name, reading) if entry.kind != "function"]
+    if found and _is_kronecker(name):  # δ_{ij} beside a gradient δ: what has two axes may be either
+        found = [(entry, left) for entry, left in found if entry.kind == "node" or entry.meaning.rank >= 2]
+        if not found or not reading.pick([True, False]):
+            return _special(name, reading)
     if found:
         entry, left = reading.pick(found)
         strange = [item for item in left if item.bracket in ("(", "[") and isinstance(item.node, Number)]
@@ -73,6 +77,12 @@ def name_value(name: Name, reading: Reading) -> Value:
             raise unknown(name, reading.text, reading)
         return entry_value(entry, left, name, reading)
     return _special(name, reading)
+
+
+def _is_kronecker(name: Name) -> bool:
+    items = items_of(name.scripts)
+    letters = [item for item in items if isinstance(item.node, Name) and not item.raised and not item.node.scripts]
+    return name.base == r"\delta" and not name.accents and len(letters) == len(items) == 2
 
 
 def entry_value(entry: Entry, items: list, name: Node, reading: Reading) -> Value:  # type: ignore[type-arg]
@@ -134,6 +144,9 @@ def _special(name: Name, reading: Reading) -> Value:
     if name.base == r"\delta" and len(items) == 2:
         one, other = (ranges.index_of(item.node, reading) for item in items)
         if one is not None and other is not None:
+            for known, open_ in ((one, other), (other, one)):  # both run over one axis
+                if isinstance(known, Symbol) and isinstance(open_, Symbol) and known in reading.sizes:
+                    reading.runs_over(open_, reading.sizes[known])
             return number(KroneckerDelta(one, other))
     raise unknown(name, reading.text, reading)
 

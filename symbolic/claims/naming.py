@@ -163,13 +163,16 @@ def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[An
     if reading.manner.layout == "columns" and batched:
         down, across = across, down
     elif reading.manner.layout == "rows" and len(axes) == 1:
-        # A row of a matrix of examples is a row; what has no examples may be written either way.
+        # One feature of all examples is a column, one example a row; what has no examples is either, but always the same.
         turned = (across, down)
         of_examples = bool(tensor.rank) and tensor.shape[0] == reading.network.batch
-        # One feature of all examples is a column, one example a row.
-        down, across = (
-            (down, across) if batched else turned if of_examples else reading.pick([(down, across), turned])
-        )
+        if of_examples and not batched:
+            down, across = turned
+        elif not batched:
+            key = (tensor, *axes)
+            if key not in reading.lying:
+                reading.lying[key] = reading.pick([False, True])
+            down, across = turned if reading.lying[key] else (down, across)
     for axis, index in ((down, R), (across, C)):
         if axis is not None:
             at[axis] = index

@@ -35,7 +35,9 @@ class Case:
     slow: bool = False
 
 
-def right(id: str, network: str, text: str, source: str, expect: str = "equal", **options: Any) -> Case:
+def right(
+    id: str, network: str, text: str, source: str, expect: str | type[Exception] = "equal", **options: Any
+) -> Case:
     """A claim that is right, if only under `expect`."""
     waits, slow = options.pop("waits", ""), options.pop("slow", False)
     return Case(id, network, text, expect, source, None, options, waits, slow)

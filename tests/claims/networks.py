@@ -408,7 +408,7 @@ def functions():
     net = gl.Network("functions")
     x = net.parameter("x", (n,))
     made = {
-        "s": gl.sigmoid, "t": gl.tanh, "g": gl.gelu, "f": gl.silu, "z": gl.softplus, "r": gl.relu, "e": gl.elu,
+        "s": gl.sigmoid, "t": gl.tanh, "g": gl.gelu, "f": gl.silu, "z": gl.softplus, "r": gl.relu, "u": gl.elu,
         "a": gl.gelu_tanh,
     }  # fmt: skip
     outputs = [net.define(name, (i,), function(x[i])) for name, function in made.items()]

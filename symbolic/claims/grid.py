@@ -112,10 +112,10 @@ class Grid:
         numbers = self.numbers
         if node in self.env:
             found = self.env[node]
-            return numbers.whole(found) if found.dtype == np.int64 else found
+            return numbers.whole(found) if np.asarray(found).dtype == np.int64 else found
         if isinstance(node, Indexed | Tensor):
             found = self._element(node, active)
-            return numbers.whole(found) if found.dtype == np.int64 else found
+            return numbers.whole(found) if np.asarray(found).dtype == np.int64 else found
         if isinstance(node, Dim):
             return numbers.whole(self.size(node))
         if node.is_Number or node.is_NumberSymbol:

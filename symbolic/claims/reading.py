@@ -68,7 +68,9 @@ class Reading:
     notes: dict[str, None] = field(default_factory=dict)  # what was taken for granted, in words
     opened: dict[Any, Symbol] = field(default_factory=dict)  # the implicit indices, by size
     settled: dict[str, Any] = field(default_factory=dict)
+    lying: dict[Any, bool] = field(default_factory=dict)  # whether a vector without examples is a row, by tensor and axis
     depth: int = 0
+    inside: tuple[Any, ...] = ()  # the aliases whose meaning is being read: they do not stand in it
     rate_name: str = ""
     first: int | None = None  # the number of the first position along an axis, if it is known
 

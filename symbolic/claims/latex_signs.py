@@ -37,6 +37,7 @@ RELATIONS = {
 OPERATORS = {
     "*": "*", r"\ast": "*", r"\cdot": "cdot", r"\times": "times", r"\odot": "odot", r"\circ": "circ",
     r"\otimes": "otimes", r"\oslash": "oslash", r"\star": "star", r"\bullet": "bullet", r"\circledast": "circledast",
+    r"\bmod": "mod",
 }  # fmt: skip
 
 ACCENTS = {

@@ -247,11 +247,25 @@ def _whole(node: Node | None, reading: Reading) -> Expr:
             return reading.letter(node.base)
     if isinstance(node, Sum):
         return sympy.Add(*(sign * _whole(term, reading) for sign, term in node.terms))
-    if isinstance(node, Product) and all(operator in ("", "cdot", "times") for operator in node.operators):
-        return sympy.Mul(*(_whole(factor, reading) for factor in node.factors))
+    if isinstance(node, Product) and all(operator in ("", "cdot", "times", "mod") for operator in node.operators):
+        return _whole_product(node, reading)
     if isinstance(node, Group) and len(node.content) == 1 and not node.scripts:
         inner = _whole(node.content[0], reading)  # type: ignore[arg-type]
-        return sympy.floor(inner) if node.opening == "⌊" else inner
+        rounded = {"⌊": sympy.floor, "⌈": sympy.ceiling}.get(node.opening)
+        if rounded is None and node.opening not in ("(", "[", "{", ""):
+            raise reading.fails("this is no position along an axis", node.span)
+        return inner if rounded is None else rounded(inner)
     if isinstance(node, Fraction):
         return _whole(node.top, reading) / _whole(node.bottom, reading)
     raise reading.fails("this is no position along an axis", getattr(node, "span", Span(0, 0)))
+
+
+def _whole_product(node: Product, reading: Reading) -> Expr:
+    """``2 p``, ``p \\bmod 2``: what stands in front of mod is divided by the one factor behind it."""
+    made = _whole(node.factors[0], reading)
+    for at, (operator, factor) in enumerate(zip(node.operators, node.factors[1:], strict=True)):
+        if operator == "mod" and at + 1 < len(node.operators):
+            raise reading.fails("what follows mod is one factor; write brackets", node.span)
+        other = _whole(factor, reading)
+        made = sympy.Mod(made, other) if operator == "mod" else made * other
+    return made

@@ -140,7 +140,8 @@ class Product(Part):
 
     Attributes
     ----------
-    operators : one fewer than the factors: "" (side by side), "cdot", "times", "odot", "circ", "*", "otimes", "oslash"
+    operators : one fewer than the factors: "" (side by side), "cdot", "times", "odot", "circ", "*", "otimes", "oslash",
+        "mod"
     """
 
     factors: tuple[Node, ...]

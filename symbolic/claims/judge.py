@@ -11,15 +11,15 @@ from sympy import Expr, Symbol
 from ..indices import Dim
 from ..tensors import Tensor
 from .decide import decide
-from .question import Decision, Question
 from .errors import AmbiguousClaimError, UnknownNameError
 from .layers import layer_letters, layer_values
 from .lexicon import Lexicon
 from .meaning import value_of
-from .reading import Manner, Reading, alternatives
+from .question import Decision, Question
+from .reading import Manner, Reading, alternatives, times_of
 from .syntax import Node, Relation
-from .update import updated
-from .values import ANY, C, MismatchError, R, Value
+from .update import updated, with_rate
+from .values import ANY, MORE, C, MismatchError, R, Value
 
 # What a verdict can be, best first: a formula of several layers or steps is as good as the worst of them.
 KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "not equal")
@@ -79,7 +79,7 @@ class Frame:
         """The manners of reading, those that say most first."""
         network = self.lexicon.derivation.network
         layouts: Any = (self.layout,) if self.layout else ("columns", "rows")
-        hidden = [size for size in (network.batch, *_times(network)) if size is not None]
+        hidden = [size for size in (network.batch, *times_of(network)) if size is not None]
         implicit: list[tuple[Expr, ...]] = [()]
         for size in hidden:
             implicit += [(*known, size) for known in implicit]
@@ -92,13 +92,6 @@ class Frame:
                 if network.batch not in sizes:
                     for layout in layouts:
                         yield Manner(layout, sizes, True, self.numerator)
-
-
-def _times(network: Any) -> list[Any]:
-    """The sizes of the axes along which states run."""
-    from ..recurrence import Recurrence, blocks
-
-    return list(dict.fromkeys(b.length for b in blocks(network.equations) if isinstance(b, Recurrence)))
 
 
 def judge(relation: Relation, text: str, frame: Frame) -> list[Finding]:
@@ -157,10 +150,12 @@ def meanings_of(
         return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first)
 
     def read(reading: Reading) -> tuple[Value, Value, bool]:
-        assert left is not None and right is not None
+        assert left is not None
+        assert right is not None
         subject = updated(left, sign, reading) or value_of(left, reading)
         claimed = value_of(right, reading)
-        turned = subject.shape != claimed.shape == subject.transposed.shape and not claimed.is_scalar
+        whole = subject.more or claimed.more or claimed.is_scalar
+        turned = not whole and subject.shape != claimed.shape == subject.transposed.shape
         return *compared(subject, claimed.transposed if turned else claimed, reading), turned
 
     found: dict[Any, Meaning] = {}
@@ -183,6 +178,8 @@ def compared(left: Value, right: Value, reading: Reading) -> tuple[Value, Value]
         If they cannot.
     """
     sizes = []
+    if left.more != right.more and not right.entry.is_number:
+        raise MismatchError(f"the left side is {left}, the right side {right}")
     for one, other in zip(left.shape, right.shape, strict=True):
         if one != other and ANY not in (one, other) and not right.entry.is_number:
             raise MismatchError(f"the left side is {left}, the right side {right}")
@@ -196,16 +193,17 @@ def compared(left: Value, right: Value, reading: Reading) -> tuple[Value, Value]
         each = all(name.startswith("each_") for name in extra)
         what = f"each place along {names}" if each else f"the index {names}"
         raise MismatchError(f"the right side depends on {what}, the left side does not, and no sum runs over it")
-    return Value(left.entry, *sizes), Value(right.entry, *sizes)
+    return Value(left.entry, *sizes, left.more), Value(right.entry, *sizes, left.more)
 
 
 def _free(entry: Expr) -> set[Symbol]:
-    return {s for s in entry.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)} - {R, C}
+    return {s for s in entry.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)} - {R, C, *MORE}
 
 
 def question_of(left: Value, right: Value, reading: Reading) -> Question:
     """What is to be decided: whether the entries are equal."""
     indices = [(mark, size) for mark, size in ((R, left.rows), (C, left.columns)) if size is not None]
+    indices += zip(MORE, left.more, strict=False)
     for symbol in sorted(_free(left.entry) | _free(right.entry), key=lambda s: s.name):
         size = reading.size_of(symbol)
         if size is None:
@@ -213,7 +211,12 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
         indices.append((symbol, size))
     rounded = any(part.is_Rational and part.q >= 1000 for part in right.entry.atoms())
     return Question(
-        reading.lexicon.derivation, left.entry, right.entry, tuple(indices), rounded, reading.manner.single
+        with_rate(reading.lexicon.derivation, left.entry, right.entry),
+        left.entry,
+        right.entry,
+        tuple(indices),
+        rounded,
+        reading.manner.single,
     )
 
 

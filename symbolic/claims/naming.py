@@ -15,9 +15,9 @@ from ..tensors import Adjoint, Tensor, element_of
 from .errors import UnknownNameError, pointed
 from .items import Item, is_transposition, items_of, text_of
 from .lexicon import Entry
-from .reading import Reading
+from .reading import Reading, times_of
 from .syntax import Fraction, Group, Name, Node, Number, Product, Span, Sum
-from .values import C, R, Value, number
+from .values import MORE, C, R, Value, number
 
 
 def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
@@ -28,8 +28,20 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
         left = _without(items, entry.labels, reading)
         if left is not None:
             found.append((entry, left))
+    if not found:
+        found = _only_layer(reading.lexicon.labelled(name), items, reading)
     most = max((len(entry.labels) for entry, _ in found), default=0)
     return [(entry, left) for entry, left in found if len(entry.labels) == most]
+
+
+def _only_layer(entries: list[Entry], items: list[Item], reading: Reading) -> list[tuple[Entry, list[Item]]]:
+    """The only meaning of a name whose number is left out: h is h1, where the network has no h2."""
+    found = []
+    for entry in entries:
+        left = _without(items, tuple(label for label in entry.labels if not label.isdigit()), reading)
+        if left is not None:
+            found.append((entry, left))
+    return found if len({entry.meaning for entry, _ in found}) == 1 else []
 
 
 def _without(items: list[Item], labels: tuple[str, ...], reading: Reading) -> list[Item] | None:
@@ -48,7 +60,7 @@ def label_text(item: Item, reading: Reading) -> str:
 
 def unknown(name: Name, text: str, reading: Reading) -> UnknownNameError:
     """The question about a name that is not known."""
-    known = [entry for entry in reading.lexicon.labelled(name)]
+    known = reading.lexicon.labelled(name)
     written = text[name.span.start : name.span.end]
     if known:
         labels = ", ".join("".join(f"^{{({label})}}" for label in entry.labels) or "no label" for entry in known[:6])
@@ -88,7 +100,9 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
         what = ", ".join(item.text for item in indices)
         hint = "; write commas between the digits" if split else ""
         raise reading.fails(f"{tensor.name} has {tensor.rank} axes, but is read at {free} places: {what}{hint}")
-    where = reading.pick([axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)])
+    where = reading.pick(
+        [axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)]
+    )
     at: list[Any] = [None] * tensor.rank
     for axis, position in zip(where, places, strict=True):
         at[axis] = position
@@ -101,9 +115,19 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
 
 def _fits(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading) -> bool:
     for axis, position in zip(axes, places, strict=True):
-        if isinstance(position, Symbol) and reading.sizes.get(position, tensor.shape[axis]) != tensor.shape[axis]:
+        size = tensor.shape[axis]
+        if isinstance(position, Symbol):
+            if reading.sizes.get(position, size) != size:
+                return False
+        elif not position.is_number and not _may_shift(tensor, size, reading):
             return False
     return True
+
+
+def _may_shift(tensor: Tensor, size: Any, reading: Reading) -> bool:
+    """Whether t - 1 may be a place along an axis: of time where the tensor has one, and never of examples."""
+    times = set(times_of(reading.network)) & set(tensor.shape)
+    return size in times if times else size != reading.network.batch
 
 
 def _learn(position: Expr, size: Any, reading: Reading) -> None:
@@ -112,16 +136,19 @@ def _learn(position: Expr, size: Any, reading: Reading) -> None:
         return
     letters = [s for s in position.free_symbols if not isinstance(s, Dim)]
     if len(letters) == 1 and (position - letters[0]).is_number:
+        if size in times_of(reading.network):
+            reading.runs_over(letters[0], size)
         reading.hints.setdefault(letters[0], size)
 
 
-def _laid_out(
-    tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[Any], Expr], reading: Reading
-) -> Value:
+def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[Any], Expr], reading: Reading) -> Value:
     """The value whose open `axes` run down and across, as the layout shows them."""
-    if len(axes) > 2:
-        sizes = ", ".join(str(tensor.shape[axis]) for axis in axes)
-        raise reading.fails(f"{tensor.name} has {len(axes)} axes without an index ({sizes}); a matrix has two")
+    if len(axes) > 2:  # no matrix, but an array entry by entry
+        for axis, index in zip(axes, (R, C, *MORE), strict=False):
+            at[axis] = index
+        element = padded(made(at)) if any(not _is_plain(position) for position in at) else made(at)
+        rows, columns, *more = (tensor.shape[axis] for axis in axes)
+        return Value(element, rows, columns, tuple(more))
     batched = bool(axes) and axes[0] == 0 and tensor.shape[0] == reading.network.batch
     down: int | None = axes[0] if axes else None
     across: int | None = axes[1] if len(axes) == 2 else None
@@ -164,7 +191,7 @@ def gradient_named(tensor: Tensor, items: list[Item], reading: Reading) -> Value
         return tensor_value(tensor, lambda at: element_of(adjoint, at), items, reading)
     marks = [item for item in items if not is_index(item, reading)]
     value = tensor_value(tensor, lambda at: element_of(adjoint, at), [i for i in items if i not in marks], reading)
-    return marked(value.transposed, marks, reading)
+    return marked(value if value.more else value.transposed, marks, reading)
 
 
 # ---- items ------------------------------------------------------------------------------------------------------
@@ -212,6 +239,8 @@ def indexed(value: Value, items: list[Item], reading: Reading) -> Value:
     """Brackets with scripts: ``(W^\\top \\delta)_j``, ``(a + b)^2``."""
     below = [item for item in items if not item.raised]
     if below:
+        if value.more:
+            raise reading.fails(f"{value} in brackets is read as a whole only")
         axes = [axis for axis, size in enumerate(value.shape) if size is not None]
         places = [place(item.node, reading) for item in below if item.node is not None]
         if len(places) > len(axes):

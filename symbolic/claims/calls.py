@@ -218,7 +218,7 @@ def _softmax(name: str, value: Value, reading: Reading) -> Value:
     if value.is_scalar or value.more:
         raise reading.fails(f"{name} of {value}")
     down = value.columns is None or (value.is_matrix and value.columns == reading.network.batch)
-    index, size = (R, value.rows) if down else (C, value.columns)
+    size = value.rows if down else value.columns
     k = Dummy(integer=True)
     below = SumOver(sympy.exp(value.at(k, C) if down else value.at(R, k)), (k, size))
     if name == "logsumexp":

@@ -129,6 +129,8 @@ def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: F
             reason = reason or str(error)
             continue
         finding = _agreed(meanings, layers, frame, text)
+        if finding.kind == "batch 1" and worst is not None and worst.kind == "undecided":
+            continue  # one example says nothing of what many could not decide
         if finding.kind not in ("not equal", "undecided"):
             return finding
         worst = worst or finding

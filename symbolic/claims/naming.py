@@ -106,6 +106,7 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
     at: list[Any] = [None] * tensor.rank
     for axis, position in zip(where, places, strict=True):
         at[axis] = position
+        reading.places.append((tensor, axis, position))
         _learn(position, tensor.shape[axis], reading)
     for axis, size in enumerate(tensor.shape):
         if at[axis] is None:

@@ -240,7 +240,8 @@ def _way(finding: Finding) -> str:
 
     assert finding.meaning is not None
     notes = "; ".join(finding.meaning.notes)
-    return f"{written(finding.meaning.right.entry)}" + (f" ({notes})" if notes else "")
+    left, right = (written(side.entry) for side in (finding.meaning.left, finding.meaning.right))
+    return f"{left} = {right}" + (f" ({notes})" if notes else "")
 
 
 def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:

@@ -91,7 +91,7 @@ def tensor_value(tensor: Tensor, made: Callable[[Any], Expr], items: list[Item],
 
 def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any], list[Item]]:
     """The place along each axis, None for one that is open; and the items that are no indices."""
-    indices = [item for item in items if is_index(item, reading)]
+    indices = [item for item in items if is_index(item, reading) or _is_time(item, tensor, reading)]
     rest = [item for item in items if item not in indices]
     places = [place(item.node, reading) for item in indices if item.node is not None]
     free = len(places)
@@ -123,6 +123,15 @@ def _fits(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Re
         elif not position.is_number and not _may_shift(tensor, size, reading):
             return False
     return True
+
+
+def _is_time(item: Item, tensor: Tensor, reading: Reading) -> bool:
+    """Whether a plain superscript is a step of time, ``h^{t-1}``: a letter, on a tensor that runs along time."""
+    node = item.node
+    if not item.raised or is_transposition(item) or not set(times_of(reading.network)) & set(tensor.shape):
+        return False
+    letters = [term for _, term in node.terms if isinstance(term, Name)] if isinstance(node, Sum) else [node]
+    return len(letters) == 1 and isinstance(letters[0], Name) and letters[0].base.isalpha() and not letters[0].scripts
 
 
 def _may_shift(tensor: Tensor, size: Any, reading: Reading) -> bool:

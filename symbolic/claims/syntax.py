@@ -42,7 +42,7 @@ class Script(Part):
 
 @dataclass(frozen=True)
 class Number(Part):
-    """A literal, as it is written: ``2``, ``0.5``, ``1e-5``."""
+    """A literal, as it is written: ``2``, ``0.5``, ``1e-5``; in scripts also ``1.2.1``, and ``{0 1}`` is two."""
 
     text: str
     scripts: tuple[Script, ...] = ()

@@ -179,6 +179,8 @@ def _sum(node: Sum, reading: Reading) -> Value:
 
 def _product(node: Product, reading: Reading) -> Value:
     """Factors and operators; those side by side bind tightest, or all from left to right where that differs."""
+    if "mod" in node.operators:
+        raise reading.fails("mod is read in positions along axes only", node.span)
     values: list[Value] = []
     operators: list[str] = []
     run: list[Node] = [node.factors[0]]
@@ -362,11 +364,14 @@ def _joined(factors: list[Node], at: int, reading: Reading) -> tuple[Entry, int]
 def _group(node: Group, reading: Reading) -> Value:
     items = items_of(node.scripts)
     content = node.content
-    if node.opening in ("[", "(", "{") and len(content) == 1 and isinstance(content[0], Relation):
-        relation = content[0]
-        if len(relation.parts) > 1:
-            return indexed(ranges.iverson(relation, reading, value_of), items, reading)
-        content = tuple(part for part in relation.parts if part is not None)
+    relations = [part for part in content if isinstance(part, Relation) and len(part.parts) > 1]
+    if node.opening in ("[", "(", "{") and relations and len(relations) == len(content):  # all of them hold
+        made = ranges.iverson(relations[0], reading, value_of)
+        for relation in relations[1:]:
+            made = times(made, ranges.iverson(relation, reading, value_of))
+        return indexed(made, items, reading)
+    if len(content) == 1 and isinstance(content[0], Relation):
+        content = tuple(part for part in content[0].parts if part is not None)
     if node.opening == "⟨" and len(content) == 2:
         left, right = (value_of(part, reading) for part in content)  # type: ignore[arg-type]
         return indexed(total(times(left, right)), items, reading)
@@ -398,7 +403,7 @@ def _cases(node: Cases, reading: Reading) -> Value:
             made = number(0)
             reading.note("where no case applies, the value is 0")
         chosen = add(times(holds, number(0)), add(times(value, number(0)), times(made, number(0))))
-        made = Value(_choice(holds.entry, value.entry, made.entry), chosen.rows, chosen.columns)
+        made = chosen.map(lambda _, h=holds, v=value, m=made: _choice(h.entry, v.entry, m.entry))
     assert made is not None
     return made
 

@@ -16,7 +16,7 @@ from .layers import layer_letters, layer_values
 from .lexicon import Lexicon
 from .meaning import value_of
 from .question import Decision, Question
-from .reading import Manner, Reading, alternatives
+from .reading import Manner, Reading, alternatives, times_of
 from .syntax import Node, Relation
 from .update import updated, with_rate
 from .values import ANY, C, MismatchError, R, Value
@@ -79,7 +79,7 @@ class Frame:
         """The manners of reading, those that say most first."""
         network = self.lexicon.derivation.network
         layouts: Any = (self.layout,) if self.layout else ("columns", "rows")
-        hidden = [size for size in (network.batch, *_times(network)) if size is not None]
+        hidden = [size for size in (network.batch, *times_of(network)) if size is not None]
         implicit: list[tuple[Expr, ...]] = [()]
         for size in hidden:
             implicit += [(*known, size) for known in implicit]
@@ -92,13 +92,6 @@ class Frame:
                 if network.batch not in sizes:
                     for layout in layouts:
                         yield Manner(layout, sizes, True, self.numerator)
-
-
-def _times(network: Any) -> list[Any]:
-    """The sizes of the axes along which states run."""
-    from ..recurrence import Recurrence, blocks
-
-    return list(dict.fromkeys(b.length for b in blocks(network.equations) if isinstance(b, Recurrence)))
 
 
 def judge(relation: Relation, text: str, frame: Frame) -> list[Finding]:
@@ -241,7 +234,8 @@ def _way(finding: Finding) -> str:
 
     assert finding.meaning is not None
     notes = "; ".join(finding.meaning.notes)
-    return f"{written(finding.meaning.right.entry)}" + (f" ({notes})" if notes else "")
+    left, right = (written(side.entry) for side in (finding.meaning.left, finding.meaning.right))
+    return f"{left} = {right}" + (f" ({notes})" if notes else "")
 
 
 def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:

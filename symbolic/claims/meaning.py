@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import sympy
 from sympy import Expr, Integer, KroneckerDelta, Piecewise, Rational, Symbol
 
@@ -227,6 +229,7 @@ def _multiply(left: Value, right: Value) -> bool:
 def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
     """The values of factors without an operator between them: names of several letters, functions, differentials."""
     values: list[Value] = []
+    factors = _opened(factors, reading)
     at = 0
     while at < len(factors):
         gradient = gradient_of_prefix(factors[at:], reading)
@@ -268,6 +271,21 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
         values.append(value_of(factor, reading))
         at += 1
     return values
+
+
+def _opened(factors: list[Node], reading: Reading) -> list[Node]:
+    """Names of several letters in one font, ``\\mathbf{dW}^{[1]}``: the scripts are those of the last letter."""
+    made: list[Node] = []
+    for factor in factors:
+        inner = factor.content[0] if isinstance(factor, Group) and factor.opening == "" else None
+        letters = inner.factors if isinstance(inner, Product) and not any(inner.operators) else ()
+        if isinstance(factor, Group) and letters and all(isinstance(f, Name | Number) for f in letters):
+            last = replace(letters[-1], scripts=(*getattr(letters[-1], "scripts", ()), *factor.scripts))  # type: ignore[call-arg]
+            if run_text(letters) in reading.lexicon.runs or (letters[0] == Name("d") and len(letters) == 2):
+                made += [*letters[:-1], last]
+                continue
+        made.append(factor)
+    return made
 
 
 def is_indicator(factors: list[Node]) -> bool:

@@ -15,7 +15,7 @@ from ..tensors import Adjoint, Tensor, element_of
 from .errors import UnknownNameError, pointed
 from .items import Item, is_transposition, items_of, text_of
 from .lexicon import Entry
-from .reading import Reading
+from .reading import Reading, times_of
 from .syntax import Fraction, Group, Name, Node, Number, Product, Span, Sum
 from .values import C, R, Value, number
 
@@ -28,8 +28,20 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
         left = _without(items, entry.labels, reading)
         if left is not None:
             found.append((entry, left))
+    if not found:
+        found = _only_layer(reading.lexicon.labelled(name), items, reading)
     most = max((len(entry.labels) for entry, _ in found), default=0)
     return [(entry, left) for entry, left in found if len(entry.labels) == most]
+
+
+def _only_layer(entries: list[Entry], items: list[Item], reading: Reading) -> list[tuple[Entry, list[Item]]]:
+    """The only meaning of a name whose number is left out: h is h1, where the network has no h2."""
+    found = []
+    for entry in entries:
+        left = _without(items, tuple(label for label in entry.labels if not label.isdigit()), reading)
+        if left is not None:
+            found.append((entry, left))
+    return found if len({entry.meaning for entry, _ in found}) == 1 else []
 
 
 def _without(items: list[Item], labels: tuple[str, ...], reading: Reading) -> list[Item] | None:
@@ -79,7 +91,7 @@ def tensor_value(tensor: Tensor, made: Callable[[Any], Expr], items: list[Item],
 
 def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any], list[Item]]:
     """The place along each axis, None for one that is open; and the items that are no indices."""
-    indices = [item for item in items if is_index(item, reading)]
+    indices = [item for item in items if is_index(item, reading) or _is_time(item, tensor, reading)]
     rest = [item for item in items if item not in indices]
     places = [place(item.node, reading) for item in indices if item.node is not None]
     free = len(places)
@@ -103,9 +115,28 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
 
 def _fits(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading) -> bool:
     for axis, position in zip(axes, places, strict=True):
-        if isinstance(position, Symbol) and reading.sizes.get(position, tensor.shape[axis]) != tensor.shape[axis]:
+        size = tensor.shape[axis]
+        if isinstance(position, Symbol):
+            if reading.sizes.get(position, size) != size:
+                return False
+        elif not position.is_number and not _may_shift(tensor, size, reading):
             return False
     return True
+
+
+def _is_time(item: Item, tensor: Tensor, reading: Reading) -> bool:
+    """Whether a plain superscript is a step of time, ``h^{t-1}``: a letter, on a tensor that runs along time."""
+    node = item.node
+    if not item.raised or is_transposition(item) or not set(times_of(reading.network)) & set(tensor.shape):
+        return False
+    letters = [term for _, term in node.terms if isinstance(term, Name)] if isinstance(node, Sum) else [node]
+    return len(letters) == 1 and isinstance(letters[0], Name) and letters[0].base.isalpha() and not letters[0].scripts
+
+
+def _may_shift(tensor: Tensor, size: Any, reading: Reading) -> bool:
+    """Whether t - 1 may be a place along an axis: of time where the tensor has one, and never of examples."""
+    times = set(times_of(reading.network)) & set(tensor.shape)
+    return size in times if times else size != reading.network.batch
 
 
 def _learn(position: Expr, size: Any, reading: Reading) -> None:
@@ -114,6 +145,8 @@ def _learn(position: Expr, size: Any, reading: Reading) -> None:
         return
     letters = [s for s in position.free_symbols if not isinstance(s, Dim)]
     if len(letters) == 1 and (position - letters[0]).is_number:
+        if size in times_of(reading.network):
+            reading.runs_over(letters[0], size)
         reading.hints.setdefault(letters[0], size)
 
 

@@ -16,6 +16,7 @@ from sympy import Dummy, Expr, Integer, Symbol
 
 from ..indices import Index
 from ..matrix_tree import Layout
+from ..recurrence import Recurrence, blocks
 from ..tensors import Tensor
 from .lexicon import Lexicon
 from .values import MismatchError
@@ -165,6 +166,11 @@ class Reading:
 
     def note(self, words: str) -> None:
         self.notes.setdefault(words)
+
+
+def times_of(network: Any) -> list[Any]:
+    """The sizes of the axes along which states run."""
+    return list(dict.fromkeys(b.length for b in blocks(network.equations) if isinstance(b, Recurrence)))
 
 
 def alternatives(start: Callable[[list[int]], Reading], read: Callable[[Reading], T]) -> Iterator[tuple[Reading, T]]:

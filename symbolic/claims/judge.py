@@ -128,7 +128,7 @@ def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: F
         except MismatchError as error:
             reason = reason or str(error)
             continue
-        finding = _agreed(meanings, layers, frame, text)
+        finding = agreed(meanings, layers, frame, text)
         if finding.kind not in ("not equal", "undecided"):
             return finding
         worst = worst or finding
@@ -216,7 +216,7 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
     )
 
 
-def _agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: str) -> Finding:
+def agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: str) -> Finding:
     """The one thing that all meanings come to."""
     findings = [_found(meaning, layers, frame) for meaning in meanings]
     good = [finding for finding in findings if finding.kind not in ("not equal", "undecided")]

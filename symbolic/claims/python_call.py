@@ -186,7 +186,7 @@ def _results(function: UserFunction, made: Any, names: Names, notes: list[str]) 
         return [_array(t.name, t, part) for t, part in zip(order, parts, strict=True)]
     what = "one array" if len(parts) == 1 else f"{len(parts)} arrays"
     raise UnknownNameError(
-        f"{function.signature()} returns {what}, and nothing says of what: name the function for what it returns, as in "
+        f"{function.signature()} returns {what}, and nothing says of what: name it for what it returns, as in "
         f"d{names.network.parameters[0].name if parameters else 'x'}, or return a dict {{'dW1': …}}; there are "
         f"{names.known()}"
     )

@@ -1,4 +1,4 @@
-"""Claims in Python: a function over NumPy arrays, a whole ``backward``, or a file of them; held against what is derived.
+"""Claims in Python: a function over NumPy arrays, a whole ``backward``, or a file of them.
 
 A function's name says what it returns (``dW2``, ``delta1``, ``a1``), its parameters say what it is given; see
 `python_names`. A ``backward`` returns a dict of arrays by name, or ``return dx, dw, db``.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GradloomError
-from ..tensors import Tensor, element_of, shape_text
+from ..tensors import Adjoint, Tensor, element_of, shape_text
 from .draw import Style
 from .exact import sizes_text
 from .numbers import NoValueError
@@ -170,7 +170,7 @@ def _long(shape: tuple[int, ...]) -> list[int]:
 
 def question_of(judge: Judge, names: Names, tensor: Tensor, single: bool = False) -> Question:
     """The question whose points are those to try a function at that claims to know `tensor`."""
-    home = names.network.home(getattr(tensor, "of", tensor))
+    home = names.network.home(tensor.of if isinstance(tensor, Adjoint) else tensor)
     element = element_of(tensor, home)
     return Question(judge.derivation, element, element, tuple(zip(home, tensor.shape, strict=True)), False, single)
 

@@ -1,4 +1,4 @@
-"""How arrays are handed to a user's function, and how its results are laid out: examples in rows, in columns, or one."""
+"""How arrays are laid out for a user's function, and its results: examples in rows, in columns, or one alone."""
 
 from __future__ import annotations
 

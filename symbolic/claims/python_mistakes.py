@@ -169,16 +169,26 @@ def _derivatives(shown: _Shown) -> Iterator[_Change]:
     made = [_Slope(shown, equation) for equation in applied]
     for one in made:
         words = f"the derivative of {one.name} is missing"
-        yield "missing activation derivative", words, lambda s, o=one: s.claimed * o.at(s)
+        yield "missing activation derivative", words, _scaled(up=one.at)
         words = f"the derivative of {one.name} is too much"
-        yield "extra activation derivative", words, lambda s, o=one: s.claimed / o.at(s)
+        yield "extra activation derivative", words, _scaled(down=one.at)
         words = f"the derivative of {one.name} is taken at {one.made}, not at {one.of}"
-        yield "derivative at a", words, lambda s, o=one: s.claimed / o.at_value(s) * o.at(s)
+        yield "derivative at a", words, _scaled(up=one.at, down=one.at_value)
     for one in made:
         for other in made:
             if one is not other:
                 words = f"the derivative of {one.name} is taken, where that of {other.name} belongs"
-                yield "derivative of another layer", words, lambda s, o=one, p=other: s.claimed / o.at(s) * p.at(s)
+                yield "derivative of another layer", words, _scaled(up=other.at, down=one.at)
+
+
+def _scaled(up: Callable[[_Seen], Any] | None = None, down: Callable[[_Seen], Any] | None = None) -> Any:
+    """The claimed array times one and by another, entry by entry."""
+
+    def change(seen: _Seen) -> Any:
+        made = seen.claimed if up is None else seen.claimed * up(seen)
+        return made if down is None else made / down(seen)
+
+    return change
 
 
 class _Slope:
@@ -211,16 +221,12 @@ def _factors(shown: _Shown) -> Iterator[_Change]:
     for tensor in shown.runs.names.network.tensors.values():
         if tensor.rank == 0 and tensor == shown.runs.names.loss:
             continue
-        yield (
-            "missing factor",
-            f"the factor {tensor} is missing",
-            lambda s, t=tensor: s.claimed * shown.array(t, s.point),
-        )
-        yield (
-            "extra factor",
-            f"the factor {tensor} is too much",
-            lambda s, t=tensor: s.claimed / shown.array(t, s.point),
-        )
+
+        def values(seen: _Seen, tensor: Tensor = tensor) -> Any:
+            return shown.array(tensor, seen.point)
+
+        yield "missing factor", f"the factor {tensor} is missing", _scaled(up=values)
+        yield "extra factor", f"the factor {tensor} is too much", _scaled(down=values)
 
 
 def _by_shape(seen: list[_Seen], shown: _Shown) -> tuple[str, str] | None:

@@ -18,7 +18,7 @@ ROWS = frozenset("m N batch batch_size n_samples num_examples".split())  # the s
 OUTPUT = frozenset("out output y_hat yhat y_pred yhat_ probs".split())
 LOSS = frozenset("loss cost J E".split())
 _GRADIENT = re.compile(
-    r"(?:d(?:L|J|E|C|loss|cost)_?d_?|d_?|grad_?|nabla_?|delta_?)(?P<of>\w*)$|(?P<before>\w+?)_(?:grad|gradient|bar)$"
+    r"(?:delta_?|grad_?|nabla_?|d(?:L|J|E|C|loss|cost)_?d_?|d_?)(?P<of>\w*)$|(?P<before>\w+?)_(?:grad|gradient|bar)$"
 )
 
 
@@ -37,7 +37,7 @@ class Meant:
 
     @property
     def tensor(self) -> Tensor:
-        return self.what  # type: ignore[no-any-return]
+        return self.what
 
 
 class AmbiguousNameError(UnknownNameError):

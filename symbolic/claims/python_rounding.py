@@ -57,7 +57,7 @@ def _moved(function: UserFunction) -> Iterator[tuple[Callable[..., Any], Callabl
         return
     constants = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, float)]
     for number, constant in enumerate(constants):
-        half = _half(constant.value)
+        half = _half(float(constant.value))  # type: ignore[arg-type]
         if half is not None:
             yield _with(tree, scope, number, half), _with(tree, scope, number, -half)
     names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
@@ -82,7 +82,7 @@ def _half(value: float) -> float | None:
 
 def _with(tree: ast.FunctionDef, scope: dict[str, Any], number: int, step: float) -> Callable[..., Any]:
     constants = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, float)]
-    before = constants[number].value
+    before: Any = constants[number].value
     constants[number].value = before + step
     try:
         return _built(tree, scope)
@@ -95,7 +95,7 @@ def _built(tree: ast.FunctionDef, scope: dict[str, Any]) -> Callable[..., Any]:
     module = ast.fix_missing_locations(ast.Module([ast.copy_location(bare, tree)], []))
     made = dict(scope)
     exec(compile(module, "<moved constant>", "exec"), made)
-    return made[tree.name]  # type: ignore[no-any-return]
+    return made[tree.name]
 
 
 __all__ = ["agreeing_digits"]

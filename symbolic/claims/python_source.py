@@ -8,7 +8,7 @@ import inspect
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,12 @@ class UserCodeError(GradloomError, RuntimeError):
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
         self.line = line
+
+
+def _names(parts: Sequence[ast.AST]) -> list[str] | None:
+    """The names, if all parts are plain names."""
+    names = [part.id for part in parts if isinstance(part, ast.Name)]
+    return names if len(names) == len(parts) else None
 
 
 @dataclass(frozen=True)
@@ -88,18 +94,14 @@ class UserFunction:
         found = [node.value for node in self._own(ast.Return)]
         if len(found) != 1 or found[0] is None:
             return None
-        parts = found[0].elts if isinstance(found[0], ast.Tuple | ast.List) else [found[0]]
-        if isinstance(found[0], ast.Name):
-            parts = [found[0]]
-        return [part.id for part in parts] if all(isinstance(part, ast.Name) for part in parts) else None
+        return _names(found[0].elts if isinstance(found[0], ast.Tuple | ast.List) else [found[0]])
 
     def unpacked(self, parameter: str) -> list[str] | None:
         """The names on the left of ``x, w, b = cache``, where a parameter is taken apart."""
         for node in self._own(ast.Assign):
             target = node.targets[0]
             if isinstance(node.value, ast.Name) and node.value.id == parameter and isinstance(target, ast.Tuple):
-                parts = target.elts
-                return [part.id for part in parts] if all(isinstance(part, ast.Name) for part in parts) else None
+                return _names(target.elts)
         return None
 
     def _own(self, kind: Any) -> list[Any]:

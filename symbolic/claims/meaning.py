@@ -281,7 +281,7 @@ def _opened(factors: list[Node], reading: Reading) -> list[Node]:
         letters = inner.factors if isinstance(inner, Product) and not any(inner.operators) else ()
         if isinstance(factor, Group) and letters and all(isinstance(f, Name | Number) for f in letters):
             last = replace(letters[-1], scripts=(*getattr(letters[-1], "scripts", ()), *factor.scripts))  # type: ignore[call-arg]
-            if run_text(letters) in reading.lexicon.runs or (letters[0] == Name("d") and len(letters) == 2):
+            if run_text(letters) in reading.lexicon.runs or (letters[0].base == "d" and len(letters) == 2):
                 made += [*letters[:-1], last]
                 continue
         made.append(factor)

@@ -128,7 +128,7 @@ def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: F
         except MismatchError as error:
             reason = reason or str(error)
             continue
-        finding = _agreed(meanings, layers, frame, text)
+        finding = agreed(meanings, layers, frame, text)
         if finding.kind == "batch 1" and worst is not None and worst.kind == "undecided":
             continue  # one example says nothing of what many could not decide
         if finding.kind not in ("not equal", "undecided"):
@@ -222,7 +222,7 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
     )
 
 
-def _agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: str) -> Finding:
+def agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: str) -> Finding:
     """The one thing that all meanings come to."""
     findings = [_found(meaning, layers, frame) for meaning in meanings]
     good = [finding for finding in findings if finding.kind not in ("not equal", "undecided")]

@@ -99,7 +99,7 @@ class Derivation(Printable):
 
 
 def derive(network: Network, wrt: Iterable[str] | None = None, *, may_be_unused: bool = False) -> Derivation:
-    """Derive `network`; see `Network.derive`. With `may_be_unused` no error is raised for what the loss does not need."""
+    """Derive `network`; see `Network.derive`. With `may_be_unused`, what the loss does not depend on is no error."""
     if network.loss is None:
         raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
     asked = asked_names(network, wrt)

@@ -8,7 +8,6 @@ from typing import Any
 import sympy
 from sympy import Dummy, Expr, Piecewise
 
-from ..binders import Max
 from ..binders import Sum as SumOver
 from ..tensors import elements, tensor_of
 from .errors import UnknownNameError, pointed
@@ -42,8 +41,10 @@ def called(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
     bracketed = isinstance(following, Group) and following.opening in ("(", "[", "{", "")
     is_tensor = any(known.kind != "function" for known, _ in matching(name, reading))
     if following is None or (entry is None and not bracketed):
-        return None if is_tensor or entry is None else _bare(name, reading)
-    if is_tensor and (not bracketed or reading.pick(["function", "tensor"]) == "tensor"):
+        if is_tensor or entry is None:
+            return None
+        raise _bare(name, reading)
+    if is_tensor and not (bracketed and _is_applied_here(name, entry, reading)):
         return None
     items = items_of(name.scripts)
     if bracketed:
@@ -55,8 +56,17 @@ def called(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
     return apply(name, entry, [argument], items, reading), used + 1
 
 
-def _bare(name: Name, reading: Reading) -> None:
-    raise UnknownNameError(
+def _is_applied_here(name: Name, entry: Entry | None, reading: Reading) -> bool:
+    """Whether a name that is a function's and a tensor's is the function: it is if the tensor is what it gives."""
+    tensors = [known.meaning for known, _ in matching(name, reading) if known.kind in ("tensor", "loss")]
+    made_by = {e.target: e.body.func for e in reading.network.equations}
+    if entry is not None and any(made_by.get(tensor) == entry.meaning for tensor in tensors):
+        return True
+    return reading.settle(f"function {name.base}", ["function", "tensor"]) == "function"
+
+
+def _bare(name: Name, reading: Reading) -> UnknownNameError:
+    return UnknownNameError(
         f"{reading.text[name.span.start : name.span.end]} is a function, but nothing follows that it is applied to\n"
         f"{pointed(reading.text, name.span.start, name.span.end)}"
     )
@@ -134,7 +144,7 @@ def derivative(function: Callable[[Any], Expr], order: int) -> Callable[[Expr], 
 def _activation(name: Name, args: list[Value], items: list[Item], reading: Reading) -> Callable[[Any], Expr]:
     """The function that the network applies to the argument, entry by entry; else the only one that it has."""
     network = reading.network
-    applied = {}
+    applied: dict[Any, Callable[[Any], Expr]] = {}
     for equation in network.equations:
         for tensor in equation.reads:
             if is_applied(equation, tensor):
@@ -182,7 +192,8 @@ def of_arrays(name: str, args: list[Value], reading: Reading) -> Value:
         if len(args) != 2:
             raise reading.fails(f"{name} of {len(args)} values is not read: it has two, or an index below it")
         sign = 1 if name == "max" else -1
-        return entrywise(*args, lambda a, b: Piecewise((a, sign * (a - b) > 0), (b, True)), name)
+        one, other = args
+        return entrywise(one, other, lambda a, b: Piecewise((a, sign * (a - b) > 0), (b, True)), name)
     if len(args) != 1:
         raise reading.fails(f"{name} takes one argument, found {len(args)}")
     (value,) = args
@@ -213,5 +224,4 @@ def _softmax(name: str, value: Value, reading: Reading) -> Value:
     if name == "logsumexp":
         shape = (None, value.columns) if down else (value.rows, None)
         return Value(sympy.log(below), *shape)
-    assert index is not None and not isinstance(below, Max)
     return Value(sympy.exp(value.entry) / below, value.rows, value.columns)

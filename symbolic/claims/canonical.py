@@ -12,12 +12,13 @@ from ..equations import Equation
 from ..facts import Fact
 from ..recurrence import Recurrence
 from ..rewriting import Rewriting
-from ..tensors import Adjoint, Tensor, elements, indices_of, tensor_of
+from ..tensors import Adjoint, Tensor, elements, indices_of, is_element, tensor_of
 from .point import blocks_of
 from .question import Question
 
-LONGEST = 400  # what is longer is not compacted: that could take minutes
-_LEVELS = 3
+WORK = 350  # of lengths that are compacted: more could take minutes
+_SMALL = 60  # length of an equation of a value that is put in
+_LEVELS = 4
 
 
 def is_zero_by_algebra(question: Question, rewrite: Rewriting) -> tuple[bool, tuple[Fact, ...]]:
@@ -27,13 +28,17 @@ def is_zero_by_algebra(question: Question, rewrite: Rewriting) -> tuple[bool, tu
     """
     ranges = dict(question.indices)
     tried = set()
+    work = 0
     for left, right in _forms(question):
         difference = left - right
         if difference == 0:
             return True, ()
-        if difference in tried or measure(difference) > LONGEST:
+        if difference in tried:
             continue
         tried.add(difference)
+        work += measure(difference)
+        if work > WORK:
+            break
         form, facts = compact(difference, rewrite, ranges)
         if form == 0:
             return True, tuple(facts)
@@ -42,20 +47,25 @@ def is_zero_by_algebra(question: Question, rewrite: Rewriting) -> tuple[bool, tu
 
 def _forms(question: Question) -> Iterator[tuple[Expr, Expr]]:
     """The two sides as they stand, and with adjoints and then values that only one of them has put in."""
+    form = question.left, question.right
+    for form in opened(question):
+        yield form
+    yield from with_definitions(question, *form, _is_small)
+
+
+def opened(question: Question) -> Iterator[tuple[Expr, Expr]]:
+    """The two sides as they stand, and with more and more adjoints put in that only one of them has."""
     left, right = question.left, question.right
     yield left, right
-    for _ in range(_LEVELS):
-        new = with_definitions(question, left, right, _is_adjoint)
-        if new == (left, right):
+    for side in (left, right):
+        # ∂L/∂W[j, k] = …: in a recurrence the other side may read the same tensor, a step behind.
+        equation = _equation(question, tensor_of(side)) if is_element(side) else None
+        if equation is not None and _is_adjoint(equation):
+            put_in = equation.at(indices_of(side))
+            left, right = (put_in, right) if side is left else (left, put_in)
+            yield left, right
             break
-        left, right = new
-        yield left, right
-    for _ in range(_LEVELS):
-        new = with_definitions(question, left, right, _is_small)
-        if new == (left, right):
-            break
-        left, right = new
-        yield left, right
+    yield from with_definitions(question, left, right, _is_adjoint)
 
 
 def _is_adjoint(equation: Equation) -> bool:
@@ -63,17 +73,29 @@ def _is_adjoint(equation: Equation) -> bool:
 
 
 def _is_small(equation: Equation) -> bool:
-    return not _is_adjoint(equation) and not equation.body.has(Binder) and measure(equation.body) < 60
+    return not _is_adjoint(equation) and not equation.body.has(Binder) and measure(equation.body) < _SMALL
 
 
 def with_definitions(
     question: Question, left: Expr, right: Expr, wanted: Callable[[Equation], bool]
-) -> tuple[Expr, Expr]:
-    """Both sides with what stands only in one of them replaced by its equation, if the equation is `wanted`."""
-    tensors = [{tensor_of(element) for element in elements(side)} for side in (left, right)]
-    alone = tensors[0] ^ tensors[1]
-    known = {t: equation for t in alone if (equation := _equation(question, t)) is not None and wanted(equation)}
-    return _put_in(left, known, question), _put_in(right, known, question)
+) -> Iterator[tuple[Expr, Expr]]:
+    """Both sides with what stands only in one of them replaced by its equation, if that is `wanted`, one by one.
+
+    What is computed last goes first: nothing that is put in later reads it again.
+    """
+    order = {tensor: place for place, tensor in enumerate(blocks_of(question.derivation))}
+    for _ in range(_LEVELS):
+        tensors = [{tensor_of(element) for element in elements(side)} for side in (left, right)]
+        known = {
+            tensor: equation
+            for tensor in tensors[0] ^ tensors[1]
+            if (equation := _equation(question, tensor)) is not None and wanted(equation)
+        }
+        if not known:
+            return
+        last = max(known, key=lambda tensor: (order.get(tensor, -1), tensor.name))
+        left, right = (_put_in(side, known[last]) for side in (left, right))
+        yield left, right
 
 
 def _equation(question: Question, tensor: Tensor) -> Equation | None:
@@ -87,7 +109,6 @@ def _equation(question: Question, tensor: Tensor) -> Equation | None:
     return block
 
 
-def _put_in(expr: Expr, known: dict[Tensor, Equation], question: Question) -> Expr:
-    # One element after another: a binder opens itself where what is put in would be captured.
-    found = [element for element in elements(expr) if tensor_of(element) in known]
-    return expr.xreplace({element: known[tensor_of(element)].at(indices_of(element)) for element in found})
+def _put_in(expr: Expr, equation: Equation) -> Expr:
+    found = [element for element in elements(expr) if tensor_of(element) == equation.target]
+    return expr.xreplace({element: equation.at(indices_of(element)) for element in found})

@@ -14,12 +14,13 @@ from ..errors import DataError, GradloomError
 from ..network import Network
 from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError
 from .everything import everything
+from .follows import follows
 from .function_names import own_functions
+from .items import items_of
 from .judge import Finding, Frame, judge
 from .latex_reader import read_relation
 from .lexicon import Entry, Lexicon, key_of, lexicon_of
 from .lines import SourceLine, source_lines
-from .items import items_of
 from .syntax import Name, Relation
 from .verdict import Judged, Verdict
 
@@ -45,7 +46,8 @@ def check(
     claim : LaTeX, one formula or a text of many; a `Path` of a .tex, .md or .py file; an `Equation` or a SymPy equation
         over the network's tensors; a Python function over NumPy arrays, named for what it returns (``dW2``), or a whole
         ``backward``
-    aliases : what the claim writes → what it means, in LaTeX or by name: ``{"m": "B", r"\\delta_j": r"\\delta^{(1)}_j"}``
+    aliases : what the claim writes → what it means, in LaTeX or by name:
+        ``{"m": "B", r"\\delta_j": r"\\delta^{(1)}_j"}``
     functions : what the claim calls functions: ``{"g": gl.tanh}``
     layout : "columns" (one example per column) or "rows"; by default whichever fits
     derivatives : "denominator" where ∂L/∂W has the shape of W, "numerator" where it has that of its transpose
@@ -122,7 +124,10 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
     findings = judge(relation, line.text, frame)
     at = next((n for n, finding in enumerate(findings) if not _is_right(finding, frame)), len(findings) - 1)
     finding = findings[at]
-    made = Judged(line.shown, line.number, finding.kind, finding)
+    made = Judged(line.shown, line.number, finding.kind, finding, steps=_last(relation, line.text))
+    made = _in_order(made, line, relation, frame, before)
+    if made.kind == "follows":
+        return made
     if not explain or _is_right(finding, frame):
         return made
     return explained(made, line, relation, at + 1, frame, before)
@@ -130,6 +135,30 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
 
 def _is_right(finding: Finding, frame: Frame) -> bool:
     return finding.kind in ("equal", "equal given", "rounded")
+
+
+def _in_order(made: Judged, line: SourceLine, relation: Relation, frame: Frame, before: list[Judged]) -> Judged:
+    """A wrong line, or one that follows from a wrong one above."""
+    if made.kind not in ("not equal", "batch 1", "layout") or made.finding is None:
+        return made
+    wrong = [earlier for earlier in before if earlier.kind in ("not equal", "follows")]
+    if line.goes_on and before and before[-1] in wrong:  # a = b, and now = c: is it at least equal to b?
+        above = before[-1].steps
+        step = f"{above} = {_last(relation, line.text)}"
+        try:
+            if all(_is_right(finding, frame) for finding in judge(read_relation(step), step, frame)):
+                return replace(made, kind="follows", after=before[-1].number)
+        except GradloomError:
+            pass
+    found = [(earlier.number, earlier.finding) for earlier in wrong if earlier.finding is not None]
+    after = follows(made.finding, found, frame.lexicon.derivation)
+    return made if after is None else replace(made, kind="follows", after=after)
+
+
+def _last(relation: Relation, text: str) -> str:
+    """The text of the last part."""
+    last = relation.parts[-1]
+    return "" if last is None else text[last.span.start : last.span.end]
 
 
 def explained(

@@ -13,14 +13,18 @@ from dataclasses import replace
 from ..derivation import Derivation
 from ..errors import GradloomError
 from ..facts import Fact
+from ..tensors import Adjoint
 from .canonical import is_zero_by_algebra
+from .cost import is_rational, operations, own_operations
 from .draw import Style
-from .exact import Found, in_fractions, to_many_digits, with_free_tensors
+from .exact import DIGITS, ENTRIES, Found, in_fractions, in_long_floats, to_many_digits, with_free_tensors
+from .numbers import FRACTIONS, with_digits
 from .question import BATCH_1, EQUAL, NOT_EQUAL, ROUNDED, UNDECIDED, Decision, Question
 from .rounding import agreeing_digits
 from .survey import POINTS, Judge, Survey
 
 _JUDGES: OrderedDict[int, Judge] = OrderedDict()  # by the identity of the derivation, which the judge keeps alive
+BUDGET = 3_000_000  # operations on many digits or on fractions: a few seconds
 _WHOLE_ROWS = tuple(Style(whole_rows=True, spread=1 + number / 4) for number in range(8))
 
 
@@ -59,53 +63,76 @@ def decide(question: Question) -> Decision:
 def _decide(judge: Judge, question: Question, rows: int | None) -> Decision:
     """Equal, not equal or undecided, with `rows` in the batch."""
     survey = judge.survey(question, rows)
-    if survey.undefined and not survey.places:
-        return Decision(
-            NOT_EQUAL, "at random points", note="one side has no real value at any point, and the other has"
-        )
     if not survey.places:
+        if survey.undefined >= POINTS:
+            note = "one side has no real value at any point, though the network has"
+            return Decision(NOT_EQUAL, f"at {survey.undefined} random points", note=note)
         return Decision(UNDECIDED, "", note=survey.problem)
-    if survey.looks_equal:
-        equal, facts = is_zero_by_algebra(question, judge.rewrite)
-        if equal:
-            proved = tuple(fact for fact in facts if fact not in judge.derivation.network.facts)
-            return Decision(EQUAL, "symbolically: the difference is 0 in canonical form", proved)
+    proof = _by_algebra(judge, question) if survey.looks_equal else None
+    if proof is not None:
+        return proof
     found = _by_numbers(judge, question, survey)
+    if found.equal and not survey.looks_equal:  # both sides are 0 but for rounding
+        proof = _by_algebra(judge, question)
+        if proof is not None:
+            return proof
     if found.equal is None:
         return Decision(UNDECIDED, found.method, note=found.note)
     if not found.equal:
-        if survey.kinked:
-            return Decision(UNDECIDED, found.method, note="they differ, but only points at a kink were found")
+        if all(survey.kinked):
+            note = "they differ, but only points at a kink were found, where a derivative is a convention"
+            return Decision(UNDECIDED, found.method, note=note)
         return Decision(NOT_EQUAL, found.method)
     note = "" if found.free else _hidden(survey, found)
     return Decision(UNDECIDED if note else EQUAL, found.method, note=note)
 
 
+def _by_algebra(judge: Judge, question: Question) -> Decision | None:
+    equal, facts = is_zero_by_algebra(question, judge.rewrite)
+    if not equal:
+        return None
+    proved = tuple(fact for fact in facts if fact not in judge.derivation.network.facts)
+    return Decision(EQUAL, "symbolically: the difference is 0 in canonical form", proved)
+
+
 def _by_numbers(judge: Judge, question: Question, survey: Survey) -> Found:
-    # The point that differs most comes first: one is enough.
+    # The point that differs most comes first: one is enough. Of those at a kink, none is needed where there are others.
     order = sorted(range(len(survey.places)), key=lambda at: -survey.apart[at])
-    places = [survey.places[at] for at in order]
-    found = in_fractions(judge, question, places)
-    if found is not None and found.equal is False:
-        return found
+    clean = [at for at in order if not survey.kinked[at]]
+    places = [survey.places[at] for at in (clean or order)]
+    takes = operations(question, judge.point(places[0])) * len(places)
+    found = None
+    if is_rational(question) and takes < BUDGET:
+        found = in_fractions(judge, question, places)
+        if found is not None and found.equal is False:
+            return found
     if survey.looks_equal:
-        free = with_free_tensors(judge, question, places[:POINTS])
-        if free is not None:
-            return free
-    return found or to_many_digits(judge, question, places)
+        few = places[:POINTS]
+        for numbers in (FRACTIONS, with_digits(DIGITS)):
+            if numbers is not FRACTIONS and takes < BUDGET:
+                continue
+            if own_operations(question, judge.point(places[0]), ENTRIES) * len(few) < BUDGET:
+                free = with_free_tensors(judge, question, few, numbers)
+                if free is not None:
+                    return free
+    if found is not None:
+        return found
+    if takes > BUDGET:
+        return in_long_floats(judge, question, places)
+    return to_many_digits(judge, question, places)
 
 
 def _hidden(survey: Survey, found: Found) -> str:
     """Why an equality of numbers may hide a difference; "" if it does not."""
     if survey.undefined:
         return f"they agree where both have a value, but at {survey.undefined} points only one of them has"
+    if len(survey.places) < POINTS:
+        return f"only {len(survey.places)} random points were found at which no error could hide"
     if survey.zero or found.zero:
         return "both sides are 0 at every point that was tried, so that numbers say nothing"
     if survey.dead:
         names = ", ".join(tensor.name for tensor in survey.dead)
         return f"{names}: all 0, or all alike, at every point that was tried, so that an error could hide"
-    if survey.kinked:
-        return "only points at a kink were found"
     if survey.uncovered:
         where = ", ".join(dict.fromkeys(str(key[0]) or "the claim" for key in survey.uncovered))
         return f"at all points a condition in {where} came out the same, so that one of its branches was never taken"
@@ -127,10 +154,9 @@ def _less_than_equal(judge: Judge, question: Question, rows: int | None, decisio
             return replace(alone, kind=BATCH_1)
     hot = tuple(fact for fact in judge.derivation.network.facts if fact.source == "declared: one-hot")
     if hot and not {fact.tensor for fact in hot}.isdisjoint(question.needs):
-        survey = judge.survey(question, rows, _WHOLE_ROWS)
-        if len(survey.places) >= POINTS and survey.looks_equal and not survey.kinked:
-            places = [*survey.places]
-            found = to_many_digits(judge, question, places)
+        survey = judge.survey(question, rows, _WHOLE_ROWS, len(_WHOLE_ROWS))
+        if len(survey.places) >= POINTS and survey.looks_equal and not any(survey.kinked):
+            found = to_many_digits(judge, question, survey.places)
             if found.equal and not _hidden(survey, found):
                 return Decision(EQUAL, found.method, hot, note="equal where every row of it is 0 but for one 1")
     return decision
@@ -138,7 +164,10 @@ def _less_than_equal(judge: Judge, question: Question, rows: int | None, decisio
 
 def _needed_facts(judge: Judge, question: Question, rows: int | None) -> tuple[Fact, ...]:
     """The declared facts without which the two sides are not equal."""
-    declared = [f for f in judge.derivation.network.facts if f.tensor in question.needs]
+    network = judge.derivation.network
+    # A fact may have taken a tensor out of a gradient altogether.
+    derived = any(isinstance(tensor, Adjoint) for tensor in question.needs)
+    declared = [fact for fact in network.facts if derived or fact.tensor in question.needs]
     if not declared or _holds_without(judge, question, rows, declared):
         return ()
     needed = tuple(fact for fact in declared if not _holds_without(judge, question, rows, [fact]))
@@ -149,6 +178,8 @@ def _holds_without(judge: Judge, question: Question, rows: int | None, facts: li
     other = judge.without(facts)
     asked = question.of(other.derivation)
     survey = other.survey(asked, rows)
-    if not survey.places or not survey.looks_equal:
+    if not survey.places:
         return False
+    if operations(asked, other.point(survey.places[0])) * POINTS > BUDGET:
+        return survey.looks_equal
     return to_many_digits(other, asked, survey.places[:POINTS]).equal is True

@@ -64,7 +64,7 @@ def gradient_of_prefix(factors: list[Node], reading: Reading) -> tuple[Value, in
     found = _tensor_at(factors[1:], reading)
     if found is None or found[0].kind != "tensor":
         return None
-    if matching(first, reading) and not reading.pick([True, False]):
+    if not is_sign(first, factors[1], reading):
         return None
     entry, items, used = found
     return gradient_named(entry.meaning, items, reading), used + 1
@@ -82,9 +82,19 @@ def _differential(node: Node, reading: Reading) -> Differential | None:
         if sign.scripts:
             raise reading.fails("a derivative of higher order is not read; derive the gradient again (gl.tangent)")
         return Differential(False, tuple(factors[1:]))
-    if sign.base == "d" and not sign.scripts and not (matching(sign, reading) and not reading.pick([True, False])):
+    following = factors[1] if len(factors) > 1 else None
+    if sign.base == "d" and not sign.scripts and is_sign(sign, following, reading):
         return Differential(True, tuple(factors[1:]))
     return None
+
+
+def is_sign(d: Name, following: Node | None, reading: Reading) -> bool:
+    """Whether d is the sign of a differential, where the network has a d of its own; a size it is not, before a name."""
+    known = matching(d, reading)
+    adjacent = following is not None and following.span.start == d.span.end
+    if not known or (adjacent and all(entry.kind == "size" for entry, _ in known)):
+        return True
+    return reading.settle("d", [True, False])
 
 
 def _tensor_at(factors: list[Node] | tuple[Node, ...], reading: Reading) -> tuple[Entry, list[Item], int] | None:
@@ -121,8 +131,8 @@ def derivative_of(top: Differential, bottom: Differential, reading: Reading) -> 
         strange = [item for item in of[1] if item.text not in LOSS_LABELS]
         if strange:
             raise UnknownNameError(
-                f"the loss with {', '.join(item.text for item in strange)} beside it: one part of the loss, or the loss "
-                f"of one example, is no tensor of {reading.network.name}; define it there, or give an alias"
+                f"the loss with {', '.join(item.text for item in strange)} beside it: one part of the loss, or the "
+                f"loss of one example, is no tensor of {reading.network.name}; define it there, or give an alias"
             )
         return gradient_named(by[0].meaning, by[1], reading)
     return between(of[0].meaning, of[1], by[0].meaning, by[1], top.total, reading)
@@ -144,9 +154,7 @@ def _whole_tensor(factors: tuple[Node, ...], reading: Reading) -> tuple[Entry, l
 # ---- one tensor by another --------------------------------------------------------------------------------------
 
 
-def between(
-    of: Tensor, of_items: list[Item], by: Tensor, by_items: list[Item], total: bool, reading: Reading
-) -> Value:
+def between(of: Tensor, of_items: list[Item], by: Tensor, by_items: list[Item], total: bool, reading: Reading) -> Value:
     """∂T/∂U: a number where both are at indices; entry by entry, or the Jacobian, where both are open."""
     at_of, rest_of = spots(of, of_items, reading)
     at_by, rest_by = spots(by, by_items, reading)
@@ -174,7 +182,9 @@ def between(
             for one, other in zip(free_of, free_by, strict=True):
                 at_by[other] = at_of[one]
             if not _pointwise(expr, where_of, where_by, free_of, free_by):
-                raise reading.fails(f"{of.name} is no function of {by.name} entry by entry: its derivative is a Jacobian")
+                raise reading.fails(
+                    f"{of.name} is no function of {by.name} entry by entry: its derivative is a Jacobian"
+                )
         else:
             at_of[free_of[0]], at_by[free_by[0]] = R, C
             shape = (of.shape[free_of[0]], by.shape[free_by[0]])

@@ -206,7 +206,8 @@ class Grid:
         return self.numbers.power(base, self._safe(self.value(node.exp, active), active))
 
     def _elementwise(self, node: Any, active: Any) -> Any:
-        arguments, formula = _formula(type(node), len(node.args))
+        function: Any = type(node)
+        arguments, formula = formula_of(function, len(node.args))
         before, about = self.env, self.about
         given = [np.asarray(self.value(argument, active), dtype=self.numbers.dtype) for argument in node.args]
         self.env = {**before, **dict(zip(arguments, given, strict=True))}
@@ -371,7 +372,8 @@ def _both(one: Any, other: Any) -> Any:
 
 
 @cache
-def _formula(function: Any, count: int) -> tuple[tuple[Symbol, ...], Expr]:
+def formula_of(function: Any, count: int) -> tuple[tuple[Symbol, ...], Expr]:
+    """The formula of a named function, of symbols that stand for its arguments."""
     arguments = tuple(sympy.Dummy(f"x{place}", real=True) for place in range(count))
     return arguments, function.definition(*arguments)
 

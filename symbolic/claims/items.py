@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .syntax import Group, Name, Node, Number, Product, Script, Sum
+from .syntax import Group, Name, Node, Number, Product, Script, Sum, Text
 
 TRANSPOSITION = frozenset([r"\top", "T", r"\intercal", r"\mathsf T", "⊤", "ᵀ", "t", r"\t"])
 _BRACKETS = ("(", "[", "⟨", "{", "<")
@@ -44,7 +44,7 @@ def _of_script(script: Script) -> Iterator[Item]:
         yield Item(None, True, primes=script.primes)
         return
     for node in script.content:
-        yield from _of_node(node, script.kind == "sup")
+        yield from _of_node(node, script.kind == "sup")  # type: ignore[arg-type]
 
 
 def _of_node(node: Node, raised: bool) -> Iterator[Item]:
@@ -83,6 +83,8 @@ def text_of(node: Node, layers: Mapping[str, int] | None = None) -> str:
             return str(value)
     if isinstance(node, Number):
         return node.text
+    if isinstance(node, Text):
+        return node.text.strip()
     if isinstance(node, Name):
         accents = "".join(f"\\{accent} " for accent in node.accents)
         scripts = "".join(("^" if item.raised else "_") + item.text for item in items_of(node.scripts))

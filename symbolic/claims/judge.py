@@ -11,14 +11,14 @@ from sympy import Expr, Symbol
 from ..indices import Dim
 from ..tensors import Tensor
 from .decide import decide
-from .question import Decision, Question
 from .errors import AmbiguousClaimError, UnknownNameError
 from .layers import layer_letters, layer_values
 from .lexicon import Lexicon
 from .meaning import value_of
+from .question import Decision, Question
 from .reading import Manner, Reading, alternatives
 from .syntax import Node, Relation
-from .update import updated
+from .update import updated, with_rate
 from .values import ANY, C, MismatchError, R, Value
 
 # What a verdict can be, best first: a formula of several layers or steps is as good as the worst of them.
@@ -157,7 +157,8 @@ def meanings_of(
         return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first)
 
     def read(reading: Reading) -> tuple[Value, Value, bool]:
-        assert left is not None and right is not None
+        assert left is not None
+        assert right is not None
         subject = updated(left, sign, reading) or value_of(left, reading)
         claimed = value_of(right, reading)
         turned = subject.shape != claimed.shape == subject.transposed.shape and not claimed.is_scalar
@@ -213,7 +214,12 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
         indices.append((symbol, size))
     rounded = any(part.is_Rational and part.q >= 1000 for part in right.entry.atoms())
     return Question(
-        reading.lexicon.derivation, left.entry, right.entry, tuple(indices), rounded, reading.manner.single
+        with_rate(reading.lexicon.derivation, left.entry, right.entry),
+        left.entry,
+        right.entry,
+        tuple(indices),
+        rounded,
+        reading.manner.single,
     )
 
 

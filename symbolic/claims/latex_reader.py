@@ -85,7 +85,7 @@ def _parsed(text: str, formula: list[Token]) -> Relation:
     from lark.exceptions import UnexpectedToken
 
     parser, builder = _parser()
-    builder.text = text
+    builder.begin(text)
     state = parser.parse_interactive()
     try:
         for token in formula:
@@ -153,10 +153,10 @@ def _parser() -> tuple[Any, Builder]:
         def __init__(self, conf: Any) -> None:
             pass
 
-        def lex(self, data: Any) -> Any:
+        def lex(self, lexer_state: Any, parser_state: Any) -> Any:
             return iter(())
 
-    builder = Builder("")
+    builder = Builder()
     grammar = Path(__file__).with_name("latex.lark").read_text(encoding="utf-8")
     parser = lark.Lark(grammar, parser="lalr", lexer=Fed, transformer=builder, start="relation")
     return parser, builder

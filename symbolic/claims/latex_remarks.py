@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from ..errors import ClaimSyntaxError
 from .latex_tokens import Token
 
+_SAYING = re.compile(
+    r"\s*(?:\(|(?:for|where|if|when|whenever|with|since|because|as|by|or|and|so|using|given|from|see)\b)", re.IGNORECASE
+)
 _NO_OPERAND = frozenset("REL PM OP SLASH BIGOP _COMMA TAG".split())
 
 
@@ -44,7 +49,8 @@ def _end(found: list[Token]) -> int:
         if token.kind == "NAME" and token.value == r"\forall" and place:
             return place
         if before not in _NO_OPERAND and operand:
-            if token.kind == "TEXT" and not _script(found, place) and (related or not later):
+            says = related or not later or _SAYING.match(token.value)
+            if token.kind == "TEXT" and not _script(found, place) and says:
                 return place
             if related and (_said(found, place) or (token.wide and later)):
                 return place

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 _LOWER = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi "
-    "omega"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi "
+    "chi psi omega"
 ).split()
 _GREEK = dict(zip("αβγδεζηθικλμνξοπρστυφχψω", _LOWER, strict=True)) | {
     "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Υ": "Upsilon",
@@ -58,19 +58,20 @@ TEXTS = frozenset(
 FRACTIONS = frozenset(r"\frac \dfrac \tfrac \cfrac \nicefrac \sfrac".split())
 
 # Layout only: these leave nothing behind. The second kind takes an argument in braces with it.
-SPACES = frozenset(r"\, \; \: \! \> \/ \quad \qquad \enspace \thinspace \medspace \thickspace \negthinspace".split()) | {
-    "\\ ", "\\\n", "\\\t", "~"
-}  # fmt: skip
+SPACES = frozenset(
+    r"\, \; \: \! \> \/ \quad \qquad \enspace \thinspace \medspace \thickspace \negthinspace \negmedspace".split()
+) | {"\\ ", "\\\n", "\\\t", "~"}
 LAYOUT = frozenset(
     r"""\displaystyle \textstyle \scriptstyle \scriptscriptstyle \limits \nolimits \nonumber \notag \allowbreak
-    \nobreak \break \hfill \hfil \relax \mathstrut \strut \noindent \centering \null \- \protect""".split()
+    \nobreak \break \hfill \hfil \relax \mathstrut \strut \noindent \centering \null \- \protect
+    \tiny \scriptsize \footnotesize \small \normalsize \large \Large \LARGE \huge \Huge""".split()
 )
 LAYOUT_WITH_ARGUMENT = frozenset(r"\label \hspace \hspace* \vspace \vspace* \phantom \vphantom \hphantom".split())
 WIDE_SPACES = frozenset(r"\quad \qquad \hfill \hspace \hspace*".split())
 SIZES = frozenset(r"\big \Big \bigg \Bigg".split())
 ENVIRONMENTS = frozenset(
-    """equation equation* align align* aligned alignat gather gather* gathered split multline multline* eqnarray eqnarray*
-    displaymath math flalign flalign*""".split()
+    """equation equation* align align* aligned alignat gather gather* gathered split multline multline* eqnarray
+    eqnarray* displaymath math flalign flalign*""".split()
 )
 CASES = frozenset("cases dcases cases* dcases* rcases".split())
 
@@ -113,6 +114,11 @@ REFUSED = {
         (r"\matrix", r"\pmatrix", r"\bmatrix", r"\smallmatrix"),
         "a matrix written out is not read: write its entry with indices",
     ),
+    **dict.fromkeys(
+        (r"\dv", r"\pdv", r"\derivative", r"\od", r"\pd", r"\diff", r"\grad"),
+        r"write a derivative as \frac{\partial L}{\partial W} or \nabla_W L",
+    ),
+    **dict.fromkeys((r"\color", r"\textcolor"), "colours are not read: leave them out"),
     r"\choose": "a binomial coefficient is not read",
     r"\binom": "a binomial coefficient is not read",
     r"\over": r"write \frac{a}{b} instead of {a \over b}",
@@ -123,8 +129,8 @@ CHARACTERS = {letter: "\\" + name for letter, name in _GREEK.items()} | {
     "∂": r"\partial", "∇": r"\nabla", "⊙": r"\odot", "∘": r"\circ", "○": r"\circ", "·": r"\cdot", "⋅": r"\cdot",
     "∙": r"\bullet", "•": r"\bullet", "×": r"\times", "⊗": r"\otimes", "⊘": r"\oslash", "∗": r"\ast", "⋆": r"\star",
     "∑": r"\sum", "∏": r"\prod", "√": r"\sqrt", "∞": r"\infty", "ℓ": r"\ell", "⊤": r"\top", "⊥": r"\bot",
-    "†": r"\dagger", "⊺": r"\intercal", "∅": r"\emptyset", "∀": r"\forall", "∃": r"\exists", "∆": r"\Delta", "µ": r"\mu",
-    "−": "-", "–": "-", "＋": "+", "∕": "/", "⁄": "/", "÷": r"\div",
+    "†": r"\dagger", "⊺": r"\intercal", "∅": r"\emptyset", "∀": r"\forall", "∃": r"\exists", "∆": r"\Delta",
+    "µ": r"\mu",     "−": "-", "–": "-", "＋": "+", "∕": "/", "⁄": "/", "÷": r"\div",
     "≤": r"\le", "≥": r"\ge", "⩽": r"\le", "⩾": r"\ge", "≠": r"\ne", "≈": r"\approx", "≃": r"\simeq", "≡": r"\equiv",
     "∝": r"\propto", "∈": r"\in", "∉": r"\notin", "←": r"\leftarrow", "⟵": r"\leftarrow", "→": r"\to", "⟶": r"\to",
     "↦": r"\mapsto", "≔": r"\coloneqq", "≜": r"\triangleq", "⇒": r"\Rightarrow", "⟹": r"\implies", "⇔": r"\iff",

@@ -166,7 +166,7 @@ class _Scanner:
             for _ in range("′″‴".index(sign) + 1):
                 self.add("char", "'", place, place + 1)
             return place + 1
-        if _raised(sign):
+        if _raised(sign)[0]:
             return self.script(place)
         plain = unicodedata.normalize("NFKD", sign)
         if len(plain) > 1 and plain[0].isascii() and all(accent in COMBINING for accent in plain[1:]):
@@ -209,7 +209,7 @@ class _Scanner:
         kind, end = _raised(self.text[place])[0], place
         self.add("char", kind, place, place)
         self.add("char", "{", place, place)
-        while end < len(self.text) and (_raised(self.text[end]) or ("", ""))[0] == kind:
+        while end < len(self.text) and _raised(self.text[end])[0] == kind:
             plain = CHARACTERS.get(_raised(self.text[end])[1], _raised(self.text[end])[1])
             before = self.found[-1]
             if plain.isdigit() and before.kind == "number" and before.end == end:
@@ -224,11 +224,11 @@ class _Scanner:
 
 
 def _raised(sign: str) -> tuple[str, str]:
-    """("^" or "_", the character itself) of one that Unicode has raised or lowered, else nothing."""
+    """("^" or "_", the character itself) of one that Unicode has raised or lowered, else empty strings."""
     how, _, code = unicodedata.decomposition(sign).partition(" ")
     if how not in ("<super>", "<sub>") or " " in code:
-        return ("", "")[:0]
+        return "", ""
     plain = chr(int(code, 16))
     if not (plain.isascii() or plain in CHARACTERS):
-        return ("", "")[:0]
+        return "", ""
     return "^" if how == "<super>" else "_", plain

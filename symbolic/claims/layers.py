@@ -77,5 +77,5 @@ def _below(node: BigOperator) -> list[str]:
     for part in node.below:
         first = part.parts[0] if isinstance(part, Relation) else part
         parts = first.factors if isinstance(first, Product) else first.content if isinstance(first, Group) else [first]
-        found += [inner.base for inner in parts if isinstance(inner, Name)]  # type: ignore[union-attr]
+        found += [inner.base for inner in parts if isinstance(inner, Name)]
     return found

@@ -53,8 +53,8 @@ def value_of(node: Node, reading: Reading) -> Value:
         return _cases(node, reading)
     if isinstance(node, Text):
         raise UnknownNameError(
-            f"{node.text!r} are words inside of the formula, and it is not known what they mean; leave them out, or put "
-            f"them behind it\n{pointed(reading.text, node.span.start, node.span.end)}"
+            f"{node.text!r} are words inside of the formula, and it is not known what they mean; leave them out, or "
+            f"put them behind it\n{pointed(reading.text, node.span.start, node.span.end)}"
         )
     raise reading.fails(f"a {type(node).__name__} has no value here")
 
@@ -255,13 +255,12 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
                 values.append(value)
                 at += used
                 continue
-        if isinstance(factor, Fraction) and factor.slash and at + 1 < len(factors) and not _is_ratio(factor):
-            if reading.pick([False, True]):  # a/bc is a/(bc)
-                if as_derivative(factor, reading) is not None:
-                    raise reading.fails("a derivative is not divided by what follows")
-                below = value_of(Product((factor.bottom, *factors[at + 1 :]), ("",) * (len(factors) - at - 1)), reading)
-                values.append(divide(value_of(factor.top, reading), below))
-                return values
+        if _divides_more(factors[at:]) and reading.pick([False, True]):  # a/bc is a/(bc)
+            assert isinstance(factor, Fraction)
+            if as_derivative(factor, reading) is not None:
+                raise reading.fails("a derivative is not divided by what follows")
+            below = value_of(Product((factor.bottom, *factors[at + 1 :]), ("",) * (len(factors) - at - 1)), reading)
+            return [*values, divide(value_of(factor.top, reading), below)]
         if isinstance(factor, Name) and factor.base == "d" and at + 1 < len(factors) and not matching(factor, reading):
             following = factors[at + 1]
             if isinstance(following, Name):  # dQ of no Q
@@ -278,6 +277,12 @@ def is_indicator(factors: list[Node]) -> bool:
     group = factors[1]
     inner = group.content[0] if isinstance(group, Group) and len(group.content) == 1 else None
     return isinstance(inner, Relation) and len(inner.parts) > 1
+
+
+def _divides_more(factors: list[Node]) -> bool:
+    """Whether what stands behind a slash may go on: a/bc, but not 1/2 b."""
+    first = factors[0]
+    return isinstance(first, Fraction) and first.slash and len(factors) > 1 and not _is_ratio(first)
 
 
 def _is_ratio(node: Fraction) -> bool:
@@ -301,7 +306,12 @@ def _joined(factors: list[Node], at: int, reading: Reading) -> tuple[Entry, int]
         return None
     entries, used = longest
     alone = [factor for factor in factors[at : at + used] if isinstance(factor, Name)]
-    if used > 1 and len(alone) == used and all(matching(f, reading) for f in alone) and reading.pick([True, False]) is False:
+    if (
+        used > 1
+        and len(alone) == used
+        and all(matching(f, reading) for f in alone)
+        and reading.pick([True, False]) is False
+    ):
         return None  # the product of names that are known each by itself
     return reading.pick(entries), used
 

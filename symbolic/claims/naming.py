@@ -48,7 +48,7 @@ def label_text(item: Item, reading: Reading) -> str:
 
 def unknown(name: Name, text: str, reading: Reading) -> UnknownNameError:
     """The question about a name that is not known."""
-    known = [entry for entry in reading.lexicon.labelled(name)]
+    known = reading.lexicon.labelled(name)
     written = text[name.span.start : name.span.end]
     if known:
         labels = ", ".join("".join(f"^{{({label})}}" for label in entry.labels) or "no label" for entry in known[:6])
@@ -88,7 +88,9 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
         what = ", ".join(item.text for item in indices)
         hint = "; write commas between the digits" if split else ""
         raise reading.fails(f"{tensor.name} has {tensor.rank} axes, but is read at {free} places: {what}{hint}")
-    where = reading.pick([axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)])
+    where = reading.pick(
+        [axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)]
+    )
     at: list[Any] = [None] * tensor.rank
     for axis, position in zip(where, places, strict=True):
         at[axis] = position
@@ -115,9 +117,7 @@ def _learn(position: Expr, size: Any, reading: Reading) -> None:
         reading.hints.setdefault(letters[0], size)
 
 
-def _laid_out(
-    tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[Any], Expr], reading: Reading
-) -> Value:
+def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[Any], Expr], reading: Reading) -> Value:
     """The value whose open `axes` run down and across, as the layout shows them."""
     if len(axes) > 2:
         sizes = ", ".join(str(tensor.shape[axis]) for axis in axes)

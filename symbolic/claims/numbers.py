@@ -81,6 +81,26 @@ class Numbers:
         return array
 
 
+class LongFloats(Numbers):
+    """The longest floats of the machine: 80 bits on most."""
+
+    dtype = np.longdouble
+
+    def ratio(self, top: Any, bottom: int) -> Any:
+        return np.asarray(top, dtype=np.longdouble) / bottom
+
+    def whole(self, array: Any) -> Any:
+        return np.asarray(array, dtype=np.longdouble)
+
+    def constant(self, value: Expr) -> Any:
+        return np.longdouble(str(sympy.N(value, 25)))
+
+    def function(self, name: str, array: Any) -> Any:
+        if name in _NUMPY:
+            return self._checked(np.asarray(_NUMPY[name](array), dtype=np.longdouble))
+        return np.asarray(super().function(name, np.asarray(array, dtype=float)), dtype=np.longdouble)
+
+
 class Digits(Numbers):
     """mpmath numbers of any precision."""
 
@@ -175,4 +195,4 @@ def with_digits(digits: int) -> Digits:
     return Digits(digits)
 
 
-FLOATS, FRACTIONS = Numbers(), Fractions()
+FLOATS, LONG_FLOATS, FRACTIONS = Numbers(), LongFloats(), Fractions()

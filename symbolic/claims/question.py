@@ -10,6 +10,7 @@ from sympy import Expr, Symbol
 from ..derivation import Derivation
 from ..facts import Fact
 from ..indices import Dim
+from ..recurrence import Recurrence
 from ..tensors import Tensor, elements, tensor_of
 from .point import blocks_of
 
@@ -59,7 +60,7 @@ class Question:
             found[tensor] = None
             block = blocks.get(tensor)
             if block is not None:
-                for equation in getattr(block, "equations", (block,)):
+                for equation in block.equations if isinstance(block, Recurrence) else (block,):
                     stack += reversed(equation.reads)
         return list(found)
 

@@ -25,7 +25,7 @@ HOLDS = {"<": sympy.StrictLessThan, "≤": sympy.LessThan, ">": sympy.StrictGrea
 
 
 def value_of_operator(node: BigOperator, reading: Reading, value_of: Meaning) -> Value:
-    """``\\sum_{k=1}^n``, ``\\max_k`` and the like, over the index below; a bare ``\\sum`` over the batch, or over all."""
+    """``\\sum_{k=1}^n``, ``\\max_k`` over the index below; a bare ``\\sum`` over the batch, or all."""
     if node.operator not in ("sum", "max"):
         raise reading.fails(f"{node.operator} is not read here; there are sums and maxima", node.span)
     letters, conditions, lower = _below(node, reading)
@@ -115,10 +115,10 @@ def _bare(node: BigOperator, reading: Reading, value_of: Meaning) -> Value:
         options.append("hidden")
     if batch is not None and batch in body.shape:
         options.append("batch")
-    options += ["all"] if not body.is_scalar else []
+    options += ["all"] if not body.is_scalar and "hidden" not in options else []
     if not options:
         raise reading.fails("a sum without an index, over a number", node.span)
-    how = reading.pick(options)
+    how = reading.settle("bare sum", options)
     if how == "hidden":
         reading.note("a sum without an index is over the examples")
         return body.map(lambda entry: SumOver(entry, (hidden, batch)))
@@ -140,7 +140,8 @@ def iverson(relation: Relation, reading: Reading, value_of: Meaning) -> Value:
     """``[z > 0]``, ``[k = y]``, ``[t \\ge 1]``: 1 where it holds, else 0, entry by entry."""
     made = number(1)
     for left, sign, right in zip(relation.parts, relation.signs, relation.parts[1:], strict=False):
-        assert left is not None and right is not None
+        assert left is not None
+        assert right is not None
         bracket = _compared(left, sign, right, reading, value_of)
         from .values import times
 
@@ -194,7 +195,8 @@ def _positional(one: Expr, sign: str, other: Expr, reading: Reading) -> Expr:
 def _bracket(relation: Relation, reading: Reading) -> Expr:
     made: Expr = Integer(1)
     for left, sign, right in zip(relation.parts, relation.signs, relation.parts[1:], strict=False):
-        assert left is not None and right is not None
+        assert left is not None
+        assert right is not None
         made *= _positional(whole(left, reading), sign, whole(right, reading), reading)
     return made
 

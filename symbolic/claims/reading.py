@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from sympy import Dummy, Expr, Integer, Symbol
 
@@ -21,7 +21,8 @@ from .lexicon import Lexicon
 from .values import MismatchError
 
 T = TypeVar("T")
-MOST = 200  # readings of one formula that are tried
+RATE = Tensor("learning_rate", (), "input", latex=r"\eta")
+MOST = 600  # readings of one formula that are tried
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class Reading:
     hints: dict[Symbol, Any] = field(default_factory=dict)  # sizes of letters that stand in sums alone: h_{t-1}
     notes: dict[str, None] = field(default_factory=dict)  # what was taken for granted, in words
     opened: dict[Any, Symbol] = field(default_factory=dict)  # the implicit indices, by size
+    settled: dict[str, Any] = field(default_factory=dict)
     depth: int = 0
+    rate_name: str = ""
     first: int | None = None  # the number of the first position along an axis, if it is known
 
     @property
@@ -82,6 +85,13 @@ class Reading:
         chosen = self.choices[at] if at < len(self.choices) else 0
         self.taken.append((chosen, len(options)))
         return options[chosen]
+
+    def settle(self, question: str, options: list[T]) -> T:
+        """One of several meanings, the same wherever the question comes up in a formula."""
+        known = self.settled.get(question)
+        if known not in options:
+            known = self.settled[question] = self.pick(options)
+        return known  # type: ignore[return-value]
 
     def fails(self, message: str, span: Any = None) -> MismatchError:
         return MismatchError(message, span)
@@ -145,8 +155,13 @@ class Reading:
 
     def rate(self, name: str) -> Expr:
         """The learning rate: any number, so a tensor without axes that the network does not have."""
-        self.notes.setdefault(f"{name} is the learning rate")
-        return Tensor("learning_rate", (), "constant", latex=name)
+        if self.rate_name not in ("", name):
+            raise MismatchError(
+                f"{self.rate_name} and {name} are both taken for the learning rate; declare one of them"
+            )
+        self.rate_name = name
+        self.note(f"{name} is the learning rate")
+        return RATE
 
     def note(self, words: str) -> None:
         self.notes.setdefault(words)
@@ -172,6 +187,9 @@ def alternatives(start: Callable[[list[int]], Reading], read: Callable[[Reading]
             found = True
             yield reading, made
         choices = _next(reading.taken)
+    else:
+        if choices is not None:
+            raise MismatchError(f"there are more than {MOST} ways to read this; write more indices or brackets")
     if not found and first is not None:
         raise first
 

@@ -6,13 +6,13 @@ network has no finite value. Points are added until every condition was met on b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..derivation import Derivation
-from ..errors import SizeError
 from ..rewriting import Rewriting
 from ..tensors import Tensor
 from .draw import Style, styles
@@ -47,7 +47,7 @@ class Survey:
     undefined : at how many points one of the sides has no real value, though the network has
     uncovered : conditions of which only one side was met
     dead : tensors in the two sides that are 0 everywhere, or have no two entries that differ, at every point
-    kinked : whether only points near a kink were found
+    kinked : for each, whether it is at a kink of one of the two sides
     zero : whether both sides are 0 at all points
     problem : why there is no point, or ""
     """
@@ -57,7 +57,7 @@ class Survey:
     undefined: int = 0
     uncovered: list[Any] = field(default_factory=list)
     dead: list[Tensor] = field(default_factory=list)
-    kinked: bool = False
+    kinked: list[bool] = field(default_factory=list)
     zero: bool = False
     problem: str = ""
 
@@ -78,7 +78,7 @@ class Judge:
     def point(self, place: Place, numbers: Numbers = FLOATS) -> Point:
         key = (place, id(numbers))
         if key not in self._points:
-            while len(self._points) > 60:
+            while len(self._points) > 40:
                 self._points.pop(next(iter(self._points)))
             self._points[key] = draw_point(
                 self.derivation, place.seed, numbers, batch=place.batch, style=place.style, watch=Watch()
@@ -92,70 +92,93 @@ class Judge:
             self._others[key] = Judge(everything(without_facts(self.derivation.network, facts)))
         return self._others[key]
 
-    def survey(self, question: Question, batch: int | None, tried: Any = None) -> Survey:
-        """Choose the points for a question; with `batch` all with that many rows."""
+    def survey(
+        self, question: Question, batch: int | None, tried: Sequence[Style] | None = None, least: int = POINTS
+    ) -> Survey:
+        """Choose the points for a question, `least` or more; with `batch` all with that many rows."""
+        looks = [_Look(self, question, Place(seed, style, batch)) for seed, style in enumerate(tried or styles())]
         found = Survey()
-        needs = [tensor for tensor in question.needs]
-        names = {tensor.name for tensor in needs}
-        seen: dict[Any, set[bool]] = {}
+        chosen: list[_Look] = []
+        met: dict[Any, set[bool]] = {}
         alive: set[Tensor] = set()
-        spare: list[tuple[Place, float, bool]] = []
-        sides: list[float] = []
-        for seed, style in enumerate(tried or styles()):
-            place = Place(seed, style, batch)
-            try:
-                point = self.point(place)
-            except SizeError as error:
-                found.problem = str(error)
+        for look in looks:
+            look.take()
+            if look.tied or not look.good:
+                continue
+            useful = (
+                any(not sides <= met.get(key, set()) for key, sides in look.seen.items()) or not look.alive <= alive
+            )
+            if len(chosen) < least or useful:
+                chosen.append(look)
+                alive |= look.alive
+                for key, sides in look.seen.items():
+                    met.setdefault(key, set()).update(sides)
+            covered = all(len(sides) == 2 for sides in met.values()) and alive >= set(question.reads)
+            if len(chosen) >= least and covered and any(look.scale for look in chosen):
                 break
-            try:
-                for tensor in needs:
-                    point.read(tensor)
-            except NoValueError:
-                continue
-            watch = Watch()
-            try:
-                left, right = (
-                    point.array(side, question.indices, watch=watch) for side in (question.left, question.right)
-                )
-            except NoValueError:
-                found.undefined += 1
-                continue
-            if not (np.all(np.isfinite(left)) and np.all(np.isfinite(right))):
-                continue
-            assert point.watch is not None
-            about = {key: sides_met for key, sides_met in point.watch.seen.items() if key[0] in names}
-            margins = [m for key, m in point.watch.margin.items() if key[0] in names] + list(watch.margin.values())
-            scale = float(max(np.max(np.abs(left)), np.max(np.abs(right))))
-            apart = float(np.max(np.abs(left - right))) / scale if scale else 0.0
-            if min(margins, default=1.0) < KINK:
-                spare.append((place, apart, scale == 0))
-                continue
-            before = {key: set(met) for key, met in seen.items()}
-            for key, met in [*about.items(), *watch.seen.items()]:
-                seen.setdefault(key, set()).update(met)
-            living = {tensor for tensor in question.reads if _is_alive(point.read(tensor))}
-            useful = seen != before or not living <= alive
-            alive |= living
-            if len(found.places) < POINTS or useful:
-                found.places.append(place)
-                found.apart.append(apart)
-                sides.append(scale)
-            enough = len(found.places) >= POINTS and alive >= set(question.reads) and any(sides)
-            if enough and all(len(met) == 2 for met in seen.values()):
-                break
-        if not found.places and spare:
-            found.kinked = True
-            for place, apart, _ in spare[:POINTS]:
-                found.places.append(place)
-                found.apart.append(apart)
-            sides = [float(not zero) for _, _, zero in spare[:POINTS]]
-        found.uncovered = [key for key, met in seen.items() if len(met) < 2]
+        # Ties that every point has, as of a relu of a relu, are no accident: what stands there is met as it is.
+        if len(chosen) < least:
+            ties = sorted((look for look in looks if look.good and look.tied), key=lambda look: look.tied_itself)
+            for look in ties:
+                chosen.append(look)
+                alive |= look.alive
+                for key, sides in look.seen.items():
+                    met.setdefault(key, set()).update(sides)
+        found.places = [look.place for look in chosen]
+        found.apart = [look.apart for look in chosen]
+        found.kinked = [look.tied_itself for look in chosen]
+        found.undefined = sum(look.undefined for look in looks if _is_plain(look.place.style))
+        found.uncovered = [key for key, sides in met.items() if len(sides) < 2]
         found.dead = [tensor for tensor in question.reads if tensor not in alive]
-        found.zero = not any(sides)
-        if not found.places and not found.problem and not found.undefined:
-            found.problem = "no random point was found at which the network has finite real values"
+        found.zero = not any(look.scale for look in chosen)
+        problems = [look.problem for look in looks if look.problem]
+        if not chosen:
+            found.problem = problems[0] if problems else "at every random point a value is too near to a kink"
         return found
+
+
+class _Look:
+    """A question at one point, in floats."""
+
+    def __init__(self, judge: Judge, question: Question, place: Place) -> None:
+        self.judge, self.question, self.place = judge, question, place
+        self.good = self.tied = self.tied_itself = self.undefined = False
+        self.apart = self.scale = 0.0
+        self.seen: dict[Any, set[bool]] = {}
+        self.alive: set[Tensor] = set()
+        self.problem = ""
+
+    def take(self) -> None:
+        question, point = self.question, self.judge.point(self.place)
+        assert point.watch is not None
+        try:
+            for tensor in question.needs:
+                point.read(tensor)
+        except NoValueError:
+            self.problem = "no random point was found at which the network has finite real values"
+            return
+        watch = Watch()
+        try:
+            left, right = (point.array(side, question.indices, watch=watch) for side in (question.left, question.right))
+        except NoValueError:
+            self.undefined = True
+            return
+        if not (np.all(np.isfinite(left)) and np.all(np.isfinite(right))):
+            return
+        names = {tensor.name for tensor in question.needs}
+        self.seen = {key: met for key, met in point.watch.seen.items() if key[0] in names} | watch.seen
+        margins = [margin for key, margin in point.watch.margin.items() if key[0] in names]
+        self.tied_itself = 0.0 in watch.margin.values()
+        self.tied = self.tied_itself or 0.0 in margins
+        self.good = all(margin == 0 or margin > KINK for margin in (*margins, *watch.margin.values()))
+        self.scale = float(max(np.max(np.abs(left)), np.max(np.abs(right))))
+        self.apart = float(np.max(np.abs(left - right))) / self.scale if self.scale else 0.0
+        self.alive = {tensor for tensor in question.reads if _is_alive(point.read(tensor))}
+
+
+def _is_plain(style: Style) -> bool:
+    """Whether floats have the digits for what is drawn: far out, 1 - σ(z) is 0 in floats though it is not in truth."""
+    return style.scale <= 1 and style.spread <= 1 and abs(style.shift) <= 1
 
 
 def _is_alive(array: Any) -> bool:

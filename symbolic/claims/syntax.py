@@ -79,8 +79,10 @@ class Group(Part):
 
     Attributes
     ----------
-    opening : "(", "[", "{" (``\\{``), "|", "‖" (``\\|``), "⟨" (``\\langle``), "⌊", "⌈"; "" for plain TeX braces that carry
-        scripts, ``{a^{(1)}}^\\top``
+    opening : "(", "[", "{" (``\\{``), "|", "‖" (``\\|``), "⟨" (``\\langle``), "⌊", "⌈"; "" for what carries scripts but
+        has no place for them: plain TeX braces, ``{a^{(1)}}^\\top``, a fraction, a root, cases, letters of one font
+        (``\\mathbf{dW}^{[1]}``: a product of names side by side, to be joined into one)
+    content : divided at its commas and semicolons
     """
 
     opening: str
@@ -94,7 +96,9 @@ class Fraction(Part):
 
     Attributes
     ----------
-    slash : whether it is written with a slash: then `bottom` is only what stands right behind, one factor
+    slash : whether it is written with a slash: then `bottom` is only what stands right behind, one factor, and `top` is
+        all that stands side by side before it: ``\\eta \\partial L/\\partial W`` has the top ``\\eta \\partial L``, the
+        bottom ``\\partial``, and W is a further factor behind the fraction
     """
 
     top: Node
@@ -140,7 +144,8 @@ class Product(Part):
 
     Attributes
     ----------
-    operators : one fewer than the factors: "" (side by side), "cdot", "times", "odot", "circ", "*", "otimes", "oslash"
+    operators : one fewer than the factors: "" (side by side), "cdot", "times", "odot", "circ", "*", "otimes", "oslash",
+        "star", "bullet", "circledast"; a `BigOperator` is always the last factor
     """
 
     factors: tuple[Node, ...]
@@ -149,7 +154,11 @@ class Product(Part):
 
 @dataclass(frozen=True)
 class Cases(Part):
-    """``\\begin{cases} value & condition \\\\ … \\end{cases}``; a condition of None, or a `Text`, is "otherwise"."""
+    """``\\begin{cases} value & condition \\\\ … \\end{cases}``; a condition of None, or a `Text`, is "otherwise".
+
+    Words at a condition, ``\\text{if } z > 0 \\text{ and } z < 1``, are remarks of its first relation, and so is what
+    follows them; a condition that is no relation is then a relation of one part.
+    """
 
     rows: tuple[tuple[Node, Relation | Node | None], ...]
 
@@ -161,9 +170,10 @@ class Relation(Part):
     Attributes
     ----------
     parts : what stands between the relation signs; an empty first part (a line ``&= …`` that goes on) is None
-    signs : "=", "<-" (``\\leftarrow``, ``\\gets``), ":=" (also ``\\coloneqq``, ``\\triangleq``), "≡", "≈", "∝", "<", ">",
-        "≤", "≥", "≠", "∈", "->"
-    remarks : texts that stand behind, ``\\quad \\text{(chain rule)}``, and what follows a trailing comma (``j = 1, \\dots, n``)
+    signs : "=", "<-" (``\\leftarrow``, ``\\gets``), ":=" (also ``\\coloneqq``, ``\\triangleq``), "≡", "≈", "∝", "<",
+        ">", "≤", "≥", "≠", "∈", "∉", "->", "∼", "≪", "≫"
+    remarks : what stands behind, in its order: texts, ``\\quad \\text{(chain rule)}``, tags, and what follows a comma
+        (``j = 1, \\dots, n`` is the relation ``j = 1``, the name ``\\dots``, and the name n)
     """
 
     parts: tuple[Node | None, ...]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
+from sympy import Expr
+
+from ..derivation import Derivation
 from .items import items_of
 from .naming import gradient_named, matching, tensor_named
-from .reading import Reading
+from .reading import RATE, Reading
 from .syntax import Name, Node, Product, Text
 from .values import Value, add
 
@@ -38,6 +42,18 @@ def updated(left: Node, sign: str, reading: Reading) -> Value | None:
         return None
     entry, items = reading.pick(found)
     reading.note("the update is a step of gradient descent")
-    rate = next(e.meaning for entries in reading.lexicon.entries.values() for e in entries if e.kind == "rate")
     gradient = gradient_named(entry.meaning, items, reading)
-    return add(tensor_named(entry.meaning, items, reading), gradient.map(lambda g: -reading.rate(rate) * g))
+    return add(tensor_named(entry.meaning, items, reading), gradient.map(lambda g: -RATE * g))
+
+
+def with_rate(derivation: Derivation, *sides: Expr) -> Derivation:
+    """The derivation, with the learning rate as one more number of its network where a side has it."""
+    if not any(side.has(RATE) for side in sides) or RATE.name in derivation.network.tensors:
+        return derivation
+    known: Derivation | None = getattr(derivation, "_with_rate", None)
+    if known is None:
+        network = copy.copy(derivation.network)
+        network.tensors = {**network.tensors, RATE.name: RATE}
+        known = replace(derivation, network=network)
+        derivation._with_rate = known  # type: ignore[attr-defined]
+    return known

@@ -33,6 +33,7 @@ class Judged:
     mistake : what was probably meant, if one change makes the line right
     error : why it could not be read
     after : the number of the line that it follows from
+    steps : the right side, or the last of a chain
     """
 
     written: str
@@ -43,7 +44,7 @@ class Judged:
     mistake: Mistake | None = None
     error: str = ""
     after: int | None = None
-    correct: str = ""
+    steps: str = ""
 
     @property
     def ok(self) -> bool:
@@ -100,7 +101,7 @@ class Verdict:
         return page(self)
 
     def explain(self) -> str:
-        """The verdict in words: the lines with their marks, the first wrong one, a counterexample, the likely mistake."""
+        """The verdict in words: the lines with their marks, the first wrong one, a counterexample, what was meant."""
         return self.document().text()
 
     def html(self) -> str:

@@ -29,18 +29,25 @@ def writer_of(line: Judged, verdict: Verdict) -> Writer:
 
 def derived(line: Judged, verdict: Verdict) -> list[Line]:
     """The equations of what the claim is about: between matrices and, where that is another, entry by entry."""
-    subject = line.finding.subject if line.finding else None
+    finding = line.finding
+    subject = None if finding is None else finding.meaning.left if finding.meaning else finding.subject
     if subject is None:
         return []
     write = writer_of(line, verdict)
     equations = list(dict.fromkeys(_equations(subject.entry, verdict)))[:MOST]
     out: list[Line] = []
-    if not is_element(subject.entry) and not subject.entry.has(Adjoint):
+    if not is_element(subject.entry):
         out += _expression(subject.entry, write)
+        if not _has_gradient(subject.entry):
+            return out
     for equation in equations:
         for formula in dict.fromkeys(filter(None, (write.matrix(equation), write.index(equation)))):
             out.append(Line(formula, name=equation.target.name))
     return out
+
+
+def _has_gradient(entry: Expr) -> bool:
+    return any(isinstance(tensor_of(element), Adjoint) for element in elements(entry))
 
 
 def _equations(entry: Expr, verdict: Verdict) -> list[Equation]:

@@ -28,7 +28,7 @@ def numbers_shown(line: Judged, verdict: Verdict) -> list[Block]:
     assert example is not None and meaning is not None
     write = writer_of(line, verdict)
     derivation = verdict.derivation
-    tensors = derivation.network.tensors
+    tensors = {tensor.name: tensor for tensor in meaning.question.needs}
     read = {tensor.name for tensor in meaning.question.reads if not isinstance(tensor, Adjoint)}
     near, far = ({n: a for n, a in example.values.items() if (n in read) == wanted} for wanted in (True, False))
     out: list[Block] = []
@@ -38,7 +38,8 @@ def numbers_shown(line: Judged, verdict: Verdict) -> list[Block]:
         out += _lines(write, tensors[name], array)
     for name, array in example.adjoints.items():
         out += _lines(write, derivation.steps[name].equation.target, array)
-    names = [f"{_word(index)} {at + 1}" for (index, _), at in zip(meaning.question.indices, example.entry, strict=True)]
+    places = zip(meaning.question.indices, example.entry, strict=True)
+    names = [f"{_word(index, size, meaning.question.batch)} {at + 1}" for (index, size), at in places]
     yours, correct = np.asarray(example.right), np.asarray(example.left)
     if yours.ndim <= 2:
         turned = _is_turned(meaning)
@@ -65,7 +66,9 @@ def _is_turned(meaning: Any) -> bool:
     return C in marks and R in marks and marks.index(C) < marks.index(R)
 
 
-def _word(index: Any) -> str:
+def _word(index: Any, size: Any, batch: Any) -> str:
+    if size == batch:
+        return "example"
     if index == R:
         return "row"
     if index == C:

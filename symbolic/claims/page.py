@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+from textwrap import dedent
+
 from ..notation import Notation
-from ..report.document import Block, Document, Judgement, Prose, Titled
+from ..report.document import Block, Document, Judgement, Prose, Titled, Written
 from .derived import derived
 from .numbers_shown import numbers_shown
 from .sentences import MARKS, headline, how, sentence, short
@@ -41,7 +44,7 @@ def _listed(verdict: Verdict) -> list[Block]:
     out: list[Block] = []
     for line in verdict.lines:
         mark, tone = MARKS[line.kind]
-        more = (written_as_typed(line.error),) if line.error else ()
+        more = tuple(_complaint(line.error))
         out.append(Judgement(mark, tone, short(line, verdict), written(line.written), line.number, more))
     if verdict.silent:
         many = verdict.silent > 1
@@ -63,13 +66,10 @@ def _in_detail(line: Judged, verdict: Verdict, brief: bool) -> Judgement:
 def _reasons(line: Judged, verdict: Verdict, brief: bool = False) -> list[Block]:
     """What there is to say of a line beside the verdict itself."""
     out: list[Block] = []
-    if line.error:
-        out.append(written_as_typed(line.error))
+    out += _complaint(line.error)
     if line.mistake is not None:
         out.append(Titled(Prose.plain("The likely mistake"), (Prose.quoted(_sentence(line.mistake.words)),)))
-    correct = line.mistake.correct if line.mistake is not None else line.correct
-    if correct:
-        out.append(Titled(Prose.plain("The line as it should be"), (written(correct),)))
+        out.append(Titled(Prose.plain("The line as it should be"), (written(line.mistake.correct),)))
     if not line.ok:
         equations = derived(line, verdict)
         if equations:
@@ -82,10 +82,13 @@ def _reasons(line: Judged, verdict: Verdict, brief: bool = False) -> list[Block]
     return out
 
 
-def written_as_typed(text: str) -> Block:
-    from ..report.document import Written
-
-    return Written(text)
+def _complaint(error: str) -> list[Block]:
+    """A message in words, then what it points at, in type of one width."""
+    rows = error.split("\n")
+    words = list(takewhile(lambda row: not row.startswith("    "), rows))
+    code = dedent("\n".join(rows[len(words) :])).strip("\n")
+    out: list[Block] = [Prose.quoted(row) for row in words if row.strip()]
+    return [*out, Written(code)] if code else out
 
 
 def _sentence(words: str) -> str:

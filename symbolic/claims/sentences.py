@@ -159,7 +159,9 @@ def how(line: Judged) -> list[Block]:
     if read:
         out.append(Prose.quoted(". ".join(read) + "."))
     if finding.decision is not None and finding.decision.method:
-        out.append(Prose.quoted(f"Decided {finding.decision.method}."))
+        method = finding.decision.method
+        means = "by computing both sides " if method.startswith(("to ", "at ")) else ""
+        out.append(Prose.quoted(f"Decided {means}{method}."))
     if line.ok and finding.decision is not None and finding.decision.note:
         out.append(Prose.quoted(f"{_capital(finding.decision.note)}."))
     return out

@@ -13,7 +13,7 @@ def text(document: Document, *, steps: bool = False) -> str:
         if section.title:
             out.append(section.title)
         for block in section.blocks:
-            out += _block(block, steps, "  ")
+            out += _block(block, steps, "  " if section.title else "")
         out.append("")
     return "\n".join(out)
 

@@ -38,7 +38,7 @@ def as_text(block: Written | Titled | Judgement, inner: Blocks) -> list[str]:
     if isinstance(block, Written):
         return ["  " + row for row in clean(block.source).split("\n")]
     if isinstance(block, Titled):
-        return [block.title.text, *_indented(inner(block.blocks), 2)]
+        return [block.title.text, *_indented([row for part in block.blocks for row in _wrapped(part, inner)], 2)]
     mark = block.mark if block.number is None else f"{block.mark} {block.number:>4}"
     below = len(mark) + 2
     words = textwrap.wrap(block.words.text, WIDTH - below) if block.words.text else []
@@ -50,8 +50,12 @@ def as_text(block: Written | Titled | Judgement, inner: Blocks) -> list[str]:
     else:
         out = [f"{mark}  {written[0] if written else ''}".rstrip(), *_indented([*written[1:], *words], below)]
     for part in block.blocks:
-        out += ["", *_indented(inner([part]), below)]
+        out += ["", *_indented(_wrapped(part, inner), below)]
     return out
+
+
+def _wrapped(block: Block, inner: Blocks) -> list[str]:
+    return textwrap.wrap(block.text, WIDTH) if isinstance(block, Prose) else inner([block])
 
 
 def _indented(rows: Sequence[str], columns: int) -> list[str]:
@@ -165,5 +169,5 @@ class JudgedHtml:
         parts = [words, written] if head else [written, words]
         more = f'<div class="gl-more">{self.blocks(block.blocks)}</div>' if block.blocks else ""
         inside = "".join(parts) + more
-        kind = f"gl-judged gl-{block.tone}{' gl-headline' if head else ''}"
+        kind = f"gl-judged gl-is-{block.tone}{' gl-headline' if head else ''}"
         return f'<div class="{kind}">{mark}{number}<div class="gl-claim">{inside}</div></div>'

@@ -48,6 +48,7 @@ class Finding:
     meaning : how it was read; None likewise
     reason : why it cannot be read, where it cannot
     layers : the numbers of layers for which this is
+    subject : the left side, where the sides do not fit together
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Finding:
     meaning: Meaning | None = None
     reason: str = ""
     layers: dict[str, int] = field(default_factory=dict)
+    subject: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,21 @@ def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: F
         if finding.kind not in ("not equal", "undecided"):
             return finding
         worst = worst or finding
-    return worst or Finding("not equal", reason=reason, layers=layers)
+    if worst is not None:
+        return worst
+    return Finding("not equal", reason=reason, layers=layers, subject=_subject(relation, text, layers, frame))
+
+
+def _subject(relation: Relation, text: str, layers: dict[str, int], frame: Frame) -> Value | None:
+    """The left side alone, in the first manner in which it can be read."""
+    left = relation.parts[0]
+    for manner in frame.manners():
+        try:
+            reading = Reading(frame.lexicon, text, manner, dict(layers), first=frame.first)
+            return None if left is None else updated(left, relation.signs[0], reading) or value_of(left, reading)
+        except MismatchError:
+            continue
+    return None
 
 
 def meanings_of(

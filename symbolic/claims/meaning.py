@@ -17,7 +17,7 @@ from .items import items_of
 from .lexicon import Entry, run_text
 from .naming import exponent, gradient_named, indexed, is_index, label_text, matching, tensor_named, unknown, without
 from .reading import Reading
-from .syntax import BigOperator, Cases, Fraction, Group, Name, Node, Number, Product, Relation, Root, Sum, Text
+from .syntax import BigOperator, Cases, Fraction, Group, Name, Node, Number, Product, Relation, Root, Span, Sum, Text
 from .values import IDENTITY, ONES, Value, add, divide, matmul, number, times, total
 
 DEEPEST = 60  # aliases within aliases
@@ -252,6 +252,7 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
     """The values of factors without an operator between them: names of several letters, functions, differentials."""
     values: list[Value] = []
     factors = _opened(factors, reading)
+    _check_numbered(factors, reading)
     at = 0
     while at < len(factors):
         joined = _joined(factors, at, reading)
@@ -309,6 +310,17 @@ def _opened(factors: list[Node], reading: Reading) -> list[Node]:
                 continue
         made.append(factor)
     return made
+
+
+def _check_numbered(factors: list[Node], reading: Reading) -> None:
+    """Refuse ``W2`` where there is no W2: a number right behind a letter is a part of its name, and multiplies nothing."""
+    for at, (name, number_) in enumerate(zip(factors, factors[1:], strict=False)):
+        if not (isinstance(name, Name) and isinstance(number_, Number)) or name.span.end != number_.span.start:
+            continue
+        starts = range(at + 1)
+        if name.scripts or any(run_text(factors[start : at + 2]) in reading.lexicon.runs for start in starts):
+            continue
+        raise unknown(replace(name, span=Span(name.span.start, number_.span.end)), reading.text, reading)
 
 
 def is_indicator(factors: list[Node]) -> bool:

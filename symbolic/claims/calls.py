@@ -216,7 +216,7 @@ def of_arrays(name: str, args: list[Value], reading: Reading) -> Value:
 def _softmax(name: str, value: Value, reading: Reading) -> Value:
     """Along the classes: down the column of an example, along a row where examples are rows."""
     if value.is_scalar or value.more:
-        raise reading.fails(f"{name} of {value}")
+        raise reading.misfit(f"{name} of {value}")
     down = value.columns is None or (value.is_matrix and value.columns == reading.network.batch)
     size = value.rows if down else value.columns
     k = Dummy(integer=True)

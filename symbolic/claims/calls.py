@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -136,9 +137,14 @@ def derivative(function: Callable[[Any], Expr], order: int) -> Callable[[Expr], 
     """The derivative of a function of one number, derived from its definition."""
     if not order:
         return function
-    u = Dummy("u", real=True)
-    made = sympy.diff(function(u), u, order)
+    u, made = _slope(function, order)
     return lambda at: made.xreplace({u: at})
+
+
+@lru_cache(maxsize=100)
+def _slope(function: Callable[[Any], Expr], order: int) -> tuple[Dummy, Expr]:
+    u = Dummy("u", real=True)
+    return u, sympy.diff(function(u), u, order)
 
 
 def _activation(name: Name, args: list[Value], items: list[Item], reading: Reading) -> Callable[[Any], Expr]:

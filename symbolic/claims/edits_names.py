@@ -172,7 +172,7 @@ def indices(part: Any, style: Style, subject: Any) -> Iterator[Candidate]:
     letters = sorted(_letters(subject) | _letters(part))
     for spot in spots_of(part):
         node = spot.node
-        if not isinstance(node, Name | Group) or spot.script:
+        if not isinstance(node, Name | Group | Number) or spot.script:
             continue
         shown = written(text, node)
         nodes = [item.node for item in items_of(node.scripts) if item.node is not None]

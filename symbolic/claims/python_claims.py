@@ -20,7 +20,7 @@ from ..tensors import Adjoint, Tensor
 from .decide import _WHOLE_ROWS, decide, judge_of
 from .draw import Style
 from .judge import Finding
-from .python_judge import NEAR, Compared, Runs, choose, places_for, question_of, where_text
+from .python_judge import NEAR, SAME, Compared, Runs, choose, places_for, question_of, where_text
 from .python_layout import ArrayLayout
 from .python_names import Names
 from .python_source import UserCodeError, UserFunction, run_file
@@ -28,6 +28,7 @@ from .question import EQUAL, NOT_EQUAL, ROUNDED, UNDECIDED, Decision, Question
 from .survey import Judge, Place, Survey
 from .verdict import Judged, Verdict
 
+_EXACT = 1e-12  # beyond this relative error, constants may be rounded
 _WHOLE = re.compile(r"back_?(ward|prop)|gradients|grads", re.IGNORECASE)
 _LIKE_A_CLAIM = re.compile(r"d_?[A-Za-z]\d*$|d_\w+$|(grad|nabla)_\w+$|delta_?\w*$")
 
@@ -200,19 +201,28 @@ def _from_compared(
         return Decision("layout", method, note=notes)
     if all(one.equal for one in found):
         doubt = _doubt(question, survey)
+        digits = _digits(task, label, places, found) if worst > _EXACT and not doubt else None
+        if digits is not None:
+            return Decision(ROUNDED, method, digits=digits, note=notes)
         return Decision(UNDECIDED if doubt else EQUAL, method, note=doubt or notes)
     if any(one.turned and one.claimed.shape[0] != one.claimed.shape[1] for one in found):
         shapes = found[0].claimed.T.shape, found[0].correct.shape
         return Decision(NOT_EQUAL, method, note=f"it has the shape {shapes[0]}, the correct one {shapes[1]}")
     if worst < NEAR:
-        from .python_rounding import agreeing_digits
-
-        digits = agreeing_digits(task.runs, label, places, task.layout)
+        digits = _digits(task, label, places, found)
         if digits is not None:
             return Decision(ROUNDED, method, digits=digits, note=notes)
         about = int(-np.log10(worst))
         return Decision(UNDECIDED, method, note=f"they agree to about {about} digits, which is neither")
     return Decision(NOT_EQUAL, method, note=notes)
+
+
+def _digits(task: _Task, label: str, places: list[Place], found: list[Compared]) -> int | None:
+    """How many digits agree, if constants in the code are rounded."""
+    from .python_rounding import agreeing_digits
+
+    plain = all(one.fits and one.tolerance == SAME for one in found)
+    return agreeing_digits(task.runs, label, places, task.layout) if plain else None
 
 
 def _doubt(question: Question, survey: Survey) -> str:

@@ -34,7 +34,7 @@ def explained(
     ----------
     labels, tensors : the names of the results, and what they are
     """
-    wrong = [at for at, line in enumerate(lines) if line.kind == "not equal" and tensors[at] is not None]
+    wrong = [at for at, line in enumerate(lines) if line.kind in WRONG and tensors[at] is not None]
     made = list(lines)
     for at in wrong:
         tensor = tensors[at]

@@ -115,7 +115,7 @@ class Runs:
         for result in self.at(place, layout).results:
             if result.label == label:
                 return result
-        raise UserCodeError(f"{self.function.signature()} does not always return {label}", self.function.line)
+        raise UserCodeError(f"{self.function.signature()} does not always return {label}")
 
     def compare(self, label: str, place: Place, layout: ArrayLayout) -> Compared:
         """One result beside the derived one."""
@@ -215,7 +215,8 @@ def choose(runs: Runs, rows: int | None) -> tuple[ArrayLayout | None, GradloomEr
         except NoValueError:
             continue
         except GradloomError as error:
-            line = float(getattr(error, "line", None) or 0)
+            reached = getattr(error, "line", None)
+            line = float("inf") if reached is None else float(reached)  # without a line, it ran to its end
             if failure is None or line > failure[0]:
                 failure = line, error
             if not isinstance(error, UserCodeError):

@@ -56,13 +56,13 @@ def _forms(question: Question) -> Iterator[tuple[Expr, Expr]]:
 
 
 def opened(question: Question) -> Iterator[tuple[Expr, Expr]]:
-    """The two sides as they stand, and with more and more adjoints put in that only one of them has."""
+    """The two sides as they stand, and with what is claimed and more and more adjoints put in, that only one of them has."""
     left, right = question.left, question.right
     yield left, right
     for side in (left, right):
         # ∂L/∂W[j, k] = …: in a recurrence the other side may read the same tensor, a step behind.
         equation = _equation(question, tensor_of(side)) if is_element(side) else None
-        if equation is not None and _is_adjoint(equation):
+        if equation is not None:  # likewise z = …, which says what z is
             put_in = equation.at(indices_of(side))
             left, right = (put_in, right) if side is left else (left, put_in)
             yield left, right

@@ -19,7 +19,7 @@ from .question import Decision, Question
 from .reading import Manner, Reading, alternatives, times_of
 from .syntax import Node, Relation
 from .update import updated, with_rate
-from .values import ANY, C, MismatchError, R, Value
+from .values import ANY, MORE, C, MismatchError, R, Value
 
 # What a verdict can be, best first: a formula of several layers or steps is as good as the worst of them.
 KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "not equal")
@@ -48,6 +48,7 @@ class Finding:
     meaning : how it was read; None likewise
     reason : why it cannot be read, where it cannot
     layers : the numbers of layers for which this is
+    subject : the left side, where the sides do not fit together
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Finding:
     meaning: Meaning | None = None
     reason: str = ""
     layers: dict[str, int] = field(default_factory=dict)
+    subject: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,26 @@ def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: F
             reason = reason or str(error)
             continue
         finding = agreed(meanings, layers, frame, text)
+        if finding.kind == "batch 1" and worst is not None and worst.kind == "undecided":
+            continue  # one example says nothing of what many could not decide
         if finding.kind not in ("not equal", "undecided"):
             return finding
         worst = worst or finding
-    return worst or Finding("not equal", reason=reason, layers=layers)
+    if worst is not None:
+        return worst
+    return Finding("not equal", reason=reason, layers=layers, subject=_subject(relation, text, layers, frame))
+
+
+def _subject(relation: Relation, text: str, layers: dict[str, int], frame: Frame) -> Value | None:
+    """The left side alone, in the first manner in which it can be read."""
+    left = relation.parts[0]
+    for manner in frame.manners():
+        try:
+            reading = Reading(frame.lexicon, text, manner, dict(layers), first=frame.first)
+            return None if left is None else updated(left, relation.signs[0], reading) or value_of(left, reading)
+        except MismatchError:
+            continue
+    return None
 
 
 def meanings_of(
@@ -154,7 +172,8 @@ def meanings_of(
         assert right is not None
         subject = updated(left, sign, reading) or value_of(left, reading)
         claimed = value_of(right, reading)
-        turned = subject.shape != claimed.shape == subject.transposed.shape and not claimed.is_scalar
+        whole = subject.more or claimed.more or claimed.is_scalar
+        turned = not whole and subject.shape != claimed.shape == subject.transposed.shape
         return *compared(subject, claimed.transposed if turned else claimed, reading), turned
 
     found: dict[Any, Meaning] = {}
@@ -177,6 +196,8 @@ def compared(left: Value, right: Value, reading: Reading) -> tuple[Value, Value]
         If they cannot.
     """
     sizes = []
+    if left.more != right.more and not right.entry.is_number:
+        raise MismatchError(f"the left side is {left}, the right side {right}")
     for one, other in zip(left.shape, right.shape, strict=True):
         if one != other and ANY not in (one, other) and not right.entry.is_number:
             raise MismatchError(f"the left side is {left}, the right side {right}")
@@ -190,16 +211,17 @@ def compared(left: Value, right: Value, reading: Reading) -> tuple[Value, Value]
         each = all(name.startswith("each_") for name in extra)
         what = f"each place along {names}" if each else f"the index {names}"
         raise MismatchError(f"the right side depends on {what}, the left side does not, and no sum runs over it")
-    return Value(left.entry, *sizes), Value(right.entry, *sizes)
+    return Value(left.entry, *sizes, left.more), Value(right.entry, *sizes, left.more)
 
 
 def _free(entry: Expr) -> set[Symbol]:
-    return {s for s in entry.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)} - {R, C}
+    return {s for s in entry.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)} - {R, C, *MORE}
 
 
 def question_of(left: Value, right: Value, reading: Reading) -> Question:
     """What is to be decided: whether the entries are equal."""
     indices = [(mark, size) for mark, size in ((R, left.rows), (C, left.columns)) if size is not None]
+    indices += zip(MORE, left.more, strict=False)
     for symbol in sorted(_free(left.entry) | _free(right.entry), key=lambda s: s.name):
         size = reading.size_of(symbol)
         if size is None:

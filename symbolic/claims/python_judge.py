@@ -155,7 +155,11 @@ def compare(claimed: Any, correct: Any, magnitude: float = 0.0) -> Compared:
     scale = float(np.max(np.abs(correct), initial=0.0))
     gap = float(np.max(np.abs(claimed - correct), initial=0.0))
     noise = NOISE * magnitude
-    error = 0.0 if gap == 0 else gap / scale if scale > noise else gap / max(noise, scale) * tolerance
+    error = 0.0 if gap == 0 else np.inf
+    if gap and scale > noise:
+        error = gap / scale
+    elif gap and noise:  # 0 but for rounding: equal if it is 0 likewise
+        error = gap / noise * tolerance
     made = Compared(claimed, correct, error, not turned, turned, note, tolerance=tolerance, scale=scale)
     if not turned and error > tolerance and correct.ndim == 2 and correct.shape[0] == correct.shape[1] > 1:
         other = float(np.max(np.abs(claimed.T - correct))) / max(scale, noise, 1e-300)

@@ -89,8 +89,9 @@ def diagnosis(
         return _by_shape(seen, shown)
     for kind, words, change in _changes(shown):
         try:
-            if all(one.matches(change(one)) for one in seen):
-                return kind, words
+            with np.errstate(all="ignore"):
+                if all(one.matches(change(one)) for one in seen):
+                    return kind, words
         except (GradloomError, NoValueError, ValueError):
             continue
     return _by_factor(seen)

@@ -234,10 +234,10 @@ def test_examples_in_columns(mlp):
     verdict = check_python(mlp, coursera_backward)
     assert [line.written.rpartition(" ")[2] for line in verdict.lines] == ["dZ2", "dW2", "db2", "dZ1", "dW1", "db1"]
     assert verdict.ok
+    assert all(str(line.finding.meaning.manner) == "one example per column" for line in verdict.lines)
     notes = [line.finding.decision.note for line in verdict.lines]
-    assert all("one example per column" in note for note in notes)
-    assert "(c,)" not in notes[-1]
     assert "its shape is" in notes[-1]  # (h,) for (h, 1)
+    assert not any(notes[:-1])
 
 
 def test_weights_as_inputs_by_outputs(affine):
@@ -250,7 +250,7 @@ def test_weights_as_inputs_by_outputs(affine):
 
     verdict = check_python(affine, affine_backward)
     assert verdict.ok
-    assert "weights as (in, out)" in verdict.lines[1].finding.decision.note
+    assert "weights as (in, out)" in verdict.lines[1].finding.meaning.notes[0]
 
     def dW(x, dz):
         return x.T @ dz
@@ -388,7 +388,7 @@ def test_one_hot_rows(mlp):
     line = only(mlp, dz2)
     assert line.kind == "equal given"
     assert [fact.source for fact in line.finding.decision.facts] == ["declared: one-hot"]
-    assert "changes a2 in place" in line.finding.decision.note
+    assert "changes a2 in place" in line.finding.meaning.notes[0]
 
 
 ROUNDED_SCALE = 0.79788456
@@ -491,7 +491,7 @@ def _text(dz2, a1):
 def test_wrong_by_kind(mlp, function, said):
     line = only(mlp, named(lambda dz2, a1: function(dz2, a1), "dW2"))
     assert line.kind == "not equal"
-    assert said in line.finding.reason
+    assert said in line.finding.decision.note
 
 
 def test_code_that_fails(mlp):
@@ -559,7 +559,7 @@ def test_results_in_the_order_of_the_parameters(mlp):
 
     verdict = check_python(mlp, mine)
     assert verdict.ok
-    assert "in this order" in verdict.lines[0].finding.decision.note
+    assert "in this order" in verdict.lines[0].finding.meaning.notes[0]
 
 
 def test_results_by_unknown_names(mlp):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,19 @@ from ..errors import GradloomError
 from ..tensors import Adjoint, Tensor
 from .decide import _WHOLE_ROWS, decide, judge_of
 from .draw import Style
-from .judge import Finding
+from .judge import Finding, Meaning
 from .python_judge import NEAR, SAME, Compared, Runs, choose, places_for, question_of, where_text
 from .python_layout import ArrayLayout
 from .python_names import Names
 from .python_source import UserCodeError, UserFunction, run_file
 from .question import EQUAL, NOT_EQUAL, ROUNDED, UNDECIDED, Decision, Question
+from .reading import Manner
 from .survey import Judge, Place, Survey
+from .values import C, R, Value
 from .verdict import Judged, Verdict
 
 _EXACT = 1e-12  # beyond this relative error, constants may be rounded
+_SHAPES = "it has the shape"
 _WHOLE = re.compile(r"back_?(ward|prop)|gradients|grads", re.IGNORECASE)
 _LIKE_A_CLAIM = re.compile(r"d_?[A-Za-z]\d*$|d_\w+$|(grad|nabla)_\w+$|delta_?\w*$")
 
@@ -102,6 +106,32 @@ class _Task:
     rows: int | None
     notes: tuple[str, ...]
 
+    def meaning(self, tensor: Tensor, label: str, question: Question) -> Meaning:
+        """What was compared, for pages: the derived tensor on both sides, and what the function was given."""
+        names, layout = self.runs.names, self.layout
+        places: Any = question.indices
+        if tensor.rank == 2:
+            turned = layout.change(tensor, names.network) == "columns"
+            places = tuple(zip((C, R) if turned else (R, C), tensor.shape, strict=True))
+        elif tensor.rank == 1:
+            places = ((R, tensor.shape[0]),)
+        read = tuple(self.runs.at(Place(0, Style(), self.rows), layout).read)
+        single = names.network.batch is not None and self.rows == 1
+        asked = CodeQuestion(question.derivation, question.left, question.right, places, False, single, read)
+        manner = Manner("columns" if layout.columns else "rows", (), single)
+        return Meaning(Value(question.left), Value(question.right), manner, self.notes, asked)
+
+
+@dataclass(frozen=True, eq=False)
+class CodeQuestion(Question):
+    """A question whose right side is a function of `given` tensors."""
+
+    given: tuple[Tensor, ...] = ()
+
+    @cached_property
+    def reads(self) -> list[Tensor]:
+        return list(dict.fromkeys([*super().reads, *self.given]))
+
 
 def judged(function: UserFunction, names: Names, single: bool, explain: bool) -> list[Judged]:
     """A line for each result of a function, in the order in which it returns them.
@@ -168,9 +198,9 @@ def _judge(task: _Task, label: str, tensor: Tensor) -> tuple[str, Finding]:
         decision = replace(decision, facts=_needed(task, label, question))
     if kind == EQUAL and decision.facts:
         kind = "equal given"
-    note = "; ".join(dict.fromkeys(filter(None, (*task.notes, decision.note))))
-    reason = decision.note if kind == NOT_EQUAL else ""
-    return kind, Finding(kind, replace(decision, note=note), reason=reason)
+    meaning = task.meaning(tensor, label, question)
+    reason = decision.note if kind == NOT_EQUAL and decision.note.startswith(_SHAPES) else ""
+    return kind, Finding(kind, decision, meaning, reason)
 
 
 def _finding(kind: str, method: str, note: str = "") -> Finding:

@@ -171,7 +171,7 @@ def test_mistakes_in_words(mlp):
         s = sigmoid(a1)
         return dz2 @ W2 * s * (1 - s)
 
-    assert found_mistake(mlp, dz1)[0] == "derivative at a"
+    assert found_mistake(mlp, dz1)[0] == "derivative at a instead of z"
 
     def dz1(dz2, W2, a1):
         return dz2 @ W2 * (1 - a1)
@@ -625,3 +625,38 @@ def test_files_that_say_nothing(mlp, tmp_path):
     path.write_text("def f(:\n")
     with pytest.raises(UserCodeError, match="line 1: SyntaxError"):
         check_python(mlp, path)
+
+
+# ---- pages ------------------------------------------------------------------------------------------------------
+
+
+def test_a_page(mlp):
+    def backward(X, A1, A2, Y, W2, m):
+        dZ2 = (A2 - Y) / m
+        dZ1 = W2.T @ dZ2
+        return {"dZ2": dZ2, "dZ1": dZ1, "dW1": dZ1 @ X.T}
+
+    verdict = check_python(mlp, backward)
+    assert verdict.mistake.kind == "missing activation derivative"
+    example = verdict.counterexample
+    assert np.argmax(np.abs(example.left - example.right)) == np.ravel_multi_index(example.entry, example.left.shape)
+    page = verdict.explain()
+    for said in (
+        "1 of 3 lines is right. The first wrong one is line 2.",
+        "follows from line 2, which is wrong",
+        "The derivative of a1 by z1 is missing.",
+        "one example per column",
+        "random points in float64",
+        "They differ most at example",
+    ):
+        assert said in page
+    assert "dZ1" in verdict.html()
+
+
+def test_a_counterexample_is_what_the_function_returns(mlp):
+    def dW2(dz2, a1):
+        return -(dz2.T @ a1)
+
+    example = check_python(mlp, dW2).counterexample
+    np.testing.assert_allclose(example.right, dW2(example.adjoints["z2"], example.values["a1"]))
+    np.testing.assert_allclose(example.left, -example.right)

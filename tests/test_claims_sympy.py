@@ -227,3 +227,14 @@ def test_shapes_that_do_not_fit(mlp):
     line = only(mlp, {"W2": MatrixSymbol("delta2", C, m) * MatrixSymbol("x", m, C)})
     assert line.kind == "not equal"
     assert "matrix" in line.finding.reason
+
+
+def test_what_is_said_of_a_wrong_line(mlp):
+    verdict = check_sympy(mlp, {"b2": Sum(dz2[i, j], OVER), "W2": -Sum(dz2[i, j] * a1[i, k], OVER)})
+    assert verdict.mistake.kind == "sign"
+    example = verdict.counterexample
+    np.testing.assert_allclose(example.left, example.adjoints["z2"].T @ example.values["a1"])
+    np.testing.assert_allclose(example.right, -example.left)
+    assert "The sign is wrong" in verdict.explain()
+    assert check_sympy(mlp, {"W2": D2 * A1.T / 2}).mistake.kind == "factor"
+    assert check_sympy(mlp, Eq(D2, A2 - Y)).mistake.kind == "missing 1/B"

@@ -78,7 +78,7 @@ def _of_file(path: Path, names: Names, single: bool, explain: bool) -> list[Judg
             if tensor is None and _WHOLE.search(name) is None:
                 if _LIKE_A_CLAIM.match(name):
                     error = f"not judged: {name} is no name of {names.network.name}; there are {names.known()}"
-                    found.append(Judged(function.signature(), function.line, "unread", error=error))
+                    found.append(Judged(f"def {function.signature()}: …", function.line, "unread", error=error))
                 else:
                     helpers.append(name)
                 continue
@@ -87,7 +87,7 @@ def _of_file(path: Path, names: Names, single: bool, explain: bool) -> list[Judg
             if tensor is not None and not isinstance(tensor, Adjoint):  # sigmoid(z), cost(AL, Y): a helper's name
                 helpers.append(name)
                 continue
-            found.append(Judged(function.signature(), function.line, "unread", error=str(error)))
+            found.append(Judged(f"def {function.signature()}: …", function.line, "unread", error=str(error)))
     if not found:
         raise UserCodeError(
             f"{path} claims nothing: it has no function named for a gradient, such as dW1, or backward; there are "
@@ -150,13 +150,13 @@ def judged(function: UserFunction, names: Names, single: bool, explain: bool) ->
             layout, rows, failed = alone, 1, None
     if layout is None:
         if isinstance(failed, UserCodeError):
-            return [Judged(function.signature(), 1, "unread", error=str(failed))]
+            return [Judged(f"def {function.signature()}: …", 1, "unread", error=str(failed))]
         raise failed or UserCodeError(f"{function.signature()}: no random point was found to call it at")
     first = Place(0, Style(), rows)
     called = runs.at(first, layout)
     if runs.is_fickle(first, layout):
         error = f"{function.signature()} returns something else each time that it is called with the same arguments"
-        return [Judged(function.signature(), 1, "unread", error=error)]
+        return [Judged(f"def {function.signature()}: …", 1, "unread", error=error)]
     notes = [*called.notes, *([layout.words()] if _uses(layout, called.read, names) else [])]
     if called.changed:
         notes.append(f"it changes {', '.join(dict.fromkeys(called.changed))} in place")
@@ -164,7 +164,7 @@ def judged(function: UserFunction, names: Names, single: bool, explain: bool) ->
     many = len(called.results) > 1 or called.results[0].label != function.name
     found: list[Judged] = []
     for number, result in enumerate(called.results, start=1):
-        written = f"{function.signature()} → {result.label}" if many else function.signature()
+        written = f"{function.signature()}: {result.label}" if many else f"def {function.signature()}: …"
         if result.tensor is None:
             found.append(Judged(written, number, "unread", error=result.problem))
             continue

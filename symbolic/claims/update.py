@@ -30,7 +30,7 @@ def updated(left: Node, sign: str, reading: Reading) -> Value | None:
     kept = []
     for script in name.scripts:
         words = [item.text for item in items_of((script,))]
-        if "".join(words).strip() in NEW:  # n e w, letter by letter, without \\text
+        if "".join(words).strip() in NEW:  # n e w, letter by letter
             is_new = True
         else:
             kept.append(script)

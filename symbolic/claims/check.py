@@ -12,7 +12,7 @@ from ..derivation import Derivation
 from ..equations import Equation
 from ..errors import DataError, GradloomError
 from ..network import Network
-from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError
+from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError, UnreadableError
 from .everything import everything
 from .follows import follows
 from .function_names import own_functions
@@ -64,8 +64,8 @@ def check(
     ------
     ClaimSyntaxError
         If a claim of one line cannot be read; a line among many is marked as not read instead.
-    UnknownNameError, AmbiguousClaimError
-        Likewise, if it is not known what a name means.
+    UnknownNameError, AmbiguousClaimError, UnreadableError
+        Likewise, if it is not known what a name or a notation means.
     LossError
         If the network has no loss.
     """
@@ -108,7 +108,7 @@ def _check_text(text: str, frame: Frame, options: dict[str, Any], explain: bool)
     for line in lines:
         try:
             judged.append(_judged(line, frame, judged, explain))
-        except (ClaimSyntaxError, UnknownNameError, AmbiguousClaimError) as error:
+        except (ClaimSyntaxError, UnknownNameError, AmbiguousClaimError, UnreadableError) as error:
             if len(lines) == 1:
                 raise
             judged.append(Judged(line.shown, line.number, "unread", error=str(error)))

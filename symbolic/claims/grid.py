@@ -53,9 +53,13 @@ class Watch:
             gap, size, above = gap[active], size[active], above[active]
         if np.size(gap) == 0:
             return
-        scale = float(np.max(size))
-        self.margin[key] = min(self.margin.get(key, 1.0), float(np.min(gap)) / scale if scale else 0.0)
         self.seen.setdefault(key, set()).update(bool(side) for side in np.unique(above))
+        # 0 against 0 is no accident of the point but how it is made, as of a relu below its kink: nothing is near.
+        gap, size = gap[size != 0], size[size != 0]
+        if np.size(gap) == 0:
+            return
+        scale = float(np.max(size))
+        self.margin[key] = min(self.margin.get(key, 1.0), float(np.min(gap)) / scale)
 
 
 class Grid:

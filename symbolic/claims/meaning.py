@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import sympy
@@ -17,7 +18,7 @@ from .items import items_of
 from .lexicon import Entry, run_text
 from .naming import exponent, gradient_named, indexed, is_index, label_text, matching, tensor_named, unknown, without
 from .reading import Reading
-from .syntax import BigOperator, Cases, Fraction, Group, Name, Node, Number, Product, Relation, Root, Sum, Text
+from .syntax import BigOperator, Cases, Fraction, Group, Name, Node, Number, Product, Relation, Root, Span, Sum, Text
 from .values import IDENTITY, ONES, Value, add, divide, matmul, number, times, total
 
 DEEPEST = 60  # aliases within aliases
@@ -180,6 +181,8 @@ def _sum(node: Sum, reading: Reading) -> Value:
 
 def _product(node: Product, reading: Reading) -> Value:
     """Factors and operators; those side by side bind tightest, or all from left to right where that differs."""
+    if "mod" in node.operators:
+        raise reading.fails("mod is read in positions along axes only", node.span)
     values: list[Value] = []
     operators: list[str] = []
     run: list[Node] = [node.factors[0]]
@@ -236,7 +239,7 @@ def combined(left: Value, operator: str, right: Value, reading: Reading) -> Valu
     if how == "entries":
         return times(left, right)
     if left.shape != right.shape or left.is_matrix:
-        raise reading.fails(f"inner product: {left} and {right}")
+        raise reading.misfit(f"inner product: {left} and {right}")
     return total(times(left, right))
 
 
@@ -251,6 +254,7 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
     """The values of factors without an operator between them: names of several letters, functions, differentials."""
     values: list[Value] = []
     factors = _opened(factors, reading)
+    _check_numbered(factors, reading)
     at = 0
     while at < len(factors):
         joined = _joined(factors, at, reading)
@@ -283,7 +287,7 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
         if _divides_more(factors[at:]) and reading.pick([False, True]):  # a/bc is a/(bc)
             assert isinstance(factor, Fraction)
             if as_derivative(factor, reading) is not None:
-                raise reading.fails("a derivative is not divided by what follows")
+                raise reading.misfit("a derivative is not divided by what follows")
             below = value_of(Product((factor.bottom, *factors[at + 1 :]), ("",) * (len(factors) - at - 1)), reading)
             return [*values, divide(value_of(factor.top, reading), below)]
         if isinstance(factor, Name) and factor.base == "d" and at + 1 < len(factors) and not matching(factor, reading):
@@ -303,11 +307,22 @@ def _opened(factors: list[Node], reading: Reading) -> list[Node]:
         letters = inner.factors if isinstance(inner, Product) and not any(inner.operators) else ()
         if isinstance(factor, Group) and letters and all(isinstance(f, Name | Number) for f in letters):
             last = replace(letters[-1], scripts=(*getattr(letters[-1], "scripts", ()), *factor.scripts))  # type: ignore[call-arg]
-            if run_text(letters) in reading.lexicon.runs or (letters[0] == Name("d") and len(letters) == 2):
+            if run_text(letters) in reading.lexicon.runs or (letters[0].base == "d" and len(letters) == 2):
                 made += [*letters[:-1], last]
                 continue
         made.append(factor)
     return made
+
+
+def _check_numbered(factors: list[Node], reading: Reading) -> None:
+    """Refuse ``W2`` where there is no W2: a number right behind a letter is a part of its name, and no factor."""
+    for at, (name, number_) in enumerate(itertools.pairwise(factors)):
+        if not (isinstance(name, Name) and isinstance(number_, Number)) or name.span.end != number_.span.start:
+            continue
+        starts = range(at + 1)
+        if name.scripts or any(run_text(factors[start : at + 2]) in reading.lexicon.runs for start in starts):
+            continue
+        raise unknown(replace(name, span=Span(name.span.start, number_.span.end)), reading.text, reading)
 
 
 def is_indicator(factors: list[Node]) -> bool:
@@ -363,11 +378,14 @@ def _joined(factors: list[Node], at: int, reading: Reading) -> tuple[Entry, int]
 def _group(node: Group, reading: Reading) -> Value:
     items = items_of(node.scripts)
     content = node.content
-    if node.opening in ("[", "(", "{") and len(content) == 1 and isinstance(content[0], Relation):
-        relation = content[0]
-        if len(relation.parts) > 1:
-            return indexed(ranges.iverson(relation, reading, value_of), items, reading)
-        content = tuple(part for part in relation.parts if part is not None)
+    relations = [part for part in content if isinstance(part, Relation) and len(part.parts) > 1]
+    if node.opening in ("[", "(", "{") and relations and len(relations) == len(content):  # all of them hold
+        made = ranges.iverson(relations[0], reading, value_of)
+        for relation in relations[1:]:
+            made = times(made, ranges.iverson(relation, reading, value_of))
+        return indexed(made, items, reading)
+    if len(content) == 1 and isinstance(content[0], Relation):
+        content = tuple(part for part in content[0].parts if part is not None)
     if node.opening == "⟨" and len(content) == 2:
         left, right = (value_of(part, reading) for part in content)  # type: ignore[arg-type]
         return indexed(total(times(left, right)), items, reading)
@@ -395,13 +413,25 @@ def _cases(node: Cases, reading: Reading) -> Value:
             made = value
             continue
         holds = ranges.iverson(condition, reading, value_of)
+        if made is None and len(node.rows) == 2 and _is_opposite(holds, node.rows[0][1], reading):
+            made = value
+            continue
         if made is None:
             made = number(0)
             reading.note("where no case applies, the value is 0")
         chosen = add(times(holds, number(0)), add(times(value, number(0)), times(made, number(0))))
-        made = Value(_choice(holds.entry, value.entry, made.entry), chosen.rows, chosen.columns)
+        made = chosen.map(lambda _, h=holds, v=value, m=made: _choice(h.entry, v.entry, m.entry))
     assert made is not None
     return made
+
+
+def _is_opposite(holds: Value, first: Relation | Node | None, reading: Reading) -> bool:
+    """Whether the condition of the second of two cases is that the first does not hold."""
+    if not isinstance(first, Relation):
+        return False
+    other = ranges.iverson(first, reading, value_of)
+    one, two = (part.entry.args[0][1] if isinstance(part.entry, Piecewise) else None for part in (holds, other))
+    return one is not None and two is not None and one == sympy.Not(two)
 
 
 def _choice(holds: Expr, value: Expr, otherwise: Expr) -> Expr:

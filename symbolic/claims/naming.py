@@ -17,7 +17,7 @@ from .items import Item, is_transposition, items_of, text_of
 from .lexicon import Entry
 from .reading import Reading, times_of
 from .syntax import Fraction, Group, Name, Node, Number, Product, Span, Sum
-from .values import C, R, Value, number
+from .values import MORE, C, R, Value, number
 
 
 def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
@@ -101,13 +101,14 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
         split = [n for n, item in enumerate(indices) if isinstance(item.node, Number) and len(item.node.text) > 1]
         what = ", ".join(item.text for item in indices)
         hint = "; write commas between the digits" if split else ""
-        raise reading.fails(f"{tensor.name} has {tensor.rank} axes, but is read at {free} places: {what}{hint}")
+        raise reading.misfit(f"{tensor.name} has {tensor.rank} axes, but is read at {free} places: {what}{hint}")
     where = reading.pick(
         [axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)]
     )
     at: list[Any] = [None] * tensor.rank
     for axis, position in zip(where, places, strict=True):
         at[axis] = position
+        reading.places.append((tensor, axis, position))
         _learn(position, tensor.shape[axis], reading)
     for axis, size in enumerate(tensor.shape):
         if at[axis] is None:
@@ -154,9 +155,12 @@ def _learn(position: Expr, size: Any, reading: Reading) -> None:
 
 def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[Any], Expr], reading: Reading) -> Value:
     """The value whose open `axes` run down and across, as the layout shows them."""
-    if len(axes) > 2:
-        sizes = ", ".join(str(tensor.shape[axis]) for axis in axes)
-        raise reading.fails(f"{tensor.name} has {len(axes)} axes without an index ({sizes}); a matrix has two")
+    if len(axes) > 2:  # no matrix, but an array entry by entry
+        for axis, index in zip(axes, (R, C, *MORE), strict=False):
+            at[axis] = index
+        element = padded(made(at)) if any(not _is_plain(position) for position in at) else made(at)
+        rows, columns, *more = (tensor.shape[axis] for axis in axes)
+        return Value(element, rows, columns, tuple(more))
     batched = bool(axes) and axes[0] == 0 and tensor.shape[0] == reading.network.batch
     down: int | None = axes[0] if axes else None
     across: int | None = axes[1] if len(axes) == 2 else None
@@ -205,7 +209,7 @@ def gradient_named(tensor: Tensor, items: list[Item], reading: Reading) -> Value
         return tensor_value(tensor, lambda at: element_of(adjoint, at), items, reading)
     marks = [item for item in items if not is_index(item, reading)]
     value = tensor_value(tensor, lambda at: element_of(adjoint, at), [i for i in items if i not in marks], reading)
-    return marked(value.transposed, marks, reading)
+    return marked(value if value.more else value.transposed, marks, reading)
 
 
 # ---- items ------------------------------------------------------------------------------------------------------
@@ -245,7 +249,7 @@ def exponent(node: Node, reading: Reading) -> Expr:
 
     made = value_of(node, reading)
     if not made.is_scalar:
-        raise reading.fails("an exponent is a number")
+        raise reading.misfit("an exponent is a number")
     return made.entry
 
 
@@ -253,10 +257,12 @@ def indexed(value: Value, items: list[Item], reading: Reading) -> Value:
     """Brackets with scripts: ``(W^\\top \\delta)_j``, ``(a + b)^2``."""
     below = [item for item in items if is_index(item, reading)]
     if below:
+        if value.more:
+            raise reading.misfit(f"{value} in brackets is read as a whole only")
         axes = [axis for axis, size in enumerate(value.shape) if size is not None]
         places = [place(item.node, reading) for item in below if item.node is not None]
         if len(places) > len(axes):
-            raise reading.fails(f"{value} is read at {len(places)} places")
+            raise reading.misfit(f"{value} is read at {len(places)} places")
         chosen = reading.pick(list(combinations(axes, len(places))))
         at: list[Any] = [R, C]
         shape: list[Any] = list(value.shape)
@@ -288,11 +294,25 @@ def _whole(node: Node | None, reading: Reading) -> Expr:
             return reading.letter(node.base)
     if isinstance(node, Sum):
         return sympy.Add(*(sign * _whole(term, reading) for sign, term in node.terms))
-    if isinstance(node, Product) and all(operator in ("", "cdot", "times") for operator in node.operators):
-        return sympy.Mul(*(_whole(factor, reading) for factor in node.factors))
+    if isinstance(node, Product) and all(operator in ("", "cdot", "times", "mod") for operator in node.operators):
+        return _whole_product(node, reading)
     if isinstance(node, Group) and len(node.content) == 1 and not node.scripts:
         inner = _whole(node.content[0], reading)  # type: ignore[arg-type]
-        return sympy.floor(inner) if node.opening == "⌊" else inner
+        rounded = {"⌊": sympy.floor, "⌈": sympy.ceiling}.get(node.opening)
+        if rounded is None and node.opening not in ("(", "[", "{", ""):
+            raise reading.fails("this is no position along an axis", node.span)
+        return inner if rounded is None else rounded(inner)
     if isinstance(node, Fraction):
         return _whole(node.top, reading) / _whole(node.bottom, reading)
     raise reading.fails("this is no position along an axis", getattr(node, "span", Span(0, 0)))
+
+
+def _whole_product(node: Product, reading: Reading) -> Expr:
+    """``2 p``, ``p \\bmod 2``: what stands in front of mod is divided by the one factor behind it."""
+    made = _whole(node.factors[0], reading)
+    for at, (operator, factor) in enumerate(zip(node.operators, node.factors[1:], strict=True)):
+        if operator == "mod" and at + 1 < len(node.operators):
+            raise reading.fails("what follows mod is one factor; write brackets", node.span)
+        other = _whole(factor, reading)
+        made = sympy.Mod(made, other) if operator == "mod" else made * other
+    return made

@@ -281,7 +281,7 @@ def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:
         kind = "batch 1"
     if kind == "batch 1" and frame.single:
         kind = "equal"
-    if kind == "equal" and decision.facts:
+    if kind == "equal" and any(fact.source.startswith("declared") for fact in decision.facts):  # what is proved, holds
         kind = "equal given"
     if meaning.turned and kind != "undecided":
         kind = "layout" if kind in ("equal", "equal given") else "not equal"

@@ -68,7 +68,8 @@ def value_of(node: Node, reading: Reading) -> Value:
 def name_value(name: Name, reading: Reading) -> Value:
     found = [(entry, left) for entry, left in matching(name, reading) if entry.kind != "function"]
     if found and _is_kronecker(name):  # δ_{ij} beside a gradient δ: what has two axes may be either
-        found = [(entry, left) for entry, left in found if entry.kind == "node" or entry.meaning.rank >= 2]
+        batch = reading.network.batch if reading.manner.single else None  # no axis, where it is about one example
+        found = [(e, left) for e, left in found if e.kind == "node" or sum(s != batch for s in e.meaning.shape) >= 2]
         if not found or not reading.pick([True, False]):
             return _special(name, reading)
     if found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gradloom.symbolic.claims.errors import AmbiguousClaimError
+
 from .case import right, wrong
 
 IOFFE = "Ioffe and Szegedy, Batch Normalization, 2015, section 3"
@@ -121,8 +123,13 @@ CASES = [
     ),
     right(
         "rms-dx", "rms_norm",
-        r"\frac{\partial L}{\partial x_{ij}} = \frac{1}{r_i} \left( g_j dy_{ij} - \frac{x_{ij}}{d\, r_i^2} \sum_k g_k dy_{ik} x_{ik} \right)",
+        r"\frac{\partial L}{\partial x_{ij}} = \frac{1}{r_i} \left( g_j dy_{ij} - \frac{x_{ij}}{r_i^2 d} \sum_k g_k dy_{ik} x_{ik} \right)",
         f"{ZHANG}, derived",
+    ),
+    right(
+        "rms-dx-asked", "rms_norm",
+        r"\frac{\partial L}{\partial x_{ij}} = \frac{1}{r_i} \left( g_j dy_{ij} - \frac{x_{ij}}{d\, r_i^2} \sum_k g_k dy_{ik} x_{ik} \right)",
+        f"{ZHANG}, derived: d r may be the differential of r", AmbiguousClaimError,
     ),
     right("rms-dg", "rms_norm", r"\frac{\partial L}{\partial g_j} = \sum_i dy_{ij} \frac{x_{ij}}{r_i}", f"{ZHANG}, (8)"),
     wrong(

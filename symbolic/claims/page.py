@@ -19,7 +19,7 @@ ALSO = 6  # wrong lines that are shown beside the first
 def page(verdict: Verdict) -> Document:
     """The document of `verdict`: of one line its sentence and reasons, of many the list and what is wrong."""
     title = verdict.title if verdict.title != "Verdict" else f"Verdict on {verdict.derivation.network.name}"
-    document = Document(title)
+    document = Document(title, numbered=False)
     if len(verdict.lines) == 1 and not verdict.silent:
         document.add("", [_alone(verdict.lines[0], verdict)])
         return document

@@ -215,10 +215,10 @@ def of_arrays(name: str, args: list[Value], reading: Reading) -> Value:
 
 def _softmax(name: str, value: Value, reading: Reading) -> Value:
     """Along the classes: down the column of an example, along a row where examples are rows."""
-    if value.is_scalar:
-        raise reading.fails(f"{name} of a number")
+    if value.is_scalar or value.more:
+        raise reading.fails(f"{name} of {value}")
     down = value.columns is None or (value.is_matrix and value.columns == reading.network.batch)
-    index, size = (R, value.rows) if down else (C, value.columns)
+    size = value.rows if down else value.columns
     k = Dummy(integer=True)
     below = SumOver(sympy.exp(value.at(k, C) if down else value.at(R, k)), (k, size))
     if name == "logsumexp":

@@ -21,7 +21,7 @@ from .judge import Finding, Frame, judge
 from .latex_reader import read_relation
 from .lexicon import Entry, Lexicon, key_of, lexicon_of
 from .lines import SourceLine, source_lines
-from .syntax import Name, Relation
+from .syntax import Name, Number, Relation
 from .verdict import Judged, Verdict
 
 
@@ -119,6 +119,7 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
     relation = read_relation(line.text)
     if len(relation.parts) < 2:
         raise ClaimSyntaxError("nothing is claimed: there is no equals sign", line.text, 0)
+    _check_remarks(relation, line.text)
     if _define(relation, line.text, frame.lexicon):
         return Judged(line.shown, line.number, "defines")
     findings = judge(relation, line.text, frame)
@@ -131,6 +132,27 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
     if not explain or _is_right(finding, frame):
         return made
     return explained(made, line, relation, at + 1, frame, before)
+
+
+def _check_remarks(relation: Relation, text: str) -> None:
+    """Refuse a second claim behind the first, ``a = b, c = d``; ``j = 1`` says only which j are meant.
+
+    Raises
+    ------
+    ClaimSyntaxError
+        If there is one.
+    """
+    for remark in relation.remarks:
+        if (
+            not isinstance(remark, Relation)
+            or len(remark.parts) < 2
+            or remark.signs[0] in ("∈", "<", ">", "≤", "≥", "≠")
+        ):
+            continue
+        left, right = remark.parts[:2]
+        if isinstance(left, Name) and not left.scripts and isinstance(right, Number):
+            continue
+        raise ClaimSyntaxError("a second formula behind the first: give it a line of its own", text, remark.span.start)
 
 
 def _is_right(finding: Finding, frame: Frame) -> bool:

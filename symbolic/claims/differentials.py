@@ -47,10 +47,8 @@ def gradient_of_prefix(factors: list[Node], reading: Reading) -> tuple[Value, in
         top, bottom = _differential(first.top, reading), _differential(first.bottom, reading)
         if top is not None and bottom is not None and not top.of and bottom.of:
             return derivative_of(Differential(top.total, (factors[1],)), bottom, reading), 2
-        if first.slash and top is not None and bottom is not None and top.of and not bottom.of:  # ∂L/∂W
-            at = _tensor_at(factors[1:], reading)
-            used = 1 if at is None else at[2]
-            return derivative_of(top, Differential(bottom.total, tuple(factors[1 : used + 1])), reading), used + 1
+        if first.slash and bottom is not None and not bottom.of:
+            return _slashed(first, factors, bottom, reading)
     if not isinstance(first, Name) or len(factors) < 2:
         return None
     if first.base == r"\nabla":
@@ -68,6 +66,27 @@ def gradient_of_prefix(factors: list[Node], reading: Reading) -> tuple[Value, in
         return None
     entry, items, used = found
     return gradient_named(entry.meaning, items, reading), used + 1
+
+
+def _slashed(first: Fraction, factors: list[Node], bottom: Differential, reading: Reading) -> tuple[Value, int] | None:
+    """``\\eta\\,\\partial L/\\partial W``: what stands in front of the sign multiplies the derivative."""
+    from .meaning import combined, value_of
+
+    above = first.top.factors if isinstance(first.top, Product) and not any(first.top.operators) else (first.top,)
+    signs = [
+        n for n, f in enumerate(above) if isinstance(f, Name) and f.base in (r"\partial", "d") and n + 1 < len(above)
+    ]
+    if not signs:
+        return None
+    at = _tensor_at(factors[1:], reading)
+    used = 1 if at is None else at[2]
+    top = Differential(bottom.total, above[signs[-1] + 1 :])
+    made = derivative_of(top, Differential(bottom.total, tuple(factors[1 : used + 1])), reading)
+    front = above[: signs[-1]]
+    if front:
+        whole = value_of(Product(front, ("",) * (len(front) - 1)) if len(front) > 1 else front[0], reading)
+        made = combined(whole, "", made, reading)
+    return made, used + 1
 
 
 def _differential(node: Node, reading: Reading) -> Differential | None:
@@ -89,7 +108,7 @@ def _differential(node: Node, reading: Reading) -> Differential | None:
 
 
 def is_sign(d: Name, following: Node | None, reading: Reading) -> bool:
-    """Whether d is the sign of a differential, where the network has a d of its own; a size it is not, before a name."""
+    """Whether d is the sign of a differential, where the network has a d: in front of a name it is no size."""
     known = matching(d, reading)
     adjacent = following is not None and following.span.start == d.span.end
     if not known or (adjacent and all(entry.kind == "size" for entry, _ in known)):

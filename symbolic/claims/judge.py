@@ -16,10 +16,10 @@ from .layers import layer_letters, layer_values
 from .lexicon import Lexicon
 from .meaning import value_of
 from .question import Decision, Question
-from .reading import Manner, Reading, alternatives
+from .reading import Manner, Reading, alternatives, times_of
 from .syntax import Node, Relation
 from .update import updated, with_rate
-from .values import ANY, C, MismatchError, R, Value
+from .values import ANY, MORE, C, MismatchError, R, Value
 
 # What a verdict can be, best first: a formula of several layers or steps is as good as the worst of them.
 KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "not equal")
@@ -81,7 +81,7 @@ class Frame:
         """The manners of reading, those that say most first."""
         network = self.lexicon.derivation.network
         layouts: Any = (self.layout,) if self.layout else ("columns", "rows")
-        hidden = [size for size in (network.batch, *_times(network)) if size is not None]
+        hidden = [size for size in (network.batch, *times_of(network)) if size is not None]
         implicit: list[tuple[Expr, ...]] = [()]
         for size in hidden:
             implicit += [(*known, size) for known in implicit]
@@ -94,13 +94,6 @@ class Frame:
                 if network.batch not in sizes:
                     for layout in layouts:
                         yield Manner(layout, sizes, True, self.numerator)
-
-
-def _times(network: Any) -> list[Any]:
-    """The sizes of the axes along which states run."""
-    from ..recurrence import Recurrence, blocks
-
-    return list(dict.fromkeys(b.length for b in blocks(network.equations) if isinstance(b, Recurrence)))
 
 
 def judge(relation: Relation, text: str, frame: Frame) -> list[Finding]:
@@ -137,7 +130,9 @@ def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: F
         except MismatchError as error:
             reason = reason or str(error)
             continue
-        finding = _agreed(meanings, layers, frame, text)
+        finding = agreed(meanings, layers, frame, text)
+        if finding.kind == "batch 1" and worst is not None and worst.kind == "undecided":
+            continue  # one example says nothing of what many could not decide
         if finding.kind not in ("not equal", "undecided"):
             return finding
         worst = worst or finding
@@ -177,7 +172,8 @@ def meanings_of(
         assert right is not None
         subject = updated(left, sign, reading) or value_of(left, reading)
         claimed = value_of(right, reading)
-        turned = subject.shape != claimed.shape == subject.transposed.shape and not claimed.is_scalar
+        whole = subject.more or claimed.more or claimed.is_scalar
+        turned = not whole and subject.shape != claimed.shape == subject.transposed.shape
         return *compared(subject, claimed.transposed if turned else claimed, reading), turned
 
     found: dict[Any, Meaning] = {}
@@ -200,6 +196,8 @@ def compared(left: Value, right: Value, reading: Reading) -> tuple[Value, Value]
         If they cannot.
     """
     sizes = []
+    if left.more != right.more and not right.entry.is_number:
+        raise MismatchError(f"the left side is {left}, the right side {right}")
     for one, other in zip(left.shape, right.shape, strict=True):
         if one != other and ANY not in (one, other) and not right.entry.is_number:
             raise MismatchError(f"the left side is {left}, the right side {right}")
@@ -213,16 +211,17 @@ def compared(left: Value, right: Value, reading: Reading) -> tuple[Value, Value]
         each = all(name.startswith("each_") for name in extra)
         what = f"each place along {names}" if each else f"the index {names}"
         raise MismatchError(f"the right side depends on {what}, the left side does not, and no sum runs over it")
-    return Value(left.entry, *sizes), Value(right.entry, *sizes)
+    return Value(left.entry, *sizes, left.more), Value(right.entry, *sizes, left.more)
 
 
 def _free(entry: Expr) -> set[Symbol]:
-    return {s for s in entry.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)} - {R, C}
+    return {s for s in entry.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)} - {R, C, *MORE}
 
 
 def question_of(left: Value, right: Value, reading: Reading) -> Question:
     """What is to be decided: whether the entries are equal."""
     indices = [(mark, size) for mark, size in ((R, left.rows), (C, left.columns)) if size is not None]
+    indices += zip(MORE, left.more, strict=False)
     for symbol in sorted(_free(left.entry) | _free(right.entry), key=lambda s: s.name):
         size = reading.size_of(symbol)
         if size is None:
@@ -239,7 +238,7 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
     )
 
 
-def _agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: str) -> Finding:
+def agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: str) -> Finding:
     """The one thing that all meanings come to."""
     findings = [_found(meaning, layers, frame) for meaning in meanings]
     good = [finding for finding in findings if finding.kind not in ("not equal", "undecided")]
@@ -257,7 +256,8 @@ def _way(finding: Finding) -> str:
 
     assert finding.meaning is not None
     notes = "; ".join(finding.meaning.notes)
-    return f"{written(finding.meaning.right.entry)}" + (f" ({notes})" if notes else "")
+    left, right = (written(side.entry) for side in (finding.meaning.left, finding.meaning.right))
+    return f"{left} = {right}" + (f" ({notes})" if notes else "")
 
 
 def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:

@@ -34,11 +34,13 @@ def layer_letters(relation: Relation, lexicon: Lexicon) -> list[str]:
         entries = [entry for entry in lexicon.labelled(node) if entry.kind in ("tensor", "adjoint")]
         items = items_of(node.scripts)
         texts = [item.text for item in items]
-        if not entries or any(all(label in texts for label in entry.labels) for entry in entries):
+        numbers = {label for entry in entries for label in entry.labels if _is_number(label)}
+        known = [entry for entry in lexicon.labelled(node) if entry.kind != "function"]  # an alias \delta_j is known too
+        if len(numbers) < 2 or any(all(label in texts for label in entry.labels) for entry in known):
             continue
         for item in items:
             letter = _letter(item)
-            if letter is not None and letter not in bound and any(_is_number(l) for e in entries for l in e.labels):
+            if letter is not None and letter not in bound:
                 (raised if item.raised else lowered).setdefault(letter)
                 break
     return list(raised or lowered)

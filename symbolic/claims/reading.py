@@ -16,6 +16,7 @@ from sympy import Dummy, Expr, Integer, Symbol
 
 from ..indices import Index
 from ..matrix_tree import Layout
+from ..recurrence import Recurrence, blocks
 from ..tensors import Tensor
 from .lexicon import Lexicon
 from .values import MismatchError
@@ -64,10 +65,13 @@ class Reading:
     letters: dict[str, Symbol] = field(default_factory=dict)
     sizes: dict[Symbol, Any] = field(default_factory=dict)
     hints: dict[Symbol, Any] = field(default_factory=dict)  # sizes of letters that stand in sums alone: h_{t-1}
+    places: list[tuple[Tensor, int, Expr]] = field(default_factory=list)  # what is read at which position of which axis
     notes: dict[str, None] = field(default_factory=dict)  # what was taken for granted, in words
     opened: dict[Any, Symbol] = field(default_factory=dict)  # the implicit indices, by size
     settled: dict[str, Any] = field(default_factory=dict)
+    lying: dict[Any, bool] = field(default_factory=dict)  # whether a vector without examples is a row, by tensor and axis
     depth: int = 0
+    inside: tuple[Any, ...] = ()  # the aliases whose meaning is being read: they do not stand in it
     rate_name: str = ""
     first: int | None = None  # the number of the first position along an axis, if it is known
 
@@ -165,6 +169,11 @@ class Reading:
 
     def note(self, words: str) -> None:
         self.notes.setdefault(words)
+
+
+def times_of(network: Any) -> list[Any]:
+    """The sizes of the axes along which states run."""
+    return list(dict.fromkeys(b.length for b in blocks(network.equations) if isinstance(b, Recurrence)))
 
 
 def alternatives(start: Callable[[list[int]], Reading], read: Callable[[Reading], T]) -> Iterator[tuple[Reading, T]]:

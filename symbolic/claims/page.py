@@ -37,7 +37,7 @@ def page(verdict: Verdict) -> Document:
 
 def _alone(line: Judged, verdict: Verdict) -> Judgement:
     mark, tone = MARKS[line.kind]
-    return Judgement(mark, tone, sentence(line, verdict), written(line.written), None, tuple(_reasons(line, verdict)))
+    return Judgement(mark, tone, sentence(line, verdict), _written(line.written, verdict), None, tuple(_reasons(line, verdict)))
 
 
 def _listed(verdict: Verdict) -> list[Block]:
@@ -45,7 +45,7 @@ def _listed(verdict: Verdict) -> list[Block]:
     for line in verdict.lines:
         mark, tone = MARKS[line.kind]
         more = tuple(_complaint(line.error))
-        out.append(Judgement(mark, tone, short(line, verdict), written(line.written), line.number, more))
+        out.append(Judgement(mark, tone, short(line, verdict), _written(line.written, verdict), line.number, more))
     if verdict.silent:
         many = verdict.silent > 1
         out.append(
@@ -60,7 +60,7 @@ def _listed(verdict: Verdict) -> list[Block]:
 def _in_detail(line: Judged, verdict: Verdict, brief: bool) -> Judgement:
     mark, tone = MARKS[line.kind]
     blocks = tuple(_reasons(line, verdict, brief))
-    return Judgement(mark, tone, sentence(line, verdict), written(line.written), line.number, blocks)
+    return Judgement(mark, tone, sentence(line, verdict), _written(line.written, verdict), line.number, blocks)
 
 
 def _reasons(line: Judged, verdict: Verdict, brief: bool = False) -> list[Block]:
@@ -69,7 +69,7 @@ def _reasons(line: Judged, verdict: Verdict, brief: bool = False) -> list[Block]
     out += _complaint(line.error)
     if line.mistake is not None:
         out.append(Titled(Prose.plain("The likely mistake"), (Prose.quoted(_sentence(line.mistake.words)),)))
-        out.append(Titled(Prose.plain("The line as it should be"), (written(line.mistake.correct),)))
+        out.append(Titled(Prose.plain("The line as it should be"), (_written(line.mistake.correct, verdict),)))
     if not line.ok:
         equations = derived(line, verdict)
         if equations:
@@ -80,6 +80,11 @@ def _reasons(line: Judged, verdict: Verdict, brief: bool = False) -> list[Block]
     if said:
         out.append(Titled(Prose.plain("How it was read and decided"), tuple(said)))
     return out
+
+
+def _written(source: str, verdict: Verdict) -> Written:
+    """A claim in LaTeX as a formula; one in Python or SymPy, which has no layout to choose, as code."""
+    return written(source) if "layout" in verdict.options else Written(source.strip())
 
 
 def _complaint(error: str) -> list[Block]:

@@ -18,8 +18,8 @@ from .derived import writer_of
 from .values import C, R
 from .verdict import Judged, Verdict
 
-DIGITS = 5
-MOST_ENTRIES = 60  # of one array
+DIGITS = 4
+MOST_ENTRIES = 24  # of one array
 
 
 def numbers_shown(line: Judged, verdict: Verdict) -> list[Block]:
@@ -41,7 +41,7 @@ def numbers_shown(line: Judged, verdict: Verdict) -> list[Block]:
     for name, array in example.adjoints.items():
         out += _lines(write, steps[name].equation.target, array, laid_out)
     yours, correct = np.asarray(example.right), np.asarray(example.left)
-    if yours.ndim <= 2:
+    if yours.ndim <= 2 and yours.size <= MOST_ENTRIES:
         turned = meaning is not None and _is_turned(meaning)
         for name, side in (("yours", yours), ("correct", correct)):
             shown = _array(side.T if turned else side)

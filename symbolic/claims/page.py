@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from itertools import takewhile
 from textwrap import dedent
 
@@ -11,7 +13,7 @@ from .derived import derived
 from .numbers_shown import numbers_shown
 from .sentences import MARKS, headline, how, sentence, short
 from .verdict import Judged, Verdict
-from .written import written
+from .written import without_alignment, written
 
 ALSO = 6  # wrong lines that are shown beside the first
 
@@ -84,7 +86,10 @@ def _reasons(line: Judged, verdict: Verdict, brief: bool = False) -> list[Block]
 
 def _written(source: str, verdict: Verdict) -> Written:
     """A claim in LaTeX as a formula; one in Python or SymPy, which has no layout to choose, as code."""
-    return written(source) if "layout" in verdict.options else Written(source.strip())
+    if "layout" not in verdict.options:
+        return Written(source.strip())
+    made = written(source)
+    return replace(made, source=re.sub(r"\s+", " ", without_alignment(made.source)).strip())
 
 
 def _complaint(error: str) -> list[Block]:

@@ -72,7 +72,7 @@ def check(
     if isinstance(claim, Path):
         claim = _read(claim) if claim.suffix != ".py" else claim
     derivation = everything(network)
-    options = {"layout": layout, "derivatives": derivatives, "single": single, "first": first}
+    options = {"layout": layout, "derivatives": derivatives, "single": single, "first": first, "symbols": symbols}
     if isinstance(claim, str):
         known = {**own_functions(equation.body for equation in network.equations), **(functions or {})}
         lexicon = lexicon_of(derivation, aliases, known, symbols)

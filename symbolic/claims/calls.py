@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sympy
-from sympy import Dummy, Expr, Piecewise
+from sympy import Dummy, Expr, KroneckerDelta, Piecewise
 
 from ..binders import Sum as SumOver
 from ..tensors import elements, tensor_of
@@ -17,7 +17,7 @@ from .lexicon import Entry, is_applied
 from .naming import exponent, indexed, label_text, matching, power
 from .reading import Reading
 from .syntax import BigOperator, Group, Name, Node, Number, Relation
-from .values import C, R, Value, diagonal, divide, entrywise, number, total
+from .values import MORE, C, R, Value, diagonal, divide, entrywise, number, total
 
 # Letters that stand for the activation of a layer, where the network has nothing else of the name.
 ACTIVATIONS = frozenset(["g", "f", "h", r"\phi", r"\varphi", r"\psi", r"\rho", "act", "activation"])
@@ -210,7 +210,21 @@ def of_arrays(name: str, args: list[Value], reading: Reading) -> Value:
         return total(value, over_rows=False)
     if name == "colsum":
         return total(value, over_columns=False)
-    return _softmax(name, value, reading)
+    return _onehot(value, reading) if name == "onehot" else _softmax(name, value, reading)
+
+
+def _onehot(value: Value, reading: Reading) -> Value:
+    """1 at the class of a label, else 0; the classes run along the axis that examples do not."""
+    labels = elements(value.entry)
+    classes = tensor_of(labels[0]).classes if labels == [value.entry] else None
+    if classes is None or value.more:
+        raise reading.fails("onehot takes labels of classes")
+    if value.is_matrix:  # an array, with the axes as they are stored and that of the classes last
+        value = value.transposed if value.columns == reading.network.batch else value
+        return Value(KroneckerDelta(MORE[0], value.entry), value.rows, value.columns, (classes,))
+    if value.rows is None:
+        return Value(KroneckerDelta(R, value.entry), classes, value.columns)
+    return Value(KroneckerDelta(C, value.entry), value.rows, classes)
 
 
 def _softmax(name: str, value: Value, reading: Reading) -> Value:

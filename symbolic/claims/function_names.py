@@ -44,7 +44,7 @@ _NAMED = {
 
 # Of whole columns, rows or matrices; `calls` says what each does.
 OF_ARRAYS = frozenset(
-    ["softmax", "diag", "Diag", "tr", "Tr", "trace", "rowsum", "colsum", "sum", "mean", "max", "min", "logsumexp"]
+    ["softmax", "diag", "Diag", "tr", "Tr", "trace", "rowsum", "colsum", "sum", "mean", "max", "min", "logsumexp", "onehot"]
 )
 
 FUNCTIONS: dict[str, Any] = {**_NAMED, **{name: name for name in sorted(OF_ARRAYS)}}

@@ -27,7 +27,10 @@ KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "n
 
 @dataclass(frozen=True)
 class Meaning:
-    """Two sides as they were read; `turned` if the right one is the transpose of what is written."""
+    """Two sides as they were read; `turned` if the right one is the transpose of what is written.
+
+    `declared`: whether the letters below arrays of three or more axes stand for those that the network has them for.
+    """
 
     left: Value
     right: Value
@@ -35,6 +38,7 @@ class Meaning:
     notes: tuple[str, ...]
     question: Question
     turned: bool = False
+    declared: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,8 @@ def meanings_of(
         key = (one.entry, other.entry, one.shape)
         if key not in found:
             question = question_of(one, other, reading)
-            found[key] = Meaning(one, other, manner, tuple(reading.notes), question, turned)
+            declared = reading.chosen and not reading.foreign
+            found[key] = Meaning(one, other, manner, tuple(reading.notes), question, turned, declared)
     if not all(meaning.turned for meaning in found.values()):  # what fits as it stands comes first
         return [meaning for meaning in found.values() if not meaning.turned]
     return list(found.values())
@@ -227,6 +232,9 @@ def _agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text:
     findings = [_found(meaning, layers, frame) for meaning in meanings]
     good = [finding for finding in findings if finding.kind not in ("not equal", "undecided")]
     if good and len(good) < len(findings):
+        own = [finding for finding in findings if finding.meaning is not None and finding.meaning.declared]
+        if own and len(own) < len(findings):  # the network says what its letters are
+            return _agreed([finding.meaning for finding in own if finding.meaning is not None], layers, frame, text)
         ways = "\n".join(f"  {finding.kind}: {_way(finding)}" for finding in findings)
         raise AmbiguousClaimError(
             f"{text.strip()} can be read in {len(findings)} ways, and they differ:\n{ways}\n"

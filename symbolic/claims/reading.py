@@ -70,6 +70,8 @@ class Reading:
     opened: dict[Any, Symbol] = field(default_factory=dict)  # the implicit indices, by size
     settled: dict[str, Any] = field(default_factory=dict)
     depth: int = 0
+    chosen: bool = False  # whether letters stand along some of the axes of an array of three or more
+    foreign: bool = False  # whether one of them stands along an axis that the network has another letter for
     rate_name: str = ""
     first: int | None = None  # the number of the first position along an axis, if it is known
 

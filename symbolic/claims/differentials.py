@@ -12,11 +12,11 @@ from ..adjoint import contributions
 from ..binders import rename_free
 from ..compact import compact
 from ..rewriting import Rewriting
-from ..tensors import Tensor
+from ..tensors import Adjoint, Tensor
 from .errors import UnknownNameError
 from .items import Item, items_of
 from .lexicon import LOSS_LABELS, Entry, run_text
-from .naming import gradient_named, marked, matching, spots, unknown
+from .naming import gradient_named, marked, matching, spots, tensor_named, unknown
 from .reading import Reading
 from .syntax import Fraction, Group, Name, Node, Number, Product
 from .values import C, R, Value
@@ -154,6 +154,9 @@ def derivative_of(top: Differential, bottom: Differential, reading: Reading) -> 
                 f"loss of one example, is no tensor of {reading.network.name}; define it there, or give an alias"
             )
         return gradient_named(by[0].meaning, by[1], reading)
+    for known in reading.network.tensors.values():
+        if isinstance(known, Adjoint) and (known.of, known.loss) == (by[0].meaning, of[0].meaning) and not of[1]:
+            return tensor_named(known, by[1], reading)
     return between(of[0].meaning, of[1], by[0].meaning, by[1], top.total, reading)
 
 

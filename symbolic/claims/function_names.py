@@ -8,6 +8,7 @@ import sympy
 
 from .. import activations
 from ..functions import Elementwise
+from ..held import held
 
 _NAMED = {
     "sigmoid": activations.sigmoid,
@@ -39,12 +40,28 @@ _NAMED = {
     "sgn": sympy.sign,
     "abs": sympy.Abs,
     "sqrt": sympy.sqrt,
+    "held": held,
     "sech": lambda z: 1 / sympy.cosh(z),
 }
 
 # Of whole columns, rows or matrices; `calls` says what each does.
 OF_ARRAYS = frozenset(
-    ["softmax", "diag", "Diag", "tr", "Tr", "trace", "rowsum", "colsum", "sum", "mean", "max", "min", "logsumexp", "onehot"]
+    [
+        "softmax",
+        "diag",
+        "Diag",
+        "tr",
+        "Tr",
+        "trace",
+        "rowsum",
+        "colsum",
+        "sum",
+        "mean",
+        "max",
+        "min",
+        "logsumexp",
+        "onehot",
+    ]
 )
 
 FUNCTIONS: dict[str, Any] = {**_NAMED, **{name: name for name in sorted(OF_ARRAYS)}}

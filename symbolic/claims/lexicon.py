@@ -134,6 +134,7 @@ def lexicon_of(
         )
     for name, function in {**FUNCTIONS, **(functions or {})}.items():
         made.add((name, ()), Entry("function", function))
+    _prefer_tensors(made)
     loss = network.loss
     if loss is not None:
         for name in LOSS_NAMES:
@@ -174,6 +175,16 @@ def _add_tensor(made: Lexicon, tensor: Tensor, symbols: Mapping[str, str]) -> No
         made.add_symbol(tensor_latex(Adjoint(tensor, loss), Notation(symbols=symbols)), adjoint)
     except GradloomError:
         return
+
+
+def _prefer_tensors(made: Lexicon) -> None:
+    """Take away δ for a gradient where a tensor of the network has that name, as in the derivative of a derivation."""
+    for tensor in made.derivation.network.tensors.values():
+        if isinstance(tensor, Adjoint):  # ∂L/∂w, which this network computes of another's loss
+            made.add_symbol(tensor_latex(tensor.loss), Entry("tensor", tensor.loss))
+    for key, entries in made.entries.items():
+        taken = {entry.labels for entry in entries if entry.kind == "tensor"}
+        made.entries[key] = [e for e in entries if e.kind != "adjoint" or e.labels not in taken]
 
 
 def _has_delta(made: Lexicon, tensor: Tensor) -> bool:

@@ -352,6 +352,8 @@ def _group(node: Group, reading: Reading) -> Value:
         content = tuple(part for part in content[0].parts if part is not None)
     if node.opening == "⟨" and len(content) == 2:
         left, right = (value_of(part, reading) for part in content)  # type: ignore[arg-type]
+        if (left.rows is None) != (right.rows is None) and (left.columns is None) != (right.columns is None):
+            right = right.transposed  # of a column and a row
         return indexed(total(times(left, right)), items, reading)
     if len(content) != 1:
         raise reading.fails("several values in brackets, but no function in front of them", node.span)

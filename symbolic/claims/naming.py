@@ -31,7 +31,13 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
     if not found:
         found = _only_layer(reading.lexicon.labelled(name), items, reading)
     most = max((len(entry.labels) for entry, _ in found), default=0)
-    return [(entry, left) for entry, left in found if len(entry.labels) == most]
+    # In v_{ik} the k may be that of v_k, or an index.
+    longest = [set(entry.labels) for entry, _ in found if len(entry.labels) == most]
+    return [
+        (entry, left)
+        for entry, left in sorted(found, key=lambda pair: -len(pair[0].labels))
+        if len(entry.labels) == most or any(labels - set(entry.labels) <= reading.letters.keys() for labels in longest)
+    ]
 
 
 def _only_layer(entries: list[Entry], items: list[Item], reading: Reading) -> list[tuple[Entry, list[Item]]]:

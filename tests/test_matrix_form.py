@@ -125,7 +125,6 @@ def test_no_matrix_form_falls_back_to_indices():
     assert tensor_of(u[i]) is u
 
 
-@pytest.mark.slow
 def test_only_a_softmax_over_classes_prints_as_one():
     """softmax(z) is said of the classes of each example; shares over the batch are written out."""
     B, m = gl.dims("B m")

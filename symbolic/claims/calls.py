@@ -14,7 +14,7 @@ from .errors import UnknownNameError, pointed
 from .function_names import OF_ARRAYS
 from .items import Item, items_of
 from .lexicon import Entry, is_applied
-from .naming import exponent, indexed, label_text, matching, power
+from .naming import exponent, indexed, label_text, matching, power, without
 from .reading import Reading
 from .syntax import BigOperator, Group, Name, Node, Number, Relation
 from .values import MORE, C, R, Value, diagonal, divide, entrywise, number, total
@@ -36,7 +36,7 @@ def called(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
     applied here but a tensor of the same name."""
     name = factors[0]
     assert isinstance(name, Name)
-    entry = next((entry for entry in reading.lexicon.labelled(name) if entry.kind == "function"), None)
+    entry, items = _function(name, reading)
     following = factors[1] if len(factors) > 1 else None
     bracketed = isinstance(following, Group) and following.opening in ("(", "[", "{", "")
     is_tensor = any(known.kind != "function" for known, _ in matching(name, reading))
@@ -46,7 +46,6 @@ def called(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
         raise _bare(name, reading)
     if is_tensor and not (bracketed and _is_applied_here(name, entry, reading)):
         return None
-    items = items_of(name.scripts)
     if bracketed:
         assert isinstance(following, Group)
         args = [_argument(part, reading) for part in following.content]
@@ -54,6 +53,17 @@ def called(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
         return indexed(value, items_of(following.scripts), reading), 2
     argument, used = _unbracketed(factors[1:], reading)
     return apply(name, entry, [argument], items, reading), used + 1
+
+
+def _function(name: Name, reading: Reading) -> tuple[Entry | None, list[Item]]:
+    """The function of that name with the most labels, and the other scripts."""
+    items = items_of(name.scripts)
+    best: tuple[Entry | None, list[Item]] = None, items
+    for entry in reading.lexicon.labelled(name):
+        left = without(items, entry.labels, reading) if entry.kind == "function" else None
+        if left is not None and (best[0] is None or len(entry.labels) > len(best[0].labels)):
+            best = entry, left
+    return best
 
 
 def _is_applied_here(name: Name, entry: Entry | None, reading: Reading) -> bool:

@@ -50,7 +50,9 @@ def _forms(question: Question) -> Iterator[tuple[Expr, Expr]]:
     form = question.left, question.right
     for form in opened(question):
         yield form
-    yield from with_definitions(question, *form, _is_small)
+    for form in with_definitions(question, *form, _is_small):  # noqa: B020 - it goes on from the last
+        yield form
+    yield from with_definitions(question, *form, _is_value)
 
 
 def opened(question: Question) -> Iterator[tuple[Expr, Expr]]:
@@ -72,8 +74,12 @@ def _is_adjoint(equation: Equation) -> bool:
     return isinstance(equation.target, Adjoint) and equation.target.role == "adjoint"
 
 
+def _is_value(equation: Equation) -> bool:
+    return not _is_adjoint(equation) and measure(equation.body) < _SMALL
+
+
 def _is_small(equation: Equation) -> bool:
-    return not _is_adjoint(equation) and not equation.body.has(Binder) and measure(equation.body) < _SMALL
+    return _is_value(equation) and not equation.body.has(Binder)
 
 
 def with_definitions(

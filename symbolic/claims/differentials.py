@@ -108,7 +108,7 @@ def _differential(node: Node, reading: Reading) -> Differential | None:
 
 
 def is_sign(d: Name, following: Node | None, reading: Reading) -> bool:
-    """Whether d is the sign of a differential, where the network has a d of its own; a size it is not, before a name."""
+    """Whether d is the sign of a differential, where the network has a d: in front of a name it is no size."""
     known = matching(d, reading)
     adjacent = following is not None and following.span.start == d.span.end
     if not known or (adjacent and all(entry.kind == "size" for entry, _ in known)):

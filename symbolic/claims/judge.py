@@ -52,6 +52,7 @@ class Finding:
     meaning : how it was read; None likewise
     reason : why it cannot be read, where it cannot
     layers : the numbers of layers for which this is
+    subject : the left side, where the sides do not fit together
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Finding:
     meaning: Meaning | None = None
     reason: str = ""
     layers: dict[str, int] = field(default_factory=dict)
+    subject: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -126,23 +128,48 @@ def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: F
     """The best that can be said of the n-th part beside the first."""
     worst: Finding | None = None
     reason = ""
-    for manner in frame.manners():
+    # Only what fits in no other way is read with letters that run over a part of an axis, under brackets or not.
+    for loose, manner in ((loose, manner) for loose in (False, True) for manner in frame.manners()):
+        if loose and worst is not None:
+            break
+        sides = relation.parts[0], relation.parts[n], relation.signs[0]
         try:
-            meanings = meanings_of(relation.parts[0], relation.parts[n], relation.signs[0], text, manner, layers, frame)
+            meanings = meanings_of(*sides, text, manner, layers, frame, loose)
         except MismatchError as error:
             reason = reason or str(error)
             continue
-        finding = _agreed(meanings, layers, frame, text)
+        finding = agreed(meanings, layers, frame, text)
         if finding.kind == "batch 1" and worst is not None and worst.kind == "undecided":
             continue  # one example says nothing of what many could not decide
         if finding.kind not in ("not equal", "undecided"):
             return finding
         worst = worst or finding
-    return worst or Finding("not equal", reason=reason, layers=layers)
+    if worst is not None:
+        return worst
+    return Finding("not equal", reason=reason, layers=layers, subject=_subject(relation, text, layers, frame))
+
+
+def _subject(relation: Relation, text: str, layers: dict[str, int], frame: Frame) -> Value | None:
+    """The left side alone, in the first manner in which it can be read."""
+    left = relation.parts[0]
+    for manner in frame.manners():
+        try:
+            reading = Reading(frame.lexicon, text, manner, dict(layers), first=frame.first)
+            return None if left is None else updated(left, relation.signs[0], reading) or value_of(left, reading)
+        except MismatchError:
+            continue
+    return None
 
 
 def meanings_of(
-    left: Node | None, right: Node | None, sign: str, text: str, manner: Manner, layers: dict[str, int], frame: Frame
+    left: Node | None,
+    right: Node | None,
+    sign: str,
+    text: str,
+    manner: Manner,
+    layers: dict[str, int],
+    frame: Frame,
+    loose: bool = False,
 ) -> list[Meaning]:
     """All meanings in one manner of reading, each once.
 
@@ -153,7 +180,7 @@ def meanings_of(
     """
 
     def start(choices: list[int]) -> Reading:
-        return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first)
+        return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first, loose=loose)
 
     def read(reading: Reading) -> tuple[Value, Value, bool]:
         assert left is not None
@@ -227,7 +254,7 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
     )
 
 
-def _agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: str) -> Finding:
+def agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: str) -> Finding:
     """The one thing that all meanings come to."""
     findings = [_found(meaning, layers, frame) for meaning in meanings]
     good = [finding for finding in findings if finding.kind not in ("not equal", "undecided")]

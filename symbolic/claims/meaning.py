@@ -15,10 +15,10 @@ from .differentials import as_derivative, gradient_of_prefix
 from .errors import UnknownNameError, pointed
 from .items import items_of
 from .lexicon import Entry, run_text
-from .naming import exponent, gradient_named, indexed, is_index, matching, tensor_named, unknown
+from .naming import exponent, gradient_named, indexed, is_index, label_text, matching, tensor_named, unknown, without
 from .reading import Reading
-from .syntax import BigOperator, Cases, Fraction, Group, Name, Node, Number, Product, Relation, Root, Sum, Text
-from .values import IDENTITY, ONES, Value, add, divide, matmul, number, times, total
+from .syntax import BigOperator, Cases, Fraction, Group, Name, Node, Number, Product, Relation, Root, Span, Sum, Text
+from .values import ANY, IDENTITY, ONES, Value, add, divide, matmul, number, times, total
 
 DEEPEST = 60  # aliases within aliases
 
@@ -66,6 +66,10 @@ def value_of(node: Node, reading: Reading) -> Value:
 
 def name_value(name: Name, reading: Reading) -> Value:
     found = [(entry, left) for entry, left in matching(name, reading) if entry.kind != "function"]
+    if found and _is_kronecker(name):  # δ_{ij} beside a gradient δ: what has two axes may be either
+        found = [(entry, left) for entry, left in found if entry.kind == "node" or entry.meaning.rank >= 2]
+        if not found or not reading.pick([True, False]):
+            return _special(name, reading)
     if found:
         entry, left = reading.pick(found)
         strange = [item for item in left if item.bracket in ("(", "[") and isinstance(item.node, Number)]
@@ -73,6 +77,12 @@ def name_value(name: Name, reading: Reading) -> Value:
             raise unknown(name, reading.text, reading)
         return entry_value(entry, left, name, reading)
     return _special(name, reading)
+
+
+def _is_kronecker(name: Name) -> bool:
+    items = items_of(name.scripts)
+    letters = [item for item in items if isinstance(item.node, Name) and not item.raised and not item.node.scripts]
+    return name.base == r"\delta" and not name.accents and len(letters) == len(items) == 2
 
 
 def entry_value(entry: Entry, items: list, name: Node, reading: Reading) -> Value:  # type: ignore[type-arg]
@@ -83,24 +93,31 @@ def entry_value(entry: Entry, items: list, name: Node, reading: Reading) -> Valu
     if entry.kind == "size":
         return indexed(number(entry.meaning), items, reading)
     if entry.kind == "node":
-        node, text = entry.meaning
-        if reading.depth > DEEPEST:
-            raise UnknownNameError(f"the alias {text} stands for itself")
+        return _alias_value(entry, items, reading)
+    if entry.kind == "rate":
+        return indexed(number(reading.rate(entry.meaning)), items, reading)
+    raise unknown(name, reading.text, reading) if isinstance(name, Name) else reading.fails("no such name")
+
+
+def _alias_value(entry: Entry, items: list, reading: Reading) -> Value:  # type: ignore[type-arg]
+    """The value of what an alias stands for; the alias is no name inside of it, so that δ_k may be δ^{(2)}_k."""
+    node, text = entry.meaning
+    if reading.depth > DEEPEST:
+        raise UnknownNameError(f"the alias {text} stands for itself")
+    before = reading.text, reading.inside
+    reading.depth += 1
+    reading.inside = (*reading.inside, entry)
+    try:
         if isinstance(node, Name) and items:
             inner = [(e, left) for e, left in matching(node, reading) if e.kind != "function"]
             if inner:
                 known, left = inner[0]
                 return entry_value(known, [*left, *items], node, reading)
-        reading.depth += 1
-        before, reading.text = reading.text, text
-        try:
-            return indexed(value_of(node, reading), items, reading)
-        finally:
-            reading.depth -= 1
-            reading.text = before
-    if entry.kind == "rate":
-        return indexed(number(reading.rate(entry.meaning)), items, reading)
-    raise unknown(name, reading.text, reading) if isinstance(name, Name) else reading.fails("no such name")
+        reading.text = text
+        return indexed(value_of(node, reading), items, reading)
+    finally:
+        reading.depth -= 1
+        reading.text, reading.inside = before
 
 
 def _is_per_example(items: list) -> bool:  # type: ignore[type-arg]
@@ -127,6 +144,9 @@ def _special(name: Name, reading: Reading) -> Value:
     if name.base == r"\delta" and len(items) == 2:
         one, other = (ranges.index_of(item.node, reading) for item in items)
         if one is not None and other is not None:
+            for known, open_ in ((one, other), (other, one)):  # both run over one axis
+                if isinstance(known, Symbol) and isinstance(open_, Symbol) and known in reading.sizes:
+                    reading.runs_over(open_, reading.sizes[known])
             return number(KroneckerDelta(one, other))
     raise unknown(name, reading.text, reading)
 
@@ -232,20 +252,22 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
     """The values of factors without an operator between them: names of several letters, functions, differentials."""
     values: list[Value] = []
     factors = _opened(factors, reading)
+    _check_numbered(factors, reading)
     at = 0
     while at < len(factors):
-        gradient = gradient_of_prefix(factors[at:], reading)
+        joined = _joined(factors, at, reading)
+        aliased = joined is not None and joined[0].kind == "node"  # what the user has said comes first
+        gradient = None if aliased else gradient_of_prefix(factors[at:], reading)
         if gradient is not None:
             value, used = gradient
             values.append(value)
             at += used
             continue
-        joined = _joined(factors, at, reading)
         if joined is not None:
             entry, used = joined
             last = factors[at + used - 1]
             items = items_of(last.scripts) if isinstance(last, Name | Number) else []
-            values.append(entry_value(entry, items, last, reading))
+            values.append(entry_value(entry, without(items, entry.labels, reading) or [], last, reading))
             at += used
             continue
         factor = factors[at]
@@ -283,11 +305,22 @@ def _opened(factors: list[Node], reading: Reading) -> list[Node]:
         letters = inner.factors if isinstance(inner, Product) and not any(inner.operators) else ()
         if isinstance(factor, Group) and letters and all(isinstance(f, Name | Number) for f in letters):
             last = replace(letters[-1], scripts=(*getattr(letters[-1], "scripts", ()), *factor.scripts))  # type: ignore[call-arg]
-            if run_text(letters) in reading.lexicon.runs or (letters[0] == Name("d") and len(letters) == 2):
+            if run_text(letters) in reading.lexicon.runs or (letters[0].base == "d" and len(letters) == 2):
                 made += [*letters[:-1], last]
                 continue
         made.append(factor)
     return made
+
+
+def _check_numbered(factors: list[Node], reading: Reading) -> None:
+    """Refuse ``W2`` where there is no W2: a number right behind a letter is a part of its name, and multiplies nothing."""
+    for at, (name, number_) in enumerate(zip(factors, factors[1:], strict=False)):
+        if not (isinstance(name, Name) and isinstance(number_, Number)) or name.span.end != number_.span.start:
+            continue
+        starts = range(at + 1)
+        if name.scripts or any(run_text(factors[start : at + 2]) in reading.lexicon.runs for start in starts):
+            continue
+        raise unknown(replace(name, span=Span(name.span.start, number_.span.end)), reading.text, reading)
 
 
 def is_indicator(factors: list[Node]) -> bool:
@@ -316,7 +349,8 @@ def _joined(factors: list[Node], at: int, reading: Reading) -> tuple[Entry, int]
         part = factors[at : at + used]
         if not all(isinstance(f, Name | Number) for f in part) or any(getattr(f, "accents", ()) for f in part):
             break
-        entries = reading.lexicon.runs.get(run_text(part), [])
+        labels = [label_text(item, reading) for item in items_of(getattr(part[-1], "scripts", ()))]
+        entries = [e for e in reading.lexicon.run(run_text(part), labels) if not any(e is a for a in reading.inside)]
         single = used == 1 and isinstance(part[0], Name) and matching(part[0], reading)
         if entries and not single:
             longest = (entries, used)
@@ -352,6 +386,9 @@ def _group(node: Group, reading: Reading) -> Value:
         content = tuple(part for part in content[0].parts if part is not None)
     if node.opening == "⟨" and len(content) == 2:
         left, right = (value_of(part, reading) for part in content)  # type: ignore[arg-type]
+        for one, other in ((left, right), (right, left)):
+            if one.rows == ANY and one.entry == 1:  # ⟨𝟏, A⟩ is the sum of all entries
+                return indexed(total(other), items, reading)
         if (left.rows is None) != (right.rows is None) and (left.columns is None) != (right.columns is None):
             right = right.transposed  # of a column and a row
         return indexed(total(times(left, right)), items, reading)

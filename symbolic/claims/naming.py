@@ -24,12 +24,13 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
     """The meanings of a name whose labels stand in its scripts, with the items that are left; most labels first."""
     items = items_of(name.scripts)
     found = []
-    for entry in reading.lexicon.labelled(name):
-        left = _without(items, entry.labels, reading)
+    known = [entry for entry in reading.lexicon.labelled(name) if not any(entry is alias for alias in reading.inside)]
+    for entry in known:
+        left = without(items, entry.labels, reading)
         if left is not None:
             found.append((entry, left))
     if not found:
-        found = _only_layer(reading.lexicon.labelled(name), items, reading)
+        found = _only_layer(known, items, reading)
     most = max((len(entry.labels) for entry, _ in found), default=0)
     # In v_{ik} the k may be that of v_k, or an index.
     longest = [set(entry.labels) for entry, _ in found if len(entry.labels) == most]
@@ -44,13 +45,14 @@ def _only_layer(entries: list[Entry], items: list[Item], reading: Reading) -> li
     """The only meaning of a name whose number is left out: h is h1, where the network has no h2."""
     found = []
     for entry in entries:
-        left = _without(items, tuple(label for label in entry.labels if not label.isdigit()), reading)
+        left = without(items, tuple(label for label in entry.labels if not label.isdigit()), reading)
         if left is not None:
             found.append((entry, left))
     return found if len({entry.meaning for entry, _ in found}) == 1 else []
 
 
-def _without(items: list[Item], labels: tuple[str, ...], reading: Reading) -> list[Item] | None:
+def without(items: list[Item], labels: tuple[str, ...], reading: Reading) -> list[Item] | None:
+    """The items that are none of `labels`, or None if one of the labels is not there."""
     left = list(items)
     for label in labels:
         at = next((n for n, item in enumerate(left) if label_text(item, reading) == label), None)
@@ -130,7 +132,9 @@ def _fits(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Re
     for axis, position in zip(axes, places, strict=True):
         size = tensor.shape[axis]
         if isinstance(position, Symbol):
-            if reading.sizes.get(position, size) != size:
+            if reading.sizes.get(position, size) != size and not (
+                len(axes) == tensor.rank and reading.may_leave(position)
+            ):
                 return False
         elif isinstance(position, Indexed):
             if tensor_of(position).classes != size:
@@ -191,10 +195,16 @@ def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[An
     if reading.manner.layout == "columns" and batched:
         down, across = across, down
     elif reading.manner.layout == "rows" and len(axes) == 1:
-        # A row of a matrix of examples is a row; what has no examples may be written either way.
+        # One feature of all examples is a column, one example a row; what has no examples is either, but always the same.
         turned = (across, down)
-        of_examples = bool(tensor.rank) and tensor.shape[0] == reading.network.batch and not batched
-        down, across = turned if of_examples else reading.pick([(down, across), turned])
+        of_examples = bool(tensor.rank) and tensor.shape[0] == reading.network.batch
+        if of_examples and not batched:
+            down, across = turned
+        elif not batched:
+            key = (tensor, *axes)
+            if key not in reading.lying:
+                reading.lying[key] = reading.pick([False, True])
+            down, across = turned if reading.lying[key] else (down, across)
     for axis, index in ((down, R), (across, C)):
         if axis is not None:
             at[axis] = index
@@ -273,7 +283,7 @@ def exponent(node: Node, reading: Reading) -> Expr:
 
 def indexed(value: Value, items: list[Item], reading: Reading) -> Value:
     """Brackets with scripts: ``(W^\\top \\delta)_j``, ``(a + b)^2``."""
-    below = [item for item in items if not item.raised]
+    below = [item for item in items if is_index(item, reading)]
     if below:
         if value.more:
             raise reading.fails(f"{value} in brackets is read as a whole only")
@@ -289,7 +299,7 @@ def indexed(value: Value, items: list[Item], reading: Reading) -> Value:
             _learn(position, shape[axis], reading)
             shape[axis] = None
         value = Value(value.at(at[0], at[1]), shape[0], shape[1])
-    return marked(value, [item for item in items if item.raised], reading)
+    return marked(value, [item for item in items if item not in below], reading)
 
 
 def place(node: Node | None, reading: Reading) -> Expr:

@@ -15,7 +15,7 @@ from ..indices import Dim
 from ..tensors import elements
 from .items import Item
 from .naming import _whole as whole
-from .naming import exponent
+from .naming import exponent, matching
 from .reading import Reading
 from .syntax import BigOperator, Group, Name, Node, Product, Relation
 from .values import Value, entrywise, number, times, total
@@ -168,8 +168,10 @@ def _compared(left: Node, sign: str, right: Node, reading: Reading, value_of: Me
 
     if sign == "=" and isinstance(right, BigOperator) and right.operator == "argmax":
         return _at_maximum(left, right, reading, value_of)
-    # Of two kinds: positions along axes, and values.
+    # Of two kinds: positions along axes, and values. A tensor's letter that is no index elsewhere is its value.
     try:
+        if any(_names_a_tensor(side, reading) for side in (left, right)):
+            raise MismatchError("values")
         one, other = whole(left, reading), whole(right, reading)
         positions = [s for s in one.free_symbols | other.free_symbols if not isinstance(s, Dim)]
         if positions and all(isinstance(s, Symbol) and _is_position(s, reading) for s in positions):
@@ -187,6 +189,12 @@ def _compared(left: Node, sign: str, right: Node, reading: Reading, value_of: Me
     if sign == "≠":
         return entrywise(first, second, lambda a, b: 1 - KroneckerDelta(a, b), "comparison")
     raise reading.fails(f"{sign} is no comparison that is read here")
+
+
+def _names_a_tensor(node: Node, reading: Reading) -> bool:
+    if not isinstance(node, Name) or node.base in reading.letters:
+        return False
+    return any(entry.kind == "tensor" for entry, _ in matching(node, reading))
 
 
 def _at_maximum(left: Node, right: BigOperator, reading: Reading, value_of: Meaning) -> Value:

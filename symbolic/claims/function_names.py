@@ -77,7 +77,7 @@ def own_functions(expressions: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for expr in expressions:
         for node in sorted(expr.atoms(Elementwise), key=str):
-            found.setdefault(type(node).__name__.replace("_", " "), type(node))
+            found.setdefault(type(node).__name__.replace("_", ""), type(node))  # as it is read without its space
             if type(node).symbol:
                 found.setdefault(type(node).symbol, type(node))
     return found

@@ -261,7 +261,7 @@ def agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: 
     if good and len(good) < len(findings):
         own = [finding for finding in findings if finding.meaning is not None and finding.meaning.declared]
         if own and len(own) < len(findings):  # the network says what its letters are
-            return _agreed([finding.meaning for finding in own if finding.meaning is not None], layers, frame, text)
+            return agreed([finding.meaning for finding in own if finding.meaning is not None], layers, frame, text)
         ways = "\n".join(f"  {finding.kind}: {_way(finding)}" for finding in findings)
         raise AmbiguousClaimError(
             f"{text.strip()} can be read in {len(findings)} ways, and they differ:\n{ways}\n"

@@ -21,7 +21,7 @@ from .judge import Finding, Frame, judge
 from .latex_reader import read_relation
 from .lexicon import Entry, Lexicon, key_of, lexicon_of
 from .lines import SourceLine, source_lines
-from .syntax import Name, Number, Relation
+from .syntax import Name, Number, Relation, Text
 from .verdict import Judged, Verdict
 
 
@@ -137,12 +137,20 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
 def _check_remarks(relation: Relation, text: str) -> None:
     """Refuse a second claim behind the first, ``a = b, c = d``; ``j = 1`` says only which j are meant.
 
+    Likewise a formula of inference, which gradloom prints beside that of training.
+
     Raises
     ------
     ClaimSyntaxError
         If there is one.
     """
     for remark in relation.remarks:
+        if isinstance(remark, Text) and remark.text.strip() in ("in inference", "after each step"):
+            raise ClaimSyntaxError(
+                f"this is about what the network does {remark.text.strip()}; claims are about training",
+                text,
+                remark.span.start,
+            )
         if (
             not isinstance(remark, Relation)
             or len(remark.parts) < 2

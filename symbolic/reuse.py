@@ -166,6 +166,7 @@ class ReuseRules:
     def __init__(self) -> None:
         self._rules: list[tuple[Expr, Expr, tuple[Symbol, ...]]] = []
         self._about: dict[Tensor, list[int]] = {}  # the rules whose pattern holds a tensor: the others cannot match
+        self._kept: list[tuple[Binder, set[Symbol]]] = []  # the binders of replacements, and what stands for any index
         self._never_zero: set[Tensor] = set()
 
     def learn(self, equation: Equation) -> None:
@@ -191,7 +192,9 @@ class ReuseRules:
         names = dict(zip(equation.indices, marks, strict=True))
         lhs = element_of(equation.target, marks)
         self._about.setdefault(tensor_of(elements(pattern)[0]), []).append(len(self._rules))
-        self._rules.append((rename_free(pattern, names), rename_free(replacement, names).xreplace({value: lhs}), marks))
+        made = rename_free(replacement, names).xreplace({value: lhs})
+        self._rules.append((rename_free(pattern, names), made, marks))
+        self._kept += [(binder, set(marks)) for binder in binders(made)]
 
     def apply(self, expr: Expr) -> Expr:
         last = -1
@@ -202,23 +205,27 @@ class ReuseRules:
                 return expr
             last = min(found)
             pattern, replacement, marks = self._rules[last]
-            # A binder of the replacement (a softmax's denominator) stays as it is, or the rule would undo itself.
-            kept = list(binders(replacement))
 
-            def walk(node: Any, rule: tuple[Any, ...] = (pattern, replacement, set(marks), kept)) -> Any:
-                pattern, replacement, wild, kept = rule
-                if isinstance(node, Binder) and any(_match_indices(k, node, wild, {}) is not None for k in kept):
-                    return node
+            def walk(node: Any, rule: tuple[Any, ...] = (pattern, replacement, set(marks))) -> Any:
+                pattern, replacement, wild = rule
                 if type(node) is type(pattern):
                     match = _match_indices(pattern, node, wild, {})
                     if match is not None:
                         return rename_free(replacement, match)
+                if isinstance(node, Binder) and self._is_kept(node):
+                    return node
                 if not node.args or is_element(node) or not node.has(type(pattern)):
                     return node
                 return rebuilt(node, walk)
 
             if expr.has(type(pattern)):
                 expr = walk(expr)
+
+
+    def _is_kept(self, node: Binder) -> bool:
+        """Whether a binder is that of a replacement, a softmax's denominator: it stays, or the rules would undo
+        themselves, and two of them (softmaxes of one tensor along two axes) each other without end."""
+        return any(_match_indices(kept, node, wild, {}) is not None for kept, wild in self._kept)
 
 
 def _match_indices(pattern: Any, node: Any, wild: set[Any], match: dict[Any, Any]) -> dict[Any, Any] | None:

@@ -440,4 +440,28 @@ READ = [
     (r"a \cdot \text{loss} + b", "sum(+«a cdot loss.text» +b)"),
     (r"\text{softmax}(z)_i (\delta_{ij} - p_j)", r"«softmax.text (z)_{i} (sum(+\delta_{«i j»} -p_{j}))»"),
     (r"\operatorname{softmax}_i(z)", "«softmax.operatorname_{i} (z)»"),
+    (r"x^{\rm T} y", "«x^{T.mathrm} y»"),
+    ("Σᵢ xᵢ² + Σ⁻¹", r"sum(+sum[i](x_{i}^{2}) +\Sigma^{sum(-1)})"),
+    (r"\text{argmax}_k p_k", "argmax[k](p_{k})"),
+    (r"x = a, \; i = 1,2,\dots,n", r"x = a # i = 1 # 2 # \dots # n"),
+    (r"\sigma'\left(z^{(1)}_j\right)", r"«\sigma' (z^{(1)}_{j})»"),
+    (r"\hat{p}_k^{(i)} - y_k^{(i)}", "sum(+p~hat_{k}^{(i)} -y_{k}^{(i)})"),
+    ("{}a", "a"),
+    (
+        r"\delta^{(L)} = \nabla_{a^{(L)}} \mathcal{L} \odot {\sigma^{(L)}}'(z^{(L)}),",
+        r"\delta^{(L)} = «\nabla_{a^{(L)}} L.mathcal odot <\sigma^{(L)}>' (z^{(L)})»",
+    ),
+    (r"\frac{\partial^2 L}{\partial w_i\,\partial w_j}", r"frac(«\partial^{2} L»; «\partial w_{i} \partial w_{j}»)"),
+    ("W_{0 1} x_{0} + W^{(1.2.1)}_{Q}", "sum(+«W_{«0 1»} x_{0}» +W^{(1.2.1)}_{Q})"),
+    (r"z_{\lfloor j / 5 \rfloor \bmod 5, j \bmod 5}", "z_{«⌊slash(j; 5)⌋ mod 5»,«j mod 5»}"),
+    (r"&\quad\text{chain rule through $p$}:", '"chain rule through $p$"'),
+    (
+        r"\left\langle \log\left(p\right),\, \operatorname{onehot}\left(y\right) \right\rangle",
+        "⟨«log (p)», «onehot.operatorname (y)»⟩",
+    ),
+    (
+        r"&\qquad \delta^{(2)}_{i j} = \left(a_{i j} \, \left(1 - \sigma\left(z_{i j}\right)\right)\right) \, "
+        r"\sum_{k} W_{k j}",
+        r"\delta^{(2)}_{«i j»} = «(«a_{«i j»} (sum(+1 -«\sigma (z_{«i j»})»))») sum[k](W_{«k j»})»",
+    ),
 ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pickle
 import random
+import re
 import sys
 from dataclasses import fields, is_dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from claims_compact import compact
@@ -34,6 +37,7 @@ from gradloom.symbolic.claims.syntax import (
 from gradloom.symbolic.errors import ClaimSyntaxError, MissingExtraError
 
 FORMULAS = [formula for formula, _ in READ]
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.tex.golden"))
 
 
 @pytest.mark.parametrize(("formula", "reading"), READ)
@@ -61,6 +65,14 @@ def test_brackets_roots_and_cases_as_parts():
     norm = Group("‖", (Root(Name("x"), Number("3")),), (Script("sup", (Number("2"),)), Script("sub", (Name("F"),))))
     condition = Relation((Name("x"), Number("1")), ("<",), (Text("if "),))
     assert read == Product((norm, Cases(((Number("0"), condition), (Number("1"), None)))), ("",))
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name)
+def test_what_gradloom_prints_is_read(path):
+    blocks = re.findall(r"\\begin\{align\*\}\n(.*?)\\end\{align\*\}", path.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line.removesuffix("\\\\") for block in blocks for line in block.splitlines()]
+    formulas = [read_relation(line) for line in lines if line.strip() and "cases" not in line]
+    assert sum("=" in formula.signs for formula in formulas) >= 4
 
 
 # Places.
@@ -96,7 +108,9 @@ def test_the_text_of_a_part_reads_as_that_part(formula):
         names = [one for one, _ in _inside(part) if isinstance(one, Name)]
         if any(one.base in _CONTEXT or one.font == "text" or "dots" in one.base for one in names):
             continue  # a script's lone sign, a word before a bracket, dots in a remark: read so only there
-        if script and not written.isascii():
+        if script and re.fullmatch(r"[\d .()]+", written):
+            continue  # indices, and layers 1.2.1
+        if (script or len(written) == 1) and not written.isascii():
             continue  # raised characters
         if "<" in written and part.__class__ is Group and part.opening == "⟨":
             continue
@@ -128,35 +142,33 @@ def test_parts_lie_within_their_part_and_do_not_overlap(formula):
         below.sort(key=lambda one: (one.span.start, one.span.end))
         inner = [one for one in below if not (isinstance(part, Relation) and one in part.remarks)]
         assert all(part.span.start <= one.span.start <= one.span.end <= part.span.end for one in inner)
-        assert all(a.span.end <= b.span.start for a, b in zip(below, below[1:], strict=False))
+        assert all(a.span.end <= b.span.start for a, b in pairwise(below))
 
 
-_FREE = frozenset(" \n\t.,;&$~")  # spaces and punctuation
+_TOKEN = re.compile(r"\\(?:[A-Za-z]+\*?|.)|.", re.DOTALL)
+_FREE = (
+    frozenset(" \n\t.,;:&$~") | SPACES | LAYOUT | {"\\\\"} | {rf"\{size}" for size in ("big", "bigl", "bigr", "Big")}
+)
+_FREE_TEXTS = (r"\hspace{0.5in}", r"\label{eq:1}", "% comment", "{ll}", "*}")
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
-def test_no_character_is_without_consequence(formula):
-    """Leaving out any character but layout gives other parts, or an error."""
+def test_no_token_is_without_consequence(formula):
+    """Leaving out any of TeX's tokens but layout gives other parts, or an error."""
     reading = read_relation(formula)
-    layout = sorted((SPACES | LAYOUT) - {"~"}, key=len, reverse=True)
     idle = set()
-    for name in layout:
-        place = formula.find(name)
-        while place >= 0:
-            idle.update(range(place, place + len(name)))
-            place = formula.find(name, place + 1)
-    for name in (r"\hspace{0.5in}", r"\label{eq:1}", "% comment"):
-        if name in formula:
-            idle.update(range(formula.index(name), formula.index(name) + len(name)))
-    for place, sign in enumerate(formula):
-        if sign in _FREE or place in idle:
+    for name in _FREE_TEXTS:
+        for found in re.finditer(re.escape(name), formula):
+            idle.update(range(*found.span()))
+    for token in _TOKEN.finditer(formula):
+        if token[0] in _FREE or token.start() in idle:
             continue
-        without = formula[:place] + formula[place + 1 :]
+        without = formula[: token.start()] + formula[token.end() :]
         try:
             other = read_relation(without)
         except ClaimSyntaxError:
             continue
-        assert other != reading, (without, sign)
+        assert other != reading, (without, token[0])
 
 
 # Refusals.
@@ -205,6 +217,13 @@ REFUSED = [
     (r"\hat{x + y}", 0, "more than one name"),
     (r"\dv{L}{W}", 0, r"\nabla_W L"),
     ("中", 0, "CJK"),
+    ("a = 0,5 b", 5, "0.5"),
+    ("a + 1.2.3", 4, "no number"),
+    ("10 000 x", 3, "write 10000"),
+    (r"\exp{-x}", 4, "braces print nothing"),
+    (r"\underbrace{a}_{b}", 0, "annotation"),
+    ("x^y^", 4, "the formula ends"),
+    (r"||x| - |y||", 0, "never closed"),
     ("", 0, "no formula"),
     ("a = b\nc \\foo", 8, "(line 2)"),
 ]
@@ -234,16 +253,26 @@ def test_a_long_line_is_shown_around_the_place():
 
 @pytest.mark.parametrize(
     "formula",
-    ["(" * 101 + "x" + ")" * 101, "{" * 101 + "x" + "}" * 101, "x^{" * 101 + "x" + "}" * 101, r"\sqrt" * 300 + "x"]
-    + ["-" * 300 + "x", "x/" * 300 + "x", r"\sum_k " * 300 + "x", r"\frac" * 300 + "1" * 301, "|" * 400]
-    + ["x_" * 5000 + "x", "x" * 20_001, "(" * 20_000, r"\hat" * 4000, "{" * 9000 + "}" * 9000],
+    [
+        *(
+            "(" * 101 + "x" + ")" * 101,
+            "{" * 101 + "x" + "}" * 101,
+            "x^{" * 101 + "x" + "}" * 101,
+            r"\sqrt" * 300 + "x",
+        ),
+        *("-" * 300 + "x", "x/" * 300 + "x", r"\sum_k " * 300 + "x", r"\frac" * 300 + "1" * 301, "|" * 400),
+        *("x" * 20_001, "(" * 20_000, r"\hat" * 4000, "{" * 9000 + "}" * 9000, r"\mathbf{" * 200 + "}" * 200),
+    ],
 )
 def test_what_is_too_deep_or_too_long_is_refused(formula):
     with pytest.raises(ClaimSyntaxError):
         read_relation(formula)
 
 
-def test_a_hundred_brackets_are_not_too_deep():
+def test_many_scripts_and_brackets_are_not_too_deep():
+    part = read_expression("x" + "_x" * 5000)
+    assert isinstance(part, Name)
+    assert len(part.scripts) == 5000
     part = read_expression("(" * 60 + "x" + ")" * 60)
     for _ in range(60):
         assert isinstance(part, Group)
@@ -272,13 +301,16 @@ def test_without_lark_the_extra_is_named(monkeypatch):
 
 # Random texts.
 
-_PIECES = sorted({piece for formula in FORMULAS for piece in formula.split()}) + list(
-    r"\frac|\sum|\left(|\right)|\left|\right|{|}|(|)|[|]|\||_|^|'|''|&|\\|\begin{cases}|\end{cases}|\begin{array}{ll}|"
-    r"\text{if }|\text{|\mathrm|\mathbf{|\hat|\sqrt|\sqrt[|\{|\}|\lvert|\bigl|\Big|\max|\arg|\operatorname*|\dots|\tag{1}|"
-    r"\stackrel{|\overset|\not|\limits|\bf|{\rm|$|\(|\)|\[|\]|<|>|=|:=|,|.|;|:|/|*|+|-|12|.5|1e-5|{,}|x|W|\delta|\top|"
-    r"\prime|\boxed{|\label{|%|~|\quad|\end{array}|\right.|\left\{|{}|\forall|\mid|\int|\foo|\\[2pt]|ᵀ|²|⁽|ₖ|δ|∑|Σ|√|"
-    "\u0302|ŷ|𝐖|\n|\t|\x00|é|‖|″".split("|")
-)
+_PIECES = [
+    *sorted({piece for formula in FORMULAS for piece in formula.split()}),
+    *r"""\frac \sum \left( \right) \left| \right| { } ( ) [ ] | || \| _ ^ ' '' & \\ \begin{cases} \end{cases} \text{if}
+    \begin{array}{ll} \end{array} \right. \left\{ \text{ \mathrm \mathbf{ \hat \sqrt \sqrt[ \{ \} \lvert \bigl \Big \max
+    \arg \operatorname* \dots \tag{1} \stackrel{ \overset \not \limits \bf {\rm $ \( \) \[ \] < > = := , . ; : / * + -
+    12
+    .5 1e-5 {,} x W \delta \top \prime \boxed{ \label{ % ~ \quad {} \forall \mid \int \foo \\[2pt] ᵀ ² ⁽ ₖ δ ∑ Σ √ ŷ 𝐖 é
+    ‖ ″ \begin{equation} \end{equation} \begin \end \big| \mathbb{1} ∂ ⁻""".split(),
+    *("\u0302", "\n", "\t", "\x00", "\\", "\\ ", r"\text{if }", "\u2028"),
+]
 
 
 def _mutated(rng):
@@ -311,19 +343,17 @@ def _only_its_own_error(text):
     try:
         relation = read_relation(text)
     except ClaimSyntaxError as error:
-        assert 0 <= error.position <= len(text)
-        str(error)
-        return False
+        return 0 if 0 <= error.position <= len(text) else pytest.fail(f"no place: {error!r}")
     for part, _ in _inside(relation):
         assert 0 <= part.span.start <= part.span.end <= len(text)
     hash(relation)
-    return True
+    return 1
 
 
 def test_mutated_formulas_raise_only_the_own_error():
     rng = random.Random(20)
     read = sum(_only_its_own_error(_mutated(rng)) for _ in range(3000))
-    assert read > 300  # mutants that still are formulas
+    assert read > 200  # mutants that still are formulas
 
 
 @pytest.mark.slow

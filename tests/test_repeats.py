@@ -160,7 +160,12 @@ FORMS = [(name, form) for name in NETWORKS for form in ("matrix", "index")]
 
 
 @pytest.mark.parametrize(
-    ("name", "form"), [case for case in FORMS if case not in (("transformer", "index"), ("lstm", "index"))]
+    ("name", "form"),
+    [
+        pytest.param(*case, marks=[pytest.mark.slow] * (case == ("transformer", "matrix")))
+        for case in FORMS
+        if case not in (("transformer", "index"), ("lstm", "index"))
+    ],
 )
 def test_with_numbers_in_the_place_of_the_letter_the_page_is_the_full_one(name, form, derived):
     short, full = (derived(name).document(form, fold=choice) for choice in (True, False))

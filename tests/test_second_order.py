@@ -284,7 +284,7 @@ def kinked_torch(x, t):
     return loss
 
 
-@pytest.mark.parametrize("target", ["numpy", "cpu"])
+@pytest.mark.parametrize("target", ["numpy", pytest.param("cpu", marks=pytest.mark.slow)])
 def test_kinks_and_labels(target):
     rng = RNG(8)
     x, t = rng.normal(size=(11, 3)), rng.integers(0, 7, 11)
@@ -336,6 +336,7 @@ shapes = st.permutations(PRIMES[:5]).map(lambda primes: primes[:4])
 
 @settings(max_examples=10, deadline=None)
 @given(shape=shapes, seed=st.integers(0, 10**6), activation=st.sampled_from(["tanh", "silu", "softmax", "gelu"]))
+@pytest.mark.slow
 def test_random_shapes(shape, seed, activation):
     """Hessian and Jacobian products of two layers by equations, by the reference interpreter."""
     batch, inputs, hidden, outputs = shape

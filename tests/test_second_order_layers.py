@@ -346,7 +346,7 @@ def test_a_tangent_over_an_equation_with_modes_is_refused():
         gl.tangent(net, "z4", {"x": lambda i, k: 1})
 
 
-@pytest.mark.parametrize("target", ["numpy", "cpu"])
+@pytest.mark.parametrize("target", ["numpy", pytest.param("cpu", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
 def test_the_gauss_newton_product_where_the_output_is_a_state(name, target):
     """The states of all steps come out of a recurrence: J v runs through it, and ∇²ℓ does not."""

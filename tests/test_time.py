@@ -147,6 +147,7 @@ def test_one_step_as_a_number(kind, target):
             assert np.abs(gradient - block).max() < 1e-12 * max(1, np.abs(block).max()), (letter, gate)
 
 
+@pytest.mark.slow
 def test_one_step_can_be_trained_and_derived_again():
     net = gl.Sequential([L.LSTM(3, return_sequences=False), L.Dense(2)], (1, 2), loss=gl.losses.SquaredError())
     rng = np.random.default_rng(4)

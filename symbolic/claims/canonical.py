@@ -50,17 +50,19 @@ def _forms(question: Question) -> Iterator[tuple[Expr, Expr]]:
     form = question.left, question.right
     for form in opened(question):
         yield form
-    yield from with_definitions(question, *form, _is_small)
+    for form in with_definitions(question, *form, _is_small):  # noqa: B020 - it goes on from the last
+        yield form
+    yield from with_definitions(question, *form, _is_value)
 
 
 def opened(question: Question) -> Iterator[tuple[Expr, Expr]]:
-    """The two sides as they stand, and with more and more adjoints put in that only one of them has."""
+    """The two sides as they stand; then with what is claimed, and adjoints that only one side has, put in."""
     left, right = question.left, question.right
     yield left, right
     for side in (left, right):
         # ∂L/∂W[j, k] = …: in a recurrence the other side may read the same tensor, a step behind.
         equation = _equation(question, tensor_of(side)) if is_element(side) else None
-        if equation is not None and _is_adjoint(equation):
+        if equation is not None:  # likewise z = …, which says what z is
             put_in = equation.at(indices_of(side))
             left, right = (put_in, right) if side is left else (left, put_in)
             yield left, right
@@ -72,8 +74,12 @@ def _is_adjoint(equation: Equation) -> bool:
     return isinstance(equation.target, Adjoint) and equation.target.role == "adjoint"
 
 
+def _is_value(equation: Equation) -> bool:
+    return not _is_adjoint(equation) and measure(equation.body) < _SMALL
+
+
 def _is_small(equation: Equation) -> bool:
-    return not _is_adjoint(equation) and not equation.body.has(Binder) and measure(equation.body) < _SMALL
+    return _is_value(equation) and not equation.body.has(Binder)
 
 
 def with_definitions(

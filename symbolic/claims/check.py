@@ -12,7 +12,7 @@ from ..derivation import Derivation
 from ..equations import Equation
 from ..errors import DataError, GradloomError
 from ..network import Network
-from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError
+from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError, UnreadableError
 from .everything import everything
 from .follows import follows
 from .function_names import own_functions
@@ -21,7 +21,7 @@ from .judge import Finding, Frame, judge
 from .latex_reader import read_relation
 from .lexicon import Entry, Lexicon, key_of, lexicon_of
 from .lines import SourceLine, source_lines
-from .syntax import Name, Relation
+from .syntax import Name, Number, Relation, Text
 from .verdict import Judged, Verdict
 
 
@@ -64,15 +64,15 @@ def check(
     ------
     ClaimSyntaxError
         If a claim of one line cannot be read; a line among many is marked as not read instead.
-    UnknownNameError, AmbiguousClaimError
-        Likewise, if it is not known what a name means.
+    UnknownNameError, AmbiguousClaimError, UnreadableError
+        Likewise, if it is not known what a name or a notation means.
     LossError
         If the network has no loss.
     """
     if isinstance(claim, Path):
         claim = _read(claim) if claim.suffix != ".py" else claim
     derivation = everything(network)
-    options = {"layout": layout, "derivatives": derivatives, "single": single, "first": first}
+    options = {"layout": layout, "derivatives": derivatives, "single": single, "first": first, "symbols": symbols}
     if isinstance(claim, str):
         known = {**own_functions(equation.body for equation in network.equations), **(functions or {})}
         lexicon = lexicon_of(derivation, aliases, known, symbols)
@@ -108,7 +108,7 @@ def _check_text(text: str, frame: Frame, options: dict[str, Any], explain: bool)
     for line in lines:
         try:
             judged.append(_judged(line, frame, judged, explain))
-        except (ClaimSyntaxError, UnknownNameError, AmbiguousClaimError) as error:
+        except (ClaimSyntaxError, UnknownNameError, AmbiguousClaimError, UnreadableError) as error:
             if len(lines) == 1:
                 raise
             judged.append(Judged(line.shown, line.number, "unread", error=str(error)))
@@ -119,6 +119,7 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
     relation = read_relation(line.text)
     if len(relation.parts) < 2:
         raise ClaimSyntaxError("nothing is claimed: there is no equals sign", line.text, 0)
+    _check_remarks(relation, line.text)
     if _define(relation, line.text, frame.lexicon):
         return Judged(line.shown, line.number, "defines")
     findings = judge(relation, line.text, frame)
@@ -131,6 +132,35 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
     if not explain or _is_right(finding, frame):
         return made
     return explained(made, line, relation, at + 1, frame, before)
+
+
+def _check_remarks(relation: Relation, text: str) -> None:
+    """Refuse a second claim behind the first, ``a = b, c = d``; ``j = 1`` says only which j are meant.
+
+    Likewise a formula of inference, which gradloom prints beside that of training.
+
+    Raises
+    ------
+    ClaimSyntaxError
+        If there is one.
+    """
+    for remark in relation.remarks:
+        if isinstance(remark, Text) and remark.text.strip() in ("in inference", "after each step"):
+            raise ClaimSyntaxError(
+                f"this is about what the network does {remark.text.strip()}; claims are about training",
+                text,
+                remark.span.start,
+            )
+        if (
+            not isinstance(remark, Relation)
+            or len(remark.parts) < 2
+            or remark.signs[0] in ("∈", "<", ">", "≤", "≥", "≠")
+        ):
+            continue
+        left, right = remark.parts[:2]
+        if isinstance(left, Name) and not left.scripts and isinstance(right, Number):
+            continue
+        raise ClaimSyntaxError("a second formula behind the first: give it a line of its own", text, remark.span.start)
 
 
 def _is_right(finding: Finding, frame: Frame) -> bool:

@@ -85,7 +85,8 @@ def _keeps_rationals(node: Any) -> bool:
             return False
     rational = (
         sympy.Add, sympy.Mul, sympy.Pow, sympy.Abs, sympy.sign, sympy.floor, sympy.ceiling, sympy.Mod,
-        sympy.KroneckerDelta, sympy.Symbol, sympy.Tuple, Piecewise, Relational, BooleanFunction, Elementwise, Binder, Guard, held,
+        sympy.KroneckerDelta, sympy.Symbol, sympy.Tuple, Piecewise, Relational, BooleanFunction, Elementwise, Binder,
+        Guard, held,
     )  # fmt: skip
     known = isinstance(node, rational) or type(node).__name__ in ("ExprCondPair", "BooleanTrue", "BooleanFalse")
     return known and all(_keeps_rationals(arg) for arg in node.args)

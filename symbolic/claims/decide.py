@@ -8,6 +8,7 @@ something else than 0. "not equal" is never said of a difference that could be o
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import replace
 
 from ..derivation import Derivation
@@ -21,7 +22,7 @@ from .exact import DIGITS, ENTRIES, Found, in_fractions, in_long_floats, to_many
 from .numbers import FRACTIONS, with_digits
 from .question import BATCH_1, EQUAL, NOT_EQUAL, ROUNDED, UNDECIDED, Decision, Question
 from .rounding import agreeing_digits
-from .survey import POINTS, Judge, Survey
+from .survey import APART, POINTS, Judge, Place, Survey
 
 _JUDGES: OrderedDict[int, Judge] = OrderedDict()  # by the identity of the derivation, which the judge keeps alive
 BUDGET = 3_000_000  # operations on many digits or on fractions: a few seconds
@@ -83,7 +84,7 @@ def _decide(judge: Judge, question: Question, rows: int | None) -> Decision:
             note = "they differ, but only points at a kink were found, where a derivative is a convention"
             return Decision(UNDECIDED, found.method, note=note)
         return Decision(NOT_EQUAL, found.method)
-    note = "" if found.free else _hidden(survey, found)
+    note = "" if found.free else _hidden(question, survey)
     return Decision(UNDECIDED if note else EQUAL, found.method, note=note)
 
 
@@ -96,11 +97,20 @@ def _by_algebra(judge: Judge, question: Question) -> Decision | None:
 
 
 def _by_numbers(judge: Judge, question: Question, survey: Survey) -> Found:
-    # The point that differs most comes first: one is enough. Of those at a kink, none is needed where there are others.
-    order = sorted(range(len(survey.places)), key=lambda at: -survey.apart[at])
-    clean = [at for at in order if not survey.kinked[at]]
-    places = [survey.places[at] for at in (clean or order)]
-    takes = operations(question, judge.point(places[0])) * len(places)
+    """At the points where no side is at a kink; those that are may not differ either, for the two to be equal."""
+    # A point that differs comes first: one is enough.
+    order = sorted(range(len(survey.places)), key=lambda at: survey.apart[at] <= APART)
+    clean = [survey.places[at] for at in order if not survey.kinked[at]]
+    found = _at_places(judge, question, survey, clean or survey.places)
+    if found.equal and not found.free and 0 < len(clean) < len(order):
+        kinked = [survey.places[at] for at in order if survey.kinked[at]]
+        if not _at_places(judge, question, survey, kinked).equal:
+            return Found(None, found.method, note="they differ at a kink alone, where a derivative is a convention")
+    return found
+
+
+def _at_places(judge: Judge, question: Question, survey: Survey, places: list[Place]) -> Found:
+    takes = operations(question, judge.point(places[0])) * (len(places) if survey.looks_equal else 1)
     found = None
     if is_rational(question) and takes < BUDGET:
         found = in_fractions(judge, question, places)
@@ -122,13 +132,13 @@ def _by_numbers(judge: Judge, question: Question, survey: Survey) -> Found:
     return to_many_digits(judge, question, places)
 
 
-def _hidden(survey: Survey, found: Found) -> str:
+def _hidden(question: Question, survey: Survey) -> str:
     """Why an equality of numbers may hide a difference; "" if it does not."""
     if survey.undefined:
         return f"they agree where both have a value, but at {survey.undefined} points only one of them has"
     if len(survey.places) < POINTS:
         return f"only {len(survey.places)} random points were found at which no error could hide"
-    if survey.zero or found.zero:
+    if survey.zero and (survey.dead or survey.uncovered or not question.reads):
         return "both sides are 0 at every point that was tried, so that numbers say nothing"
     if survey.dead:
         names = ", ".join(tensor.name for tensor in survey.dead)
@@ -146,18 +156,20 @@ def _less_than_equal(judge: Judge, question: Question, rows: int | None, decisio
         if digits is not None:
             return Decision(ROUNDED, decision.method, digits=digits)
     if rows is None and question.batch is not None:
-        try:
-            alone = _decide(judge, question, 1)
-        except GradloomError:
-            alone = decision
+        alone = decision
+        with suppress(GradloomError):
+            if not judge.survey(question, 1).is_apart:
+                alone = _decide(judge, question, 1)
         if alone.kind == EQUAL:
             return replace(alone, kind=BATCH_1)
+        if alone.kind == UNDECIDED:
+            decision = replace(decision, note=f"for one row in the batch it is not decided: {alone.note}")
     hot = tuple(fact for fact in judge.derivation.network.facts if fact.source == "declared: one-hot")
     if hot and not {fact.tensor for fact in hot}.isdisjoint(question.needs):
         survey = judge.survey(question, rows, _WHOLE_ROWS, len(_WHOLE_ROWS))
         if len(survey.places) >= POINTS and survey.looks_equal and not any(survey.kinked):
             found = to_many_digits(judge, question, survey.places)
-            if found.equal and not _hidden(survey, found):
+            if found.equal and not _hidden(question, survey):
                 return Decision(EQUAL, found.method, hot, note="equal where every row of it is 0 but for one 1")
     return decision
 

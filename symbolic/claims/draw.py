@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from sympy import Expr, Integer
+from sympy import Expr, Integer, sympify
 
 from ..axes import check_axes
 from ..derivation import Derivation
@@ -72,6 +72,7 @@ def number_of(size: Expr, sizes: Mapping[str, int]) -> int:
     SizeError
         If a symbol in it has no number.
     """
+    size = sympify(size)
     missing = sorted(symbol.name for symbol in size.free_symbols if symbol.name not in sizes)
     if missing:
         raise SizeError(f"size {missing[0]} has no number")

@@ -77,7 +77,7 @@ def _places(part: Any, letter: str, text: str) -> Iterator[int]:
         if spot.script or letter not in _letters(node):
             continue
         if isinstance(node, Product):
-            heads = [f.span.start for f in node.factors if letter in _letters(f)][:1] + [node.span.start]
+            heads = [*[f.span.start for f in node.factors if letter in _letters(f)][:1], node.span.start]
         elif isinstance(node, Sum):
             heads = [term.span.start for _, term in node.terms if letter in _letters(term)]
         elif not spot.above or isinstance(spot.above[-1], Sum | Group | BigOperator):

@@ -191,11 +191,10 @@ def indices(part: Any, style: Style, subject: Any) -> Iterator[Candidate]:
             yield Candidate("wrong index", words, changes, 2)
         for inner in own:
             for letter in letters:
-                if (letter != inner.base and len(inner.base.removeprefix("\\")) == 1) or inner.base.startswith("\\"):
-                    if letter != inner.base:
-                        span = inside(text, inner.span)
-                        words = f"The index {inner.base} of {shown} is wrong: it is {letter}."
-                        yield Candidate("wrong index", words, (Change(span.start, span.end, letter),), 3)
+                if letter != inner.base and (len(inner.base) == 1 or inner.base.startswith("\\")):
+                    span = inside(text, inner.span)
+                    words = f"The index {inner.base} of {shown} is wrong: it is {letter}."
+                    yield Candidate("wrong index", words, (Change(span.start, span.end, letter),), 3)
         yield from _shifts(node, shown, style)
 
 
@@ -211,7 +210,9 @@ def _shifts(node: Any, shown: str, style: Style) -> Iterator[Candidate]:
                 end = term.span.end
                 kernel = not isinstance(term, Number)
                 if kernel:
-                    words = f"The sign in the index of {shown} is turned: a convolution is passed back with the kernel flipped."
+                    words = (
+                        f"The sign in the index of {shown} is turned: going back, a convolution's kernel is flipped."
+                    )
                     yield Candidate("unflipped kernel", words, change, 2)
                 else:
                     yield Candidate("wrong index", f"The sign in the index of {shown} is turned.", change, 2)
@@ -295,7 +296,8 @@ def functions(part: Any, style: Style, reading: Reading) -> Iterator[Candidate]:
 
 
 _STANDARD = frozenset(
-    "sigmoid sigm logistic ReLU silu swish gelu GELU elu ELU ln sinh cosh sin cos tan arctan erf sign sgn abs sqrt sech "
+    "sigmoid sigm logistic ReLU silu swish gelu GELU elu ELU ln sinh "
+    " cosh sin cos tan arctan erf sign sgn abs sqrt sech "
     r"softmax diag Diag tr Tr trace rowsum colsum sum mean max min logsumexp \zeta".split()
 )
 

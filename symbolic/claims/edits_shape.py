@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from .edits import Candidate, Change, Style, inside, is_atom, spots_of, written
@@ -73,7 +74,7 @@ def swaps(part: Any, style: Style) -> Iterator[Candidate]:
         if spot.script or not isinstance(node, Product):
             continue
         groups = units(node)
-        for left, right in zip(groups, groups[1:], strict=False):
+        for left, right in pairwise(groups):
             one, other = node.factors[left[1]], node.factors[right[1]]
             if node.operators[left[1]] in ELEMENTWISE or isinstance(one, Number) or isinstance(other, BigOperator):
                 continue

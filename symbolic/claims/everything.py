@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Any
 
 from ..adopt import copied
 from ..dependence import passed_by
@@ -12,9 +14,15 @@ from ..facts import Fact
 from ..network import Network
 from ..tensors import Tensor
 
+# By the identity of a network, which the derivation keeps alive: what it was derived of, as a network can still be changed.
+_DERIVED: OrderedDict[int, tuple[tuple[Any, ...], Derivation]] = OrderedDict()
+_KEPT = 4
+
 
 def everything(network: Network) -> Derivation:
     """Derive the adjoint of every real tensor of `network` that the loss depends on: data, parameters, all between.
+
+    The same object is returned until the network changes, so that many claims about it are judged on the same points.
 
     Raises
     ------
@@ -23,9 +31,22 @@ def everything(network: Network) -> Derivation:
     """
     if network.loss is None:
         raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
+    key, state = id(network), _state(network)
+    known = _DERIVED.get(key)
+    if known is not None and known[1].network is network and known[0] == state:
+        return known[1]
     reached = passed_by(network.equations, [network.loss], network.held)
     names = [t.name for t in network.tensors.values() if t in reached and t != network.loss and t.classes is None]
-    return derive(network, names, may_be_unused=True)
+    made = derive(network, names, may_be_unused=True)
+    _DERIVED[key] = state, made
+    while len(_DERIVED) > _KEPT:
+        _DERIVED.popitem(last=False)
+    return made
+
+
+def _state(network: Network) -> tuple[Any, ...]:
+    """A copy of all that is declared of `network`."""
+    return tuple(value.copy() if isinstance(value, list | dict | set) else value for value in vars(network).values())
 
 
 def has_no_gradient(derivation: Derivation, tensor: Tensor) -> bool:

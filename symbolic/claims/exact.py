@@ -29,19 +29,16 @@ class Found:
     Attributes
     ----------
     free : whether it holds for any values of what the sides read, so that no branch was missed
-    zero : whether both sides were 0 at every point, and nothing cancelled to make them so
     """
 
     equal: bool | None
     method: str = ""
     free: bool = False
-    zero: bool = False
     note: str = ""
 
 
 def in_fractions(judge: Judge, question: Question, places: list[Place]) -> Found | None:
     """Both sides exactly, or None where they hold a function that is not rational."""
-    zero = True
     for place in places:
         point = judge.point(place, FRACTIONS)
         try:
@@ -50,9 +47,7 @@ def in_fractions(judge: Judge, question: Question, places: list[Place]) -> Found
             return None
         if not np.all(np.equal(left, right)):
             return Found(False, f"exactly, at a random rational point with {sizes_text(point)}")
-        zero = zero and not np.any(left != 0)
-    where = f"at {len(places)} random rational points, {_first(judge, places)}"
-    return Found(True, f"exactly, {where}", zero=zero)
+    return Found(True, f"exactly, at {len(places)} random rational points, {_first(judge, places)}")
 
 
 def with_free_tensors(
@@ -100,29 +95,23 @@ def _names(question: Question) -> str:
 
 
 def to_many_digits(judge: Judge, question: Question, places: list[Place]) -> Found:
-    """Both sides to `DIGITS` digits; where they differ, or nearly, to `MORE`."""
-    zero = cancelled = True
+    """Both sides to `DIGITS` digits; where they differ, and floats do not show it, to `MORE`."""
     for place in places:
         apart, scale = _apart(judge, question, place, with_digits(DIGITS))
-        if scale == 0:
-            cancelled = False
+        if scale == 0 or apart <= SAME:
             continue
-        if apart <= SAME:
-            zero = False
-            continue
+        where = f"at a random point with {sizes_text(judge.point(place))}"
+        rough, rough_scale = _apart(judge, question, place, FLOATS)
+        if apart > APART and abs(rough / apart - 1) < 1e-3 and abs(rough_scale / scale - 1) < 1e-3:
+            return Found(False, f"to {DIGITS} digits, {where}")
         finer, fine_scale = _apart(judge, question, place, with_digits(MORE))
         # What is 0 in truth shrinks with the error of rounding; a difference that is there stays what it is.
-        if fine_scale < 1e-30 * scale:
-            continue
-        zero = False
-        if finer <= SAME * SAME:
+        if fine_scale < 1e-30 * scale or finer <= SAME * SAME:
             continue
         if finer > OTHER and abs(finer / apart - 1) < 1e-6:
-            where = f"at a random point with {sizes_text(judge.point(place))}"
             return Found(False, f"to {DIGITS} digits, {where}")
         return Found(None, note=f"the two sides agree to about {-np.log10(finer):.0f} digits, which is neither")
-    where = f"at {len(places)} random points, {_first(judge, places)}"
-    return Found(True, f"to {DIGITS} digits, {where}", zero=zero and not cancelled)
+    return Found(True, f"to {DIGITS} digits, at {len(places)} random points, {_first(judge, places)}")
 
 
 def in_long_floats(judge: Judge, question: Question, places: list[Place]) -> Found:

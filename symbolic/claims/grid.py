@@ -53,9 +53,13 @@ class Watch:
             gap, size, above = gap[active], size[active], above[active]
         if np.size(gap) == 0:
             return
-        scale = float(np.max(size))
-        self.margin[key] = min(self.margin.get(key, 1.0), float(np.min(gap)) / scale if scale else 0.0)
         self.seen.setdefault(key, set()).update(bool(side) for side in np.unique(above))
+        # 0 against 0 is no accident of the point but how it is made, as of a relu below its kink: nothing is near.
+        gap, size = gap[size != 0], size[size != 0]
+        if np.size(gap) == 0:
+            return
+        scale = float(np.max(size))
+        self.margin[key] = min(self.margin.get(key, 1.0), float(np.min(gap)) / scale)
 
 
 class Grid:
@@ -108,10 +112,10 @@ class Grid:
         numbers = self.numbers
         if node in self.env:
             found = self.env[node]
-            return numbers.whole(found) if found.dtype == np.int64 else found
+            return numbers.whole(found) if np.asarray(found).dtype == np.int64 else found
         if isinstance(node, Indexed | Tensor):
             found = self._element(node, active)
-            return numbers.whole(found) if found.dtype == np.int64 else found
+            return numbers.whole(found) if np.asarray(found).dtype == np.int64 else found
         if isinstance(node, Dim):
             return numbers.whole(self.size(node))
         if node.is_Number or node.is_NumberSymbol:

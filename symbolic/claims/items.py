@@ -63,9 +63,11 @@ def _of_node(node: Node, raised: bool) -> Iterator[Item]:
 
 
 def _is_multiple(product: Product) -> bool:
-    """Whether this is ``2p``, one place, rather than several indices side by side."""
+    """Whether this is ``2p`` or ``2⌊p/2⌋``, one place, rather than several indices side by side."""
     first = product.factors[0]
-    return len(product.factors) == 2 and isinstance(first, Number) and isinstance(product.factors[1], Name)
+    second = product.factors[1]
+    floor = isinstance(second, Group) and second.opening in ("⌊", "⌈")
+    return len(product.factors) == 2 and (floor or (isinstance(first, Number) and isinstance(second, Name)))
 
 
 def is_transposition(item: Item) -> bool:

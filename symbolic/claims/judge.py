@@ -11,7 +11,7 @@ from sympy import Expr, Symbol
 from ..indices import Dim
 from ..tensors import Tensor
 from .decide import decide
-from .errors import AmbiguousClaimError, UnknownNameError
+from .errors import AmbiguousClaimError, UnknownNameError, UnreadableError, pointed
 from .layers import layer_letters, layer_values
 from .lexicon import Lexicon
 from .meaning import value_of
@@ -19,7 +19,7 @@ from .question import Decision, Question
 from .reading import Manner, Reading, alternatives, times_of
 from .syntax import Node, Relation
 from .update import updated, with_rate
-from .values import ANY, C, MismatchError, R, Value
+from .values import ANY, MORE, C, MismatchError, NotReadError, R, Value
 
 # What a verdict can be, best first: a formula of several layers or steps is as good as the worst of them.
 KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "not equal")
@@ -27,7 +27,10 @@ KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "n
 
 @dataclass(frozen=True)
 class Meaning:
-    """Two sides as they were read; `turned` if the right one is the transpose of what is written."""
+    """Two sides as they were read; `turned` if the right one is the transpose of what is written.
+
+    `declared`: whether the letters below arrays of three or more axes stand for those that the network has them for.
+    """
 
     left: Value
     right: Value
@@ -35,6 +38,7 @@ class Meaning:
     notes: tuple[str, ...]
     question: Question
     turned: bool = False
+    declared: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Finding:
     meaning : how it was read; None likewise
     reason : why it cannot be read, where it cannot
     layers : the numbers of layers for which this is
+    subject : the left side, where the sides do not fit together
     """
 
     kind: str
@@ -55,6 +60,7 @@ class Finding:
     meaning: Meaning | None = None
     reason: str = ""
     layers: dict[str, int] = field(default_factory=dict)
+    subject: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -121,22 +127,56 @@ def judge(relation: Relation, text: str, frame: Frame) -> list[Finding]:
 def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: Frame) -> Finding:
     """The best that can be said of the n-th part beside the first."""
     worst: Finding | None = None
+    unread: NotReadError | None = None
     reason = ""
-    for manner in frame.manners():
+    # Only what fits in no other way is read with letters that run over a part of an axis, under brackets or not.
+    for loose, manner in ((loose, manner) for loose in (False, True) for manner in frame.manners()):
+        if loose and worst is not None:
+            break
+        sides = relation.parts[0], relation.parts[n], relation.signs[0]
         try:
-            meanings = meanings_of(relation.parts[0], relation.parts[n], relation.signs[0], text, manner, layers, frame)
+            meanings = meanings_of(*sides, text, manner, layers, frame, loose)
+        except NotReadError as error:
+            unread = unread or error
+            continue
         except MismatchError as error:
             reason = reason or str(error)
             continue
-        finding = _agreed(meanings, layers, frame, text)
+        finding = agreed(meanings, layers, frame, text)
+        if finding.kind == "batch 1" and worst is not None and worst.kind == "undecided":
+            continue  # one example says nothing of what many could not decide
         if finding.kind not in ("not equal", "undecided"):
             return finding
         worst = worst or finding
-    return worst or Finding("not equal", reason=reason, layers=layers)
+    if unread is not None:  # what was not read may be what is right
+        where = f"\n{pointed(text, unread.span.start, unread.span.end)}" if unread.span is not None else ""
+        raise UnreadableError(f"this is not read here: {unread}{where}")
+    if worst is not None:
+        return worst
+    return Finding("not equal", reason=reason, layers=layers, subject=_subject(relation, text, layers, frame))
+
+
+def _subject(relation: Relation, text: str, layers: dict[str, int], frame: Frame) -> Value | None:
+    """The left side alone, in the first manner in which it can be read."""
+    left = relation.parts[0]
+    for manner in frame.manners():
+        try:
+            reading = Reading(frame.lexicon, text, manner, dict(layers), first=frame.first)
+            return None if left is None else updated(left, relation.signs[0], reading) or value_of(left, reading)
+        except MismatchError:
+            continue
+    return None
 
 
 def meanings_of(
-    left: Node | None, right: Node | None, sign: str, text: str, manner: Manner, layers: dict[str, int], frame: Frame
+    left: Node | None,
+    right: Node | None,
+    sign: str,
+    text: str,
+    manner: Manner,
+    layers: dict[str, int],
+    frame: Frame,
+    loose: bool = False,
 ) -> list[Meaning]:
     """All meanings in one manner of reading, each once.
 
@@ -147,14 +187,15 @@ def meanings_of(
     """
 
     def start(choices: list[int]) -> Reading:
-        return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first)
+        return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first, loose=loose)
 
     def read(reading: Reading) -> tuple[Value, Value, bool]:
         assert left is not None
         assert right is not None
         subject = updated(left, sign, reading) or value_of(left, reading)
         claimed = value_of(right, reading)
-        turned = subject.shape != claimed.shape == subject.transposed.shape and not claimed.is_scalar
+        whole = subject.more or claimed.more or claimed.is_scalar
+        turned = not whole and subject.shape != claimed.shape == subject.transposed.shape
         return *compared(subject, claimed.transposed if turned else claimed, reading), turned
 
     found: dict[Any, Meaning] = {}
@@ -162,7 +203,8 @@ def meanings_of(
         key = (one.entry, other.entry, one.shape)
         if key not in found:
             question = question_of(one, other, reading)
-            found[key] = Meaning(one, other, manner, tuple(reading.notes), question, turned)
+            declared = reading.chosen and not reading.foreign
+            found[key] = Meaning(one, other, manner, tuple(reading.notes), question, turned, declared)
     if not all(meaning.turned for meaning in found.values()):  # what fits as it stands comes first
         return [meaning for meaning in found.values() if not meaning.turned]
     return list(found.values())
@@ -177,6 +219,8 @@ def compared(left: Value, right: Value, reading: Reading) -> tuple[Value, Value]
         If they cannot.
     """
     sizes = []
+    if left.more != right.more and not right.entry.is_number:
+        raise MismatchError(f"the left side is {left}, the right side {right}")
     for one, other in zip(left.shape, right.shape, strict=True):
         if one != other and ANY not in (one, other) and not right.entry.is_number:
             raise MismatchError(f"the left side is {left}, the right side {right}")
@@ -190,20 +234,21 @@ def compared(left: Value, right: Value, reading: Reading) -> tuple[Value, Value]
         each = all(name.startswith("each_") for name in extra)
         what = f"each place along {names}" if each else f"the index {names}"
         raise MismatchError(f"the right side depends on {what}, the left side does not, and no sum runs over it")
-    return Value(left.entry, *sizes), Value(right.entry, *sizes)
+    return Value(left.entry, *sizes, left.more), Value(right.entry, *sizes, left.more)
 
 
 def _free(entry: Expr) -> set[Symbol]:
-    return {s for s in entry.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)} - {R, C}
+    return {s for s in entry.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)} - {R, C, *MORE}
 
 
 def question_of(left: Value, right: Value, reading: Reading) -> Question:
     """What is to be decided: whether the entries are equal."""
     indices = [(mark, size) for mark, size in ((R, left.rows), (C, left.columns)) if size is not None]
+    indices += zip(MORE, left.more, strict=False)
     for symbol in sorted(_free(left.entry) | _free(right.entry), key=lambda s: s.name):
         size = reading.size_of(symbol)
         if size is None:
-            raise MismatchError(f"nothing says what the index {symbol.name} runs over")
+            raise NotReadError(f"nothing says what the index {symbol.name} runs over")
         indices.append((symbol, size))
     rounded = any(part.is_Rational and part.q >= 1000 for part in right.entry.atoms())
     return Question(
@@ -216,15 +261,19 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
     )
 
 
-def _agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: str) -> Finding:
+def agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: str) -> Finding:
     """The one thing that all meanings come to."""
     findings = [_found(meaning, layers, frame) for meaning in meanings]
     good = [finding for finding in findings if finding.kind not in ("not equal", "undecided")]
     if good and len(good) < len(findings):
+        own = [finding for finding in findings if finding.meaning is not None and finding.meaning.declared]
+        if own and len(own) < len(findings):  # the network says what its letters are
+            return agreed([finding.meaning for finding in own if finding.meaning is not None], layers, frame, text)
         ways = "\n".join(f"  {finding.kind}: {_way(finding)}" for finding in findings)
         raise AmbiguousClaimError(
             f"{text.strip()} can be read in {len(findings)} ways, and they differ:\n{ways}\n"
-            "say which is meant with brackets, commas between indices, first=0 or first=1, or an alias"
+            "say which is meant with brackets, commas between indices, first=0 or first=1, an alias, or single=True if a "
+            "letter is no example"
         )
     return max(findings, key=lambda finding: KINDS.index(finding.kind))
 
@@ -234,7 +283,8 @@ def _way(finding: Finding) -> str:
 
     assert finding.meaning is not None
     notes = "; ".join(finding.meaning.notes)
-    return f"{written(finding.meaning.right.entry)}" + (f" ({notes})" if notes else "")
+    left, right = (written(side.entry) for side in (finding.meaning.left, finding.meaning.right))
+    return f"{left} = {right}" + (f" ({notes})" if notes else "")
 
 
 def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:
@@ -250,7 +300,7 @@ def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:
         kind = "batch 1"
     if kind == "batch 1" and frame.single:
         kind = "equal"
-    if kind == "equal" and decision.facts:
+    if kind == "equal" and any(fact.source.startswith("declared") for fact in decision.facts):  # what is proved, holds
         kind = "equal given"
     if meaning.turned and kind != "undecided":
         kind = "layout" if kind in ("equal", "equal given") else "not equal"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .latex_factors import Factors, between
-from .syntax import BigOperator, Fraction, Node, Product, Relation, Span, Sum
+from .syntax import BigOperator, Fraction, Node, Number, Product, Relation, Span, Sum
 
 
 @dataclass(slots=True)
@@ -78,6 +78,14 @@ class Builder(Factors):
         run, factor = children
         if len(run[0]) == 1:
             self.closed(run[0][0], "a factor beside them", run[0][0].span.start)
+        before = run[0][-1]
+        numbers = isinstance(before, Number) and isinstance(factor, Number) and not before.scripts
+        if numbers and before.span not in self.indices:  # W_{0 1} has two indices
+            self.refuse(
+                f"TeX prints {before.text} and {factor.text} as one number; write {before.text}{factor.text}, or a "
+                "product sign between them",
+                factor.span.start,
+            )
         run[0].append(self.closed(factor, "a factor beside them", factor.span.start))
         run[1].append("")
         return run

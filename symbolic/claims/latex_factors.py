@@ -43,6 +43,7 @@ class Factors:
     def begin(self, text: str) -> None:
         self.text = text
         self.loose: set[Span] = set()  # where TeX's braces stand, which print nothing
+        self.indices: set[Span] = set()  # where numbers stand in scripts
 
     def refuse(self, what: str, position: int) -> NoReturn:
         raise ClaimSyntaxError(what, self.text, position)
@@ -92,7 +93,10 @@ class Factors:
 
     def number(self, children: list[Any]) -> Number:
         token = children[0].value
-        return Number(token.value.replace("{,}", ""), span=Span(token.start, token.end))
+        span = Span(token.start, token.end)
+        if token.script:
+            self.indices.add(span)
+        return Number(token.value.replace("{,}", ""), span=span)
 
     def words(self, children: list[Any]) -> Text:
         token = children[0].value

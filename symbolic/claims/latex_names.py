@@ -27,6 +27,8 @@ class Names(Brackets):
 
     def on_number(self, token: Token) -> None:
         needs, many = self.frame.needs, len(token.value) > 1
+        if token.value.count(".") > 1 and (needs or not self.frame.script):
+            self.refuse(f"found {token.value}, which is no number; only a script may hold one of more parts", token)
         if needs and many and needs[-1].startswith("script"):
             self.refuse(
                 f"TeX raises or lowers only the first digit of {token.value}; write {{{token.value}}}, or a space",
@@ -45,7 +47,7 @@ class Names(Brackets):
         behind, frame = self.ahead(), self.frame
         named = behind.kind in ("char", "command") and behind.value in _BEHIND_NAME
         if (named and _SINGLE.match(token.value)) or (len(token.value) == 1 and token.value.isalpha()):
-            self.operand("NAME", token, token.value, "text")
+            self.named(token, token.value, "text")
         elif frame.kind == "cases" and not frame.needs:
             self.emit("WORDS", token)
             frame.ended = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, NoReturn
 
 from ..errors import ClaimSyntaxError, MissingExtraError
@@ -21,6 +22,7 @@ from .latex_whole import unwrapped
 from .syntax import Node, Relation, Span, Text
 
 _DEEPEST = 200
+_ONE_AT_A_TIME = Lock()  # the parser has one builder
 _FOUND = {"_COMMA": "a comma", "RB": "}", "_AMP": "&", "_NEWLINE": r"\\", "SUB": "a subscript", "SUP": "a superscript"}
 _FACTOR = "a name, a number, or another factor"
 
@@ -81,18 +83,19 @@ def _remark(text: str, segment: list[Token]) -> Node | Relation:
 
 
 def _parsed(text: str, formula: list[Token]) -> Relation:
-    from lark import Token as Terminal  # installed: _parser has made sure
+    parser, builder = _parser()
+    from lark import Token as Terminal
     from lark.exceptions import UnexpectedToken
 
-    parser, builder = _parser()
-    builder.begin(text)
-    state = parser.parse_interactive()
-    try:
-        for token in formula:
-            state.feed_token(Terminal(token.kind, token))
-        relation: Relation = state.feed_eof()
-    except UnexpectedToken as error:
-        _refuse(text, formula, error)
+    with _ONE_AT_A_TIME:
+        builder.begin(text)
+        state = parser.parse_interactive()
+        try:
+            for token in formula:
+                state.feed_token(Terminal(token.kind, token))
+            relation: Relation = state.feed_eof()
+        except UnexpectedToken as error:
+            _refuse(text, formula, error)
     _check_depth(text, relation)
     return relation
 
@@ -106,10 +109,10 @@ def _refuse(text: str, formula: list[Token], error: Any) -> NoReturn:
         found, position = "the formula ends", formula[-1].end if formula else 0
     if not formula:
         raise ClaimSyntaxError("found no formula", text, 0) from None
-    if "NAME" in expected and "REL" not in expected:
+    if isinstance(token, Token) and token.kind in ("SUB", "SUP", "PRIME"):
+        wanted = "what it is attached to (a name, a number or a bracket)"
+    elif "NAME" in expected and "REL" not in expected:
         wanted = _FACTOR
-        if isinstance(token, Token) and token.kind in ("SUB", "SUP", "PRIME"):
-            wanted = "what it is attached to: a name, a number or a bracket"
     elif "NAME" in expected:
         wanted = "a further factor, a sign, or a relation sign"
     else:

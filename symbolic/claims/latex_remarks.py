@@ -19,11 +19,11 @@ def divided(text: str, found: list[Token]) -> tuple[list[Token], list[list[Token
     Raises
     ------
     ClaimSyntaxError
-        If dots stand in the formula itself.
+        If dots stand in the formula itself, or a comma within a number.
     """
     tags = [token for token in found if token.kind == "TAG"]
     found = [token for token in found if token.kind != "TAG"]
-    end = _end(found)
+    end = _end(text, found)
     for token in found[:end]:
         if token.kind == "DOTS":
             raise ClaimSyntaxError(
@@ -35,7 +35,18 @@ def divided(text: str, found: list[Token]) -> tuple[list[Token], list[list[Token
     return found[:end], sorted(segments, key=lambda segment: segment[0].start)
 
 
-def _end(found: list[Token]) -> int:
+def _check_decimal(text: str, around: list[Token]) -> None:
+    """Refuse 0,5 and 1,000 outside of brackets: behind a comma stand remarks."""
+    if [token.kind for token in around] == ["NUMBER", "_COMMA", "NUMBER"] and around[0].end + 1 == around[2].start:
+        before, after = around[0].value, around[2].value
+        raise ClaimSyntaxError(
+            f"found a comma within a number; write {before}.{after}, {before}{after}, or a space behind the comma",
+            text,
+            around[1].start,
+        )
+
+
+def _end(text: str, found: list[Token]) -> int:
     related = False
     further = [place for place, token in enumerate(found) if token.kind == "REL" and not token.depth]
     for place, token in enumerate(found):
@@ -45,6 +56,7 @@ def _end(found: list[Token]) -> int:
         later = bool(further) and further[-1] > place
         operand = token.kind not in ("REL", "PM", "OP", "SLASH", "CLOSE", "RB", "SUB", "SUP", "PRIME", "ENDCASES")
         if token.kind == "_COMMA":
+            _check_decimal(text, found[max(place - 1, 0) : place + 2])
             return place
         if token.kind == "NAME" and token.value == r"\forall" and place:
             return place

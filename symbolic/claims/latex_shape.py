@@ -86,7 +86,7 @@ class _Shaper(Names):
             self.shut(token, token, CLOSING[sign])
         elif sign == "|":
             self.bar(token, token, "|")
-        elif sign in ",;.":
+        elif sign in ",;." or (sign == ":" and len(self.frames) == 1 and not self.ahead().kind):
             self.comma(token)
         elif sign == "&":
             self.ampersand(token)

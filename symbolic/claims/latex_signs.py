@@ -37,6 +37,7 @@ RELATIONS = {
 OPERATORS = {
     "*": "*", r"\ast": "*", r"\cdot": "cdot", r"\times": "times", r"\odot": "odot", r"\circ": "circ",
     r"\otimes": "otimes", r"\oslash": "oslash", r"\star": "star", r"\bullet": "bullet", r"\circledast": "circledast",
+    r"\bmod": "mod",
 }  # fmt: skip
 
 ACCENTS = {
@@ -57,7 +58,8 @@ TEXTS = frozenset(
 )
 FRACTIONS = frozenset(r"\frac \dfrac \tfrac \cfrac \nicefrac \sfrac".split())
 
-# Layout only: these leave nothing behind. The second kind takes an argument in braces with it.
+# Layout only: these leave nothing behind, nor do &, {}, comments, punctuation at the end, and what `latex_whole` takes.
+# The second kind takes an argument in braces with it.
 SPACES = frozenset(
     r"\, \; \: \! \> \/ \quad \qquad \enspace \thinspace \medspace \thickspace \negthinspace \negmedspace".split()
 ) | {"\\ ", "\\\n", "\\\t", "~"}

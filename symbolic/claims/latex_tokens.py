@@ -19,7 +19,9 @@ _STARRED = frozenset(r"\operatorname \hspace \vspace \tag".split())
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{([A-Za-z]*\*?)\}")
 _COLUMNS = re.compile(r"(?:\s*\[[tbc]\])?\s*\{[lcr@|{}\s.]*?\}")
 _SKIP = re.compile(r"\*?(?:\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm|in|mu|\\\w+)\s*\])?")
-_NUMBER = re.compile(r"(?:\d+(?:\{,\}\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+_NUMBER = re.compile(
+    r"(?:\d+(?:\.\d+){2,}|\d+(?:\{,\}\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII
+)
 _SIGN = re.compile(r":=|<=|>=")
 
 
@@ -157,7 +159,8 @@ class _Scanner:
         return self.add("command" if letter.startswith("\\") else "letter", letter, place, end)
 
     def foreign(self, place: int, sign: str) -> int:
-        if sign == "Σ" and self.text[place + 1 : place + 2] == "_":
+        behind = self.text[place + 1 : place + 2]
+        if sign == "Σ" and behind and (behind == "_" or _raised(behind)[0] == "_"):
             return self.add("command", r"\sum", place, place + 1)
         if sign in CHARACTERS:
             meant = CHARACTERS[sign]

@@ -6,6 +6,7 @@ from ..errors import ClaimSyntaxError
 from .latex_signs import ENVIRONMENTS
 from .latex_tokens import Token
 
+_LAYERS = 8
 _PAIRS = {"$": "$", r"\(": r"\)", r"\[": r"\]"}
 
 
@@ -17,8 +18,9 @@ def unwrapped(text: str, found: list[Token]) -> list[Token]:
     ClaimSyntaxError
         If only one half of a pair is there.
     """
-    found = list(found)
-    while found:
+    for _ in range(_LAYERS):
+        if not found:
+            break
         first = found[0]
         last = len(found) - 1
         while last and (found[last].kind == "tag" or found[last].value in (".", ",", ";", "\\\\")):

@@ -7,13 +7,14 @@ scripts are indices, powers and transpositions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..derivation import Derivation
 from ..errors import GradloomError
-from ..latex import tensor_latex
+from ..latex import name_latex, tensor_latex
 from ..notation import Notation
 from ..tensors import Adjoint, Tensor
 from .errors import ClaimSyntaxError
@@ -68,6 +69,12 @@ class Lexicon:
         """`entry` under a name that is given in LaTeX."""
         key, labels = name_of(symbol)
         self.add(key, Entry(entry.kind, entry.meaning, labels))
+
+    def run(self, letters: str, labels: Iterable[str]) -> list[Entry]:
+        """The meanings of letters side by side whose labels are all among `labels`; those with the most labels."""
+        known = [entry for entry in self.runs.get(letters, []) if set(entry.labels) <= set(labels)]
+        most = max((len(entry.labels) for entry in known), default=0)
+        return [entry for entry in known if len(entry.labels) == most]
 
     def names(self) -> list[str]:
         """Every name, for messages."""
@@ -128,12 +135,21 @@ def lexicon_of(
     chosen = dict(symbols or {})
     for tensor in network.tensors.values():
         _add_tensor(made, tensor, chosen)
+    for name, symbol in chosen.items():  # what the user calls a tensor is the name of no other
+        key, labels = name_of(symbol)
+        made.entries[key] = [
+            e for e in made.entries[key] if e.labels != labels or e.kind == "function" or e.meaning.name == name
+        ]
     for size in sorted({s for t in network.tensors.values() for z in t.shape for s in z.free_symbols}, key=str):
-        made.add_symbol(size.name, Entry("size", size)) if len(size.name) == 1 else made.add_run(
-            size.name, Entry("size", size)
-        )
+        made.add_symbol(name_latex(size.name), Entry("size", size))
+        if len(size.name) > 1:
+            made.add_run(size.name, Entry("size", size))
     for name, function in {**FUNCTIONS, **(functions or {})}.items():
-        made.add((name, ()), Entry("function", function))
+        if re.search(r"[\\_{]", name.removeprefix("\\")):  # a symbol of its own, \operatorname{gelu}_{\tanh}
+            made.add_symbol(name, Entry("function", function))
+        else:
+            made.add((name, ()), Entry("function", function))
+    _prefer_tensors(made)
     loss = network.loss
     if loss is not None:
         for name in LOSS_NAMES:
@@ -149,7 +165,9 @@ def lexicon_of(
 
 def _add_tensor(made: Lexicon, tensor: Tensor, symbols: Mapping[str, str]) -> None:
     entry = Entry("loss" if tensor == made.derivation.network.loss else "tensor", tensor)
-    spelled = {tensor_latex(tensor, Notation(symbols=symbols)), tensor_latex(tensor, Notation(layers="names"))}
+    spelled = {tensor_latex(tensor, Notation(symbols=symbols))}
+    if tensor.name not in symbols:
+        spelled.add(tensor_latex(tensor, Notation(layers="names")))
     for symbol in sorted(spelled):
         try:
             made.add_symbol(symbol, entry)
@@ -174,6 +192,16 @@ def _add_tensor(made: Lexicon, tensor: Tensor, symbols: Mapping[str, str]) -> No
         made.add_symbol(tensor_latex(Adjoint(tensor, loss), Notation(symbols=symbols)), adjoint)
     except GradloomError:
         return
+
+
+def _prefer_tensors(made: Lexicon) -> None:
+    """Take away δ for a gradient where a tensor of the network has that name, as in the derivative of a derivation."""
+    for tensor in made.derivation.network.tensors.values():
+        if isinstance(tensor, Adjoint):  # ∂L/∂w, which this network computes of another's loss
+            made.add_symbol(tensor_latex(tensor.loss), Entry("tensor", tensor.loss))
+    for key, entries in made.entries.items():
+        taken = {entry.labels for entry in entries if entry.kind == "tensor"}
+        made.entries[key] = [e for e in entries if e.kind != "adjoint" or e.labels not in taken]
 
 
 def _has_delta(made: Lexicon, tensor: Tensor) -> bool:
@@ -217,7 +245,9 @@ def _add_alias(made: Lexicon, written: str, meaning: str) -> None:
         return
     if not isinstance(node, Product) or any(node.operators):
         raise ClaimSyntaxError(f"alias {written!r} is no name; expected one such as dW2 or \\delta^2", written, 0)
-    made.runs[run_text(node.factors)] = [entry]
+    letters, labels = run_text(node.factors), tuple(item.text for item in items_of(node.factors[-1].scripts))  # type: ignore[union-attr]
+    others = [known for known in made.runs.get(letters, []) if known.labels != labels]
+    made.runs[letters] = [Entry(entry.kind, entry.meaning, labels), *others]
 
 
 def run_text(factors: Iterable[Node]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import sympy
 from sympy import Expr, Integer, KroneckerDelta, Piecewise, Rational, Symbol
 
@@ -13,10 +16,10 @@ from .differentials import as_derivative, gradient_of_prefix
 from .errors import UnknownNameError, pointed
 from .items import items_of
 from .lexicon import Entry, run_text
-from .naming import exponent, gradient_named, indexed, is_index, matching, tensor_named, unknown
+from .naming import exponent, gradient_named, indexed, is_index, label_text, matching, tensor_named, unknown, without
 from .reading import Reading
-from .syntax import BigOperator, Cases, Fraction, Group, Name, Node, Number, Product, Relation, Root, Sum, Text
-from .values import IDENTITY, ONES, Value, add, divide, matmul, number, times, total
+from .syntax import BigOperator, Cases, Fraction, Group, Name, Node, Number, Product, Relation, Root, Span, Sum, Text
+from .values import ANY, IDENTITY, ONES, Value, add, divide, matmul, number, times, total
 
 DEEPEST = 60  # aliases within aliases
 
@@ -64,6 +67,11 @@ def value_of(node: Node, reading: Reading) -> Value:
 
 def name_value(name: Name, reading: Reading) -> Value:
     found = [(entry, left) for entry, left in matching(name, reading) if entry.kind != "function"]
+    if found and _is_kronecker(name):  # δ_{ij} beside a gradient δ: what has two axes may be either
+        batch = reading.network.batch if reading.manner.single else None  # no axis, where it is about one example
+        found = [(e, left) for e, left in found if e.kind == "node" or sum(s != batch for s in e.meaning.shape) >= 2]
+        if not found or not reading.pick([True, False]):
+            return _special(name, reading)
     if found:
         entry, left = reading.pick(found)
         strange = [item for item in left if item.bracket in ("(", "[") and isinstance(item.node, Number)]
@@ -71,6 +79,12 @@ def name_value(name: Name, reading: Reading) -> Value:
             raise unknown(name, reading.text, reading)
         return entry_value(entry, left, name, reading)
     return _special(name, reading)
+
+
+def _is_kronecker(name: Name) -> bool:
+    items = items_of(name.scripts)
+    letters = [item for item in items if isinstance(item.node, Name) and not item.raised and not item.node.scripts]
+    return name.base == r"\delta" and not name.accents and len(letters) == len(items) == 2
 
 
 def entry_value(entry: Entry, items: list, name: Node, reading: Reading) -> Value:  # type: ignore[type-arg]
@@ -81,24 +95,31 @@ def entry_value(entry: Entry, items: list, name: Node, reading: Reading) -> Valu
     if entry.kind == "size":
         return indexed(number(entry.meaning), items, reading)
     if entry.kind == "node":
-        node, text = entry.meaning
-        if reading.depth > DEEPEST:
-            raise UnknownNameError(f"the alias {text} stands for itself")
+        return _alias_value(entry, items, reading)
+    if entry.kind == "rate":
+        return indexed(number(reading.rate(entry.meaning)), items, reading)
+    raise unknown(name, reading.text, reading) if isinstance(name, Name) else reading.fails("no such name")
+
+
+def _alias_value(entry: Entry, items: list, reading: Reading) -> Value:  # type: ignore[type-arg]
+    """The value of what an alias stands for; the alias is no name inside of it, so that δ_k may be δ^{(2)}_k."""
+    node, text = entry.meaning
+    if reading.depth > DEEPEST:
+        raise UnknownNameError(f"the alias {text} stands for itself")
+    before = reading.text, reading.inside
+    reading.depth += 1
+    reading.inside = (*reading.inside, entry)
+    try:
         if isinstance(node, Name) and items:
             inner = [(e, left) for e, left in matching(node, reading) if e.kind != "function"]
             if inner:
                 known, left = inner[0]
                 return entry_value(known, [*left, *items], node, reading)
-        reading.depth += 1
-        before, reading.text = reading.text, text
-        try:
-            return indexed(value_of(node, reading), items, reading)
-        finally:
-            reading.depth -= 1
-            reading.text = before
-    if entry.kind == "rate":
-        return indexed(number(reading.rate(entry.meaning)), items, reading)
-    raise unknown(name, reading.text, reading) if isinstance(name, Name) else reading.fails("no such name")
+        reading.text = text
+        return indexed(value_of(node, reading), items, reading)
+    finally:
+        reading.depth -= 1
+        reading.text, reading.inside = before
 
 
 def _is_per_example(items: list) -> bool:  # type: ignore[type-arg]
@@ -125,6 +146,9 @@ def _special(name: Name, reading: Reading) -> Value:
     if name.base == r"\delta" and len(items) == 2:
         one, other = (ranges.index_of(item.node, reading) for item in items)
         if one is not None and other is not None:
+            for known, open_ in ((one, other), (other, one)):  # both run over one axis
+                if isinstance(known, Symbol) and isinstance(open_, Symbol) and known in reading.sizes:
+                    reading.runs_over(open_, reading.sizes[known])
             return number(KroneckerDelta(one, other))
     raise unknown(name, reading.text, reading)
 
@@ -157,6 +181,8 @@ def _sum(node: Sum, reading: Reading) -> Value:
 
 def _product(node: Product, reading: Reading) -> Value:
     """Factors and operators; those side by side bind tightest, or all from left to right where that differs."""
+    if "mod" in node.operators:
+        raise reading.fails("mod is read in positions along axes only", node.span)
     values: list[Value] = []
     operators: list[str] = []
     run: list[Node] = [node.factors[0]]
@@ -213,7 +239,7 @@ def combined(left: Value, operator: str, right: Value, reading: Reading) -> Valu
     if how == "entries":
         return times(left, right)
     if left.shape != right.shape or left.is_matrix:
-        raise reading.fails(f"inner product: {left} and {right}")
+        raise reading.misfit(f"inner product: {left} and {right}")
     return total(times(left, right))
 
 
@@ -227,20 +253,23 @@ def _multiply(left: Value, right: Value) -> bool:
 def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
     """The values of factors without an operator between them: names of several letters, functions, differentials."""
     values: list[Value] = []
+    factors = _opened(factors, reading)
+    _check_numbered(factors, reading)
     at = 0
     while at < len(factors):
-        gradient = gradient_of_prefix(factors[at:], reading)
+        joined = _joined(factors, at, reading)
+        aliased = joined is not None and joined[0].kind == "node"  # what the user has said comes first
+        gradient = None if aliased else gradient_of_prefix(factors[at:], reading)
         if gradient is not None:
             value, used = gradient
             values.append(value)
             at += used
             continue
-        joined = _joined(factors, at, reading)
         if joined is not None:
             entry, used = joined
             last = factors[at + used - 1]
             items = items_of(last.scripts) if isinstance(last, Name | Number) else []
-            values.append(entry_value(entry, items, last, reading))
+            values.append(entry_value(entry, without(items, entry.labels, reading) or [], last, reading))
             at += used
             continue
         factor = factors[at]
@@ -258,7 +287,7 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
         if _divides_more(factors[at:]) and reading.pick([False, True]):  # a/bc is a/(bc)
             assert isinstance(factor, Fraction)
             if as_derivative(factor, reading) is not None:
-                raise reading.fails("a derivative is not divided by what follows")
+                raise reading.misfit("a derivative is not divided by what follows")
             below = value_of(Product((factor.bottom, *factors[at + 1 :]), ("",) * (len(factors) - at - 1)), reading)
             return [*values, divide(value_of(factor.top, reading), below)]
         if isinstance(factor, Name) and factor.base == "d" and at + 1 < len(factors) and not matching(factor, reading):
@@ -268,6 +297,32 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
         values.append(value_of(factor, reading))
         at += 1
     return values
+
+
+def _opened(factors: list[Node], reading: Reading) -> list[Node]:
+    """Names of several letters in one font, ``\\mathbf{dW}^{[1]}``: the scripts are those of the last letter."""
+    made: list[Node] = []
+    for factor in factors:
+        inner = factor.content[0] if isinstance(factor, Group) and factor.opening == "" else None
+        letters = inner.factors if isinstance(inner, Product) and not any(inner.operators) else ()
+        if isinstance(factor, Group) and letters and all(isinstance(f, Name | Number) for f in letters):
+            last = replace(letters[-1], scripts=(*getattr(letters[-1], "scripts", ()), *factor.scripts))  # type: ignore[call-arg]
+            if run_text(letters) in reading.lexicon.runs or (letters[0].base == "d" and len(letters) == 2):
+                made += [*letters[:-1], last]
+                continue
+        made.append(factor)
+    return made
+
+
+def _check_numbered(factors: list[Node], reading: Reading) -> None:
+    """Refuse ``W2`` where there is no W2: a number right behind a letter is a part of its name, and no factor."""
+    for at, (name, number_) in enumerate(itertools.pairwise(factors)):
+        if not (isinstance(name, Name) and isinstance(number_, Number)) or name.span.end != number_.span.start:
+            continue
+        starts = range(at + 1)
+        if name.scripts or any(run_text(factors[start : at + 2]) in reading.lexicon.runs for start in starts):
+            continue
+        raise unknown(replace(name, span=Span(name.span.start, number_.span.end)), reading.text, reading)
 
 
 def is_indicator(factors: list[Node]) -> bool:
@@ -296,7 +351,8 @@ def _joined(factors: list[Node], at: int, reading: Reading) -> tuple[Entry, int]
         part = factors[at : at + used]
         if not all(isinstance(f, Name | Number) for f in part) or any(getattr(f, "accents", ()) for f in part):
             break
-        entries = reading.lexicon.runs.get(run_text(part), [])
+        labels = [label_text(item, reading) for item in items_of(getattr(part[-1], "scripts", ()))]
+        entries = [e for e in reading.lexicon.run(run_text(part), labels) if not any(e is a for a in reading.inside)]
         single = used == 1 and isinstance(part[0], Name) and matching(part[0], reading)
         if entries and not single:
             longest = (entries, used)
@@ -322,13 +378,21 @@ def _joined(factors: list[Node], at: int, reading: Reading) -> tuple[Entry, int]
 def _group(node: Group, reading: Reading) -> Value:
     items = items_of(node.scripts)
     content = node.content
-    if node.opening in ("[", "(", "{") and len(content) == 1 and isinstance(content[0], Relation):
-        relation = content[0]
-        if len(relation.parts) > 1:
-            return indexed(ranges.iverson(relation, reading, value_of), items, reading)
-        content = tuple(part for part in relation.parts if part is not None)
+    relations = [part for part in content if isinstance(part, Relation) and len(part.parts) > 1]
+    if node.opening in ("[", "(", "{") and relations and len(relations) == len(content):  # all of them hold
+        made = ranges.iverson(relations[0], reading, value_of)
+        for relation in relations[1:]:
+            made = times(made, ranges.iverson(relation, reading, value_of))
+        return indexed(made, items, reading)
+    if len(content) == 1 and isinstance(content[0], Relation):
+        content = tuple(part for part in content[0].parts if part is not None)
     if node.opening == "⟨" and len(content) == 2:
         left, right = (value_of(part, reading) for part in content)  # type: ignore[arg-type]
+        for one, other in ((left, right), (right, left)):
+            if one.rows == ANY and one.entry == 1:  # ⟨𝟏, A⟩ is the sum of all entries
+                return indexed(total(other), items, reading)
+        if (left.rows is None) != (right.rows is None) and (left.columns is None) != (right.columns is None):
+            right = right.transposed  # of a column and a row
         return indexed(total(times(left, right)), items, reading)
     if len(content) != 1:
         raise reading.fails("several values in brackets, but no function in front of them", node.span)
@@ -354,13 +418,25 @@ def _cases(node: Cases, reading: Reading) -> Value:
             made = value
             continue
         holds = ranges.iverson(condition, reading, value_of)
+        if made is None and len(node.rows) == 2 and _is_opposite(holds, node.rows[0][1], reading):
+            made = value
+            continue
         if made is None:
             made = number(0)
             reading.note("where no case applies, the value is 0")
         chosen = add(times(holds, number(0)), add(times(value, number(0)), times(made, number(0))))
-        made = Value(_choice(holds.entry, value.entry, made.entry), chosen.rows, chosen.columns)
+        made = chosen.map(lambda _, h=holds, v=value, m=made: _choice(h.entry, v.entry, m.entry))
     assert made is not None
     return made
+
+
+def _is_opposite(holds: Value, first: Relation | Node | None, reading: Reading) -> bool:
+    """Whether the condition of the second of two cases is that the first does not hold."""
+    if not isinstance(first, Relation):
+        return False
+    other = ranges.iverson(first, reading, value_of)
+    one, two = (part.entry.args[0][1] if isinstance(part.entry, Piecewise) else None for part in (holds, other))
+    return one is not None and two is not None and one == sympy.Not(two)
 
 
 def _choice(holds: Expr, value: Expr, otherwise: Expr) -> Expr:

@@ -7,44 +7,52 @@ from itertools import combinations
 from typing import Any
 
 import sympy
-from sympy import Expr, Integer, Symbol
+from sympy import Expr, Indexed, Integer, Symbol
 
 from ..guards import padded
 from ..indices import Dim
-from ..tensors import Adjoint, Tensor, element_of
+from ..tensors import Adjoint, Tensor, element_of, is_element, tensor_of
 from .errors import UnknownNameError, pointed
 from .items import Item, is_transposition, items_of, text_of
 from .lexicon import Entry
 from .reading import Reading, times_of
 from .syntax import Fraction, Group, Name, Node, Number, Product, Span, Sum
-from .values import C, R, Value, number
+from .values import MORE, C, R, Value, number
 
 
 def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
     """The meanings of a name whose labels stand in its scripts, with the items that are left; most labels first."""
     items = items_of(name.scripts)
     found = []
-    for entry in reading.lexicon.labelled(name):
-        left = _without(items, entry.labels, reading)
+    known = [entry for entry in reading.lexicon.labelled(name) if not any(entry is alias for alias in reading.inside)]
+    for entry in known:
+        left = without(items, entry.labels, reading)
         if left is not None:
             found.append((entry, left))
     if not found:
-        found = _only_layer(reading.lexicon.labelled(name), items, reading)
+        found = _only_layer(known, items, reading)
     most = max((len(entry.labels) for entry, _ in found), default=0)
-    return [(entry, left) for entry, left in found if len(entry.labels) == most]
+    # In v_{ik} the k may be that of v_k, or an index.
+    longest = [set(entry.labels) for entry, _ in found if len(entry.labels) == most]
+    return [
+        (entry, left)
+        for entry, left in sorted(found, key=lambda pair: -len(pair[0].labels))
+        if len(entry.labels) == most or any(labels - set(entry.labels) <= reading.letters.keys() for labels in longest)
+    ]
 
 
 def _only_layer(entries: list[Entry], items: list[Item], reading: Reading) -> list[tuple[Entry, list[Item]]]:
     """The only meaning of a name whose number is left out: h is h1, where the network has no h2."""
     found = []
     for entry in entries:
-        left = _without(items, tuple(label for label in entry.labels if not label.isdigit()), reading)
+        left = without(items, tuple(label for label in entry.labels if not label.isdigit()), reading)
         if left is not None:
             found.append((entry, left))
     return found if len({entry.meaning for entry, _ in found}) == 1 else []
 
 
-def _without(items: list[Item], labels: tuple[str, ...], reading: Reading) -> list[Item] | None:
+def without(items: list[Item], labels: tuple[str, ...], reading: Reading) -> list[Item] | None:
+    """The items that are none of `labels`, or None if one of the labels is not there."""
     left = list(items)
     for label in labels:
         at = next((n for n, item in enumerate(left) if label_text(item, reading) == label), None)
@@ -91,7 +99,7 @@ def tensor_value(tensor: Tensor, made: Callable[[Any], Expr], items: list[Item],
 
 def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any], list[Item]]:
     """The place along each axis, None for one that is open; and the items that are no indices."""
-    indices = [item for item in items if is_index(item, reading)]
+    indices = [item for item in items if is_index(item, reading) or _is_time(item, tensor, reading)]
     rest = [item for item in items if item not in indices]
     places = [place(item.node, reading) for item in indices if item.node is not None]
     free = len(places)
@@ -99,13 +107,20 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
         split = [n for n, item in enumerate(indices) if isinstance(item.node, Number) and len(item.node.text) > 1]
         what = ", ".join(item.text for item in indices)
         hint = "; write commas between the digits" if split else ""
-        raise reading.fails(f"{tensor.name} has {tensor.rank} axes, but is read at {free} places: {what}{hint}")
+        raise reading.misfit(f"{tensor.name} has {tensor.rank} axes, but is read at {free} places: {what}{hint}")
     where = reading.pick(
-        [axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)]
+        sorted(
+            (axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)),
+            key=lambda axes: not _as_declared(tensor, axes, places, reading),
+        )
     )
+    if 0 < free < tensor.rank > 2:
+        reading.foreign |= not _as_declared(tensor, where, places, reading)
+        reading.chosen = True
     at: list[Any] = [None] * tensor.rank
     for axis, position in zip(where, places, strict=True):
         at[axis] = position
+        reading.places.append((tensor, axis, position))
         _learn(position, tensor.shape[axis], reading)
     for axis, size in enumerate(tensor.shape):
         if at[axis] is None:
@@ -117,9 +132,34 @@ def _fits(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Re
     for axis, position in zip(axes, places, strict=True):
         size = tensor.shape[axis]
         if isinstance(position, Symbol):
-            if reading.sizes.get(position, size) != size:
+            if reading.sizes.get(position, size) != size and not (
+                len(axes) == tensor.rank and reading.may_leave(position)
+            ):
                 return False
-        elif not position.is_number and not _may_shift(tensor, size, reading):
+        elif isinstance(position, Indexed):
+            if tensor_of(position).classes != size:
+                return False
+        elif not position.is_number and len(axes) < tensor.rank and not _may_shift(tensor, size, reading):
+            return False
+    return True
+
+
+def _is_time(item: Item, tensor: Tensor, reading: Reading) -> bool:
+    """Whether a plain superscript is a step of time, ``h^{t-1}``: a letter, on a tensor that runs along time."""
+    node = item.node
+    if not item.raised or is_transposition(item) or not set(times_of(reading.network)) & set(tensor.shape):
+        return False
+    letters = [term for _, term in node.terms if isinstance(term, Name)] if isinstance(node, Sum) else [node]
+    return len(letters) == 1 and isinstance(letters[0], Name) and letters[0].base.isalpha() and not letters[0].scripts
+
+
+def _as_declared(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading) -> bool:
+    """Whether letters stand along the axes that the network has them for: h_t is h at step t, where it is h[i, t, j]."""
+    home = reading.network.home(tensor)
+    letters = {letter.name for letter in home}
+    for axis, position in zip(axes, places, strict=True):
+        named = {s.name for s in position.free_symbols if isinstance(s, Symbol)} & letters
+        if named and home[axis].name not in named:
             return False
     return True
 
@@ -143,19 +183,28 @@ def _learn(position: Expr, size: Any, reading: Reading) -> None:
 
 def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[Any], Expr], reading: Reading) -> Value:
     """The value whose open `axes` run down and across, as the layout shows them."""
-    if len(axes) > 2:
-        sizes = ", ".join(str(tensor.shape[axis]) for axis in axes)
-        raise reading.fails(f"{tensor.name} has {len(axes)} axes without an index ({sizes}); a matrix has two")
+    if len(axes) > 2:  # no matrix, but an array entry by entry
+        for axis, index in zip(axes, (R, C, *MORE), strict=False):
+            at[axis] = index
+        element = padded(made(at)) if any(not _is_plain(position) for position in at) else made(at)
+        rows, columns, *more = (tensor.shape[axis] for axis in axes)
+        return Value(element, rows, columns, tuple(more))
     batched = bool(axes) and axes[0] == 0 and tensor.shape[0] == reading.network.batch
     down: int | None = axes[0] if axes else None
     across: int | None = axes[1] if len(axes) == 2 else None
     if reading.manner.layout == "columns" and batched:
         down, across = across, down
     elif reading.manner.layout == "rows" and len(axes) == 1:
-        # A row of a matrix of examples is a row; what has no examples may be written either way.
+        # One feature of all examples is a column, one example a row; what has no examples is either, but always the same.
         turned = (across, down)
-        of_examples = bool(tensor.rank) and tensor.shape[0] == reading.network.batch and not batched
-        down, across = turned if of_examples else reading.pick([(down, across), turned])
+        of_examples = bool(tensor.rank) and tensor.shape[0] == reading.network.batch
+        if of_examples and not batched:
+            down, across = turned
+        elif not batched:
+            key = (tensor, *axes)
+            if key not in reading.lying:
+                reading.lying[key] = reading.pick([False, True])
+            down, across = turned if reading.lying[key] else (down, across)
     for axis, index in ((down, R), (across, C)):
         if axis is not None:
             at[axis] = index
@@ -165,7 +214,7 @@ def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[An
 
 
 def _is_plain(position: Any) -> bool:
-    return isinstance(position, Symbol) or position.is_number
+    return isinstance(position, Symbol | Indexed) or position.is_number
 
 
 def tensor_named(tensor: Tensor, items: list[Item], reading: Reading) -> Value:
@@ -188,7 +237,7 @@ def gradient_named(tensor: Tensor, items: list[Item], reading: Reading) -> Value
         return tensor_value(tensor, lambda at: element_of(adjoint, at), items, reading)
     marks = [item for item in items if not is_index(item, reading)]
     value = tensor_value(tensor, lambda at: element_of(adjoint, at), [i for i in items if i not in marks], reading)
-    return marked(value.transposed, marks, reading)
+    return marked(value if value.more else value.transposed, marks, reading)
 
 
 # ---- items ------------------------------------------------------------------------------------------------------
@@ -228,18 +277,20 @@ def exponent(node: Node, reading: Reading) -> Expr:
 
     made = value_of(node, reading)
     if not made.is_scalar:
-        raise reading.fails("an exponent is a number")
+        raise reading.misfit("an exponent is a number")
     return made.entry
 
 
 def indexed(value: Value, items: list[Item], reading: Reading) -> Value:
     """Brackets with scripts: ``(W^\\top \\delta)_j``, ``(a + b)^2``."""
-    below = [item for item in items if not item.raised]
+    below = [item for item in items if is_index(item, reading)]
     if below:
+        if value.more:
+            raise reading.misfit(f"{value} in brackets is read as a whole only")
         axes = [axis for axis, size in enumerate(value.shape) if size is not None]
         places = [place(item.node, reading) for item in below if item.node is not None]
         if len(places) > len(axes):
-            raise reading.fails(f"{value} is read at {len(places)} places")
+            raise reading.misfit(f"{value} is read at {len(places)} places")
         chosen = reading.pick(list(combinations(axes, len(places))))
         at: list[Any] = [R, C]
         shape: list[Any] = list(value.shape)
@@ -248,7 +299,7 @@ def indexed(value: Value, items: list[Item], reading: Reading) -> Value:
             _learn(position, shape[axis], reading)
             shape[axis] = None
         value = Value(value.at(at[0], at[1]), shape[0], shape[1])
-    return marked(value, [item for item in items if item.raised], reading)
+    return marked(value, [item for item in items if item not in below], reading)
 
 
 def place(node: Node | None, reading: Reading) -> Expr:
@@ -262,7 +313,9 @@ def place(node: Node | None, reading: Reading) -> Expr:
 def _whole(node: Node | None, reading: Reading) -> Expr:
     if isinstance(node, Number) and node.text.isdigit():
         return Integer(int(node.text))
-    if isinstance(node, Name) and not node.scripts and not node.accents:
+    if isinstance(node, Name) and node.scripts:
+        return _label(node, reading)
+    if isinstance(node, Name) and not node.accents:
         if node.base not in reading.letters:
             for entry in reading.lexicon.labelled(node):
                 if entry.kind == "size":
@@ -271,11 +324,35 @@ def _whole(node: Node | None, reading: Reading) -> Expr:
             return reading.letter(node.base)
     if isinstance(node, Sum):
         return sympy.Add(*(sign * _whole(term, reading) for sign, term in node.terms))
-    if isinstance(node, Product) and all(operator in ("", "cdot", "times") for operator in node.operators):
-        return sympy.Mul(*(_whole(factor, reading) for factor in node.factors))
+    if isinstance(node, Product) and all(operator in ("", "cdot", "times", "mod") for operator in node.operators):
+        return _whole_product(node, reading)
     if isinstance(node, Group) and len(node.content) == 1 and not node.scripts:
         inner = _whole(node.content[0], reading)  # type: ignore[arg-type]
-        return sympy.floor(inner) if node.opening == "⌊" else inner
+        rounded = {"⌊": sympy.floor, "⌈": sympy.ceiling}.get(node.opening)
+        if rounded is None and node.opening not in ("(", "[", "{", ""):
+            raise reading.fails("this is no position along an axis", node.span)
+        return inner if rounded is None else rounded(inner)
     if isinstance(node, Fraction):
         return _whole(node.top, reading) / _whole(node.bottom, reading)
     raise reading.fails("this is no position along an axis", getattr(node, "span", Span(0, 0)))
+
+
+def _whole_product(node: Product, reading: Reading) -> Expr:
+    """``2 p``, ``p \\bmod 2``: what stands in front of mod is divided by the one factor behind it."""
+    made = _whole(node.factors[0], reading)
+    for at, (operator, factor) in enumerate(zip(node.operators, node.factors[1:], strict=True)):
+        if operator == "mod" and at + 1 < len(node.operators):
+            raise reading.fails("what follows mod is one factor; write brackets", node.span)
+        other = _whole(factor, reading)
+        made = sympy.Mod(made, other) if operator == "mod" else made * other
+    return made
+
+
+def _label(name: Name, reading: Reading) -> Expr:
+    """``E_{x_i, k}``: the row that a label says."""
+    from .meaning import value_of
+
+    value = value_of(name, reading)
+    if not (value.is_scalar and is_element(value.entry) and tensor_of(value.entry).classes is not None):
+        raise reading.fails("this is no position along an axis: it is no label of a class", name.span)
+    return value.entry

@@ -289,8 +289,7 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                         )
                     derivative = (
                         "'" in template
-                        or ("1 -" in template
-                        and tensor in {t for t, _ in applied.values()})
+                        or ("1 -" in template and tensor in {t for t, _ in applied.values()})
                         or "tanh^2" in template
                     )
                     kind = "missing activation derivative" if derivative else "missing factor"

@@ -8,17 +8,18 @@ from typing import Any
 import sympy
 from sympy import Expr, Integer, KroneckerDelta, Piecewise, Symbol
 
-from ..binders import Max
+from ..binders import ArgMax, Max, rename_free
 from ..binders import Sum as SumOver
 from ..guards import Guard
 from ..indices import Dim
 from ..tensors import elements
 from .items import Item
 from .naming import _whole as whole
-from .naming import exponent
+from .naming import exponent, matching
 from .reading import Reading
 from .syntax import BigOperator, Group, Name, Node, Product, Relation
-from .values import Value, number, total
+from .values import Value, entrywise, number, times, total
+from .windows import window_sizes
 
 Meaning = Callable[[Any, Reading], Value]
 HOLDS = {"<": sympy.StrictLessThan, "≤": sympy.LessThan, ">": sympy.StrictGreaterThan, "≥": sympy.GreaterThan}
@@ -26,8 +27,8 @@ HOLDS = {"<": sympy.StrictLessThan, "≤": sympy.LessThan, ">": sympy.StrictGrea
 
 def value_of_operator(node: BigOperator, reading: Reading, value_of: Meaning) -> Value:
     """``\\sum_{k=1}^n``, ``\\max_k`` over the index below; a bare ``\\sum`` over the batch, or all."""
-    if node.operator not in ("sum", "max"):
-        raise reading.fails(f"{node.operator} is not read here; there are sums and maxima", node.span)
+    if node.operator not in ("sum", "max", "argmax"):
+        raise reading.fails(f"{node.operator} is not read here; there are sums, maxima and argmax", node.span)
     letters, conditions, lower = _below(node, reading)
     if not letters:
         return _bare(node, reading, value_of)
@@ -78,10 +79,24 @@ def _letters(node: Any, reading: Reading) -> list[str]:
     raise reading.fails("below an operator stands an index", getattr(node, "span", None))
 
 
+def _size_of(symbol: Symbol, reading: Reading) -> Any:
+    """What a letter runs over: the axis that it indexes, or what gradloom's own sums over such a window do."""
+    known = reading.size_of(symbol)
+    if known is not None:
+        return known
+    sizes = window_sizes(symbol, reading.places, reading.lexicon.derivation)
+    if not sizes:
+        return None
+    size = reading.pick(sizes)
+    reading.note(f"{symbol.name} runs over {size} places, as in the network's own equations")
+    reading.runs_over(symbol, size)
+    return size
+
+
 def _over(
     node: BigOperator, symbol: Symbol, body: Value, lower: Expr | None, above: Expr | None, reading: Reading
 ) -> Value:
-    size = reading.size_of(symbol)
+    size = _size_of(symbol, reading)
     if size is None and above is not None and lower is not None:
         size = above - lower + 1 if (above - lower + 1).is_positive else None
     if size is None or (not body.entry.has(symbol) and lower is None):
@@ -96,11 +111,12 @@ def _over(
         guards.append(Guard(symbol - (lower - first)))
         if above is not None:
             guards.append(Guard(above - first - symbol))
-    if node.operator == "max":
+    if node.operator in ("max", "argmax"):
         if guards:
             raise reading.fails("a maximum over a part of an axis is not read")
-        return body.map(lambda inner: Max(inner, (symbol, size)))
-    return Value(SumOver(entry * sympy.Mul(*guards), (symbol, size)), body.rows, body.columns)
+        found = Max if node.operator == "max" else ArgMax
+        return body.map(lambda inner: found(inner, (symbol, size)))
+    return body.map(lambda inner: SumOver(inner * sympy.Mul(*guards), (symbol, size)))
 
 
 def _bare(node: BigOperator, reading: Reading, value_of: Meaning) -> Value:
@@ -117,7 +133,7 @@ def _bare(node: BigOperator, reading: Reading, value_of: Meaning) -> Value:
         options.append("batch")
     options += ["all"] if not body.is_scalar and "hidden" not in options else []
     if not options:
-        raise reading.fails("a sum without an index, over a number", node.span)
+        raise reading.misfit("a sum without an index, over a number", node.span)
     how = reading.settle("bare sum", options)
     if how == "hidden":
         reading.note("a sum without an index is over the examples")
@@ -143,17 +159,19 @@ def iverson(relation: Relation, reading: Reading, value_of: Meaning) -> Value:
         assert left is not None
         assert right is not None
         bracket = _compared(left, sign, right, reading, value_of)
-        from .values import times
-
         made = times(made, bracket)
     return made
 
 
 def _compared(left: Node, sign: str, right: Node, reading: Reading, value_of: Meaning) -> Value:
-    from .values import MismatchError, entrywise
+    from .values import MismatchError
 
-    # Of two kinds: positions along axes, and values.
+    if sign == "=" and isinstance(right, BigOperator) and right.operator == "argmax":
+        return _at_maximum(left, right, reading, value_of)
+    # Of two kinds: positions along axes, and values. A tensor's letter that is no index elsewhere is its value.
     try:
+        if any(_names_a_tensor(side, reading) for side in (left, right)):
+            raise MismatchError("values")
         one, other = whole(left, reading), whole(right, reading)
         positions = [s for s in one.free_symbols | other.free_symbols if not isinstance(s, Dim)]
         if positions and all(isinstance(s, Symbol) and _is_position(s, reading) for s in positions):
@@ -171,6 +189,39 @@ def _compared(left: Node, sign: str, right: Node, reading: Reading, value_of: Me
     if sign == "≠":
         return entrywise(first, second, lambda a, b: 1 - KroneckerDelta(a, b), "comparison")
     raise reading.fails(f"{sign} is no comparison that is read here")
+
+
+def _names_a_tensor(node: Node, reading: Reading) -> bool:
+    if not isinstance(node, Name) or node.base in reading.letters:
+        return False
+    return any(entry.kind == "tensor" for entry, _ in matching(node, reading))
+
+
+def _at_maximum(left: Node, right: BigOperator, reading: Reading, value_of: Meaning) -> Value:
+    """``[(p, q) = \\operatorname{argmax}_{j, k} f]``: of several maxima, the first, in the order of the letters."""
+    listed = isinstance(left, Group) and left.opening == "(" and not left.scripts
+    positions = [whole(part, reading) for part in (left.content if listed else (left,))]  # type: ignore[union-attr,arg-type]
+    letters, conditions, lower = _below(right, reading)
+    if len(letters) != len(positions) or conditions or lower:
+        raise reading.fails(f"argmax over {', '.join(letters)} is compared with {len(positions)} positions", right.span)
+    before, bound = reading.bind(letters)
+    try:
+        value = value_of(right.body, reading)
+        limits = [(symbol, _size_of(symbol, reading)) for symbol in bound]
+    finally:
+        reading.release(before)
+    if any(size is None for _, size in limits):
+        raise reading.fails(f"nothing says what {', '.join(letters)} run over", right.span)
+
+    def bracket(entry: Expr) -> Expr:
+        made: Expr = Integer(1)
+        for at, (limit, position) in enumerate(zip(limits, positions, strict=True)):
+            inner = Max(entry, *limits[at + 1 :]) if limits[at + 1 :] else entry
+            made *= KroneckerDelta(position, ArgMax(inner, limit))
+            entry = rename_free(entry, {limit[0]: position})
+        return made
+
+    return value.map(bracket)
 
 
 def _is_position(symbol: Symbol, reading: Reading) -> bool:

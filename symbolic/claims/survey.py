@@ -6,20 +6,23 @@ network has no finite value. Points are added until every condition was met on b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from ..binders import Sum
 from ..derivation import Derivation
+from ..equations import Equation
 from ..rewriting import Rewriting
-from ..tensors import Tensor
+from ..tensors import Adjoint, Tensor
 from .draw import Style, styles
 from .everything import everything, without_facts
 from .grid import Watch
 from .numbers import FLOATS, NoValueError, Numbers
-from .point import Point, draw_point
+from .point import Point, blocks_of, draw_point
 from .question import Question
 
 POINTS = 3
@@ -44,6 +47,7 @@ class Survey:
     ----------
     places : the points that were not refused
     apart : for each, the largest difference of the two sides, relative to their largest entry
+    scales : for each, that largest entry
     undefined : at how many points one of the sides has no real value, though the network has
     uncovered : conditions of which only one side was met
     dead : tensors in the two sides that are 0 everywhere, or have no two entries that differ, at every point
@@ -54,6 +58,7 @@ class Survey:
 
     places: list[Place] = field(default_factory=list)
     apart: list[float] = field(default_factory=list)
+    scales: list[float] = field(default_factory=list)
     undefined: int = 0
     uncovered: list[Any] = field(default_factory=list)
     dead: list[Tensor] = field(default_factory=list)
@@ -64,6 +69,11 @@ class Survey:
     @property
     def looks_equal(self) -> bool:
         return all(apart < APART for apart in self.apart)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether there is a difference that is none of rounding."""
+        return any(apart > 1e-3 and scale > 1e-6 for apart, scale in zip(self.apart, self.scales, strict=True))
 
 
 class Judge:
@@ -101,14 +111,11 @@ class Judge:
         chosen: list[_Look] = []
         met: dict[Any, set[bool]] = {}
         alive: set[Tensor] = set()
-        for look in looks:
-            look.take()
-            if look.tied or not look.good:
-                continue
-            useful = (
-                any(not sides <= met.get(key, set()) for key, sides in look.seen.items()) or not look.alive <= alive
-            )
-            if len(chosen) < least or useful:
+        clean = (look for look in looks if look.take() and not look.tied)
+        # Ties that every point has, as of a relu of a relu, are no accident: what stands there is met as it is.
+        for look in chain(clean, _tied(looks)):
+            new = any(not sides <= met.get(key, set()) for key, sides in look.seen.items())
+            if len(chosen) < least or new or not look.alive <= alive:
                 chosen.append(look)
                 alive |= look.alive
                 for key, sides in look.seen.items():
@@ -116,16 +123,9 @@ class Judge:
             covered = all(len(sides) == 2 for sides in met.values()) and alive >= set(question.reads)
             if len(chosen) >= least and covered and any(look.scale for look in chosen):
                 break
-        # Ties that every point has, as of a relu of a relu, are no accident: what stands there is met as it is.
-        if len(chosen) < least:
-            ties = sorted((look for look in looks if look.good and look.tied), key=lambda look: look.tied_itself)
-            for look in ties:
-                chosen.append(look)
-                alive |= look.alive
-                for key, sides in look.seen.items():
-                    met.setdefault(key, set()).update(sides)
         found.places = [look.place for look in chosen]
         found.apart = [look.apart for look in chosen]
+        found.scales = [look.scale for look in chosen]
         found.kinked = [look.tied_itself for look in chosen]
         found.undefined = sum(look.undefined for look in looks if _is_plain(look.place.style))
         found.uncovered = [key for key, sides in met.items() if len(sides) < 2]
@@ -135,6 +135,11 @@ class Judge:
         if not chosen:
             found.problem = problems[0] if problems else "at every random point a value is too near to a kink"
         return found
+
+
+def _tied(looks: list[_Look]) -> Iterator[_Look]:
+    """Of points that have been looked at, those with ties: last the ones with ties in the two sides themselves."""
+    yield from sorted((look for look in looks if look.good and look.tied), key=lambda look: look.tied_itself)
 
 
 class _Look:
@@ -148,7 +153,8 @@ class _Look:
         self.alive: set[Tensor] = set()
         self.problem = ""
 
-    def take(self) -> None:
+    def take(self) -> bool:
+        """Evaluate; whether the point may be used."""
         question, point = self.question, self.judge.point(self.place)
         assert point.watch is not None
         try:
@@ -156,15 +162,15 @@ class _Look:
                 point.read(tensor)
         except NoValueError:
             self.problem = "no random point was found at which the network has finite real values"
-            return
+            return False
         watch = Watch()
         try:
             left, right = (point.array(side, question.indices, watch=watch) for side in (question.left, question.right))
         except NoValueError:
             self.undefined = True
-            return
+            return False
         if not (np.all(np.isfinite(left)) and np.all(np.isfinite(right))):
-            return
+            return False
         names = {tensor.name for tensor in question.needs}
         self.seen = {key: met for key, met in point.watch.seen.items() if key[0] in names} | watch.seen
         margins = [margin for key, margin in point.watch.margin.items() if key[0] in names]
@@ -173,7 +179,17 @@ class _Look:
         self.good = all(margin == 0 or margin > KINK for margin in (*margins, *watch.margin.values()))
         self.scale = float(max(np.max(np.abs(left)), np.max(np.abs(right))))
         self.apart = float(np.max(np.abs(left - right))) / self.scale if self.scale else 0.0
-        self.alive = {tensor for tensor in question.reads if _is_alive(point.read(tensor))}
+        self.alive = {tensor for tensor in question.reads if self._is_alive(point, tensor)}
+        return self.good
+
+    def _is_alive(self, point: Point, tensor: Tensor) -> bool:
+        """Whether entries differ from 0 and from each other, or those do that an adjoint is made of, and cancel."""
+        if _is_alive(point.read(tensor)):
+            return True
+        block = blocks_of(self.judge.derivation).get(tensor)
+        if not (isinstance(tensor, Adjoint) and isinstance(block, Equation) and block.body.has(Sum)):
+            return False
+        return bool(block.reads) and all(_is_alive(point.read(read)) for read in block.reads)
 
 
 def _is_plain(style: Style) -> bool:

@@ -42,7 +42,7 @@ class Script(Part):
 
 @dataclass(frozen=True)
 class Number(Part):
-    """A literal, as it is written: ``2``, ``0.5``, ``1e-5``."""
+    """A literal, as it is written: ``2``, ``0.5``, ``1e-5``; in scripts also ``1.2.1``, and ``{0 1}`` is two."""
 
     text: str
     scripts: tuple[Script, ...] = ()
@@ -145,7 +145,7 @@ class Product(Part):
     Attributes
     ----------
     operators : one fewer than the factors: "" (side by side), "cdot", "times", "odot", "circ", "*", "otimes", "oslash",
-        "star", "bullet", "circledast"; a `BigOperator` is always the last factor
+        "star", "bullet", "circledast", "mod"; a `BigOperator` is always the last factor
     """
 
     factors: tuple[Node, ...]

@@ -17,6 +17,7 @@ from ..errors import GradloomError
 from ..indices import Index
 
 R, C = Index("row"), Index("column")
+MORE = tuple(Index(f"axis{number}") for number in range(3, 10))  # of what has more axes, shown as a whole
 
 
 class AnySize(Symbol):
@@ -27,11 +28,15 @@ ANY = AnySize("any", integer=True, positive=True)
 
 
 class MismatchError(GradloomError, ValueError):
-    """What a reading of a formula stumbles on: shapes that do not fit, or a letter that runs over two axes."""
+    """What makes a reading of a formula impossible: shapes that do not fit, or a letter that runs over two axes."""
 
     def __init__(self, message: str, span: Any = None) -> None:
         super().__init__(message)
         self.span = span
+
+
+class NotReadError(MismatchError):
+    """What is written is not read here, and so says nothing about whether it is right."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,14 @@ class Value:
     ----------
     entry : its entry at (R, C); it depends on R or C only along axes that it has
     rows, columns : the sizes of its axes, None for one that it does not have; a column has rows alone
+    more : the sizes of further axes, at `MORE`; what has them is no matrix: functions, sums and products take it
+        entry by entry
     """
 
     entry: Expr
     rows: Any = None
     columns: Any = None
+    more: tuple[Any, ...] = ()
 
     @property
     def shape(self) -> tuple[Any, Any]:
@@ -58,22 +66,26 @@ class Value:
 
     @property
     def is_matrix(self) -> bool:
-        return self.rows is not None and self.columns is not None
+        return self.rows is not None and self.columns is not None and not self.more
 
     def at(self, row: Expr, column: Expr) -> Expr:
         return rename_free(self.entry, {R: row, C: column})
 
     def map(self, function: Callable[[Expr], Expr]) -> Value:
-        return Value(function(self.entry), self.rows, self.columns)
+        return Value(function(self.entry), self.rows, self.columns, self.more)
 
     @property
     def transposed(self) -> Value:
+        if self.more:
+            raise MismatchError(f"{self} has no transpose")
         return Value(self.at(C, R), self.columns, self.rows)
 
     def __str__(self) -> str:
         """The shape, as messages say it."""
         if self.is_scalar:
             return "a number"
+        if self.more:
+            return "an array of " + " by ".join(map(str, (self.rows, self.columns, *self.more)))
         if self.columns is None:
             return f"a column of {self.rows}"
         return f"a row of {self.columns}" if self.rows is None else f"a matrix of {self.rows} by {self.columns}"
@@ -105,9 +117,10 @@ def entrywise(left: Value, right: Value, function: Callable[[Expr, Expr], Expr],
         (True, False),
         (False, True),
     }
-    if rows is NotImplemented or columns is NotImplemented or crossed:
+    uneven = left.more != right.more and not (left.is_scalar or right.is_scalar)
+    if rows is NotImplemented or columns is NotImplemented or crossed or uneven:
         raise MismatchError(f"{what}: {left} and {right} do not fit together, entry by entry")
-    return Value(function(left.entry, right.entry), rows, columns)
+    return Value(function(left.entry, right.entry), rows, columns, left.more or right.more)
 
 
 def add(left: Value, right: Value) -> Value:
@@ -132,6 +145,8 @@ def matmul(left: Value, right: Value) -> Value:
     """
     if left.is_scalar or right.is_scalar:
         return times(left, right)
+    if left.more or right.more:
+        raise MismatchError(f"matrix product: {left} and {right} are not both matrices")
     if left.columns is None and right.rows is None:  # a column and a row: the outer product
         return Value(left.entry * right.entry, left.rows, right.columns)
     inner = None
@@ -149,8 +164,8 @@ def diagonal(value: Value) -> Value:
         if _joined(value.rows, value.columns) is NotImplemented:
             raise MismatchError(f"diag: {value} has no diagonal")
         return Value(value.at(R, R), value.rows)
-    if value.is_scalar:
-        raise MismatchError("diag of a number")
+    if value.is_scalar or value.more:
+        raise MismatchError(f"diag of {value}")
     size = value.rows if value.rows is not None else value.columns
     return Value(value.at(R, R) * KroneckerDelta(R, C), size, size)
 
@@ -158,6 +173,10 @@ def diagonal(value: Value) -> Value:
 def total(value: Value, *, over_rows: bool = True, over_columns: bool = True) -> Value:
     """The sum along the axes that are named."""
     entry, rows, columns = value.entry, value.rows, value.columns
+    if value.more and not (over_rows and over_columns):
+        raise MismatchError(f"a sum along some of the axes of {value}: write an index below it")
+    for index, size in zip(MORE, value.more, strict=False):
+        entry = _sum(entry, index, size)
     if over_rows and rows is not None:
         entry, rows = _sum(entry, R, rows), None
     if over_columns and columns is not None:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from ..errors import UnsupportedError
 from .document import Block, Details, Document, Formula, Line, Picture, Prose, Section, Stage, Table
+from .judged import KINDS, JudgedHtml
 from .mathml import mathml
 from .page_style import ALONE, SCRIPT, STYLE
 from .segments import segments
@@ -73,26 +74,29 @@ class _Writer:
     def __init__(self, standalone: bool) -> None:
         self.standalone = standalone
         self.pictures = 0
+        self.judged = JudgedHtml(_terms, _prose, self.blocks, standalone)
 
     def body(self, document: Document) -> str:
         out = []
         top = 1 if self.standalone else 3
         if document.title:
             out.append(f"<h{top}>{escape(document.title)}</h{top}>")
-        titles = [section.title for section in document.sections]
+        titles = [section.title for section in document.sections if section.title]
         if self.standalone and len(titles) > 1:
             entries = [
-                f'<li>{_count(number)}<a href="#part-{number}">{escape(title)}</a></li>'
+                f'<li>{_count(number) if document.numbered else ""}<a href="#part-{number}">{escape(title)}</a></li>'
                 for number, title in enumerate(titles, 1)
             ]
             out.append('<nav class="gl-contents" aria-label="Contents"><ol>' + "".join(entries) + "</ol></nav>")
-        for number, section in enumerate(document.sections, 1):
-            out.append(self.section(section, number, top + 1))
+        number = 0
+        for section in document.sections:
+            number += bool(section.title)
+            out.append(self.section(section, number, top + 1, document.numbered))
         return "\n".join(out)
 
-    def section(self, section: Section, number: int, level: int) -> str:
-        name = f' id="part-{number}"' if self.standalone else ""
-        count = _count(number) if self.standalone else ""
+    def section(self, section: Section, number: int, level: int, numbered: bool = True) -> str:
+        name = f' id="part-{number}"' if self.standalone and section.title else ""
+        count = _count(number) if self.standalone and numbered else ""
         head = f"<h{level}>{count}{escape(section.title)}</h{level}>\n" if section.title else ""
         return f"<section{name}>\n{head}{self.blocks(section.blocks)}\n</section>"
 
@@ -118,6 +122,8 @@ class _Writer:
             case Details():
                 inside = f'<div class="gl-inside">{self.blocks(block.blocks)}</div>'
                 return f"<details><summary>{_prose(block.summary)}</summary>\n{inside}</details>"
+        if isinstance(block, KINDS):
+            return self.judged.block(block)
         raise UnsupportedError(f"a block of type {type(block).__name__} has no HTML")
 
     def line(self, line: Line) -> str:
@@ -175,7 +181,7 @@ def _stage(stage: Stage, of: Formula) -> str:
 
 def _prose(prose: Prose) -> str:
     """A sentence; a formula and the mark behind it stay together."""
-    parts = prose.latex.split("$")
+    parts = prose.parts()
     if len(parts) % 2 == 0:
         raise UnsupportedError(
             f"the sentence {prose.latex!r} has an odd number of $: expected one on each side of a formula"

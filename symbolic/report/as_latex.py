@@ -7,6 +7,8 @@ from itertools import groupby
 
 from ..latex_lines import WIDTH, broken, printed_width
 from .document import Block, Details, Document, Line, Picture, Prose, Table
+from .judged import KINDS, as_latex
+from .typed import tex_words
 
 _LINE = " \\\\\n &\\quad "  # goes on in the next line of an align environment
 _DOCUMENT = r"""\documentclass{{article}}
@@ -22,7 +24,8 @@ def latex(document: Document, *, steps: bool = False, standalone: bool = False) 
     """`document` as LaTeX; `steps` also shows how each equation came about. Pictures are left out."""
     out = []
     for section in document.sections:
-        out.append(rf"\paragraph{{{section.title}}}")
+        if section.title:
+            out.append(rf"\paragraph{{{section.title}}}")
         out += _blocks(section.blocks, steps)
     body = "\n".join(out) + "\n"
     return _DOCUMENT.format(body=body) if standalone else body
@@ -46,6 +49,8 @@ def _block(block: Block, steps: bool) -> list[str]:
         return _table(block)
     if isinstance(block, Details):
         return [rf"\medskip\noindent\emph{{{_escaped(block.summary.latex)}}}\par", *_blocks(block.blocks, steps)]
+    if isinstance(block, KINDS):
+        return as_latex(block, lambda blocks: _blocks(blocks, steps), _escaped)
     assert isinstance(block, Picture)
     return []
 
@@ -83,8 +88,6 @@ def _table(table: Table) -> list[str]:
 
 def _escaped(words: str) -> str:
     """`words` with what means something to TeX escaped, outside of formulas."""
-    parts = words.split("$")
-    for place in range(0, len(parts), 2):
-        for mark in "%&#_":
-            parts[place] = parts[place].replace(mark, "\\" + mark)
+    parts = Prose("", words).parts()
+    parts[::2] = map(tex_words, parts[::2])
     return "$".join(parts)

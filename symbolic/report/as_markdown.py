@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .document import Block, Details, Document, Line, Picture, Prose, Table
+from .judged import KINDS, as_markdown
+from .typed import markdown_words
 
 
 def markdown(document: Document, *, steps: bool = False) -> str:
     """`document` as Markdown; `steps` also shows how each equation came about, to be unfolded."""
     out = []
     for section in document.sections:
-        out += [f"### {section.title}", ""]
+        out += [f"### {section.title}", ""] if section.title else []
         out += _blocks(section.blocks, steps)
         if out[-1]:
             out.append("")
@@ -45,8 +47,17 @@ def _block(block: Block, steps: bool) -> list[str]:
         return _table(block)
     if isinstance(block, Details):
         return _unfold(block.summary.latex, _blocks(block.blocks, steps))
+    if isinstance(block, KINDS):
+        return as_markdown(block, lambda blocks: _blocks(blocks, steps), _words)
     assert isinstance(block, Picture)
     return [f"![{block.alt}]({block.name}.svg)", ""]
+
+
+def _words(prose: Prose) -> str:
+    """A sentence in which what a user wrote may stand: its words are escaped."""
+    parts = prose.parts()
+    parts[::2] = map(markdown_words, parts[::2])
+    return "$".join(parts)
 
 
 def _unfold(summary: str, inside: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .judged import KINDS, as_text
 from .document import Block, Details, Document, Line, Picture, Prose, Table
 
 
@@ -9,9 +10,10 @@ def text(document: Document, *, steps: bool = False) -> str:
     """`document` as plain text; `steps` also shows how each equation came about. Pictures are left out."""
     out = []
     for section in document.sections:
-        out.append(section.title)
+        if section.title:
+            out.append(section.title)
         for block in section.blocks:
-            out += _block(block, steps, "  ")
+            out += _block(block, steps, "  " if section.title else "")
         out.append("")
     return "\n".join(out)
 
@@ -30,6 +32,9 @@ def _block(block: Block, steps: bool, indent: str) -> list[str]:
     if isinstance(block, Details):
         inside = [line for inner in block.blocks for line in _block(inner, steps, indent + "  ")]
         return [indent + block.summary.text, *inside]
+    if isinstance(block, KINDS):
+        inner = as_text(block, lambda blocks: [line for part in blocks for line in _block(part, steps, "")])
+        return [indent + line if line else "" for line in inner]
     assert isinstance(block, Picture)
     return []
 

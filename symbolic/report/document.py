@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,16 @@ class Prose:
     def plain(cls, words: str) -> Prose:
         """A sentence without formulas."""
         return cls(words, words)
+
+    @classmethod
+    def quoted(cls, words: str) -> Prose:
+        """A sentence with words that are not ours: whatever stands in it is words, dollars too."""
+        return cls(words, words.replace("$", r"\$"))
+
+    def parts(self) -> list[str]:
+        """`latex` at its dollars: words, a formula, words, and so on. A dollar among the words is written ``\\$``."""
+        found = re.split(r"(?<!\\)\$", self.latex)
+        return [part if place % 2 else part.replace(r"\$", "$") for place, part in enumerate(found)]
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,51 @@ class Details:
     blocks: tuple[Block, ...]
 
 
-Block: TypeAlias = Line | Prose | Table | Picture | Details
+@dataclass(frozen=True)
+class Written:
+    """What a user wrote, as they wrote it.
+
+    Attributes
+    ----------
+    source : the text, of one line or of several
+    latex : the same in math mode, where it is known to be a formula and nothing else; None shows `source` as code
+    """
+
+    source: str
+    latex: str | None = None
+
+
+@dataclass(frozen=True)
+class Titled:
+    """Blocks below a small title."""
+
+    title: Prose
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Something that was judged.
+
+    Attributes
+    ----------
+    mark : one character: ✓ ✗ ~ → ? or ·
+    tone : "right", "wrong", "partly", "follows", "open" or "defines": the colour, which says no more than the mark
+    words : what is said of it; may be empty
+    written : what was judged
+    number : of the line in its text; None for a headline
+    blocks : more about it, in the same box
+    """
+
+    mark: str
+    tone: str
+    words: Prose
+    written: Written | None = None
+    number: int | None = None
+    blocks: tuple[Block, ...] = ()
+
+
+Block: TypeAlias = Line | Prose | Table | Picture | Details | Written | Titled | Judgement
 
 
 @dataclass(frozen=True)
@@ -97,10 +152,11 @@ class Section:
 
 @dataclass
 class Document:
-    """A title, what stands before the first section (the legend), and the sections."""
+    """A title, and the sections; one without a title stands in front of the contents. `numbered` counts the others."""
 
     title: str
     sections: list[Section] = field(default_factory=list)
+    numbered: bool = True
 
     def text(self, *, steps: bool = False) -> str:
         """As plain text; `steps` also shows how each equation came about. Pictures are left out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..pictures.colours import colour_properties
+from ..pictures.colours import COLOURS, colour_properties
 
 # Names begin with gl- and rules with .gl-page, so that a page inside of another (a notebook's) leaves that one alone.
 STYLE = """
@@ -55,7 +55,34 @@ STYLE = """
 .gl-tools button:hover, .gl-tools button:focus-visible { color: var(--gl-accent, inherit); border-color: currentColor; }
 .gl-copy { grid-column: 1 / -1; width: 100%; font: 0.85rem/1.4 ui-monospace, monospace; color: inherit;
   background: var(--gl-wash); border: 1px solid var(--gl-rule); border-radius: 0.4em; padding: 0.5em; }
+.gl-judged { display: grid; grid-template-columns: 1.5em auto minmax(0, 1fr); align-items: baseline; column-gap: 0.5em;
+  border-left: 0.25em solid var(--gl-tone); padding: 0.3em 0.8em; margin: 0.4em 0; }
+.gl-mark { color: var(--gl-tone); font-weight: 700; font-family: system-ui, sans-serif; text-align: center; }
+.gl-place { color: var(--gl-soft); font-size: 0.85em; min-width: 1.6em; text-align: right;
+  font-variant-numeric: tabular-nums; }
+.gl-claim { grid-column: 3; min-width: 0; }
+.gl-claim p.gl-words { margin: 0.1em 0; color: var(--gl-tone); font-size: 0.95em; }
+.gl-headline { grid-template-columns: 1.5em minmax(0, 1fr); padding: 0.7em 0.9em; margin: 1em 0; }
+.gl-headline .gl-claim { grid-column: 2; }
+.gl-headline > .gl-mark, .gl-headline > .gl-claim > p.gl-words { font-size: 1.2em; font-weight: 600; }
+.gl-headline, .gl-judged:has(> .gl-claim > .gl-more) {
+  background: color-mix(in srgb, var(--gl-tone) 7%, transparent); border-radius: 0 0.4em 0.4em 0; }
+.gl-is-right { --gl-tone: var(--gl-tone-right); }
+.gl-is-wrong { --gl-tone: var(--gl-tone-bad); }
+.gl-is-partly, .gl-is-open { --gl-tone: var(--gl-tone-amber); }
+.gl-is-follows, .gl-is-defines { --gl-tone: var(--gl-tone-grey); }
+.gl-written { display: flex; align-items: baseline; justify-content: space-between; gap: 0.5em; }
+.gl-written > .gl-right { flex: 1; min-width: 0; line-height: 2; }
+.gl-page pre.gl-code { font: 0.88em/1.45 ui-monospace, "DejaVu Sans Mono", monospace; margin: 0.3em 0; padding: 0.5em 0.7em;
+  background: var(--gl-wash); border-radius: 0.4em; overflow-x: auto; white-space: pre; max-width: 100%; color: inherit; }
+.gl-titled { margin: 0.9em 0; }
+.gl-page p.gl-title { font-weight: 600; margin: 0 0 0.2em; }
+.gl-titled .gl-lines { margin: 0.4em 0; }
+.gl-titled p { margin: 0.3em 0; }
 @container (max-width: 36rem) {
+  .gl-judged { padding: 0.3em 0.4em; column-gap: 0.3em; }
+  .gl-claim .gl-more { margin-left: -2.6em; }
+  .gl-headline .gl-claim .gl-more, .gl-headline .gl-claim .gl-written { margin-left: -1.6em; }
   .gl-lines, .gl-line { display: block; }
   .gl-line { margin: 0 0 0.9em; }
   .gl-formula { display: block; overflow-x: auto; overflow-y: hidden; padding: 0.1em 0 0.1em 1.4em;
@@ -76,6 +103,20 @@ STYLE = """
   .gl-page h2, .gl-page h3 { break-after: avoid; }
 }
 """
+
+# What was judged: right is green, wrong is red; each is readable on the paper of its theme.
+_TONES = {
+    "right": COLOURS["value"], "bad": COLOURS["gradient"], "amber": COLOURS["target"], "grey": COLOURS["faint"],
+}  # fmt: skip
+
+
+def _tones(theme: int) -> str:
+    return "".join(f"--gl-tone-{name}:{pair[theme]};" for name, pair in _TONES.items())
+
+
+STYLE += (
+    f".gl-judged {{ {_tones(0)} }}\n@media (prefers-color-scheme: dark) {{ .gl-judged {{ {_tones(1)} }} }}\n"
+)
 
 # Pictures are let in without styles of their own.
 STYLE += (
@@ -127,7 +168,7 @@ document.addEventListener("click", event => {
     box.value = button.dataset.latex;
     box.setAttribute("aria-label", "LaTeX, selected");
     box.addEventListener("blur", () => box.remove());
-    button.closest(".gl-line").append(box);
+    button.closest(".gl-line, .gl-written").append(box);
     box.focus();
     box.select();
   };

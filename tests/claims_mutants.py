@@ -70,8 +70,8 @@ def lstm_step():
 
 def convolution():
     """One channel, a window w over x: z[p] = Σ_u w[u] x[p + u]."""
-    B, n, m, r = gl.dims("B n m r")
-    i, p, u, q = gl.indices("i p u q")
+    B, m, r = gl.dims("B m r")
+    i, p, u = gl.indices("i p u")
     net = gl.Network("convolution")
     x, w, y = net.input("x", (B, m + r - 1)), net.parameter("w", (r,)), net.target("y", (B, m))
     z = net.define("z", (i, p), gl.Sum(w[u] * x[i, p + u], u), shape=(B, m))

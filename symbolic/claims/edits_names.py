@@ -210,9 +210,7 @@ def _shifts(node: Any, shown: str, style: Style) -> Iterator[Candidate]:
                 end = term.span.end
                 kernel = not isinstance(term, Number)
                 if kernel:
-                    words = (
-                        f"The sign in the index of {shown} is turned: going back, a convolution's kernel is flipped."
-                    )
+                    words = f"The sign in the index of {shown} is turned: on the way back the kernel is flipped."
                     yield Candidate("unflipped kernel", words, change, 2)
                 else:
                     yield Candidate("wrong index", f"The sign in the index of {shown} is turned.", change, 2)

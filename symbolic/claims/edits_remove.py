@@ -106,11 +106,7 @@ def _runs(product: Product) -> Iterator[tuple[int, int]]:
 
 def _is_function(node: Any) -> bool:
     return isinstance(node, Name) and (
-<<<<<<< HEAD
         (node.base.isalpha() and len(node.base) > 1) or node.base in (r"\sigma", r"\phi", "g", "f")
-=======
-        node.base.isalpha() and len(node.base) > 1 or node.base in (r"\sigma", r"\phi", "g", "f")
->>>>>>> main
     )
 
 

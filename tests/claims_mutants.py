@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Right lines about several networks, and what to replace in them to make one mistake: its kind, the old, the new."""
 
 import gradloom as gl
@@ -340,12 +341,12 @@ LINES = [
     ),
     (
         convolution,
-        r"\frac{\partial L}{\partial x_{iq}} = \sum_p \delta_{ip} w_{q - p}",
+        r"\frac{\partial L}{\partial x_{iq}} = \sum_p \frac{\partial L}{\partial z_{ip}} w_{q - p}",
         [("unflipped kernel", "q - p", "q + p"), ("missing sum", r"\sum_p ", "")],
     ),
     (
         convolution,
-        r"\frac{\partial L}{\partial w_u} = \sum_i \sum_p \delta_{ip} x_{i,p+u}",
+        r"\frac{\partial L}{\partial w_u} = \sum_i \sum_p \frac{\partial L}{\partial z_{ip}} x_{i,p+u}",
         [("unflipped kernel", "p+u", "p-u"), ("missing sum", r"\sum_i ", ""), ("missing sum", r"\sum_p ", "")],
     ),
     (

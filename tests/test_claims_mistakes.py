@@ -58,21 +58,32 @@ def diagnosed():
     return [(text, kind, verdict(make, text), mistake(make, text), make) for make, text, kind in MUTANTS]
 
 
+@pytest.mark.slow
 def test_no_mutant_is_right():
     assert [text for text, _, found, _, _ in diagnosed() if found in RIGHT] == []
 
 
+@pytest.mark.slow
 def test_nine_tenths_of_single_mistakes_are_named_rightly():
     named = [found is not None and found.kind == kind for _, kind, _, found, _ in diagnosed()]
     assert len(named) >= 100
     assert sum(named) >= LEAST * len(named)
 
 
+@pytest.mark.slow
 def test_every_correction_is_right():
     for text, _, _, found, make in diagnosed():
         if found is not None:
             assert found.correct != text
             assert verdict(make, found.correct) in RIGHT, (text, found)
+
+
+@pytest.mark.parametrize(("make", "text", "kind"), MUTANTS[::12])
+def test_some_mutants(make, text, kind):
+    found = mistake(make, text)
+    assert found is not None
+    assert found.kind == kind
+    assert verdict(make, found.correct) in RIGHT
 
 
 def test_the_same_line_has_the_same_mistake():
@@ -86,9 +97,9 @@ def test_a_line_with_no_small_mistake_has_none():
 
 def test_the_search_ends_in_time():
     text = r"\delta^{(1)} = \sin(z^{(1)}) \odot \cos(z^{(1)}) + \exp(b^{(1)})"
-    began = time.monotonic()
+    began = time.process_time()
     assert mistake(claims_mutants.mlp, text, seconds=0.3) is None
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from .values import MismatchError
 
 def activations_of(network: Any) -> dict[Any, tuple[Any, Any]]:
     """A tensor that a function is applied to, entry by entry → what comes out, and the equation."""
-    found = {}
+    found: dict[Any, tuple[Any, Any]] = {}
     for equation in network.equations:
         for tensor in equation.reads:
             if is_applied(equation, tensor) and tensor.rank == equation.target.rank:
@@ -251,7 +251,7 @@ def functions(part: Any, style: Style, reading: Reading) -> Iterator[Candidate]:
     """Another function, a derivative for the function, the function for its derivative; sums over the other axis."""
     text = style.text
     own = [name for (name, _), entries in reading.lexicon.entries.items() for e in entries if e.kind == "function"]
-    plain = [n for n in (r"\sigma", "tanh", "relu", "exp", "log", "softplus") if n in own]
+    plain: list[str] = [n for n in (r"\sigma", "tanh", "relu", "exp", "log", "softplus") if n in own]
     plain += [n for n in own if n not in plain and n not in _STANDARD]
     for spot in names_in(part):
         node = spot.node

@@ -45,7 +45,7 @@ def likely_mistake(relation: Relation, part: int, text: str, frame: Frame, secon
     ----------
     relation : the line as it was read; its first part is the subject
     text : what the spans in `relation` point into
-    seconds : how long to look
+    seconds : how long to look, in time of the processor, so that other work does not change what is found
     """
     if relation.parts[0] is None or relation.parts[part] is None:
         return None

@@ -102,7 +102,7 @@ def constants(
     text = style.text
     shown = written(text, target)
     level = 0 if without is None else 2
-    if (q, by) == (1, 0):
+    if q == 1 and by == 0:
         return
     if size is None and q == -1:
         yield from turned(part, target, style, level)

@@ -50,7 +50,7 @@ class Screen:
     def __init__(self, relation: Relation, part: int, text: str, frame: Frame, seconds: float) -> None:
         self.part, self.text, self.frame = part, text, frame
         self.judge = judge_of(frame.lexicon.derivation)
-        self.until = time.monotonic() + seconds
+        self.until = time.process_time() + seconds
         self.manners = [manner for manner in frame.manners() if frame.single or not manner.single]
         self.layers: dict[str, int] = {}
         self.options: list[dict[str, int]] = [{}]
@@ -87,7 +87,7 @@ class Screen:
 
     @property
     def over(self) -> bool:
-        return time.monotonic() > self.until
+        return time.process_time() > self.until
 
     def point(self, number: int, single: bool) -> Point:
         return self.judge.point(Place(number, Drawing(), 1 if single else None))

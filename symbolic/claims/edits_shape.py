@@ -209,7 +209,7 @@ def powers(part: Any, style: Style) -> Iterator[Candidate]:
                     "wrong power", words, (Change(node.span.start, end, f"({text[node.span.start : end]})^2"),), 3
                 )
             else:
-                yield Candidate("wrong power", words, (Change(end, end, "^2"),), 3)
+                yield Candidate("wrong power", words, (Change(end, end, "^2"),), 2)
 
 
 def _is_differential(name: Name, above: tuple[Any, ...]) -> bool:

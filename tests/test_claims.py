@@ -29,7 +29,7 @@ def kind_of(case: Case):
         return type(error)
 
 
-@pytest.mark.parametrize("case", marked(CASES))
+@pytest.mark.parametrize("case", list(marked(CASES)))
 def test_kind(case):
     assert kind_of(case) == case.expect
 

@@ -21,17 +21,9 @@ def sums(part: Any, subject: Any, style: Style) -> Iterator[Candidate]:
         for start in _places(part, letter, text):
             yield Candidate("missing sum", words, (Change(start, start, rf"\sum_{letter} "),), 1)
         for around in _spans(part):
-            yield Candidate(
-                "missing sum",
-                words,
-                (Change(around[0], around[0], rf"\sum_{letter} ("), Change(around[1], around[1], ")")),
-                2,
-            )
+            yield Candidate("missing sum", words, (Change(around[0], around[0], rf"\sum_{letter} ("), Change(around[1], around[1], ")")), 2)
     words = "The sum over the examples is missing."
-    terms = [
-        part,
-        *(term for s in spots_of(part) if isinstance(s.node, Sum) and not s.script for _, term in s.node.terms),
-    ]
+    terms = [part, *(term for s in spots_of(part) if isinstance(s.node, Sum) and not s.script for _, term in s.node.terms)]
     for node in terms:
         start, end = node.span.start, node.span.end
         shown = text[start:end]
@@ -51,18 +43,14 @@ def sums(part: Any, subject: Any, style: Style) -> Iterator[Candidate]:
         for node in terms:
             words = f"The sum over {letter} is missing."
             if letter in _letters(part):
-                yield Candidate(
-                    "missing sum", words, (Change(node.span.start, node.span.start, rf"\sum_{letter} "),), 4
-                )
+                yield Candidate("missing sum", words, (Change(node.span.start, node.span.start, rf"\sum_{letter} "),), 4)
     for spot in spots_of(part):
         node = spot.node
         if isinstance(node, Group) and node.opening == "(" and not spot.script and not style.indexed:
             for name in ("rowsum", "colsum"):
                 if any(n.base in ("rowsum", "colsum") for n in style.names):
                     words = "A sum along an axis is missing."
-                    yield Candidate(
-                        "missing sum", words, (Change(node.span.start, node.span.start, rf"\mathrm{{{name}}}"),), 3
-                    )
+                    yield Candidate("missing sum", words, (Change(node.span.start, node.span.start, rf"\mathrm{{{name}}}"),), 3)
 
 
 def _operators(part: Any) -> list[BigOperator]:
@@ -126,9 +114,7 @@ def factors(part: Any, subject: Any, style: Style, names: list[str], matrices: l
                     if one != other:
                         for at in list(places)[:6]:
                             new = _subscripted(name, one + other)
-                            yield Candidate(
-                                "missing factor", f"The factor {new} is missing.", (Change(at, at, new + " "),), 6
-                            )
+                            yield Candidate("missing factor", f"The factor {new} is missing.", (Change(at, at, new + " "),), 6)
             continue
         for new in (bare + style.transposed, name):
             words = f"The factor {new} is missing."
@@ -160,10 +146,7 @@ def steps(part: Any, relation: Relation, style: Style) -> Iterator[Candidate]:
     shown = text[name.span.start : name.span.end]
     for script in name.scripts:
         marker = written(text, script.content[0]) if len(script.content) == 1 else ""
-        if (
-            isinstance(script.content[0] if script.content else None, Text | Name | Number)
-            and _word(script.content[0]) in NEW
-        ):
+        if isinstance(script.content[0] if script.content else None, Text | Name | Number) and _word(script.content[0]) in NEW:
             shown = shown.replace(text[script.span.start : script.span.end], "")
         del marker
     start = part.span.start

@@ -25,9 +25,7 @@ def terms(part: Any, style: Style) -> Iterator[Candidate]:
                 behind = text[end : node.terms[1][1].span.start]
                 plus = re.match(r"\s*\+\s*", behind)
                 end += plus.end() if plus else 0
-            yield Candidate(
-                "extra term", f"The term {written(text, term)} does not belong here.", (Change(start, end, ""),), 3
-            )
+            yield Candidate("extra term", f"The term {written(text, term)} does not belong here.", (Change(start, end, ""),), 3)
 
 
 def factors(part: Any, style: Style, batch_name: str) -> Iterator[Candidate]:
@@ -94,17 +92,11 @@ def _runs(product: Product) -> Iterator[tuple[int, int]]:
 
 
 def _is_function(node: Any) -> bool:
-    return isinstance(node, Name) and (
-        node.base.isalpha() and len(node.base) > 1 or node.base in (r"\sigma", r"\phi", "g", "f")
-    )
+    return isinstance(node, Name) and (node.base.isalpha() and len(node.base) > 1 or node.base in (r"\sigma", r"\phi", "g", "f"))
 
 
 def _has_prime(node: Any) -> bool:
-    return any(
-        script.kind == "prime"
-        or (script.kind == "sup" and any(getattr(i, "base", "") == r"\prime" for i in script.content))
-        for script in node.scripts
-    )
+    return any(script.kind == "prime" or (script.kind == "sup" and any(getattr(i, "base", "") == r"\prime" for i in script.content)) for script in node.scripts)
 
 
 def _gap(product: Product, first: int, last: int, text: str) -> Change:
@@ -125,10 +117,7 @@ def _kind(gone: tuple[Any, ...], shown: str, batch_name: str, text: str) -> tupl
         if isinstance(first, Fraction) and _is_one(first.top):
             below = written(text, first.bottom)
             if below == batch_name:
-                return (
-                    "extra 1/B",
-                    f"The factor {shown} is too many: the mean over the examples is in the gradient already.",
-                )
+                return "extra 1/B", f"The factor {shown} is too many: the mean over the examples is in the gradient already."
             return "factor", words
     if any(_has_prime(node) for node in gone if isinstance(node, Name)) or _is_one_minus(gone):
         return "extra activation derivative", f"The derivative of the activation, {shown}, is too many."
@@ -155,11 +144,7 @@ def sums(part: Any, style: Style) -> Iterator[Candidate]:
             operator = text[node.span.start : node.body.span.start].strip()
             words = f"The sum {operator} is too many."
             yield Candidate("extra sum", words, (Change(node.span.start, node.body.span.start, ""),), 2)
-        if (
-            isinstance(node, Name)
-            and node.base in ("rowsum", "colsum", "sum", "mean")
-            and isinstance(spot.above[-1] if spot.above else None, Product)
-        ):
+        if isinstance(node, Name) and node.base in ("rowsum", "colsum", "sum", "mean") and isinstance(spot.above[-1] if spot.above else None, Product):
             kind = "extra sum"
             yield Candidate(kind, f"{node.base} is too many.", (Change(node.span.start, node.span.end, ""),), 2)
 

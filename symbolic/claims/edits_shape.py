@@ -123,9 +123,7 @@ def signs(part: Any, style: Style) -> Iterator[Candidate]:
                     yield Candidate("sign", words, (Change(start, start + 1, new),))
                 place = term.span.end
         elif not isinstance(spot.above[-1] if spot.above else None, Sum) and not spot.above:
-            yield Candidate(
-                "sign", f"The sign of {written(text, node)} is wrong.", (Change(node.span.start, node.span.start, "-"),)
-            )
+            yield Candidate("sign", f"The sign of {written(text, node)} is wrong.", (Change(node.span.start, node.span.start, "-"),))
 
 
 def brackets(part: Any, style: Style) -> Iterator[Candidate]:
@@ -175,11 +173,7 @@ def powers(part: Any, style: Style) -> Iterator[Candidate]:
     text = style.text
     for spot in spots_of(part):
         node = spot.node
-        if (
-            spot.script
-            or not isinstance(node, Name | Group)
-            or getattr(node, "opening", "(") not in ("(", "[", "|", "‖", "")
-        ):
+        if spot.script or not isinstance(node, Name | Group) or getattr(node, "opening", "(") not in ("(", "[", "|", "‖", ""):
             continue
         shown = written(text, node)
         numbers = [
@@ -201,9 +195,7 @@ def powers(part: Any, style: Style) -> Iterator[Candidate]:
             end = node.span.end
             words = f"A square of {shown} is missing."
             if raised:
-                yield Candidate(
-                    "wrong power", words, (Change(node.span.start, end, f"({text[node.span.start : end]})^2"),), 3
-                )
+                yield Candidate("wrong power", words, (Change(node.span.start, end, f"({text[node.span.start : end]})^2"),), 3)
             else:
                 yield Candidate("wrong power", words, (Change(end, end, "^2"),), 3)
 

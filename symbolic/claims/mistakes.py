@@ -79,11 +79,7 @@ class _Search:
 
     def stages(self, structural: list[Candidate], fitting: list[Any]) -> Iterator[list[Candidate]]:
         """Candidates, the simplest first; within a stage, those of one manner of reading before those of another."""
-        yield [
-            one
-            for manner in fitting[:2]
-            for one in probes.constants(self.screen, self.node, self.style, manner, self.node, None)
-        ]
+        yield [one for manner in fitting[:2] for one in probes.constants(self.screen, self.node, self.style, manner, self.node, None)]
         yield list(edits_add.steps(self.node, self.relation, self.style))
         yield [one for one in structural if one.cost <= 2]
         yield [one for manner in fitting[:1] for one in self.numeric(manner)]

@@ -32,9 +32,7 @@ from .values import C, R
 TOLERANCE = 1e-7
 
 
-def constant_ratio(
-    screen: Screen, whole: str, manner: Manner, without: str | None = None
-) -> tuple[Ratio, Any, int] | None:
+def constant_ratio(screen: Screen, whole: str, manner: Manner, without: str | None = None) -> tuple[Ratio, Any, int] | None:
     """The number q s^e by which what `without` lacks is to be multiplied for the formula to be right; s is a size.
 
     With `without` None the ratio is that of the whole side.
@@ -49,10 +47,7 @@ def constant_ratio(
         sizes.append(screen.point(number, manner.single))
     dims = _dims(screen)
     for size, by in [(None, 0), *((dim, by) for by in (-1, 1) for dim in dims)]:
-        parts = [
-            value / (point.size(size) ** by if size is not None else 1)
-            for value, point in zip(found, sizes, strict=True)
-        ]
+        parts = [value / (point.size(size) ** by if size is not None else 1) for value, point in zip(found, sizes, strict=True)]
         q = Ratio(parts[0]).limit_denominator(60)
         if q != 0 and all(abs(part - q) <= TOLERANCE * abs(q) for part in parts):
             return q, size, by
@@ -89,9 +84,7 @@ def _is_flat(ratio: Any) -> bool:
     return bool(np.max(np.abs(known - known[0])) <= TOLERANCE * abs(known[0]) and known[0] != 0)
 
 
-def constants(
-    screen: Screen, part: Any, style: Style, manner: Manner, target: Any, without: str | None
-) -> Iterator[Candidate]:
+def constants(screen: Screen, part: Any, style: Style, manner: Manner, target: Any, without: str | None) -> Iterator[Candidate]:
     """`target`, a term or the whole side, times a number."""
     found = constant_ratio(screen, style.text, manner, without)
     if found is None:
@@ -202,10 +195,7 @@ def tensors_of(screen: Screen) -> list[Tensor]:
     derivation = screen.frame.lexicon.derivation
     network = derivation.network
     plain = [t for t in network.tensors.values() if t.classes is None and t != network.loss]
-    return [
-        *plain,
-        *(Adjoint(t, network.loss) for t in plain if t.name in derivation.steps and network.loss is not None),
-    ]
+    return [*plain, *(Adjoint(t, network.loss) for t in plain if t.name in derivation.steps and network.loss is not None)]
 
 
 def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Screen) -> str:
@@ -230,11 +220,7 @@ def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Sc
 
     for name in style.names:
         entries = [e for e, _ in meant(name, reading)]
-        if (
-            entries
-            and entries[0].kind == kind
-            and not [i for i in items_of(name.scripts) if i.raised and not i.bracket]
-        ):
+        if entries and entries[0].kind == kind and not [i for i in items_of(name.scripts) if i.raised and not i.bracket]:
             rest = meant(name, reading)[0][1]
             if [item.text for item in rest if item.node is not None] == letters:
                 new = renamed(name, plain, style, reading, kind)
@@ -256,9 +242,7 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
         for tensor in tensors_of(screen):
             for at in placed(tensor, meaning):
                 try:
-                    array = np.broadcast_to(
-                        point.array(element_of(tensor, list(at)), meaning.question.indices), ratio.shape
-                    )
+                    array = np.broadcast_to(point.array(element_of(tensor, list(at)), meaning.question.indices), ratio.shape)
                 except Exception:
                     continue
                 array = np.asarray(array, dtype=float)
@@ -278,9 +262,7 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                     op = "" if style.indexed else style.elementwise
                     shown = template.format(name, op=op)
                     if "^2" in template and ("^" in name):
-                        shown = template.format(
-                            "{" + name + "}" if template.startswith(r"\frac") else f"({name})", op=op
-                        )
+                        shown = template.format("{" + name + "}" if template.startswith(r"\frac") else f"({name})", op=op)
                     derivative = "'" in template or "1 -" in template and tensor in {t for t, _ in applied.values()}
                     kind = "missing activation derivative" if derivative else "missing factor"
                     prefix = "" if q == 1 else coefficient(q, None, 0)
@@ -307,9 +289,7 @@ def _derivative_of(equation: Any) -> tuple[str, Shape]:
     values = sympy.lambdify([u], slope.doit(), "numpy") if slope.has(u) else (lambda v: np.full_like(v, float(slope)))
     head = type(body).__name__ if isinstance(body, Elementwise) else str(getattr(body, "func", "g"))
     symbol = getattr(type(body), "symbol", None) or ({"tanh": r"\tanh"}.get(head) or rf"\mathrm{{{head}}}")
-    return f"{symbol}'({{0}})".replace("{{0}}", "{0}") if "{" not in symbol else symbol.replace("{", "{{").replace(
-        "}", "}}"
-    ) + "'({0})", values
+    return f"{symbol}'({{0}})".replace("{{0}}", "{0}") if "{" not in symbol else symbol.replace("{", "{{").replace("}", "}}") + "'({0})", values
 
 
 def appended(target: Any, factor: str, style: Style) -> tuple[Change, ...]:
@@ -343,9 +323,7 @@ def dropped(screen: Screen, part: Any, style: Style, manner: Manner) -> Iterator
     for tensor in tensors_of(screen):
         for at in placed(tensor, one.meaning):
             try:
-                array = np.broadcast_to(
-                    point.array(element_of(tensor, list(at)), one.meaning.question.indices), gap.shape
-                )
+                array = np.broadcast_to(point.array(element_of(tensor, list(at)), one.meaning.question.indices), gap.shape)
             except Exception:
                 continue
             arrays.append((tensor, at, np.asarray(array, dtype=float)))
@@ -417,9 +395,7 @@ def _contributions(screen: Screen, part: Any, style: Style, one: Seen, gap: Any)
             if np.max(np.abs(gap - sign * array)) <= TOLERANCE * np.max(np.abs(gap)):
                 way = f" (what comes back through {through})" if through else ""
                 for shown in _printed(derivation, tensor, homes, term, one, style):
-                    yield _term(
-                        part, style, Ratio(sign), shown, f"The term {{0}} is missing{way}.".replace("{{0}}", "{0}")
-                    )
+                    yield _term(part, style, Ratio(sign), shown, f"The term {{0}} is missing{way}.".replace("{{0}}", "{0}"))
     del network
 
 

@@ -69,9 +69,7 @@ class Reading:
     notes: dict[str, None] = field(default_factory=dict)  # what was taken for granted, in words
     opened: dict[Any, Symbol] = field(default_factory=dict)  # the implicit indices, by size
     settled: dict[str, Any] = field(default_factory=dict)
-    lying: dict[Any, bool] = field(
-        default_factory=dict
-    )  # whether a vector without examples is a row, by tensor and axis
+    lying: dict[Any, bool] = field(default_factory=dict)  # whether a vector without examples is a row, by tensor and axis
     depth: int = 0
     inside: tuple[Any, ...] = ()  # the aliases whose meaning is being read: they do not stand in it
     rate_name: str = ""
@@ -167,7 +165,9 @@ class Reading:
     def rate(self, name: str) -> Expr:
         """The learning rate: any number, so a tensor without axes that the network does not have."""
         if self.rate_name not in ("", name):
-            raise NotReadError(f"{self.rate_name} and {name} are both taken for the learning rate; declare one of them")
+            raise NotReadError(
+                f"{self.rate_name} and {name} are both taken for the learning rate; declare one of them"
+            )
         self.rate_name = name
         self.note(f"{name} is the learning rate")
         return RATE

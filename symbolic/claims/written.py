@@ -58,9 +58,7 @@ def latex_of(source: str) -> str | None:
     if any(mark in text for mark in "%#$~") or not _scripts_fit(relation):
         return None
     words = _WORDS.findall(text)
-    if not all(map(_PLAIN.fullmatch, words)) or len(words) != sum(
-        command in TEXTS for command in _COMMAND.findall(text)
-    ):
+    if not all(map(_PLAIN.fullmatch, words)) or len(words) != sum(command in TEXTS for command in _COMMAND.findall(text)):
         return None
     text = _aligned_no_more(_as_commands(text))
     commands = _COMMAND.findall(text)
@@ -78,9 +76,7 @@ def _as_commands(text: str) -> str:
     """`text` with characters beyond ASCII as the commands that they stand for, as the reader takes them."""
     text = _RAISED.sub(lambda run: f"{_raised(run[0][0])[0]}{{{''.join(_raised(c)[1] for c in run[0])}}}", text)
     text = text.replace("Σ_", r"\sum_")
-    return "".join(
-        CHARACTERS[c] + " " if CHARACTERS.get(c, "").startswith("\\") else CHARACTERS.get(c, c) for c in text
-    )
+    return "".join(CHARACTERS[c] + " " if CHARACTERS.get(c, "").startswith("\\") else CHARACTERS.get(c, c) for c in text)
 
 
 def _raised(sign: str) -> tuple[str, str]:
@@ -116,3 +112,5 @@ def _scripts_fit(part: Any) -> bool:
             return False
         stack += [getattr(one, entry.name) for entry in fields(one) if entry.name != "span"]
     return True
+
+

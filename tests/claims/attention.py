@@ -1,5 +1,6 @@
 """Claims about attention, as in the papers on FlashAttention and elsewhere."""
 
+# ruff: noqa: E501 - formulas stand on one line, as their sources print them
 from __future__ import annotations
 
 from gradloom.symbolic.claims.errors import AmbiguousClaimError

@@ -1,5 +1,6 @@
 """Claims about losses: linear models, cross-entropies, margins, energies."""
 
+# ruff: noqa: E501 - formulas stand on one line, as their sources print them
 from __future__ import annotations
 
 from gradloom.symbolic.claims.errors import AmbiguousClaimError

@@ -1,5 +1,6 @@
 """Claims that are the same in many notations, rules of matrix calculus, and what has to be asked about."""
 
+# ruff: noqa: E501 - formulas stand on one line, as their sources print them
 from __future__ import annotations
 
 from gradloom.symbolic.claims.errors import ClaimSyntaxError, UnknownNameError

@@ -1,5 +1,6 @@
 """Claims about recurrent networks: backpropagation through time, LSTM, GRU."""
 
+# ruff: noqa: E501 - formulas stand on one line, as their sources print them
 from __future__ import annotations
 
 from .case import right, wrong

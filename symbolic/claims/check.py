@@ -22,7 +22,7 @@ from .latex_reader import read_relation
 from .layers import layer_letters
 from .lexicon import Entry, Lexicon, key_of, lexicon_of
 from .lines import SourceLine, source_lines
-from .syntax import Name, Number, Relation
+from .syntax import Name, Number, Relation, Text
 from .verdict import Judged, Verdict
 
 
@@ -73,7 +73,7 @@ def check(
     if isinstance(claim, Path):
         claim = _read(claim) if claim.suffix != ".py" else claim
     derivation = everything(network)
-    options = {"layout": layout, "derivatives": derivatives, "single": single, "first": first}
+    options = {"layout": layout, "derivatives": derivatives, "single": single, "first": first, "symbols": symbols}
     if isinstance(claim, str):
         known = {**own_functions(equation.body for equation in network.equations), **(functions or {})}
         lexicon = lexicon_of(derivation, aliases, known, symbols)
@@ -138,12 +138,20 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
 def _check_remarks(relation: Relation, text: str) -> None:
     """Refuse a second claim behind the first, ``a = b, c = d``; ``j = 1`` says only which j are meant.
 
+    Likewise a formula of inference, which gradloom prints beside that of training.
+
     Raises
     ------
     ClaimSyntaxError
         If there is one.
     """
     for remark in relation.remarks:
+        if isinstance(remark, Text) and remark.text.strip() in ("in inference", "after each step"):
+            raise ClaimSyntaxError(
+                f"this is about what the network does {remark.text.strip()}; claims are about training",
+                text,
+                remark.span.start,
+            )
         if (
             not isinstance(remark, Relation)
             or len(remark.parts) < 2

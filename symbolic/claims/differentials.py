@@ -12,7 +12,7 @@ from ..adjoint import contributions
 from ..binders import Binder, rename_free
 from ..compact import compact
 from ..rewriting import Rewriting
-from ..tensors import Tensor, elements, indices_of, is_element, tensor_of
+from ..tensors import Adjoint, Tensor, elements, indices_of, is_element, tensor_of
 from .errors import UnknownNameError
 from .items import Item, items_of
 from .lexicon import LOSS_LABELS, Entry, run_text
@@ -163,6 +163,9 @@ def derivative_of(top: Differential, bottom: Differential, reading: Reading) -> 
                 f"loss of one example, is no tensor of {reading.network.name}; define it there, or give an alias"
             )
         return gradient_named(by[0].meaning, by[1], reading)
+    for known in reading.network.tensors.values():
+        if isinstance(known, Adjoint) and (known.of, known.loss) == (by[0].meaning, of[0].meaning) and not of[1]:
+            return tensor_named(known, by[1], reading)
     return between(of[0].meaning, of[1], by[0].meaning, by[1], top.total, reading)
 
 

@@ -150,7 +150,11 @@ def renamed(name: Name, tensor: Any, style: Style, reading: Reading, kind: str =
                         break
                     new = other
                     if not (isinstance(item.node, Number)):
-                        moved = _moved(item.node, int(other) - int(one), text) if one.isdigit() and other.isdigit() else None
+                        moved = (
+                            _moved(item.node, int(other) - int(one), text)
+                            if one.isdigit() and other.isdigit()
+                            else None
+                        )
                         if moved is None:
                             good = False
                             break
@@ -172,11 +176,15 @@ def indices(part: Any, style: Style, subject: Any) -> Iterator[Candidate]:
     letters = sorted(_letters(subject) | _letters(part))
     for spot in spots_of(part):
         node = spot.node
-        if not isinstance(node, Name | Group) or spot.script:
+        if not isinstance(node, Name | Group | Number) or spot.script:
             continue
         shown = written(text, node)
         nodes = [item.node for item in items_of(node.scripts) if item.node is not None]
-        own = [inner for inner in nodes if isinstance(inner, Name) and not inner.scripts and inner.base not in (r"\top", "T")]
+        own = [
+            inner
+            for inner in nodes
+            if isinstance(inner, Name) and not inner.scripts and inner.base not in (r"\top", "T")
+        ]
         for one, other in _pairs(own):
             first, second = (text[n.span.start : n.span.end] for n in (one, other))
             changes = (Change(one.span.start, one.span.end, second), Change(other.span.start, other.span.end, first))

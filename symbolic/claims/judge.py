@@ -27,7 +27,10 @@ KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "n
 
 @dataclass(frozen=True)
 class Meaning:
-    """Two sides as they were read; `turned` if the right one is the transpose of what is written."""
+    """Two sides as they were read; `turned` if the right one is the transpose of what is written.
+
+    `declared`: whether the letters below arrays of three or more axes stand for those that the network has them for.
+    """
 
     left: Value
     right: Value
@@ -35,6 +38,7 @@ class Meaning:
     notes: tuple[str, ...]
     question: Question
     turned: bool = False
+    declared: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,9 +129,13 @@ def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: F
     worst: Finding | None = None
     unread: NotReadError | None = None
     reason = ""
-    for manner in frame.manners():
+    # Only what fits in no other way is read with letters that run over a part of an axis, under brackets or not.
+    for loose, manner in ((loose, manner) for loose in (False, True) for manner in frame.manners()):
+        if loose and worst is not None:
+            break
+        sides = relation.parts[0], relation.parts[n], relation.signs[0]
         try:
-            meanings = meanings_of(relation.parts[0], relation.parts[n], relation.signs[0], text, manner, layers, frame)
+            meanings = meanings_of(*sides, text, manner, layers, frame, loose)
         except NotReadError as error:
             unread = unread or error
             continue
@@ -161,7 +169,14 @@ def _subject(relation: Relation, text: str, layers: dict[str, int], frame: Frame
 
 
 def meanings_of(
-    left: Node | None, right: Node | None, sign: str, text: str, manner: Manner, layers: dict[str, int], frame: Frame
+    left: Node | None,
+    right: Node | None,
+    sign: str,
+    text: str,
+    manner: Manner,
+    layers: dict[str, int],
+    frame: Frame,
+    loose: bool = False,
 ) -> list[Meaning]:
     """All meanings in one manner of reading, each once.
 
@@ -172,7 +187,7 @@ def meanings_of(
     """
 
     def start(choices: list[int]) -> Reading:
-        return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first)
+        return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first, loose=loose)
 
     def read(reading: Reading) -> tuple[Value, Value, bool]:
         assert left is not None
@@ -188,7 +203,8 @@ def meanings_of(
         key = (one.entry, other.entry, one.shape)
         if key not in found:
             question = question_of(one, other, reading)
-            found[key] = Meaning(one, other, manner, tuple(reading.notes), question, turned)
+            declared = reading.chosen and not reading.foreign
+            found[key] = Meaning(one, other, manner, tuple(reading.notes), question, turned, declared)
     if not all(meaning.turned for meaning in found.values()):  # what fits as it stands comes first
         return [meaning for meaning in found.values() if not meaning.turned]
     return list(found.values())
@@ -250,6 +266,9 @@ def agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: 
     findings = [_found(meaning, layers, frame) for meaning in meanings]
     good = [finding for finding in findings if finding.kind not in ("not equal", "undecided")]
     if good and len(good) < len(findings):
+        own = [finding for finding in findings if finding.meaning is not None and finding.meaning.declared]
+        if own and len(own) < len(findings):  # the network says what its letters are
+            return agreed([finding.meaning for finding in own if finding.meaning is not None], layers, frame, text)
         ways = "\n".join(f"  {finding.kind}: {_way(finding)}" for finding in findings)
         raise AmbiguousClaimError(
             f"{text.strip()} can be read in {len(findings)} ways, and they differ:\n{ways}\n"

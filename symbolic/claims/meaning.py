@@ -19,7 +19,7 @@ from .lexicon import Entry, run_text
 from .naming import exponent, gradient_named, indexed, is_index, label_text, matching, tensor_named, unknown, without
 from .reading import Reading
 from .syntax import BigOperator, Cases, Fraction, Group, Name, Node, Number, Product, Relation, Root, Span, Sum, Text
-from .values import IDENTITY, ONES, Value, add, divide, matmul, number, times, total
+from .values import ANY, IDENTITY, ONES, Value, add, divide, matmul, number, times, total
 
 DEEPEST = 60  # aliases within aliases
 
@@ -388,6 +388,11 @@ def _group(node: Group, reading: Reading) -> Value:
         content = tuple(part for part in content[0].parts if part is not None)
     if node.opening == "⟨" and len(content) == 2:
         left, right = (value_of(part, reading) for part in content)  # type: ignore[arg-type]
+        for one, other in ((left, right), (right, left)):
+            if one.rows == ANY and one.entry == 1:  # ⟨𝟏, A⟩ is the sum of all entries
+                return indexed(total(other), items, reading)
+        if (left.rows is None) != (right.rows is None) and (left.columns is None) != (right.columns is None):
+            right = right.transposed  # of a column and a row
         return indexed(total(times(left, right)), items, reading)
     if len(content) != 1:
         raise reading.fails("several values in brackets, but no function in front of them", node.span)

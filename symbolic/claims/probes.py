@@ -18,10 +18,11 @@ from ..matrix_view import View
 from ..matrix_write import matrix_latex
 from ..notation import Notation
 from ..equations import Equation
-from ..tensors import Adjoint, Tensor, element_of, tensor_of
+from ..tensors import Adjoint, Tensor, element_of, elements, tensor_of
 from .edits import Candidate, Change, Style, inside, spots_of, terms_of, written
 from .edits_names import activations_of
 from .edits_remove import numbers
+from .function_names import FUNCTIONS
 from .judge import Meaning
 from .reading import Manner
 from .screen import Screen, Seen
@@ -106,7 +107,7 @@ def constants(screen: Screen, part: Any, style: Style, manner: Manner, target: A
     else:
         name = style.size_name(size)
         shown_size = name
-        if size == batch and q == 1:
+        if size == batch and q == 1 and (by < 0 or without is None):
             kind = "missing 1/B" if by < 0 else "extra 1/B"
             words = (
                 f"The factor 1/{name} is missing: the loss is a mean over the {name} examples."
@@ -195,7 +196,8 @@ def tensors_of(screen: Screen) -> list[Tensor]:
     derivation = screen.frame.lexicon.derivation
     network = derivation.network
     plain = [t for t in network.tensors.values() if t.classes is None and t != network.loss]
-    return [*plain, *(Adjoint(t, network.loss) for t in plain if t.name in derivation.steps and network.loss is not None)]
+    steps = [t for t in plain if t.name in derivation.steps and t.role != "target"]
+    return [*plain, *(Adjoint(t, network.loss) for t in steps if network.loss is not None)]
 
 
 def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Screen) -> str:
@@ -220,7 +222,7 @@ def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Sc
 
     for name in style.names:
         entries = [e for e, _ in meant(name, reading)]
-        if entries and entries[0].kind == kind and not [i for i in items_of(name.scripts) if i.raised and not i.bracket]:
+        if entries and entries[0].kind in ("tensor", "adjoint") and not [i for i in items_of(name.scripts) if i.raised and not i.bracket]:
             rest = meant(name, reading)[0][1]
             if [item.text for item in rest if item.node is not None] == letters:
                 new = renamed(name, plain, style, reading, kind)
@@ -246,11 +248,18 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                 except Exception:
                     continue
                 array = np.asarray(array, dtype=float)
-                shapes = list(_SHAPES)
+                shaped = [(template, shape(array)) for template, shape in _SHAPES]
+                if screen.has_tanh:
+                    shaped += [(r"\tanh({0})", np.tanh(array)), (r"(1 - \tanh^2({0}))", 1 - np.tanh(array) ** 2)]
                 if tensor in applied:
-                    shapes.insert(0, _derivative_of(applied[tensor][1]))
-                for template, shape in shapes:
-                    quotient = ratio[usable] / shape(array)[usable]
+                    template, slope = _derivative_of(applied[tensor][1], element_of(tensor, list(at)))
+                    values = np.asarray(point.array(slope, meaning.question.indices), dtype=float)
+                    shaped.insert(0, (template, np.broadcast_to(values, ratio.shape)))
+                for template, values in shaped:
+                    zero = usable & (values == 0)
+                    if np.any(ratio[zero]):
+                        continue
+                    quotient = (ratio[usable & ~zero] / values[usable & ~zero]).ravel()
                     if quotient.size < 2 or not np.all(np.isfinite(quotient)):
                         continue
                     if np.max(np.abs(quotient - quotient[0])) > TOLERANCE * abs(quotient[0]):
@@ -263,7 +272,7 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                     shown = template.format(name, op=op)
                     if "^2" in template and ("^" in name):
                         shown = template.format("{" + name + "}" if template.startswith(r"\frac") else f"({name})", op=op)
-                    derivative = "'" in template or "1 -" in template and tensor in {t for t, _ in applied.values()}
+                    derivative = "'" in template or "1 -" in template and tensor in {t for t, _ in applied.values()} or "tanh^2" in template
                     kind = "missing activation derivative" if derivative else "missing factor"
                     prefix = "" if q == 1 else coefficient(q, None, 0)
                     found.append((derivative is False, q != 1, len(template), prefix + shown, kind))
@@ -278,18 +287,18 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
         yield shown, kind, words
 
 
-def _derivative_of(equation: Any) -> tuple[str, Shape]:
-    from ..functions import Elementwise
-    from ..tensors import elements
-
+def _derivative_of(equation: Any, at: Any) -> tuple[str, Any]:
+    """The derivative of the function in a pointwise equation at an element: how it is written, and its expression."""
     (element,) = elements(equation.body)
     u = Dummy("u", real=True)
-    body = equation.body.xreplace({element: u})
-    slope = sympy.diff(body, u)
-    values = sympy.lambdify([u], slope.doit(), "numpy") if slope.has(u) else (lambda v: np.full_like(v, float(slope)))
-    head = type(body).__name__ if isinstance(body, Elementwise) else str(getattr(body, "func", "g"))
-    symbol = getattr(type(body), "symbol", None) or ({"tanh": r"\tanh"}.get(head) or rf"\mathrm{{{head}}}")
-    return f"{symbol}'({{0}})".replace("{{0}}", "{0}") if "{" not in symbol else symbol.replace("{", "{{").replace("}", "}}") + "'({0})", values
+    function = equation.body.xreplace({element: u})
+    slope = sympy.diff(function, u).xreplace({u: at})
+    name = next(
+        (name for name, known in FUNCTIONS.items() if callable(known) and known(u) == function), type(function).__name__
+    )
+    name = getattr(type(function), "symbol", None) or name
+    symbol = name if name.startswith("\\") else r"\tanh" if name == "tanh" else rf"\mathrm{{{name}}}"
+    return symbol.replace("{", "{{").replace("}", "}}") + "'({0})", slope
 
 
 def appended(target: Any, factor: str, style: Style) -> tuple[Change, ...]:
@@ -401,7 +410,7 @@ def _contributions(screen: Screen, part: Any, style: Style, one: Seen, gap: Any)
 
 def _printed(derivation: Any, tensor: Any, homes: Any, term: Any, one: Seen, style: Style) -> Iterator[str]:
     from ..latex import LatexPrinter
-    from ..letters import names_in
+    from ..printer import names_in
     from ..rewriting import Rewriting
     from ..compact import compact
 

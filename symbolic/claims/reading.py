@@ -69,8 +69,13 @@ class Reading:
     notes: dict[str, None] = field(default_factory=dict)  # what was taken for granted, in words
     opened: dict[Any, Symbol] = field(default_factory=dict)  # the implicit indices, by size
     settled: dict[str, Any] = field(default_factory=dict)
-    lying: dict[Any, bool] = field(default_factory=dict)  # whether a vector without examples is a row, by tensor and axis
+    lying: dict[Any, bool] = field(
+        default_factory=dict
+    )  # whether a vector without examples is a row, by tensor and axis
     depth: int = 0
+    chosen: bool = False  # whether letters stand along some of the axes of an array of three or more
+    loose: bool = False  # whether a letter of the left side may run over a part of an axis
+    foreign: bool = False  # whether one of them stands along an axis that the network has another letter for
     inside: tuple[Any, ...] = ()  # the aliases whose meaning is being read: they do not stand in it
     rate_name: str = ""
     first: int | None = None  # the number of the first position along an axis, if it is known
@@ -138,8 +143,12 @@ class Reading:
             If it runs over another elsewhere.
         """
         known = self.sizes.setdefault(symbol, size)
-        if known != size:
+        if known != size and not self.may_leave(symbol):
             raise MismatchError(f"{symbol.name} runs over an axis of size {known} and over one of size {size}", span)
+
+    def may_leave(self, symbol: Symbol) -> bool:
+        """Whether a letter may read an axis of another size than its own: what is side by side in one array is."""
+        return self.loose and not isinstance(symbol, Dummy)
 
     def size_of(self, symbol: Symbol) -> Any:
         return self.sizes.get(symbol, self.hints.get(symbol))

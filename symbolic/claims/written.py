@@ -58,9 +58,11 @@ def latex_of(source: str) -> str | None:
     if any(mark in text for mark in "%#$~") or not _scripts_fit(relation):
         return None
     words = _WORDS.findall(text)
-    if not all(map(_PLAIN.fullmatch, words)) or len(words) != sum(command in TEXTS for command in _COMMAND.findall(text)):
+    if not all(map(_PLAIN.fullmatch, words)) or len(words) != sum(
+        command in TEXTS for command in _COMMAND.findall(text)
+    ):
         return None
-    text = _aligned_no_more(_as_commands(text))
+    text = without_alignment(_as_commands(text))
     commands = _COMMAND.findall(text)
     if not text.isascii() or not all(command in _KNOWN for command in commands):
         return None
@@ -76,7 +78,9 @@ def _as_commands(text: str) -> str:
     """`text` with characters beyond ASCII as the commands that they stand for, as the reader takes them."""
     text = _RAISED.sub(lambda run: f"{_raised(run[0][0])[0]}{{{''.join(_raised(c)[1] for c in run[0])}}}", text)
     text = text.replace("Σ_", r"\sum_")
-    return "".join(CHARACTERS[c] + " " if CHARACTERS.get(c, "").startswith("\\") else CHARACTERS.get(c, c) for c in text)
+    return "".join(
+        CHARACTERS[c] + " " if CHARACTERS.get(c, "").startswith("\\") else CHARACTERS.get(c, c) for c in text
+    )
 
 
 def _raised(sign: str) -> tuple[str, str]:
@@ -90,7 +94,7 @@ def _otherwise(command: str) -> str:
     return command if other is None else other + " " * (other[-1:].isalpha() and other.startswith("\\"))
 
 
-def _aligned_no_more(text: str) -> str:
+def without_alignment(text: str) -> str:
     """The formula without its marks of alignment, but for those between cases."""
     parts = re.split(r"(\\begin\{\w+\*?\}.*\\end\{\w+\*?\})", text, flags=re.DOTALL)
     return "".join(part if place % 2 else re.sub(r"(?<!\\)&", " ", part) for place, part in enumerate(parts))
@@ -112,5 +116,3 @@ def _scripts_fit(part: Any) -> bool:
             return False
         stack += [getattr(one, entry.name) for entry in fields(one) if entry.name != "span"]
     return True
-
-

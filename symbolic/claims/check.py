@@ -19,6 +19,7 @@ from .function_names import own_functions
 from .items import items_of
 from .judge import Finding, Frame, judge
 from .latex_reader import read_relation
+from .layers import layer_letters
 from .lexicon import Entry, Lexicon, key_of, lexicon_of
 from .lines import SourceLine, source_lines
 from .syntax import Name, Number, Relation, Text
@@ -210,6 +211,8 @@ def _define(relation: Relation, text: str, lexicon: Lexicon) -> bool:
     if relation.signs[0] not in (":=", "≡") or not isinstance(name, Name) or len(relation.parts) != 2:
         return False
     labels = tuple(item.text for item in items_of(name.scripts))
+    if any(entry.kind != "function" for entry in lexicon.labelled(name)) and layer_letters(relation, lexicon):
+        return False  # W^{[l]}, of each layer
     if any(set(entry.labels) <= set(labels) and entry.kind != "function" for entry in lexicon.labelled(name)):
         return False
     lexicon.add(key_of(name), Entry("node", (relation.parts[1], text), labels))

@@ -55,7 +55,8 @@ def changed_tree(node):
     """A matrix expression with one thing changed: a transpose, a sign, a factor or a term, the order of a product."""
     if node.kind in ("tensor", "slice"):
         tensor, turned, *where = node.value
-        yield replace(node, value=(tensor, not turned, *where))
+        if where or tensor.rank in (1, 2):
+            yield replace(node, value=(tensor, not turned, *where))
     args = node.args
     if node.kind in ("add", "product", "matmul") and len(args) > 1:
         for at in range(len(args)):
@@ -83,7 +84,7 @@ def index_mutants(equation, network, notation, env, sizes):
             value = gl.evaluate([mutant], env, sizes)[equation.target.name]
         except (gl.GradloomError, IndexError, KeyError):
             value = None
-        yield write.equation(mutant)[0].latex, None if value is None else np.asarray(value)
+        yield write.equation(mutant).latex, None if value is None else np.asarray(value)
 
 
 def matrix_mutants(equation, form, view, notation, env, sizes, batch):
@@ -92,7 +93,7 @@ def matrix_mutants(equation, form, view, notation, env, sizes, batch):
     values = Values(env, sizes, notation.layout, batch, view.example, turned)
     open_axes = set(equation.indices) - {form.row, form.col} if form.left.kind != "tensor" else set()
     at = dict.fromkeys(open_axes, 1)
-    expected = values.of(form.left, at)
+    expected = np.asarray(values.of(form.left, at))
     for right in dict.fromkeys(changed_tree(form.right)):
         writer = MatrixWriter(LatexPrinter(names_in(equation.body, equation.indices), None, (), notation))
         try:

@@ -55,7 +55,8 @@ def changed_tree(node):
     """A matrix expression with one thing changed: a transpose, a sign, a factor or a term, the order of a product."""
     if node.kind in ("tensor", "slice"):
         tensor, turned, *where = node.value
-        if where or tensor.rank in (1, 2):
+        axes = where[0].count(None) if where else tensor.rank
+        if axes == 2:  # how a vector lies, a bias say, may be left to the reader
             yield replace(node, value=(tensor, not turned, *where))
     args = node.args
     if node.kind in ("add", "product", "matmul") and len(args) > 1:
@@ -82,7 +83,7 @@ def index_mutants(equation, network, notation, env, sizes):
         mutant = Equation(equation.target, equation.indices, body)
         try:
             value = gl.evaluate([mutant], env, sizes)[equation.target.name]
-        except (gl.GradloomError, IndexError, KeyError):
+        except (gl.GradloomError, IndexError, KeyError, TypeError, ValueError, ArithmeticError):  # no real value
             value = None
         yield write.equation(mutant).latex, None if value is None else np.asarray(value)
 
@@ -97,7 +98,8 @@ def matrix_mutants(equation, form, view, notation, env, sizes, batch):
     for right in dict.fromkeys(changed_tree(form.right)):
         writer = MatrixWriter(LatexPrinter(names_in(equation.body, equation.indices), None, (), notation))
         try:
-            found = np.broadcast_to(values.of(right, at), expected.shape)
+            with np.errstate(all="ignore"):
+                found = np.broadcast_to(values.of(right, at), expected.shape)
         except (ValueError, IndexError):
             found = None
         yield f"{writer.write(form.left)} = {writer.write(right)}", found, expected

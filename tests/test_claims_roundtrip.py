@@ -120,7 +120,9 @@ def test_symbols_of_one_s_own_are_read_back():
 
 
 def differs(found, expected):
-    return found is None or bool(np.abs(found - expected).max() > 1e-6 * (1e-6 + np.abs(expected).max()))
+    if found is None or not np.all(np.isfinite(found)):
+        return True
+    return bool(np.abs(found - expected).max() > 1e-6 * (1e-6 + np.abs(expected).max()))
 
 
 def judged(network, latex, notation):

@@ -31,6 +31,9 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
             found.append((entry, left))
     if not found:
         found = _only_layer(known, items, reading)
+    texts = [label_text(item, reading) for item in items]
+    if len(found) > 1:  # z_{1,2} is no z_{2,1}
+        found = [pair for pair in found if _in_order(pair[0].labels, texts)] or found
     most = max((len(entry.labels) for entry, _ in found), default=0)
     # In v_{ik} the k may be that of v_k, or an index.
     longest = [set(entry.labels) for entry, _ in found if len(entry.labels) == most]
@@ -39,6 +42,11 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
         for entry, left in sorted(found, key=lambda pair: -len(pair[0].labels))
         if len(entry.labels) == most or any(labels - set(entry.labels) <= reading.letters.keys() for labels in longest)
     ]
+
+
+def _in_order(labels: tuple[str, ...], texts: list[str]) -> bool:
+    rest = iter(texts)
+    return all(label in rest for label in labels)
 
 
 def _only_layer(entries: list[Entry], items: list[Item], reading: Reading) -> list[tuple[Entry, list[Item]]]:

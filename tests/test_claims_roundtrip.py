@@ -8,7 +8,7 @@ import random
 
 import numpy as np
 import pytest
-from claims_mutants import index_mutants, matrix_mutants
+from printed_mutants import index_mutants, matrix_mutants
 from random_networks import random_network
 from test_printed_values import SIZES, networks, random_values
 

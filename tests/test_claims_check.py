@@ -126,6 +126,14 @@ def test_layout_is_said(mlp):
     assert kinds(mlp, rows, layout="columns") == ["not equal"]
 
 
+def test_a_text_has_one_layout(mlp):
+    """Each of these is right in one layout; together they are not."""
+    rows = ["dW2 = dz2^T a1", "dz1 = dz2 W2 * (a1 * (1 - a1))"]
+    assert kinds(mlp, "\n".join(rows)) == ["equal", "equal"]
+    assert kinds(mlp, "\n".join([*rows, "dW1 = dz1 x^T"])) == ["equal", "equal", "not equal"]
+    assert kinds(mlp, "dW1 = dz1 x^T") == ["equal"]
+
+
 @pytest.mark.parametrize("units", [3, 5])
 def test_the_transpose_of_a_square_matrix_is_no_equal(units):
     network = gl.Sequential(

@@ -16,7 +16,7 @@ from ..tensors import Adjoint, Tensor, elements, indices_of, is_element, tensor_
 from .point import blocks_of
 from .question import Question
 
-WORK = 350  # of lengths that are compacted: more could take minutes
+WORK = 220  # of lengths that are compacted: more could take minutes
 _SMALL = 60  # length of an equation of a value that is put in
 _LEVELS = 4
 

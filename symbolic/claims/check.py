@@ -50,7 +50,7 @@ def check(
     aliases : what the claim writes → what it means, in LaTeX or by name:
         ``{"m": "B", r"\\delta_j": r"\\delta^{(1)}_j"}``
     functions : what the claim calls functions: ``{"g": gl.tanh}``
-    layout : "columns" (one example per column) or "rows"; by default whichever fits
+    layout : "columns" (one example per column) or "rows"; by default whichever fits, one for all lines
     derivatives : "denominator" where ∂L/∂W has the shape of W, "numerator" where it has that of its transpose
     single : whether the claim is about one example alone; otherwise what is right for that only is "batch 1"
     first : the number of the first position along an axis, 1 or 0, where the claim has numbers for indices
@@ -76,8 +76,11 @@ def check(
     options = {"layout": layout, "derivatives": derivatives, "single": single, "first": first, "symbols": symbols}
     if isinstance(claim, str):
         known = {**own_functions(equation.body for equation in network.equations), **(functions or {})}
-        lexicon = lexicon_of(derivation, aliases, known, symbols)
-        frame = Frame(lexicon, layout, single, first, derivatives == "numerator")
+
+        def frame(layout: str | None) -> Frame:
+            lexicon = lexicon_of(derivation, aliases, known, symbols)
+            return Frame(lexicon, layout, single, first, derivatives == "numerator")
+
         return _check_text(claim, frame, options, explain)
     if callable(claim) or isinstance(claim, Path):
         from .python_claims import check_python
@@ -97,7 +100,9 @@ def _read(path: Path) -> str:
         raise DataError(f"cannot read the claim {os.fspath(path)}: it is no text in UTF-8") from None
 
 
-def _check_text(text: str, frame: Frame, options: dict[str, Any], explain: bool) -> Verdict:
+def _check_text(
+    text: str, frame_of: Callable[[str | None], Frame], options: dict[str, Any], explain: bool
+) -> Verdict:
     lines, silent = source_lines(text)
     if not lines:
         raise ClaimSyntaxError(
@@ -105,6 +110,25 @@ def _check_text(text: str, frame: Frame, options: dict[str, Any], explain: bool)
             text,
             0,
         )
+    layout = options["layout"]
+    if layout is None and len(lines) > 1:
+        layout = _layout_of(lines, frame_of)
+    frame = frame_of(layout)
+    judged = _all(lines, frame, explain)
+    return Verdict(frame.lexicon.derivation, judged, silent=silent, options=options)
+
+
+def _layout_of(lines: list[SourceLine], frame_of: Callable[[str | None], Frame]) -> str:
+    """The layout of a text of several lines, which is one for all of them: that in which more of them are right."""
+    right = [line.finding for line in _all(lines, frame_of(None), explain=False) if line.ok and line.finding]
+    used = [finding.meaning.manner.layout for finding in right if finding.meaning is not None]
+    if "rows" not in used:
+        return "columns"
+    by_rows = [line for line in _all(lines, frame_of("rows"), explain=False) if line.ok and line.finding]
+    return "rows" if len(by_rows) >= used.count("columns") else "columns"
+
+
+def _all(lines: list[SourceLine], frame: Frame, explain: bool) -> list[Judged]:
     judged: list[Judged] = []
     for line in lines:
         try:
@@ -113,7 +137,7 @@ def _check_text(text: str, frame: Frame, options: dict[str, Any], explain: bool)
             if len(lines) == 1:
                 raise
             judged.append(Judged(line.shown, line.number, "unread", error=str(error)))
-    return Verdict(frame.lexicon.derivation, judged, silent=silent, options=options)
+    return judged
 
 
 def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool) -> Judged:

@@ -212,6 +212,7 @@ CASES = [
         r"\frac{\partial p_{i}}{\partial z_{j}} = p_i (\delta_{ij} - p_j)",
         f"{BISHOP}, (4.106): p_i may be the i-th example, δ_{{ij}} a gradient",
         AmbiguousClaimError,
+        slow=True,
     ),
     right(
         "softmax-jacobian-matrix",
@@ -269,6 +270,7 @@ CASES = [
         "functions",
         r"\frac{\partial p}{\partial x} = \mathrm{diag}(p \odot (1 - p))",
         "the derivative of the sigmoid in the place of the Jacobian, as often asked on forums",
+        slow=True,
     ),
     wrong(
         "softmax-jacobian-index",

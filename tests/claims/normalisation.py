@@ -112,6 +112,7 @@ CASES = [
         r"dx = \frac{\gamma r}{N} \left(N dy - \sum dy\right)",
         "mutation of bn-matrix-dx: the variance taken for a constant",
         "dropped term",
+        slow=True,
     ),
     wrong(
         "bn-matrix-dx-simple",
@@ -126,6 +127,7 @@ CASES = [
         r"dx = \frac{\gamma r}{N} \left(N dy - \sum dy + \hat x \sum dy\, \hat x\right)",
         "mutation of bn-matrix-dx",
         "sign",
+        slow=True,
     ),
     wrong(
         "bn-dvar-factor",

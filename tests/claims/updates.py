@@ -1,6 +1,5 @@
 """Claims about updates by gradient descent, with and without a penalty."""
 
-# ruff: noqa: E501 - formulas stand on one line, as their sources print them
 from __future__ import annotations
 
 from .case import right, wrong

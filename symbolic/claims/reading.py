@@ -100,7 +100,7 @@ class Reading:
         known = self.settled.get(question)
         if known not in options:
             known = self.settled[question] = self.pick(options)
-        return known  # type: ignore[return-value]
+        return known
 
     def fails(self, message: str, span: Any = None) -> MismatchError:
         return MismatchError(message, span)

@@ -36,6 +36,7 @@ from .symbolic.derivation import Derivation
 from .symbolic.equations import Equation
 from .symbolic.errors import (
     CacheError,
+    ClaimSyntaxError,
     DataError,
     DivergenceError,
     GradloomError,
@@ -81,12 +82,16 @@ if TYPE_CHECKING:
     from .runtime.parameters import Parameters
     from .runtime.pictures import norms_by_layer, training_curves, weight_images
     from .runtime.program import Program
+    from .symbolic.claims.check import check
+    from .symbolic.claims.errors import AmbiguousClaimError, UnknownNameError
+    from .symbolic.claims.verdict import Verdict
     from .symbolic.evaluate import evaluate
 
 __version__ = "0.1.0"
 
 # Imported when first asked for: they bring NumPy, and some of them Numba.
 _LAZY = {
+    "AmbiguousClaimError": "symbolic.claims.errors",
     "CacheWarning": "runtime.cache",
     "Callback": "runtime.callbacks",
     "EarlyStopping": "runtime.callbacks",
@@ -95,7 +100,10 @@ _LAZY = {
     "Model": "runtime.model",
     "Parameters": "runtime.parameters",
     "Program": "runtime.program",
+    "UnknownNameError": "symbolic.claims.errors",
+    "Verdict": "symbolic.claims.verdict",
     "cache_dir": "runtime.cache",
+    "check": "symbolic.claims.check",
     "evaluate": "symbolic.evaluate",
     "explain": "runtime.explain",
     "gradcheck": "runtime.gradcheck",
@@ -134,15 +142,16 @@ def _compile(network: Network, **options: Any) -> Program:
 Network.compiler = staticmethod(_compile)
 
 __all__ = [
-    "AlongAxis", "ArgMax", "CacheError", "CacheWarning", "Callback", "Costs", "DataError", "Derivation", "Dim",
-    "DivergenceError", "Document", "Drawing", "EarlyStopping", "Equation", "GradientNorms", "GradloomError",
-    "History", "Index", "IndexingError", "LossError", "Max", "MissingExtraError", "Model", "ModelFileError",
-    "NameTakenError", "Network", "Parameters", "PdfError", "Program", "RecurrenceError", "SavedFileError",
-    "Sequential", "ShapeError", "SizeError", "Sum", "Tensor", "UndefinedError", "UnsupportedError",
-    "UnusedParameterError", "activations", "cache_dir", "datasets", "dims", "elementwise", "elu", "errors",
-    "evaluate", "explain", "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held",
-    "hessian", "hessian_vector", "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu",
-    "log_softmax", "losses", "normal", "norms_by_layer", "one_hot", "one_hot_rows", "optimizers", "padded",
-    "per_example", "relu", "schedules", "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh",
-    "training_curves", "unrolled", "weight_images",
+    "AlongAxis", "AmbiguousClaimError", "ArgMax", "CacheError", "CacheWarning", "Callback", "ClaimSyntaxError",
+    "Costs", "DataError", "Derivation", "Dim", "DivergenceError", "Document", "Drawing", "EarlyStopping",
+    "Equation", "GradientNorms", "GradloomError", "History", "Index", "IndexingError", "LossError", "Max",
+    "MissingExtraError", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters", "PdfError",
+    "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor",
+    "UndefinedError", "UnknownNameError", "UnsupportedError", "UnusedParameterError", "Verdict", "activations",
+    "cache_dir", "check", "datasets", "dims", "elementwise", "elu", "errors", "evaluate", "explain",
+    "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held", "hessian", "hessian_vector",
+    "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu", "log_softmax", "losses",
+    "normal", "norms_by_layer", "one_hot", "one_hot_rows", "optimizers", "padded", "per_example", "relu",
+    "schedules", "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh", "training_curves",
+    "unrolled", "weight_images",
 ]  # fmt: skip

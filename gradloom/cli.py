@@ -1,6 +1,7 @@
-"""The ``gradloom`` command: demo, derive, explain, generate, train, gradcheck.
+"""The ``gradloom`` command: demo, derive, check, explain, generate, train, gradcheck.
 
-Exit status: 0 done, 1 the answer is "no" (a failed gradient check), 2 bad input, with one message on standard error.
+Exit status: 0 done, 1 the answer is "no" (a failed gradient check, a claim that is wrong or cannot be decided), 2 bad
+input, with one message on standard error.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gradloom",
         description="Networks declared in SymPy: derived gradients, readable and as fast kernels.",
-        epilog="Exit status: 0 done, 1 the answer is no (a failed check), 2 bad input.",
+        epilog="Exit status: 0 done, 1 the answer is no (a failed check, a claim that is not right), 2 bad input.",
     )
     parser.add_argument("--version", action="version", version=f"gradloom {__version__}")
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
@@ -102,6 +103,35 @@ def _parser() -> argparse.ArgumentParser:
     _add_sizes(command)
     command.add_argument("--standalone", action="store_true", help="with --format latex: a whole document")
     command.add_argument("--picture", metavar="FILE", help="also draw the network and its gradients (.svg or .png)")
+    _add_output(command)
+
+    command = _command(commands, "check", "say whether a derivation done by hand is right, and where it is not")
+    command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    command.add_argument(
+        "claim", metavar="CLAIM", help="a formula in LaTeX, or a file of them (.tex, .md, .txt) or of functions (.py)"
+    )
+    command.add_argument(
+        "--alias", action="append", default=[], metavar="NAME=MEANING", help="what a name of yours means, as m=B"
+    )
+    command.add_argument(
+        "--function", action="append", default=[], metavar="NAME=FUNCTION", help="what a function is, as g=tanh"
+    )
+    command.add_argument("--layout", choices=("columns", "rows"), help="default: whichever fits")
+    command.add_argument(
+        "--derivatives", choices=("denominator", "numerator"), help="∂L/∂W as W (default), or transposed"
+    )
+    command.add_argument("--single", action="store_true", default=None, help="the claim is about one example alone")
+    command.add_argument("--first", type=int, choices=(0, 1), help="the number of the first position along an axis")
+    command.add_argument(
+        "--symbol", action="append", default=[], metavar="NAME=LATEX", help=r"the symbol of a tensor, as a2=\hat{y}"
+    )
+    command.add_argument("--no-explain", action="store_true", help="do not look for examples and likely mistakes")
+    command.add_argument(
+        "--format",
+        choices=("text", "html", "latex", "markdown", "pdf"),
+        default="text",
+        help="default: %(default)s; html is one page that needs no network, pdf needs -o and a TeX that is installed",
+    )
     _add_output(command)
 
     command = _command(commands, "generate", "write the generated module")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .model_file import ModelFile, load_model_file
-from .symbolic import optimizers
-from .symbolic.errors import DivergenceError, GradloomError, SizeError, UnsupportedError
+from .symbolic import activations, optimizers
+from .symbolic.errors import DataError, DivergenceError, GradloomError, SizeError, UnsupportedError
 
 OPTIMIZERS: dict[str, Any] = {
     "sgd": lambda **lr: optimizers.SGD(**lr),
@@ -50,22 +51,86 @@ def derive(options: argparse.Namespace) -> int:
     return 0
 
 
+def check(options: argparse.Namespace) -> int:
+    from .symbolic.claims.check import check as check_claim
+
+    file = load_model_file(options.model)
+    settings = dict(file.claims)
+    for name in ("layout", "derivatives", "single", "first"):
+        if getattr(options, name) is not None:
+            settings[name] = getattr(options, name)
+    settings["aliases"] = {**settings.get("aliases", {}), **_pairs("--alias", options.alias, "m=B")}
+    functions = {name: _function(name, of) for name, of in _pairs("--function", options.function, "g=tanh").items()}
+    settings["functions"] = {**settings.get("functions", {}), **functions}
+    settings["symbols"] = {**settings.get("symbols", {}), **_symbols(options)}
+    claim: Any = options.claim
+    path = Path(claim)
+    if path.suffix.lower() in (".tex", ".md", ".txt", ".py"):
+        claim = path
+        if not path.is_file():
+            what = "is a directory" if path.is_dir() else "does not exist"
+            raise DataError(f"CLAIM file {path} {what}; expected a file of formulas or functions, or a formula in LaTeX")
+    if options.format == "pdf" and options.output is None:
+        raise UnsupportedError("--format pdf needs a file to write: add -o FILE.pdf")
+    verdict = check_claim(file.network, claim, **settings, explain=not options.no_explain)
+    if isinstance(claim, Path):
+        verdict = replace(verdict, title=f"Verdict on {claim.name}")
+    document = verdict.document()
+    if options.format == "pdf":
+        document.pdf(options.output)
+    elif options.format == "latex":
+        _output(document.latex(standalone=options.output is not None), options.output)
+    else:
+        _output(getattr(document, options.format)(), options.output)
+    return 0 if verdict.ok else 1
+
+
+def _pairs(option: str, given: list[str], example: str) -> dict[str, str]:
+    """The ``NAME=MEANING`` of an option that may be repeated."""
+    made = {}
+    for text in given:
+        name, equals, meaning = (part.strip() for part in text.partition("="))
+        if not (name and equals and meaning):
+            raise UnsupportedError(f"{option} {text}: expected NAME=MEANING, such as {example}")
+        made[name] = meaning
+    return made
+
+
+def _function(name: str, of: str) -> Any:
+    """A function by its name: one of `gradloom.activations`, or a function of one number that SymPy has."""
+    import sympy
+
+    found = getattr(activations, of, None)
+    if found is None:
+        found = getattr(sympy, of, None)
+        if not (isinstance(found, type) and issubclass(found, sympy.Function)) and of not in ("exp", "sqrt"):
+            found = None
+    if not callable(found):
+        known = ", ".join(key for key in ("identity", "relu", "sigmoid", "softplus", "tanh"))
+        raise UnsupportedError(f"--function {name}={of}: there is no function {of}; expected one such as {known}")
+    return found
+
+
 def _notation(options: argparse.Namespace) -> dict[str, Any]:
     """The choices of notation, as keywords."""
-    symbols = {}
-    for text in options.symbol:
-        name, equals, symbol = text.partition("=")
-        if not (name.isidentifier() and equals):
-            raise UnsupportedError(f"--symbol {text}: expected NAME=LATEX, such as a2=\\hat{{y}}")
-        symbols[name] = symbol
     return {
         "layout": options.layout,
         "derivatives": options.derivatives,
         "deltas": not options.no_deltas,
         "layers": options.layers,
         "bold": options.bold,
-        "symbols": symbols,
+        "symbols": _symbols(options),
     }
+
+
+def _symbols(options: argparse.Namespace) -> dict[str, str]:
+    symbols = {}
+    for text in options.symbol:
+        name, equals, symbol = text.partition("=")
+        if not (name.isidentifier() and equals):
+            raise UnsupportedError(f"--symbol {text}: expected NAME=LATEX, such as a2=\\hat{{y}}")
+        symbols[name] = symbol
+    return symbols
 
 
 def generate(options: argparse.Namespace) -> int:

@@ -11,6 +11,9 @@ define
 ``report``
     a function ``report(model, epoch)`` that prints what is of interest; it is called before the training, with epoch 0,
     and after every epoch.
+``claims``
+    a dict of settings for ``gradloom check``, those of `check`: aliases, functions, layout, derivatives, single, first,
+    symbols. Options on the command line come before them.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from .symbolic.network import Network
 
 MODEL_SETTINGS = ("seed", "dtype", "target", "sizes")
 FIT_SETTINGS = ("epochs", "batch", "optimizer", "validation", "shuffle", "early_stopping", "metrics")
+CLAIM_SETTINGS = ("aliases", "functions", "layout", "derivatives", "single", "first", "symbols")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class ModelFile:
     data: Any = None
     training: dict[str, Any] = field(default_factory=dict)
     report: Callable[[Any, int], Any] | None = None
+    claims: dict[str, Any] = field(default_factory=dict)
 
     def named_data(self) -> dict[str, Any] | None:
         """The file's data as ``{name: array}``, or None where it defines none."""
@@ -73,6 +78,7 @@ def load_model_file(model: str) -> ModelFile:
     namespace = vars(run_file(path))
     network = _network(path, namespace, name or "network")
     training = _training(path, namespace.get("training", {}))
+    claims = _claims(path, namespace.get("claims", {}))
     report = namespace.get("report")
     if report is not None and not callable(report):
         raise ModelFileError(f"{path}: report is {report!r}; expected a function report(model, epoch)")
@@ -81,7 +87,8 @@ def load_model_file(model: str) -> ModelFile:
         data = guarded(path, data)
     if data is not None and not (isinstance(data, tuple | list) and len(data) == 2):
         raise ModelFileError(f"{path}: data must be a pair (X, Y), or a function that returns it; found {_shown(data)}")
-    return ModelFile(path, network, data, training, None if report is None else _guarded_report(path, report))
+    told = None if report is None else _guarded_report(path, report)
+    return ModelFile(path, network, data, training, told, claims)
 
 
 def run_file(path: Path) -> ModuleType:
@@ -146,6 +153,18 @@ def _training(path: Path, settings: Any) -> dict[str, Any]:
     sizes = settings.get("sizes")
     if sizes is not None and not isinstance(sizes, dict):
         raise ModelFileError(f"{path}: training has sizes {_shown(sizes)}; expected a dict, as in {{'n': 64}}")
+    return dict(settings)
+
+
+def _claims(path: Path, settings: Any) -> dict[str, Any]:
+    if not isinstance(settings, dict):
+        known = ", ".join(CLAIM_SETTINGS)
+        raise ModelFileError(f"{path}: claims is {_shown(settings)}; expected a dict of settings: {known}")
+    for key, value in settings.items():
+        if key not in CLAIM_SETTINGS:
+            raise ModelFileError(f"{path}: claims has no setting {key!r}; there are {', '.join(CLAIM_SETTINGS)}")
+        if key in ("aliases", "functions", "symbols") and not isinstance(value, dict):
+            raise ModelFileError(f"{path}: claims has {key} {_shown(value)}; expected a dict by name")
     return dict(settings)
 
 

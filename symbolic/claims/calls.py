@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -146,9 +147,14 @@ def derivative(function: Callable[[Any], Expr], order: int) -> Callable[[Expr], 
     """The derivative of a function of one number, derived from its definition."""
     if not order:
         return function
-    u = Dummy("u", real=True)
-    made = sympy.diff(function(u), u, order)
+    u, made = _slope(function, order)
     return lambda at: made.xreplace({u: at})
+
+
+@lru_cache(maxsize=100)
+def _slope(function: Callable[[Any], Expr], order: int) -> tuple[Dummy, Expr]:
+    u = Dummy("u", real=True)
+    return u, sympy.diff(function(u), u, order)
 
 
 def _activation(name: Name, args: list[Value], items: list[Item], reading: Reading) -> Callable[[Any], Expr]:
@@ -240,7 +246,7 @@ def _onehot(value: Value, reading: Reading) -> Value:
 def _softmax(name: str, value: Value, reading: Reading) -> Value:
     """Along the classes: down the column of an example, along a row where examples are rows."""
     if value.is_scalar or value.more:
-        raise reading.fails(f"{name} of {value}")
+        raise reading.misfit(f"{name} of {value}")
     down = value.columns is None or (value.is_matrix and value.columns == reading.network.batch)
     size = value.rows if down else value.columns
     k = Dummy(integer=True)

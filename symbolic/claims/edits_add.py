@@ -77,7 +77,7 @@ def _places(part: Any, letter: str, text: str) -> Iterator[int]:
         if spot.script or letter not in _letters(node):
             continue
         if isinstance(node, Product):
-            heads = [f.span.start for f in node.factors if letter in _letters(f)][:1] + [node.span.start]
+            heads = [*[f.span.start for f in node.factors if letter in _letters(f)][:1], node.span.start]
         elif isinstance(node, Sum):
             heads = [term.span.start for _, term in node.terms if letter in _letters(term)]
         elif not spot.above or isinstance(spot.above[-1], Sum | Group | BigOperator):
@@ -142,6 +142,22 @@ def factors(part: Any, subject: Any, style: Style, names: list[str], matrices: l
             yield Candidate("missing factor", words, (Change(at, at, rf" {style.elementwise} {new}"),), 6)
 
 
+def terms(part: Any, style: Style, names: list[str]) -> Iterator[Candidate]:
+    """A tensor added to, or taken from, a single factor: a for a - y."""
+    for spot in spots_of(part):
+        node = spot.node
+        around = spot.above[-1] if spot.above else None
+        if spot.script or not isinstance(node, Name) or isinstance(around, Fraction):
+            continue
+        shown = written(style.text, node)
+        for name in names:
+            for sign in "-+":
+                if name != shown:
+                    words = f"The term {name} is missing beside {shown}."
+                    new = f"({shown} {sign} {name})"
+                    yield Candidate("dropped term", words, (Change(node.span.start, node.span.end, new),), 5)
+
+
 def _subscripted(name: str, letters: str) -> str:
     return f"{{{name}}}_{{{letters}}}" if "_" in name else f"{name}_{{{letters}}}"
 
@@ -170,7 +186,7 @@ def steps(part: Any, relation: Relation, style: Style) -> Iterator[Candidate]:
     words = f"An update takes the step from the old value: {shown} is missing in front."
     for head in (f"{shown} ", f"{shown} - "):
         yield Candidate("not a step", words, (Change(start, start, head),), 1)
-    if isinstance(part, Sum):
+    if isinstance(part, Sum) and not any(written(text, term).strip() == shown.strip() for _, term in part.terms):
         for _, term in part.terms:
             inner = written(text, term)
             yield Candidate("not a step", words, (Change(part.span.start, part.span.end, f"{shown} - {inner}"),), 2)

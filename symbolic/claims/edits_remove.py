@@ -73,10 +73,10 @@ def _with_blank(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _runs(product: Product) -> Iterator[tuple[int, int]]:
-    """Which factors go together: a function and its bracket, a and (1 - a)."""
+def units(product: Product) -> list[tuple[int, int]]:
+    """Which factors belong together: a function and its bracket, the d of a differential and what follows."""
     count = len(product.factors)
-    units: list[tuple[int, int]] = []
+    made: list[tuple[int, int]] = []
     at = 0
     while at < count:
         last = at
@@ -84,18 +84,29 @@ def _runs(product: Product) -> Iterator[tuple[int, int]]:
         applied = isinstance(node, Name) and at + 1 < count and product.operators[at] == ""
         if applied and isinstance(product.factors[at + 1], Group) and (_is_function(node) or _has_prime(node)):
             last = at + 1
-        units.append((at, last))
+        elif applied and isinstance(node, Name) and node.base == "d" and not node.scripts:
+            last = at + 1
+            if at + 2 < count and not product.operators[at + 1] and isinstance(product.factors[at + 2], Number):
+                last = at + 2
+        made.append((at, last))
         at = last + 1
-    for number, (first, last) in enumerate(units):
+    return made
+
+
+def _runs(product: Product) -> Iterator[tuple[int, int]]:
+    """What may be too many: one unit, or two neighbours, as a and (1 - a)."""
+    count = len(product.factors)
+    made = units(product)
+    for number, (first, last) in enumerate(made):
         if (first, last) != (0, count - 1):
             yield first, last
-        if number + 1 < len(units) and (first, units[number + 1][1]) != (0, count - 1):
-            yield first, units[number + 1][1]
+        if number + 1 < len(made) and (first, made[number + 1][1]) != (0, count - 1):
+            yield first, made[number + 1][1]
 
 
 def _is_function(node: Any) -> bool:
     return isinstance(node, Name) and (
-        node.base.isalpha() and len(node.base) > 1 or node.base in (r"\sigma", r"\phi", "g", "f")
+        (node.base.isalpha() and len(node.base) > 1) or node.base in (r"\sigma", r"\phi", "g", "f")
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import sympy
@@ -67,7 +68,8 @@ def value_of(node: Node, reading: Reading) -> Value:
 def name_value(name: Name, reading: Reading) -> Value:
     found = [(entry, left) for entry, left in matching(name, reading) if entry.kind != "function"]
     if found and _is_kronecker(name):  # δ_{ij} beside a gradient δ: what has two axes may be either
-        found = [(entry, left) for entry, left in found if entry.kind == "node" or entry.meaning.rank >= 2]
+        batch = reading.network.batch if reading.manner.single else None  # no axis, where it is about one example
+        found = [(e, left) for e, left in found if e.kind == "node" or sum(s != batch for s in e.meaning.shape) >= 2]
         if not found or not reading.pick([True, False]):
             return _special(name, reading)
     if found:
@@ -237,7 +239,7 @@ def combined(left: Value, operator: str, right: Value, reading: Reading) -> Valu
     if how == "entries":
         return times(left, right)
     if left.shape != right.shape or left.is_matrix:
-        raise reading.fails(f"inner product: {left} and {right}")
+        raise reading.misfit(f"inner product: {left} and {right}")
     return total(times(left, right))
 
 
@@ -285,7 +287,7 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
         if _divides_more(factors[at:]) and reading.pick([False, True]):  # a/bc is a/(bc)
             assert isinstance(factor, Fraction)
             if as_derivative(factor, reading) is not None:
-                raise reading.fails("a derivative is not divided by what follows")
+                raise reading.misfit("a derivative is not divided by what follows")
             below = value_of(Product((factor.bottom, *factors[at + 1 :]), ("",) * (len(factors) - at - 1)), reading)
             return [*values, divide(value_of(factor.top, reading), below)]
         if isinstance(factor, Name) and factor.base == "d" and at + 1 < len(factors) and not matching(factor, reading):
@@ -313,8 +315,8 @@ def _opened(factors: list[Node], reading: Reading) -> list[Node]:
 
 
 def _check_numbered(factors: list[Node], reading: Reading) -> None:
-    """Refuse ``W2`` where there is no W2: a number right behind a letter is a part of its name, and multiplies nothing."""
-    for at, (name, number_) in enumerate(zip(factors, factors[1:], strict=False)):
+    """Refuse ``W2`` where there is no W2: a number right behind a letter is a part of its name, and no factor."""
+    for at, (name, number_) in enumerate(itertools.pairwise(factors)):
         if not (isinstance(name, Name) and isinstance(number_, Number)) or name.span.end != number_.span.start:
             continue
         starts = range(at + 1)
@@ -416,6 +418,9 @@ def _cases(node: Cases, reading: Reading) -> Value:
             made = value
             continue
         holds = ranges.iverson(condition, reading, value_of)
+        if made is None and len(node.rows) == 2 and _is_opposite(holds, node.rows[0][1], reading):
+            made = value
+            continue
         if made is None:
             made = number(0)
             reading.note("where no case applies, the value is 0")
@@ -423,6 +428,15 @@ def _cases(node: Cases, reading: Reading) -> Value:
         made = replace(chosen, entry=_choice(holds.entry, value.entry, made.entry))
     assert made is not None
     return made
+
+
+def _is_opposite(holds: Value, first: Relation | Node | None, reading: Reading) -> bool:
+    """Whether the condition of the second of two cases is that the first does not hold."""
+    if not isinstance(first, Relation):
+        return False
+    other = ranges.iverson(first, reading, value_of)
+    one, two = (part.entry.args[0][1] if isinstance(part.entry, Piecewise) else None for part in (holds, other))
+    return one is not None and two is not None and one == sympy.Not(two)
 
 
 def _choice(holds: Expr, value: Expr, otherwise: Expr) -> Expr:

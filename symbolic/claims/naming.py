@@ -117,7 +117,7 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
         split = [n for n, item in enumerate(indices) if isinstance(item.node, Number) and len(item.node.text) > 1]
         what = ", ".join(item.text for item in indices)
         hint = "; write commas between the digits" if split else ""
-        raise reading.fails(f"{tensor.name} has {tensor.rank} axes, but is read at {free} places: {what}{hint}")
+        raise reading.misfit(f"{tensor.name} has {tensor.rank} axes, but is read at {free} places: {what}{hint}")
     where = reading.pick(
         sorted(
             (axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)),
@@ -287,7 +287,7 @@ def exponent(node: Node, reading: Reading) -> Expr:
 
     made = value_of(node, reading)
     if not made.is_scalar:
-        raise reading.fails("an exponent is a number")
+        raise reading.misfit("an exponent is a number")
     return made.entry
 
 
@@ -296,11 +296,11 @@ def indexed(value: Value, items: list[Item], reading: Reading) -> Value:
     below = [item for item in items if is_index(item, reading)]
     if below:
         if value.more:
-            raise reading.fails(f"{value} in brackets is read as a whole only")
+            raise reading.misfit(f"{value} in brackets is read as a whole only")
         axes = [axis for axis, size in enumerate(value.shape) if size is not None]
         places = [place(item.node, reading) for item in below if item.node is not None]
         if len(places) > len(axes):
-            raise reading.fails(f"{value} is read at {len(places)} places")
+            raise reading.misfit(f"{value} is read at {len(places)} places")
         chosen = reading.pick(list(combinations(axes, len(places))))
         at: list[Any] = [R, C]
         shape: list[Any] = list(value.shape)

@@ -12,53 +12,62 @@ from ..latex import LatexPrinter
 from ..report.document import Block, Details, Formula, Line, Prose
 from ..report.numbers import matrix, value
 from ..report.writing import Writer
-from ..tensors import Adjoint, Tensor
+from ..tensors import Tensor
 from ..text import TextPrinter
 from .derived import writer_of
 from .values import C, R
 from .verdict import Judged, Verdict
 
-DIGITS = 5
-MOST_ENTRIES = 60  # of one array
+DIGITS = 4
+MOST_ENTRIES = 24  # of one array
 
 
 def numbers_shown(line: Judged, verdict: Verdict) -> list[Block]:
     """What the two sides are worth at one point."""
     example, meaning = line.counterexample, line.finding.meaning if line.finding else None
-    assert example is not None and meaning is not None
-    write = writer_of(line, verdict)
-    derivation = verdict.derivation
-    tensors = {tensor.name: tensor for tensor in meaning.question.needs}
-    read = {tensor.name for tensor in meaning.question.reads if not isinstance(tensor, Adjoint)}
+    assert example is not None
+    write, steps = writer_of(line, verdict), verdict.derivation.steps
+    tensors: dict[str, Tensor] = dict(verdict.derivation.network.tensors)
+    read = set(example.values)
+    if meaning is not None:
+        tensors |= {tensor.name: tensor for tensor in meaning.question.needs}
+        read = {tensor.name for tensor in meaning.question.reads}
     near, far = ({n: a for n, a in example.values.items() if (n in read) == wanted} for wanted in (True, False))
-    out: list[Block] = []
     sizes = ", ".join(f"{name} = {number}" for name, number in example.sizes.items())
-    out.append(Prose.plain(f"With {sizes}:") if sizes else Prose.plain("For instance:"))
+    out: list[Block] = [Prose.plain(f"With {sizes}:" if sizes else "For instance:")]
+    laid_out = meaning is None  # arrays of a function are as the function has them
     for name, array in near.items():
-        out += _lines(write, tensors[name], array)
+        out += _lines(write, tensors[name], array, laid_out)
     for name, array in example.adjoints.items():
-        out += _lines(write, derivation.steps[name].equation.target, array)
-    places = zip(meaning.question.indices, example.entry, strict=True)
-    names = [f"{_word(index, size, meaning.question.batch)} {at + 1}" for (index, size), at in places]
+        out += _lines(write, steps[name].equation.target, array, laid_out)
     yours, correct = np.asarray(example.right), np.asarray(example.left)
-    if yours.ndim <= 2:
-        turned = _is_turned(meaning)
-        out += [
-            Line(Formula(f"yours = {y.text}", rf"\text{{yours}} = {y.latex}"))
-            for y in [_array(yours.T if turned else yours)]
-        ]
-        out += [
-            Line(Formula(f"correct = {c.text}", rf"\text{{correct}} = {c.latex}"))
-            for c in [_array(correct.T if turned else correct)]
-        ]
-    one, other = (_number(side[example.entry]) for side in (yours, correct))
-    where = f"They differ most at {', '.join(names)} (counted from 1)" if names else "They differ"
-    out.append(Prose(f"{where}: yours {one.text}, correct {other.text}.",
-                     f"{where}: yours ${one.latex}$, correct ${other.latex}$."))  # fmt: skip
-    behind = [block for name, array in far.items() for block in _lines(write, tensors[name], array)]
+    if yours.ndim <= 2 and yours.size <= MOST_ENTRIES:
+        turned = meaning is not None and _is_turned(meaning)
+        for name, side in (("yours", yours), ("correct", correct)):
+            shown = _array(side.T if turned else side)
+            out.append(Line(Formula(f"{name} = {shown.text}", rf"\text{{{name}}} = {shown.latex}")))
+    if yours.ndim:
+        out.append(_largest(_place(example.entry, meaning), _number(yours[example.entry]), _number(correct[example.entry])))
+    behind = [block for name, array in far.items() for block in _lines(write, tensors[name], array, laid_out)]
     if behind:
         out.append(Details(Prose.plain("The data and parameters behind these values:"), tuple(behind)))
     return out
+
+
+def _largest(where: str, yours: Formula, correct: Formula) -> Prose:
+    return Prose(
+        f"They differ most at {where}: yours {yours.text}, correct {correct.text}.",
+        f"They differ most at {where}: yours ${yours.latex}$, correct ${correct.latex}$.",
+    )
+
+
+def _place(entry: tuple[int, ...], meaning: Any) -> str:
+    """Where an entry stands; a function's arrays count from 0, as its code does."""
+    if meaning is None:
+        return f"[{', '.join(map(str, entry))}]"
+    places = zip(meaning.question.indices, entry, strict=True)
+    words = [f"{_word(index, size, meaning.question.batch)} {at + 1}" for (index, size), at in places]
+    return f"{', '.join(words)} (counted from 1)"
 
 
 def _is_turned(meaning: Any) -> bool:
@@ -76,14 +85,14 @@ def _word(index: Any, size: Any, batch: Any) -> str:
     return f"{index.name.removeprefix('each_')} ="
 
 
-def _lines(write: Writer, tensor: Tensor, array: Any) -> list[Block]:
-    """A tensor's values; matrices one example per column where the claim has them so."""
+def _lines(write: Writer, tensor: Tensor, array: Any, laid_out: bool) -> list[Block]:
+    """A tensor's values; unless they are laid out already, one example per column where the claim has them so."""
     text, latex = (kind(notation=write.notation).symbol(tensor) for kind in (TextPrinter, LatexPrinter))
     array = np.asarray(array)
     if array.size > MOST_ENTRIES:
         size = " × ".join(map(str, array.shape))
         return [Prose(f"{text}: {size} numbers", f"${latex}$: {size} numbers")]
-    batch = write.network.batch
+    batch = None if laid_out else write.network.batch
     if array.ndim == 2 and batch is not None and tensor.shape[0] == batch and write.notation.layout == "columns":
         array = array.T
     if array.ndim <= 2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from itertools import takewhile
 from textwrap import dedent
 
@@ -11,7 +13,7 @@ from .derived import derived
 from .numbers_shown import numbers_shown
 from .sentences import MARKS, headline, how, sentence, short
 from .verdict import Judged, Verdict
-from .written import written
+from .written import without_alignment, written
 
 ALSO = 6  # wrong lines that are shown beside the first
 
@@ -19,7 +21,7 @@ ALSO = 6  # wrong lines that are shown beside the first
 def page(verdict: Verdict) -> Document:
     """The document of `verdict`: of one line its sentence and reasons, of many the list and what is wrong."""
     title = verdict.title if verdict.title != "Verdict" else f"Verdict on {verdict.derivation.network.name}"
-    document = Document(title)
+    document = Document(title, numbered=False)
     if len(verdict.lines) == 1 and not verdict.silent:
         document.add("", [_alone(verdict.lines[0], verdict)])
         return document
@@ -37,7 +39,7 @@ def page(verdict: Verdict) -> Document:
 
 def _alone(line: Judged, verdict: Verdict) -> Judgement:
     mark, tone = MARKS[line.kind]
-    return Judgement(mark, tone, sentence(line, verdict), written(line.written), None, tuple(_reasons(line, verdict)))
+    return Judgement(mark, tone, sentence(line, verdict), _written(line.written, verdict), None, tuple(_reasons(line, verdict)))
 
 
 def _listed(verdict: Verdict) -> list[Block]:
@@ -45,7 +47,7 @@ def _listed(verdict: Verdict) -> list[Block]:
     for line in verdict.lines:
         mark, tone = MARKS[line.kind]
         more = tuple(_complaint(line.error))
-        out.append(Judgement(mark, tone, short(line, verdict), written(line.written), line.number, more))
+        out.append(Judgement(mark, tone, short(line, verdict), _written(line.written, verdict), line.number, more))
     if verdict.silent:
         many = verdict.silent > 1
         out.append(
@@ -60,7 +62,7 @@ def _listed(verdict: Verdict) -> list[Block]:
 def _in_detail(line: Judged, verdict: Verdict, brief: bool) -> Judgement:
     mark, tone = MARKS[line.kind]
     blocks = tuple(_reasons(line, verdict, brief))
-    return Judgement(mark, tone, sentence(line, verdict), written(line.written), line.number, blocks)
+    return Judgement(mark, tone, sentence(line, verdict), _written(line.written, verdict), line.number, blocks)
 
 
 def _reasons(line: Judged, verdict: Verdict, brief: bool = False) -> list[Block]:
@@ -69,7 +71,7 @@ def _reasons(line: Judged, verdict: Verdict, brief: bool = False) -> list[Block]
     out += _complaint(line.error)
     if line.mistake is not None:
         out.append(Titled(Prose.plain("The likely mistake"), (Prose.quoted(_sentence(line.mistake.words)),)))
-        out.append(Titled(Prose.plain("The line as it should be"), (written(line.mistake.correct),)))
+        out.append(Titled(Prose.plain("The line as it should be"), (_written(line.mistake.correct, verdict),)))
     if not line.ok:
         equations = derived(line, verdict)
         if equations:
@@ -80,6 +82,14 @@ def _reasons(line: Judged, verdict: Verdict, brief: bool = False) -> list[Block]
     if said:
         out.append(Titled(Prose.plain("How it was read and decided"), tuple(said)))
     return out
+
+
+def _written(source: str, verdict: Verdict) -> Written:
+    """A claim in LaTeX as a formula; one in Python or SymPy, which has no layout to choose, as code."""
+    if "layout" not in verdict.options:
+        return Written(source.strip())
+    made = written(source)
+    return replace(made, source=re.sub(r"\s+", " ", without_alignment(made.source)).strip())
 
 
 def _complaint(error: str) -> list[Block]:

@@ -12,16 +12,17 @@ import sympy
 from sympy import Dummy, Symbol
 
 from ..binders import rename_free
+from ..equations import Equation
 from ..indices import Dim
 from ..latex import tensor_latex
 from ..matrix_view import View
 from ..matrix_write import matrix_latex
 from ..notation import Notation
-from ..equations import Equation
-from ..tensors import Adjoint, Tensor, element_of, tensor_of
+from ..tensors import Adjoint, Tensor, element_of, elements, tensor_of
 from .edits import Candidate, Change, Style, inside, spots_of, terms_of, written
 from .edits_names import activations_of
 from .edits_remove import numbers
+from .function_names import FUNCTIONS
 from .judge import Meaning
 from .reading import Manner
 from .screen import Screen, Seen
@@ -101,7 +102,7 @@ def constants(
     text = style.text
     shown = written(text, target)
     level = 0 if without is None else 2
-    if (q, by) == (1, 0):
+    if q == 1 and by == 0:
         return
     if size is None and q == -1:
         yield from turned(part, target, style, level)
@@ -113,7 +114,7 @@ def constants(
     else:
         name = style.size_name(size)
         shown_size = name
-        if size == batch and q == 1:
+        if size == batch and q == 1 and (by < 0 or without is None):
             kind = "missing 1/B" if by < 0 else "extra 1/B"
             words = (
                 f"The factor 1/{name} is missing: the loss is a mean over the {name} examples."
@@ -202,16 +203,14 @@ def tensors_of(screen: Screen) -> list[Tensor]:
     derivation = screen.frame.lexicon.derivation
     network = derivation.network
     plain = [t for t in network.tensors.values() if t.classes is None and t != network.loss]
-    return [
-        *plain,
-        *(Adjoint(t, network.loss) for t in plain if t.name in derivation.steps and network.loss is not None),
-    ]
+    steps = [t for t in plain if t.name in derivation.steps and t.role != "target"]
+    return [*plain, *(Adjoint(t, network.loss) for t in steps if network.loss is not None)]
 
 
 def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Screen) -> str:
     """The tensor in the user's notation where the formula has it, else in the network's own, at these places."""
-    from .edits_names import meant
     from .edits import reader
+    from .edits_names import meant
 
     reading = reader(screen.frame.lexicon, style.text, screen.layers)
     kind, plain = ("adjoint", tensor.of) if isinstance(tensor, Adjoint) else ("tensor", tensor)
@@ -225,14 +224,14 @@ def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Sc
                     keep = written(style.text, name)
                     if not any(item.raised for item in rest):
                         return keep
-    from .items import items_of
     from .edits_names import renamed
+    from .items import items_of
 
     for name in style.names:
         entries = [e for e, _ in meant(name, reading)]
         if (
             entries
-            and entries[0].kind == kind
+            and entries[0].kind in ("tensor", "adjoint")
             and not [i for i in items_of(name.scripts) if i.raised and not i.bracket]
         ):
             rest = meant(name, reading)[0][1]
@@ -262,11 +261,18 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                 except Exception:
                     continue
                 array = np.asarray(array, dtype=float)
-                shapes = list(_SHAPES)
+                shaped = [(template, shape(array)) for template, shape in _SHAPES]
+                if screen.has_tanh:
+                    shaped += [(r"\tanh({0})", np.tanh(array)), (r"(1 - \tanh^2({0}))", 1 - np.tanh(array) ** 2)]
                 if tensor in applied:
-                    shapes.insert(0, _derivative_of(applied[tensor][1]))
-                for template, shape in shapes:
-                    quotient = ratio[usable] / shape(array)[usable]
+                    template, slope = _derivative_of(applied[tensor][1], element_of(tensor, list(at)))
+                    values = np.asarray(point.array(slope, meaning.question.indices), dtype=float)
+                    shaped.insert(0, (template, np.broadcast_to(values, ratio.shape)))
+                for template, values in shaped:
+                    zero = usable & (values == 0)
+                    if np.any(ratio[zero]):
+                        continue
+                    quotient = (ratio[usable & ~zero] / values[usable & ~zero]).ravel()
                     if quotient.size < 2 or not np.all(np.isfinite(quotient)):
                         continue
                     if np.max(np.abs(quotient - quotient[0])) > TOLERANCE * abs(quotient[0]):
@@ -281,7 +287,11 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                         shown = template.format(
                             "{" + name + "}" if template.startswith(r"\frac") else f"({name})", op=op
                         )
-                    derivative = "'" in template or "1 -" in template and tensor in {t for t, _ in applied.values()}
+                    derivative = (
+                        "'" in template
+                        or ("1 -" in template and tensor in {t for t, _ in applied.values()})
+                        or "tanh^2" in template
+                    )
                     kind = "missing activation derivative" if derivative else "missing factor"
                     prefix = "" if q == 1 else coefficient(q, None, 0)
                     found.append((derivative is False, q != 1, len(template), prefix + shown, kind))
@@ -296,20 +306,18 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
         yield shown, kind, words
 
 
-def _derivative_of(equation: Any) -> tuple[str, Shape]:
-    from ..functions import Elementwise
-    from ..tensors import elements
-
+def _derivative_of(equation: Any, at: Any) -> tuple[str, Any]:
+    """The derivative of the function in a pointwise equation at an element: how it is written, and its expression."""
     (element,) = elements(equation.body)
     u = Dummy("u", real=True)
-    body = equation.body.xreplace({element: u})
-    slope = sympy.diff(body, u)
-    values = sympy.lambdify([u], slope.doit(), "numpy") if slope.has(u) else (lambda v: np.full_like(v, float(slope)))
-    head = type(body).__name__ if isinstance(body, Elementwise) else str(getattr(body, "func", "g"))
-    symbol = getattr(type(body), "symbol", None) or ({"tanh": r"\tanh"}.get(head) or rf"\mathrm{{{head}}}")
-    return f"{symbol}'({{0}})".replace("{{0}}", "{0}") if "{" not in symbol else symbol.replace("{", "{{").replace(
-        "}", "}}"
-    ) + "'({0})", values
+    function = equation.body.xreplace({element: u})
+    slope = sympy.diff(function, u).xreplace({u: at})
+    name = next(
+        (name for name, known in FUNCTIONS.items() if callable(known) and known(u) == function), type(function).__name__
+    )
+    name = getattr(type(function), "symbol", None) or name
+    symbol = name if name.startswith("\\") else r"\tanh" if name == "tanh" else rf"\mathrm{{{name}}}"
+    return symbol.replace("{", "{{").replace("}", "}}") + "'({0})", slope
 
 
 def appended(target: Any, factor: str, style: Style) -> tuple[Change, ...]:
@@ -369,7 +377,7 @@ def dropped(screen: Screen, part: Any, style: Style, manner: Manner) -> Iterator
             name = f"({name})" if "^2" in template and "^" in name else name
             shown.append(template.format(name, op="" if style.indexed else style.elementwise))
         op = " " if style.indexed or any(f[0].rank == 0 for f in factors) else f" {style.elementwise} "
-        yield _term(part, style, q, op.join(shown), f"The term {{0}} is missing.")
+        yield _term(part, style, q, op.join(shown), "The term {0} is missing.")
 
 
 def _number(ratio: Any) -> Ratio | None:
@@ -424,10 +432,10 @@ def _contributions(screen: Screen, part: Any, style: Style, one: Seen, gap: Any)
 
 
 def _printed(derivation: Any, tensor: Any, homes: Any, term: Any, one: Seen, style: Style) -> Iterator[str]:
-    from ..latex import LatexPrinter
-    from ..letters import names_in
-    from ..rewriting import Rewriting
     from ..compact import compact
+    from ..latex import LatexPrinter
+    from ..printer import names_in
+    from ..rewriting import Rewriting
 
     ranges = dict(zip(homes, tensor.shape, strict=True))
     short = compact(term, Rewriting(derivation.network), ranges)[0]
@@ -460,4 +468,4 @@ def style_needs_brackets(side: str) -> bool:
     return side.startswith("-")
 
 
-__all__ = ["Place", "Symbol", "constants", "dropped", "matches", "spots_of", "terms_of", "Number"]
+__all__ = ["Number", "Place", "Symbol", "constants", "dropped", "matches", "spots_of", "terms_of"]

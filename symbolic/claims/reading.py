@@ -19,7 +19,7 @@ from ..matrix_tree import Layout
 from ..recurrence import Recurrence, blocks
 from ..tensors import Tensor
 from .lexicon import Lexicon
-from .values import MismatchError
+from .values import MismatchError, NotReadError
 
 T = TypeVar("T")
 RATE = Tensor("learning_rate", (), "input", latex=r"\eta")
@@ -103,6 +103,11 @@ class Reading:
         return known
 
     def fails(self, message: str, span: Any = None) -> MismatchError:
+        """The error for what is not read here at all, in no reading."""
+        return NotReadError(message, span)
+
+    def misfit(self, message: str, span: Any = None) -> MismatchError:
+        """The error for what does not fit together in this reading."""
         return MismatchError(message, span)
 
     # ---- letters ---------------------------------------------------------------------------------------------
@@ -169,7 +174,7 @@ class Reading:
     def rate(self, name: str) -> Expr:
         """The learning rate: any number, so a tensor without axes that the network does not have."""
         if self.rate_name not in ("", name):
-            raise MismatchError(
+            raise NotReadError(
                 f"{self.rate_name} and {name} are both taken for the learning rate; declare one of them"
             )
         self.rate_name = name
@@ -188,7 +193,8 @@ def times_of(network: Any) -> list[Any]:
 def alternatives(start: Callable[[list[int]], Reading], read: Callable[[Reading], T]) -> Iterator[tuple[Reading, T]]:
     """All readings in which everything fits together.
 
-    `start` makes a reading of a list of choices. If none fits, the error of the first is raised.
+    `start` makes a reading of a list of choices. If none fits, the error of the first is raised, or that of the first in
+    which something is not read at all.
     """
     choices: list[int] | None = []
     first: MismatchError | None = None
@@ -200,14 +206,15 @@ def alternatives(start: Callable[[list[int]], Reading], read: Callable[[Reading]
         try:
             made = read(reading)
         except MismatchError as error:
-            first = first or error
+            if first is None or (isinstance(error, NotReadError) and not isinstance(first, NotReadError)):
+                first = error
         else:
             found = True
             yield reading, made
         choices = _next(reading.taken)
     else:
         if choices is not None:
-            raise MismatchError(f"there are more than {MOST} ways to read this; write more indices or brackets")
+            raise NotReadError(f"there are more than {MOST} ways to read this; write more indices or brackets")
     if not found and first is not None:
         raise first
 

@@ -71,7 +71,7 @@ def sentence(line: Judged, verdict: Verdict) -> Prose:
                 "way round on purpose, it is right."
             )
         case "not equal":
-            if finding and finding.reason:
+            if finding and finding.reason and decision is None:
                 return Prose.quoted(f"Not equal: the sides do not fit together. {_capital(finding.reason)}.")
             note = f" {_capital(decision.note)}." if decision and decision.note else ""
             return Prose.quoted(f"Not equal.{note}")

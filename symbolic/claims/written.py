@@ -62,7 +62,7 @@ def latex_of(source: str) -> str | None:
         command in TEXTS for command in _COMMAND.findall(text)
     ):
         return None
-    text = _aligned_no_more(_as_commands(text))
+    text = without_alignment(_as_commands(text))
     commands = _COMMAND.findall(text)
     if not text.isascii() or not all(command in _KNOWN for command in commands):
         return None
@@ -94,7 +94,7 @@ def _otherwise(command: str) -> str:
     return command if other is None else other + " " * (other[-1:].isalpha() and other.startswith("\\"))
 
 
-def _aligned_no_more(text: str) -> str:
+def without_alignment(text: str) -> str:
     """The formula without its marks of alignment, but for those between cases."""
     parts = re.split(r"(\\begin\{\w+\*?\}.*\\end\{\w+\*?\})", text, flags=re.DOTALL)
     return "".join(part if place % 2 else re.sub(r"(?<!\\)&", " ", part) for place, part in enumerate(parts))

@@ -84,19 +84,19 @@ class _Writer:
         titles = [section.title for section in document.sections if section.title]
         if self.standalone and len(titles) > 1:
             entries = [
-                f'<li>{_count(number)}<a href="#part-{number}">{escape(title)}</a></li>'
+                f'<li>{_count(number) if document.numbered else ""}<a href="#part-{number}">{escape(title)}</a></li>'
                 for number, title in enumerate(titles, 1)
             ]
             out.append('<nav class="gl-contents" aria-label="Contents"><ol>' + "".join(entries) + "</ol></nav>")
         number = 0
         for section in document.sections:
             number += bool(section.title)
-            out.append(self.section(section, number, top + 1))
+            out.append(self.section(section, number, top + 1, document.numbered))
         return "\n".join(out)
 
-    def section(self, section: Section, number: int, level: int) -> str:
+    def section(self, section: Section, number: int, level: int, numbered: bool = True) -> str:
         name = f' id="part-{number}"' if self.standalone and section.title else ""
-        count = _count(number) if self.standalone else ""
+        count = _count(number) if self.standalone and numbered else ""
         head = f"<h{level}>{count}{escape(section.title)}</h{level}>\n" if section.title else ""
         return f"<section{name}>\n{head}{self.blocks(section.blocks)}\n</section>"
 

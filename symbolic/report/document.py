@@ -152,10 +152,11 @@ class Section:
 
 @dataclass
 class Document:
-    """A title, what stands before the first section (the legend), and the sections."""
+    """A title, and the sections; one without a title stands in front of the contents. `numbered` counts the others."""
 
     title: str
     sections: list[Section] = field(default_factory=list)
+    numbered: bool = True
 
     def text(self, *, steps: bool = False) -> str:
         """As plain text; `steps` also shows how each equation came about. Pictures are left out."""

@@ -95,14 +95,22 @@ def as_markdown(block: Written | Titled | Judgement, inner: Blocks, words: Calla
             return [*markdown_code(block.source), ""]
         return [f"$$ {_markdown_formula(block.latex)} $$", ""]
     if isinstance(block, Titled):
-        return [f"**{words(block.title)}**", "", *inner(block.blocks), ""]
+        return [f"**{words(block.title)}**", "", *_markdown_blocks(block.blocks, inner, words), ""]
     said = words(block.words)
     if block.number is None:
         out = [f"**{markdown_words(block.mark)} {said}**", ""]
     else:
         out = [f"{markdown_words(block.mark)} **{block.number}** {said}".rstrip(), ""]
     out += as_markdown(block.written, inner, words) if block.written else []
-    return [*out, *inner(block.blocks), ""] if block.blocks else out
+    return [*out, *_markdown_blocks(block.blocks, inner, words), ""] if block.blocks else out
+
+
+def _markdown_blocks(blocks: Sequence[Block], inner: Blocks, words: Callable[[Prose], str]) -> list[str]:
+    """Blocks in which words of a user's may stand."""
+    out: list[str] = []
+    for block in blocks:
+        out += [words(block), ""] if isinstance(block, Prose) else inner([block])
+    return out
 
 
 def _markdown_formula(latex: str) -> str:

@@ -1,6 +1,6 @@
 """What gradloom prints is read back and judged right, in every notation; what is changed in value never is.
 
-The changes are made in the expression or the tree that is printed (`claims_mutants`), and evaluated by the reference
+The changes are made in the expression or the tree that is printed (`changed_equations`), and evaluated by the reference
 interpreter, or by NumPy: what differs there must not be called equal.
 """
 
@@ -8,7 +8,7 @@ import random
 
 import numpy as np
 import pytest
-from claims_mutants import index_mutants, matrix_mutants
+from changed_equations import index_mutants, matrix_mutants
 from random_networks import random_network
 from test_printed_values import SIZES, networks, random_values
 

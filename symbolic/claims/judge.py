@@ -234,7 +234,8 @@ def compared(left: Value, right: Value, reading: Reading) -> tuple[Value, Value]
         each = all(name.startswith("each_") for name in extra)
         what = f"each place along {names}" if each else f"the index {names}"
         raise MismatchError(f"the right side depends on {what}, the left side does not, and no sum runs over it")
-    return Value(left.entry, *sizes, left.more), Value(right.entry, *sizes, left.more)
+    rows, columns = sizes
+    return Value(left.entry, rows, columns, left.more), Value(right.entry, rows, columns, left.more)
 
 
 def _free(entry: Expr) -> set[Symbol]:

@@ -17,6 +17,7 @@ from ..errors import GradloomError
 from ..latex import name_latex, tensor_latex
 from ..notation import Notation
 from ..tensors import Adjoint, Tensor
+from ..text import is_preactivation
 from .errors import ClaimSyntaxError
 from .function_names import FUNCTIONS
 from .items import items_of, text_of
@@ -199,6 +200,14 @@ def _prefer_tensors(made: Lexicon) -> None:
     for tensor in made.derivation.network.tensors.values():
         if isinstance(tensor, Adjoint):  # ∂L/∂w, which this network computes of another's loss
             made.add_symbol(tensor_latex(tensor.loss), Entry("tensor", tensor.loss))
+    # Of two values with the same number, δ is the gradient of the pre-activation, as gradloom prints it.
+    deltas = made.entries.get((r"\delta", ()), [])
+    first = {entry.labels for entry in deltas if entry.kind == "adjoint" and is_preactivation(entry.meaning)}
+    made.entries[r"\delta", ()] = [
+        entry
+        for entry in deltas
+        if entry.kind != "adjoint" or entry.labels not in first or is_preactivation(entry.meaning)
+    ]
     for key, entries in made.entries.items():
         taken = {entry.labels for entry in entries if entry.kind == "tensor"}
         made.entries[key] = [e for e in entries if e.kind != "adjoint" or e.labels not in taken]
@@ -209,8 +218,6 @@ def _has_delta(made: Lexicon, tensor: Tensor) -> bool:
     network = made.derivation.network
     if tensor.role != "value" or tensor.rank == 0:
         return False
-    from ..text import is_preactivation
-
     return is_preactivation(tensor) or any(is_applied(equation, tensor) for equation in network.equations)
 
 

@@ -425,7 +425,7 @@ def _cases(node: Cases, reading: Reading) -> Value:
             made = number(0)
             reading.note("where no case applies, the value is 0")
         chosen = add(times(holds, number(0)), add(times(value, number(0)), times(made, number(0))))
-        made = chosen.map(lambda _, h=holds, v=value, m=made: _choice(h.entry, v.entry, m.entry))
+        made = replace(chosen, entry=_choice(holds.entry, value.entry, made.entry))
     assert made is not None
     return made
 

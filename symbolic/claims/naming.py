@@ -63,7 +63,9 @@ def without(items: list[Item], labels: tuple[str, ...], reading: Reading) -> lis
     """The items that are none of `labels`, or None if one of the labels is not there."""
     left = list(items)
     for label in labels:
-        at = next((n for n, item in enumerate(left) if label_text(item, reading) == label), None)
+        known = [n for n, item in enumerate(left) if label_text(item, reading) == label]
+        # In W_{2;ij}^2 the layer is below, and the square above.
+        at = min(known, key=lambda n: left[n].raised and not left[n].bracket, default=None)
         if at is None:
             return None
         del left[at]
@@ -192,8 +194,8 @@ def _learn(position: Expr, size: Any, reading: Reading) -> None:
 def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[Any], Expr], reading: Reading) -> Value:
     """The value whose open `axes` run down and across, as the layout shows them."""
     if len(axes) > 2:  # no matrix, but an array entry by entry
-        for axis, index in zip(axes, (R, C, *MORE), strict=False):
-            at[axis] = index
+        for one, mark in zip(axes, (R, C, *MORE), strict=False):
+            at[one] = mark
         element = padded(made(at)) if any(not _is_plain(position) for position in at) else made(at)
         rows, columns, *more = (tensor.shape[axis] for axis in axes)
         return Value(element, rows, columns, tuple(more))

@@ -100,7 +100,7 @@ class Reading:
         known = self.settled.get(question)
         if known not in options:
             known = self.settled[question] = self.pick(options)
-        return known  # type: ignore[return-value]
+        return known
 
     def fails(self, message: str, span: Any = None) -> MismatchError:
         """The error for what is not read here at all, in no reading."""

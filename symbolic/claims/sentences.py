@@ -115,7 +115,9 @@ def short(line: Judged, verdict: Verdict) -> Prose:
 def _batch(line: Judged) -> str:
     manner = line.finding.meaning.manner if line.finding and line.finding.meaning else None
     if manner is not None and manner.single:
-        return "Right for one example only: for a batch it says nothing that fits, or something else than what is derived."
+        return (
+            "Right for one example only: for a batch it says nothing that fits, or something else than what is derived."
+        )
     return "Right for one example only: with a batch of more than one, the two sides differ."
 
 

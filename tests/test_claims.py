@@ -29,7 +29,7 @@ def kind_of(case: Case):
         return type(error)
 
 
-@pytest.mark.parametrize("case", marked(CASES))
+@pytest.mark.parametrize("case", list(marked(CASES)))
 def test_kind(case):
     assert kind_of(case) == case.expect
 
@@ -38,3 +38,18 @@ def test_the_suite_is_one():
     assert len({case.id for case in CASES}) == len(CASES)
     assert all(case.source for case in CASES)
     assert all(case.expect not in RIGHT for case in CASES if case.mistake)
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(reason="the search for mistakes is being finished", strict=False)
+def test_mistakes():
+    """Of the claims with one mistake, nine tenths are told which it is, and few are told another."""
+    cases = [case for case in CASES if case.mistake and not case.waits]
+    found = {case.id: mistake_of(case) for case in cases}
+    missed = {case.id: found[case.id] for case in cases if found[case.id] not in case.mistake}
+    assert len(missed) <= len(cases) / 10, missed
+
+
+def mistake_of(case: Case):
+    mistake = check(NETWORKS[case.network](), case.text, **case.options).mistake
+    return None if mistake is None else mistake.kind

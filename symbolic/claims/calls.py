@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import sympy
-from sympy import Dummy, Expr, Piecewise
+from sympy import Dummy, Expr, KroneckerDelta, Piecewise
 
 from ..binders import Sum as SumOver
 from ..tensors import elements, tensor_of
@@ -14,10 +15,10 @@ from .errors import UnknownNameError, pointed
 from .function_names import OF_ARRAYS
 from .items import Item, items_of
 from .lexicon import Entry, is_applied
-from .naming import exponent, indexed, label_text, matching, power
+from .naming import exponent, indexed, label_text, matching, power, without
 from .reading import Reading
 from .syntax import BigOperator, Group, Name, Node, Number, Relation
-from .values import C, R, Value, diagonal, divide, entrywise, number, total
+from .values import MORE, C, R, Value, diagonal, divide, entrywise, number, total
 
 # Letters that stand for the activation of a layer, where the network has nothing else of the name.
 ACTIVATIONS = frozenset(["g", "f", "h", r"\phi", r"\varphi", r"\psi", r"\rho", "act", "activation"])
@@ -36,7 +37,7 @@ def called(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
     applied here but a tensor of the same name."""
     name = factors[0]
     assert isinstance(name, Name)
-    entry = next((entry for entry in reading.lexicon.labelled(name) if entry.kind == "function"), None)
+    entry, items = _function(name, reading)
     following = factors[1] if len(factors) > 1 else None
     bracketed = isinstance(following, Group) and following.opening in ("(", "[", "{", "")
     is_tensor = any(known.kind != "function" for known, _ in matching(name, reading))
@@ -46,7 +47,6 @@ def called(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
         raise _bare(name, reading)
     if is_tensor and not (bracketed and _is_applied_here(name, entry, reading)):
         return None
-    items = items_of(name.scripts)
     if bracketed:
         assert isinstance(following, Group)
         args = [_argument(part, reading) for part in following.content]
@@ -54,6 +54,17 @@ def called(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
         return indexed(value, items_of(following.scripts), reading), 2
     argument, used = _unbracketed(factors[1:], reading)
     return apply(name, entry, [argument], items, reading), used + 1
+
+
+def _function(name: Name, reading: Reading) -> tuple[Entry | None, list[Item]]:
+    """The function of that name with the most labels, and the other scripts."""
+    items = items_of(name.scripts)
+    best: tuple[Entry | None, list[Item]] = None, items
+    for entry in reading.lexicon.labelled(name):
+        left = without(items, entry.labels, reading) if entry.kind == "function" else None
+        if left is not None and (best[0] is None or len(entry.labels) > len(best[0].labels)):
+            best = entry, left
+    return best
 
 
 def _is_applied_here(name: Name, entry: Entry | None, reading: Reading) -> bool:
@@ -136,9 +147,14 @@ def derivative(function: Callable[[Any], Expr], order: int) -> Callable[[Expr], 
     """The derivative of a function of one number, derived from its definition."""
     if not order:
         return function
-    u = Dummy("u", real=True)
-    made = sympy.diff(function(u), u, order)
+    u, made = _slope(function, order)
     return lambda at: made.xreplace({u: at})
+
+
+@lru_cache(maxsize=100)
+def _slope(function: Callable[[Any], Expr], order: int) -> tuple[Dummy, Expr]:
+    u = Dummy("u", real=True)
+    return u, sympy.diff(function(u), u, order)
 
 
 def _activation(name: Name, args: list[Value], items: list[Item], reading: Reading) -> Callable[[Any], Expr]:
@@ -210,13 +226,27 @@ def of_arrays(name: str, args: list[Value], reading: Reading) -> Value:
         return total(value, over_rows=False)
     if name == "colsum":
         return total(value, over_columns=False)
-    return _softmax(name, value, reading)
+    return _onehot(value, reading) if name == "onehot" else _softmax(name, value, reading)
+
+
+def _onehot(value: Value, reading: Reading) -> Value:
+    """1 at the class of a label, else 0; the classes run along the axis that examples do not."""
+    labels = elements(value.entry)
+    classes = tensor_of(labels[0]).classes if labels == [value.entry] else None
+    if classes is None or value.more:
+        raise reading.fails("onehot takes labels of classes")
+    if value.is_matrix:  # an array, with the axes as they are stored and that of the classes last
+        value = value.transposed if value.columns == reading.network.batch else value
+        return Value(KroneckerDelta(MORE[0], value.entry), value.rows, value.columns, (classes,))
+    if value.rows is None:
+        return Value(KroneckerDelta(R, value.entry), classes, value.columns)
+    return Value(KroneckerDelta(C, value.entry), value.rows, classes)
 
 
 def _softmax(name: str, value: Value, reading: Reading) -> Value:
     """Along the classes: down the column of an example, along a row where examples are rows."""
     if value.is_scalar or value.more:
-        raise reading.fails(f"{name} of {value}")
+        raise reading.misfit(f"{name} of {value}")
     down = value.columns is None or (value.is_matrix and value.columns == reading.network.batch)
     size = value.rows if down else value.columns
     k = Dummy(integer=True)

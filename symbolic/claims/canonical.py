@@ -56,7 +56,7 @@ def _forms(question: Question) -> Iterator[tuple[Expr, Expr]]:
 
 
 def opened(question: Question) -> Iterator[tuple[Expr, Expr]]:
-    """The two sides as they stand, and with what is claimed and more and more adjoints put in, that only one of them has."""
+    """The two sides as they stand; then with what is claimed, and adjoints that only one side has, put in."""
     left, right = question.left, question.right
     yield left, right
     for side in (left, right):

@@ -12,16 +12,17 @@ from ..derivation import Derivation
 from ..equations import Equation
 from ..errors import DataError, GradloomError
 from ..network import Network
-from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError
+from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError, UnreadableError
 from .everything import everything
 from .follows import follows
 from .function_names import own_functions
 from .items import items_of
 from .judge import Finding, Frame, judge
 from .latex_reader import read_relation
+from .layers import layer_letters
 from .lexicon import Entry, Lexicon, key_of, lexicon_of
 from .lines import SourceLine, source_lines
-from .syntax import Name, Number, Relation
+from .syntax import Name, Number, Relation, Text
 from .verdict import Judged, Verdict
 
 
@@ -64,8 +65,8 @@ def check(
     ------
     ClaimSyntaxError
         If a claim of one line cannot be read; a line among many is marked as not read instead.
-    UnknownNameError, AmbiguousClaimError
-        Likewise, if it is not known what a name means.
+    UnknownNameError, AmbiguousClaimError, UnreadableError
+        Likewise, if it is not known what a name or a notation means.
     LossError
         If the network has no loss.
     """
@@ -108,7 +109,7 @@ def _check_text(text: str, frame: Frame, options: dict[str, Any], explain: bool)
     for line in lines:
         try:
             judged.append(_judged(line, frame, judged, explain))
-        except (ClaimSyntaxError, UnknownNameError, AmbiguousClaimError) as error:
+        except (ClaimSyntaxError, UnknownNameError, AmbiguousClaimError, UnreadableError) as error:
             if len(lines) == 1:
                 raise
             judged.append(Judged(line.shown, line.number, "unread", error=str(error)))
@@ -137,12 +138,20 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
 def _check_remarks(relation: Relation, text: str) -> None:
     """Refuse a second claim behind the first, ``a = b, c = d``; ``j = 1`` says only which j are meant.
 
+    Likewise a formula of inference, which gradloom prints beside that of training.
+
     Raises
     ------
     ClaimSyntaxError
         If there is one.
     """
     for remark in relation.remarks:
+        if isinstance(remark, Text) and remark.text.strip() in ("in inference", "after each step"):
+            raise ClaimSyntaxError(
+                f"this is about what the network does {remark.text.strip()}; claims are about training",
+                text,
+                remark.span.start,
+            )
         if (
             not isinstance(remark, Relation)
             or len(remark.parts) < 2
@@ -202,6 +211,8 @@ def _define(relation: Relation, text: str, lexicon: Lexicon) -> bool:
     if relation.signs[0] not in (":=", "≡") or not isinstance(name, Name) or len(relation.parts) != 2:
         return False
     labels = tuple(item.text for item in items_of(name.scripts))
+    if any(entry.kind != "function" for entry in lexicon.labelled(name)) and layer_letters(relation, lexicon):
+        return False  # W^{[l]}, of each layer
     if any(set(entry.labels) <= set(labels) and entry.kind != "function" for entry in lexicon.labelled(name)):
         return False
     lexicon.add(key_of(name), Entry("node", (relation.parts[1], text), labels))

@@ -9,14 +9,14 @@ import sympy
 from sympy import Dummy, Expr, Integer, KroneckerDelta, Symbol
 
 from ..adjoint import contributions
-from ..binders import rename_free
+from ..binders import Binder, rename_free
 from ..compact import compact
 from ..rewriting import Rewriting
-from ..tensors import Tensor
+from ..tensors import Adjoint, Tensor, elements, indices_of, is_element, tensor_of
 from .errors import UnknownNameError
 from .items import Item, items_of
 from .lexicon import LOSS_LABELS, Entry, run_text
-from .naming import gradient_named, marked, matching, spots, unknown
+from .naming import gradient_named, marked, matching, spots, tensor_named, unknown
 from .reading import Reading
 from .syntax import Fraction, Group, Name, Node, Number, Product
 from .values import C, R, Value
@@ -42,11 +42,14 @@ def as_derivative(node: Fraction, reading: Reading) -> Value | None:
 
 def gradient_of_prefix(factors: list[Node], reading: Reading) -> tuple[Value, int] | None:
     """``\\nabla_W L``, ``dW``, ``\\frac{\\partial}{\\partial W} L`` at the head of `factors`; how many it takes."""
+    from .calls import is_function_name
+
     first = factors[0]
     if isinstance(first, Fraction) and len(factors) > 1:
         top, bottom = _differential(first.top, reading), _differential(first.bottom, reading)
         if top is not None and bottom is not None and not top.of and bottom.of:
-            return derivative_of(Differential(top.total, (factors[1],)), bottom, reading), 2
+            used = 2 if isinstance(factors[1], Name) and is_function_name(factors[1], reading) and len(factors) > 2 else 1
+            return derivative_of(Differential(top.total, tuple(factors[1 : used + 1])), bottom, reading), used + 1
         if first.slash and bottom is not None and not bottom.of:
             return _slashed(first, factors, bottom, reading)
     if not isinstance(first, Name) or len(factors) < 2:
@@ -145,7 +148,13 @@ def _tensor_at(factors: list[Node] | tuple[Node, ...], reading: Reading) -> tupl
 
 def derivative_of(top: Differential, bottom: Differential, reading: Reading) -> Value:
     """∂top/∂bottom: the derived gradient where the top is the loss, else that of one tensor by another."""
-    of, by = (_whole_tensor(part.of, reading) for part in (top, bottom))
+    by = _whole_tensor(bottom.of, reading)
+    found = _tensor_at(top.of, reading)
+    if found is None or found[2] != len(top.of):
+        applied = _of_expression(top.of, by, reading)
+        if applied is not None:
+            return applied
+    of = _whole_tensor(top.of, reading)
     if of[0].kind == "loss" and of[0].meaning == reading.network.loss:
         strange = [item for item in of[1] if item.text not in LOSS_LABELS]
         if strange:
@@ -154,7 +163,42 @@ def derivative_of(top: Differential, bottom: Differential, reading: Reading) -> 
                 f"loss of one example, is no tensor of {reading.network.name}; define it there, or give an alias"
             )
         return gradient_named(by[0].meaning, by[1], reading)
+    for known in reading.network.tensors.values():
+        if isinstance(known, Adjoint) and (known.of, known.loss) == (by[0].meaning, of[0].meaning) and not of[1]:
+            return tensor_named(known, by[1], reading)
     return between(of[0].meaning, of[1], by[0].meaning, by[1], top.total, reading)
+
+
+def _of_expression(of: tuple[Node, ...], by: tuple[Entry, list[Item]], reading: Reading) -> Value | None:
+    """``\\frac{d\\,\\sigma(x)}{dx}``: of an expression in x, entry by entry; None for what is no application."""
+    from .meaning import value_of
+
+    if len(of) == 1 and not isinstance(of[0], Group | Fraction):
+        return None
+    value = value_of(Product(of, ("",) * (len(of) - 1)) if len(of) > 1 else of[0], reading)
+    variable = tensor_named(by[0].meaning, by[1], reading)
+    element = variable.entry
+    equations = {equation.target: equation for equation in reading.network.equations}
+    if value.entry.has(Binder) or not is_element(element):
+        raise reading.fails("a sum is differentiated by one of its entries: define it in the network")
+    if variable.shape != value.shape:
+        raise reading.misfit(f"what is differentiated is {value}, what it is differentiated by {variable}")
+    made: Expr = Integer(0)
+    for read in elements(value.entry):
+        u = Dummy("u", real=True)
+        outer = sympy.diff(value.entry.xreplace({read: u}), u).xreplace({u: read})
+        if read == element:
+            made += outer
+        elif by[0].meaning in _above(tensor_of(read), equations) or tensor_of(read) == by[0].meaning:
+            expr, where_of, where_by = partial(tensor_of(read), by[0].meaning, reading, through=True)
+            if not variable.is_scalar and tensor_of(read).shape != by[0].meaning.shape:
+                raise reading.fails("this derivative is a Jacobian: write it with indices")
+            axes = list(range(by[0].meaning.rank))
+            if not variable.is_scalar and not _pointwise(expr, where_of, where_by, axes, axes):
+                raise reading.fails("this derivative is a Jacobian: write it with indices")
+            at = dict(zip([*where_of, *where_by], [*indices_of(read), *indices_of(element)], strict=True))
+            made += outer * rename_free(expr, at)
+    return Value(made, *value.shape)
 
 
 def _whole_tensor(factors: tuple[Node, ...], reading: Reading) -> tuple[Entry, list[Item]]:
@@ -201,7 +245,7 @@ def between(of: Tensor, of_items: list[Item], by: Tensor, by_items: list[Item], 
             for one, other in zip(free_of, free_by, strict=True):
                 at_by[other] = at_of[one]
             if not _pointwise(expr, where_of, where_by, free_of, free_by):
-                raise reading.fails(
+                raise reading.misfit(
                     f"{of.name} is no function of {by.name} entry by entry: its derivative is a Jacobian"
                 )
         else:
@@ -214,7 +258,7 @@ def between(of: Tensor, of_items: list[Item], by: Tensor, by_items: list[Item], 
 def _place(at: list[Any], free: list[int], tensor: Tensor, reading: Reading) -> tuple[Any, Any]:
     """Rows and columns for the open axes of a tensor, put into `at`."""
     if len(free) > 2:
-        raise reading.fails(f"{tensor.name} has {len(free)} axes without an index; a matrix has two")
+        raise reading.misfit(f"{tensor.name} has {len(free)} axes without an index; a matrix has two")
     if not free:
         return None, None
     batched = free[0] == 0 and tensor.shape[0] == reading.network.batch

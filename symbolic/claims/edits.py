@@ -11,7 +11,9 @@ from .lexicon import Lexicon
 from .reading import Manner, Reading
 from .syntax import BigOperator, Group, Name, Node, Number, Product, Relation, Script, Span, Sum
 
-_MARK = re.compile(r"\^\s*(\{\s*\\(?:top|intercal|mathsf\s*\{?T\}?|mathrm\s*\{?T\}?)\s*\}|\\top|\\intercal|\{T\}|T(?![a-z]))")
+_MARK = re.compile(
+    r"\^\s*(\{\s*\\(?:top|intercal|mathsf\s*\{?T\}?|mathrm\s*\{?T\}?)\s*\}|\\top|\\intercal|\{T\}|T(?![a-z]))"
+)
 
 
 @dataclass(frozen=True)

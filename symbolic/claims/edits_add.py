@@ -21,9 +21,17 @@ def sums(part: Any, subject: Any, style: Style) -> Iterator[Candidate]:
         for start in _places(part, letter, text):
             yield Candidate("missing sum", words, (Change(start, start, rf"\sum_{letter} "),), 1)
         for around in _spans(part):
-            yield Candidate("missing sum", words, (Change(around[0], around[0], rf"\sum_{letter} ("), Change(around[1], around[1], ")")), 2)
+            yield Candidate(
+                "missing sum",
+                words,
+                (Change(around[0], around[0], rf"\sum_{letter} ("), Change(around[1], around[1], ")")),
+                2,
+            )
     words = "The sum over the examples is missing."
-    terms = [part, *(term for s in spots_of(part) if isinstance(s.node, Sum) and not s.script for _, term in s.node.terms)]
+    terms = [
+        part,
+        *(term for s in spots_of(part) if isinstance(s.node, Sum) and not s.script for _, term in s.node.terms),
+    ]
     for node in terms:
         start, end = node.span.start, node.span.end
         shown = text[start:end]
@@ -43,14 +51,18 @@ def sums(part: Any, subject: Any, style: Style) -> Iterator[Candidate]:
         for node in terms:
             words = f"The sum over {letter} is missing."
             if letter in _letters(part):
-                yield Candidate("missing sum", words, (Change(node.span.start, node.span.start, rf"\sum_{letter} "),), 4)
+                yield Candidate(
+                    "missing sum", words, (Change(node.span.start, node.span.start, rf"\sum_{letter} "),), 4
+                )
     for spot in spots_of(part):
         node = spot.node
         if isinstance(node, Group) and node.opening == "(" and not spot.script and not style.indexed:
             for name in ("rowsum", "colsum"):
                 if any(n.base in ("rowsum", "colsum") for n in style.names):
                     words = "A sum along an axis is missing."
-                    yield Candidate("missing sum", words, (Change(node.span.start, node.span.start, rf"\mathrm{{{name}}}"),), 3)
+                    yield Candidate(
+                        "missing sum", words, (Change(node.span.start, node.span.start, rf"\mathrm{{{name}}}"),), 3
+                    )
 
 
 def _operators(part: Any) -> list[BigOperator]:
@@ -65,7 +77,7 @@ def _places(part: Any, letter: str, text: str) -> Iterator[int]:
         if spot.script or letter not in _letters(node):
             continue
         if isinstance(node, Product):
-            heads = [f.span.start for f in node.factors if letter in _letters(f)][:1] + [node.span.start]
+            heads = [*[f.span.start for f in node.factors if letter in _letters(f)][:1], node.span.start]
         elif isinstance(node, Sum):
             heads = [term.span.start for _, term in node.terms if letter in _letters(term)]
         elif not spot.above or isinstance(spot.above[-1], Sum | Group | BigOperator):
@@ -114,7 +126,9 @@ def factors(part: Any, subject: Any, style: Style, names: list[str], matrices: l
                     if one != other:
                         for at in list(places)[:6]:
                             new = _subscripted(name, one + other)
-                            yield Candidate("missing factor", f"The factor {new} is missing.", (Change(at, at, new + " "),), 6)
+                            yield Candidate(
+                                "missing factor", f"The factor {new} is missing.", (Change(at, at, new + " "),), 6
+                            )
             continue
         for new in (bare + style.transposed, name):
             words = f"The factor {new} is missing."
@@ -126,6 +140,22 @@ def factors(part: Any, subject: Any, style: Style, names: list[str], matrices: l
         words = f"The factor {new} is missing."
         for at in list(ends):
             yield Candidate("missing factor", words, (Change(at, at, rf" {style.elementwise} {new}"),), 6)
+
+
+def terms(part: Any, style: Style, names: list[str]) -> Iterator[Candidate]:
+    """A tensor added to, or taken from, a single factor: a for a - y."""
+    for spot in spots_of(part):
+        node = spot.node
+        around = spot.above[-1] if spot.above else None
+        if spot.script or not isinstance(node, Name) or isinstance(around, Fraction):
+            continue
+        shown = written(style.text, node)
+        for name in names:
+            for sign in "-+":
+                if name != shown:
+                    words = f"The term {name} is missing beside {shown}."
+                    new = f"({shown} {sign} {name})"
+                    yield Candidate("dropped term", words, (Change(node.span.start, node.span.end, new),), 5)
 
 
 def _subscripted(name: str, letters: str) -> str:
@@ -146,14 +176,17 @@ def steps(part: Any, relation: Relation, style: Style) -> Iterator[Candidate]:
     shown = text[name.span.start : name.span.end]
     for script in name.scripts:
         marker = written(text, script.content[0]) if len(script.content) == 1 else ""
-        if isinstance(script.content[0] if script.content else None, Text | Name | Number) and _word(script.content[0]) in NEW:
+        if (
+            isinstance(script.content[0] if script.content else None, Text | Name | Number)
+            and _word(script.content[0]) in NEW
+        ):
             shown = shown.replace(text[script.span.start : script.span.end], "")
         del marker
     start = part.span.start
     words = f"An update takes the step from the old value: {shown} is missing in front."
     for head in (f"{shown} ", f"{shown} - "):
         yield Candidate("not a step", words, (Change(start, start, head),), 1)
-    if isinstance(part, Sum):
+    if isinstance(part, Sum) and not any(written(text, term).strip() == shown.strip() for _, term in part.terms):
         for _, term in part.terms:
             inner = written(text, term)
             yield Candidate("not a step", words, (Change(part.span.start, part.span.end, f"{shown} - {inner}"),), 2)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import permutations
 from typing import Any
 
-from ..tensors import elements, tensor_of
 from .calls import ACTIVATIONS
 from .edits import Candidate, Change, Style, inside, spots_of, written
 from .errors import UnknownNameError
@@ -20,7 +19,7 @@ from .values import MismatchError
 
 def activations_of(network: Any) -> dict[Any, tuple[Any, Any]]:
     """A tensor that a function is applied to, entry by entry → what comes out, and the equation."""
-    found = {}
+    found: dict[Any, tuple[Any, Any]] = {}
     for equation in network.equations:
         for tensor in equation.reads:
             if is_applied(equation, tensor) and tensor.rank == equation.target.rank:
@@ -76,7 +75,7 @@ def _labels(name: Name, reading: Reading) -> Iterator[Any]:
     for item in items_of(name.scripts):
         if item.node is None:
             continue
-        if label_text(item, reading) in numbers or (item.text in reading.layers) or item.bracket and item.raised:
+        if label_text(item, reading) in numbers or (item.text in reading.layers) or (item.bracket and item.raised):
             yield item.node
 
 
@@ -130,7 +129,7 @@ def renamed(name: Name, tensor: Any, style: Style, reading: Reading, kind: str =
     base_end = min([script.span.start for script in name.scripts], default=span.end)
     for (base, accents), entries in reading.lexicon.entries.items():
         for entry in entries:
-            if entry.kind != kind or entry.meaning != tensor or accents or base.startswith("d") and len(base) > 1:
+            if entry.kind != kind or entry.meaning != tensor or accents or (base.startswith("d") and len(base) > 1):
                 continue
             old = [e for e, _ in meant(name, reading)]
             labels = old[0].labels if old else ()
@@ -150,7 +149,11 @@ def renamed(name: Name, tensor: Any, style: Style, reading: Reading, kind: str =
                         break
                     new = other
                     if not (isinstance(item.node, Number)):
-                        moved = _moved(item.node, int(other) - int(one), text) if one.isdigit() and other.isdigit() else None
+                        moved = (
+                            _moved(item.node, int(other) - int(one), text)
+                            if one.isdigit() and other.isdigit()
+                            else None
+                        )
                         if moved is None:
                             good = False
                             break
@@ -172,11 +175,15 @@ def indices(part: Any, style: Style, subject: Any) -> Iterator[Candidate]:
     letters = sorted(_letters(subject) | _letters(part))
     for spot in spots_of(part):
         node = spot.node
-        if not isinstance(node, Name | Group) or spot.script:
+        if not isinstance(node, Name | Group | Number) or spot.script:
             continue
         shown = written(text, node)
         nodes = [item.node for item in items_of(node.scripts) if item.node is not None]
-        own = [inner for inner in nodes if isinstance(inner, Name) and not inner.scripts and inner.base not in (r"\top", "T")]
+        own = [
+            inner
+            for inner in nodes
+            if isinstance(inner, Name) and not inner.scripts and inner.base not in (r"\top", "T")
+        ]
         for one, other in _pairs(own):
             first, second = (text[n.span.start : n.span.end] for n in (one, other))
             changes = (Change(one.span.start, one.span.end, second), Change(other.span.start, other.span.end, first))
@@ -184,11 +191,10 @@ def indices(part: Any, style: Style, subject: Any) -> Iterator[Candidate]:
             yield Candidate("wrong index", words, changes, 2)
         for inner in own:
             for letter in letters:
-                if letter != inner.base and len(inner.base.removeprefix("\\")) == 1 or inner.base.startswith("\\"):
-                    if letter != inner.base:
-                        span = inside(text, inner.span)
-                        words = f"The index {inner.base} of {shown} is wrong: it is {letter}."
-                        yield Candidate("wrong index", words, (Change(span.start, span.end, letter),), 3)
+                if letter != inner.base and (len(inner.base) == 1 or inner.base.startswith("\\")):
+                    span = inside(text, inner.span)
+                    words = f"The index {inner.base} of {shown} is wrong: it is {letter}."
+                    yield Candidate("wrong index", words, (Change(span.start, span.end, letter),), 3)
         yield from _shifts(node, shown, style)
 
 
@@ -204,7 +210,7 @@ def _shifts(node: Any, shown: str, style: Style) -> Iterator[Candidate]:
                 end = term.span.end
                 kernel = not isinstance(term, Number)
                 if kernel:
-                    words = f"The sign in the index of {shown} is turned: a convolution is passed back with the kernel flipped."
+                    words = f"The sign in the index of {shown} is turned: on the way back the kernel is flipped."
                     yield Candidate("unflipped kernel", words, change, 2)
                 else:
                     yield Candidate("wrong index", f"The sign in the index of {shown} is turned.", change, 2)
@@ -245,7 +251,7 @@ def functions(part: Any, style: Style, reading: Reading) -> Iterator[Candidate]:
     """Another function, a derivative for the function, the function for its derivative; sums over the other axis."""
     text = style.text
     own = [name for (name, _), entries in reading.lexicon.entries.items() for e in entries if e.kind == "function"]
-    plain = [n for n in (r"\sigma", "tanh", "relu", "exp", "log", "softplus") if n in own]
+    plain: list[str] = [n for n in (r"\sigma", "tanh", "relu", "exp", "log", "softplus") if n in own]
     plain += [n for n in own if n not in plain and n not in _STANDARD]
     for spot in names_in(part):
         node = spot.node
@@ -288,7 +294,8 @@ def functions(part: Any, style: Style, reading: Reading) -> Iterator[Candidate]:
 
 
 _STANDARD = frozenset(
-    "sigmoid sigm logistic ReLU silu swish gelu GELU elu ELU ln sinh cosh sin cos tan arctan erf sign sgn abs sqrt sech "
+    "sigmoid sigm logistic ReLU silu swish gelu GELU elu ELU ln sinh "
+    " cosh sin cos tan arctan erf sign sgn abs sqrt sech "
     r"softmax diag Diag tr Tr trace rowsum colsum sum mean max min logsumexp \zeta".split()
 )
 
@@ -340,7 +347,7 @@ def other_tensors(part: Any, style: Style, reading: Reading, wanted: list[Any]) 
             continue
         old = found[0][0].meaning
         for tensor, kind in wanted:
-            if tensor == old and kind == found[0][0].kind or tensor.rank != old.rank:
+            if (tensor == old and kind == found[0][0].kind) or tensor.rank != old.rank:
                 continue
             new = renamed(spot.node, tensor, style, reading, kind)
             if new is not None:

@@ -25,7 +25,9 @@ def terms(part: Any, style: Style) -> Iterator[Candidate]:
                 behind = text[end : node.terms[1][1].span.start]
                 plus = re.match(r"\s*\+\s*", behind)
                 end += plus.end() if plus else 0
-            yield Candidate("extra term", f"The term {written(text, term)} does not belong here.", (Change(start, end, ""),), 3)
+            yield Candidate(
+                "extra term", f"The term {written(text, term)} does not belong here.", (Change(start, end, ""),), 3
+            )
 
 
 def factors(part: Any, style: Style, batch_name: str) -> Iterator[Candidate]:
@@ -71,10 +73,10 @@ def _with_blank(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _runs(product: Product) -> Iterator[tuple[int, int]]:
-    """Which factors go together: a function and its bracket, a and (1 - a)."""
+def units(product: Product) -> list[tuple[int, int]]:
+    """Which factors belong together: a function and its bracket, the d of a differential and what follows."""
     count = len(product.factors)
-    units: list[tuple[int, int]] = []
+    made: list[tuple[int, int]] = []
     at = 0
     while at < count:
         last = at
@@ -82,21 +84,38 @@ def _runs(product: Product) -> Iterator[tuple[int, int]]:
         applied = isinstance(node, Name) and at + 1 < count and product.operators[at] == ""
         if applied and isinstance(product.factors[at + 1], Group) and (_is_function(node) or _has_prime(node)):
             last = at + 1
-        units.append((at, last))
+        elif applied and isinstance(node, Name) and node.base == "d" and not node.scripts:
+            last = at + 1
+            if at + 2 < count and not product.operators[at + 1] and isinstance(product.factors[at + 2], Number):
+                last = at + 2
+        made.append((at, last))
         at = last + 1
-    for number, (first, last) in enumerate(units):
+    return made
+
+
+def _runs(product: Product) -> Iterator[tuple[int, int]]:
+    """What may be too many: one unit, or two neighbours, as a and (1 - a)."""
+    count = len(product.factors)
+    made = units(product)
+    for number, (first, last) in enumerate(made):
         if (first, last) != (0, count - 1):
             yield first, last
-        if number + 1 < len(units) and (first, units[number + 1][1]) != (0, count - 1):
-            yield first, units[number + 1][1]
+        if number + 1 < len(made) and (first, made[number + 1][1]) != (0, count - 1):
+            yield first, made[number + 1][1]
 
 
 def _is_function(node: Any) -> bool:
-    return isinstance(node, Name) and (node.base.isalpha() and len(node.base) > 1 or node.base in (r"\sigma", r"\phi", "g", "f"))
+    return isinstance(node, Name) and (
+        (node.base.isalpha() and len(node.base) > 1) or node.base in (r"\sigma", r"\phi", "g", "f")
+    )
 
 
 def _has_prime(node: Any) -> bool:
-    return any(script.kind == "prime" or (script.kind == "sup" and any(getattr(i, "base", "") == r"\prime" for i in script.content)) for script in node.scripts)
+    return any(
+        script.kind == "prime"
+        or (script.kind == "sup" and any(getattr(i, "base", "") == r"\prime" for i in script.content))
+        for script in node.scripts
+    )
 
 
 def _gap(product: Product, first: int, last: int, text: str) -> Change:
@@ -117,7 +136,10 @@ def _kind(gone: tuple[Any, ...], shown: str, batch_name: str, text: str) -> tupl
         if isinstance(first, Fraction) and _is_one(first.top):
             below = written(text, first.bottom)
             if below == batch_name:
-                return "extra 1/B", f"The factor {shown} is too many: the mean over the examples is in the gradient already."
+                return (
+                    "extra 1/B",
+                    f"The factor {shown} is too many: the mean over the examples is in the gradient already.",
+                )
             return "factor", words
     if any(_has_prime(node) for node in gone if isinstance(node, Name)) or _is_one_minus(gone):
         return "extra activation derivative", f"The derivative of the activation, {shown}, is too many."
@@ -144,7 +166,11 @@ def sums(part: Any, style: Style) -> Iterator[Candidate]:
             operator = text[node.span.start : node.body.span.start].strip()
             words = f"The sum {operator} is too many."
             yield Candidate("extra sum", words, (Change(node.span.start, node.body.span.start, ""),), 2)
-        if isinstance(node, Name) and node.base in ("rowsum", "colsum", "sum", "mean") and isinstance(spot.above[-1] if spot.above else None, Product):
+        if (
+            isinstance(node, Name)
+            and node.base in ("rowsum", "colsum", "sum", "mean")
+            and isinstance(spot.above[-1] if spot.above else None, Product)
+        ):
             kind = "extra sum"
             yield Candidate(kind, f"{node.base} is too many.", (Change(node.span.start, node.span.end, ""),), 2)
 

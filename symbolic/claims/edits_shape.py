@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from .edits import Candidate, Change, Style, inside, is_atom, spots_of, written
+from .edits_remove import units
 from .items import is_transposition, items_of
 from .syntax import BigOperator, Fraction, Group, Name, Number, Product, Script, Sum
 
@@ -71,16 +73,18 @@ def swaps(part: Any, style: Style) -> Iterator[Candidate]:
         node = spot.node
         if spot.script or not isinstance(node, Product):
             continue
-        for at, (one, other) in enumerate(zip(node.factors, node.factors[1:], strict=False)):
-            if node.operators[at] in ELEMENTWISE or isinstance(one, Number) or isinstance(other, BigOperator):
+        groups = units(node)
+        for left, right in pairwise(groups):
+            one, other = node.factors[left[1]], node.factors[right[1]]
+            if node.operators[left[1]] in ELEMENTWISE or isinstance(one, Number) or isinstance(other, BigOperator):
                 continue
-            if isinstance(one, Name) and _is_called(one, (node,)):
-                continue
-            first, second = (text[f.span.start : f.span.end] for f in (one, other))
-            swapped = (Change(one.span.start, one.span.end, second), Change(other.span.start, other.span.end, first))
+            here = node.factors[left[0]].span.start, one.span.end
+            there = node.factors[right[0]].span.start, other.span.end
+            first, second = text[slice(*here)], text[slice(*there)]
+            swapped = (Change(*here, second), Change(*there, first))
             words = f"The factors {first} and {second} stand in the wrong order."
             yield Candidate("swapped factors", words, swapped, 2)
-            for turned in _turned(one, other, style):
+            for turned in _turned(one, other, style) if left[0] == left[1] and right[0] == right[1] else ():
                 yield Candidate("swapped factors", f"{words} Their transposes belong with the order.", turned, 4)
 
 
@@ -123,7 +127,9 @@ def signs(part: Any, style: Style) -> Iterator[Candidate]:
                     yield Candidate("sign", words, (Change(start, start + 1, new),))
                 place = term.span.end
         elif not isinstance(spot.above[-1] if spot.above else None, Sum) and not spot.above:
-            yield Candidate("sign", f"The sign of {written(text, node)} is wrong.", (Change(node.span.start, node.span.start, "-"),))
+            yield Candidate(
+                "sign", f"The sign of {written(text, node)} is wrong.", (Change(node.span.start, node.span.start, "-"),)
+            )
 
 
 def brackets(part: Any, style: Style) -> Iterator[Candidate]:
@@ -173,7 +179,11 @@ def powers(part: Any, style: Style) -> Iterator[Candidate]:
     text = style.text
     for spot in spots_of(part):
         node = spot.node
-        if spot.script or not isinstance(node, Name | Group) or getattr(node, "opening", "(") not in ("(", "[", "|", "‖", ""):
+        if (
+            spot.script
+            or not isinstance(node, Name | Group)
+            or getattr(node, "opening", "(") not in ("(", "[", "|", "‖", "")
+        ):
             continue
         shown = written(text, node)
         numbers = [
@@ -195,9 +205,11 @@ def powers(part: Any, style: Style) -> Iterator[Candidate]:
             end = node.span.end
             words = f"A square of {shown} is missing."
             if raised:
-                yield Candidate("wrong power", words, (Change(node.span.start, end, f"({text[node.span.start : end]})^2"),), 3)
+                yield Candidate(
+                    "wrong power", words, (Change(node.span.start, end, f"({text[node.span.start : end]})^2"),), 3
+                )
             else:
-                yield Candidate("wrong power", words, (Change(end, end, "^2"),), 3)
+                yield Candidate("wrong power", words, (Change(end, end, "^2"),), 2)
 
 
 def _is_differential(name: Name, above: tuple[Any, ...]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import ClaimSyntaxError, GradloomError
 
-__all__ = ["AmbiguousClaimError", "ClaimSyntaxError", "UnknownNameError", "pointed"]
+__all__ = ["AmbiguousClaimError", "ClaimSyntaxError", "UnknownNameError", "UnreadableError", "pointed"]
 
 
 class UnknownNameError(GradloomError, ValueError):
@@ -13,6 +13,10 @@ class UnknownNameError(GradloomError, ValueError):
 
 class AmbiguousClaimError(GradloomError, ValueError):
     """A claim that can be read in more than one way, and is right in one of them and wrong in another."""
+
+
+class UnreadableError(GradloomError, ValueError):
+    """Notation in a claim that is read as LaTeX, but has no meaning here."""
 
 
 def pointed(text: str, start: int, end: int) -> str:

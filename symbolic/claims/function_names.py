@@ -8,6 +8,7 @@ import sympy
 
 from .. import activations
 from ..functions import Elementwise
+from ..held import held
 
 _NAMED = {
     "sigmoid": activations.sigmoid,
@@ -39,12 +40,28 @@ _NAMED = {
     "sgn": sympy.sign,
     "abs": sympy.Abs,
     "sqrt": sympy.sqrt,
+    "held": held,
     "sech": lambda z: 1 / sympy.cosh(z),
 }
 
 # Of whole columns, rows or matrices; `calls` says what each does.
 OF_ARRAYS = frozenset(
-    ["softmax", "diag", "Diag", "tr", "Tr", "trace", "rowsum", "colsum", "sum", "mean", "max", "min", "logsumexp"]
+    [
+        "softmax",
+        "diag",
+        "Diag",
+        "tr",
+        "Tr",
+        "trace",
+        "rowsum",
+        "colsum",
+        "sum",
+        "mean",
+        "max",
+        "min",
+        "logsumexp",
+        "onehot",
+    ]
 )
 
 FUNCTIONS: dict[str, Any] = {**_NAMED, **{name: name for name in sorted(OF_ARRAYS)}}
@@ -60,7 +77,7 @@ def own_functions(expressions: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for expr in expressions:
         for node in sorted(expr.atoms(Elementwise), key=str):
-            found.setdefault(type(node).__name__, type(node))
+            found.setdefault(type(node).__name__.replace("_", ""), type(node))  # as it is read without its space
             if type(node).symbol:
                 found.setdefault(type(node).symbol, type(node))
     return found

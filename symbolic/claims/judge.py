@@ -11,7 +11,7 @@ from sympy import Expr, Symbol
 from ..indices import Dim
 from ..tensors import Tensor
 from .decide import decide
-from .errors import AmbiguousClaimError, UnknownNameError
+from .errors import AmbiguousClaimError, UnknownNameError, UnreadableError, pointed
 from .layers import layer_letters, layer_values
 from .lexicon import Lexicon
 from .meaning import value_of
@@ -19,7 +19,7 @@ from .question import Decision, Question
 from .reading import Manner, Reading, alternatives, times_of
 from .syntax import Node, Relation
 from .update import updated, with_rate
-from .values import ANY, MORE, C, MismatchError, R, Value
+from .values import ANY, MORE, C, MismatchError, NotReadError, R, Value
 
 # What a verdict can be, best first: a formula of several layers or steps is as good as the worst of them.
 KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "not equal")
@@ -27,7 +27,10 @@ KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "n
 
 @dataclass(frozen=True)
 class Meaning:
-    """Two sides as they were read; `turned` if the right one is the transpose of what is written."""
+    """Two sides as they were read; `turned` if the right one is the transpose of what is written.
+
+    `declared`: whether the letters below arrays of three or more axes stand for those that the network has them for.
+    """
 
     left: Value
     right: Value
@@ -35,6 +38,7 @@ class Meaning:
     notes: tuple[str, ...]
     question: Question
     turned: bool = False
+    declared: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,10 +127,18 @@ def judge(relation: Relation, text: str, frame: Frame) -> list[Finding]:
 def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: Frame) -> Finding:
     """The best that can be said of the n-th part beside the first."""
     worst: Finding | None = None
+    unread: NotReadError | None = None
     reason = ""
-    for manner in frame.manners():
+    # Only what fits in no other way is read with letters that run over a part of an axis, under brackets or not.
+    for loose, manner in ((loose, manner) for loose in (False, True) for manner in frame.manners()):
+        if loose and worst is not None:
+            break
+        sides = relation.parts[0], relation.parts[n], relation.signs[0]
         try:
-            meanings = meanings_of(relation.parts[0], relation.parts[n], relation.signs[0], text, manner, layers, frame)
+            meanings = meanings_of(*sides, text, manner, layers, frame, loose)
+        except NotReadError as error:
+            unread = unread or error
+            continue
         except MismatchError as error:
             reason = reason or str(error)
             continue
@@ -136,6 +148,9 @@ def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: F
         if finding.kind not in ("not equal", "undecided"):
             return finding
         worst = worst or finding
+    if unread is not None:  # what was not read may be what is right
+        where = f"\n{pointed(text, unread.span.start, unread.span.end)}" if unread.span is not None else ""
+        raise UnreadableError(f"this is not read here: {unread}{where}")
     if worst is not None:
         return worst
     return Finding("not equal", reason=reason, layers=layers, subject=_subject(relation, text, layers, frame))
@@ -154,7 +169,14 @@ def _subject(relation: Relation, text: str, layers: dict[str, int], frame: Frame
 
 
 def meanings_of(
-    left: Node | None, right: Node | None, sign: str, text: str, manner: Manner, layers: dict[str, int], frame: Frame
+    left: Node | None,
+    right: Node | None,
+    sign: str,
+    text: str,
+    manner: Manner,
+    layers: dict[str, int],
+    frame: Frame,
+    loose: bool = False,
 ) -> list[Meaning]:
     """All meanings in one manner of reading, each once.
 
@@ -165,7 +187,7 @@ def meanings_of(
     """
 
     def start(choices: list[int]) -> Reading:
-        return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first)
+        return Reading(frame.lexicon, text, manner, dict(layers), choices, first=frame.first, loose=loose)
 
     def read(reading: Reading) -> tuple[Value, Value, bool]:
         assert left is not None
@@ -181,7 +203,8 @@ def meanings_of(
         key = (one.entry, other.entry, one.shape)
         if key not in found:
             question = question_of(one, other, reading)
-            found[key] = Meaning(one, other, manner, tuple(reading.notes), question, turned)
+            declared = reading.chosen and not reading.foreign
+            found[key] = Meaning(one, other, manner, tuple(reading.notes), question, turned, declared)
     if not all(meaning.turned for meaning in found.values()):  # what fits as it stands comes first
         return [meaning for meaning in found.values() if not meaning.turned]
     return list(found.values())
@@ -225,7 +248,7 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
     for symbol in sorted(_free(left.entry) | _free(right.entry), key=lambda s: s.name):
         size = reading.size_of(symbol)
         if size is None:
-            raise MismatchError(f"nothing says what the index {symbol.name} runs over")
+            raise NotReadError(f"nothing says what the index {symbol.name} runs over")
         indices.append((symbol, size))
     rounded = any(part.is_Rational and part.q >= 1000 for part in right.entry.atoms())
     return Question(
@@ -243,10 +266,14 @@ def agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: 
     findings = [_found(meaning, layers, frame) for meaning in meanings]
     good = [finding for finding in findings if finding.kind not in ("not equal", "undecided")]
     if good and len(good) < len(findings):
+        own = [finding for finding in findings if finding.meaning is not None and finding.meaning.declared]
+        if own and len(own) < len(findings):  # the network says what its letters are
+            return agreed([finding.meaning for finding in own if finding.meaning is not None], layers, frame, text)
         ways = "\n".join(f"  {finding.kind}: {_way(finding)}" for finding in findings)
         raise AmbiguousClaimError(
             f"{text.strip()} can be read in {len(findings)} ways, and they differ:\n{ways}\n"
-            "say which is meant with brackets, commas between indices, first=0 or first=1, or an alias"
+            "say which is meant with brackets, commas between indices, first=0 or first=1, an alias, or single=True if a "
+            "letter is no example"
         )
     return max(findings, key=lambda finding: KINDS.index(finding.kind))
 
@@ -273,7 +300,7 @@ def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:
         kind = "batch 1"
     if kind == "batch 1" and frame.single:
         kind = "equal"
-    if kind == "equal" and decision.facts:
+    if kind == "equal" and any(fact.source.startswith("declared") for fact in decision.facts):  # what is proved, holds
         kind = "equal given"
     if meaning.turned and kind != "undecided":
         kind = "layout" if kind in ("equal", "equal given") else "not equal"

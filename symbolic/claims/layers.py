@@ -35,7 +35,9 @@ def layer_letters(relation: Relation, lexicon: Lexicon) -> list[str]:
         items = items_of(node.scripts)
         texts = [item.text for item in items]
         numbers = {label for entry in entries for label in entry.labels if _is_number(label)}
-        known = [entry for entry in lexicon.labelled(node) if entry.kind != "function"]  # an alias \delta_j is known too
+        known = [
+            entry for entry in lexicon.labelled(node) if entry.kind != "function"
+        ]  # an alias \delta_j is known too
         if len(numbers) < 2 or any(all(label in texts for label in entry.labels) for entry in known):
             continue
         for item in items:

@@ -7,13 +7,14 @@ scripts are indices, powers and transpositions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..derivation import Derivation
 from ..errors import GradloomError
-from ..latex import tensor_latex
+from ..latex import name_latex, tensor_latex
 from ..notation import Notation
 from ..tensors import Adjoint, Tensor
 from .errors import ClaimSyntaxError
@@ -140,11 +141,15 @@ def lexicon_of(
             e for e in made.entries[key] if e.labels != labels or e.kind == "function" or e.meaning.name == name
         ]
     for size in sorted({s for t in network.tensors.values() for z in t.shape for s in z.free_symbols}, key=str):
-        made.add_symbol(size.name, Entry("size", size)) if len(size.name) == 1 else made.add_run(
-            size.name, Entry("size", size)
-        )
+        made.add_symbol(name_latex(size.name), Entry("size", size))
+        if len(size.name) > 1:
+            made.add_run(size.name, Entry("size", size))
     for name, function in {**FUNCTIONS, **(functions or {})}.items():
-        made.add((name, ()), Entry("function", function))
+        if re.search(r"[\\_{]", name.removeprefix("\\")):  # a symbol of its own, \operatorname{gelu}_{\tanh}
+            made.add_symbol(name, Entry("function", function))
+        else:
+            made.add((name, ()), Entry("function", function))
+    _prefer_tensors(made)
     loss = network.loss
     if loss is not None:
         for name in LOSS_NAMES:
@@ -187,6 +192,16 @@ def _add_tensor(made: Lexicon, tensor: Tensor, symbols: Mapping[str, str]) -> No
         made.add_symbol(tensor_latex(Adjoint(tensor, loss), Notation(symbols=symbols)), adjoint)
     except GradloomError:
         return
+
+
+def _prefer_tensors(made: Lexicon) -> None:
+    """Take away δ for a gradient where a tensor of the network has that name, as in the derivative of a derivation."""
+    for tensor in made.derivation.network.tensors.values():
+        if isinstance(tensor, Adjoint):  # ∂L/∂w, which this network computes of another's loss
+            made.add_symbol(tensor_latex(tensor.loss), Entry("tensor", tensor.loss))
+    for key, entries in made.entries.items():
+        taken = {entry.labels for entry in entries if entry.kind == "tensor"}
+        made.entries[key] = [e for e in entries if e.kind != "adjoint" or e.labels not in taken]
 
 
 def _has_delta(made: Lexicon, tensor: Tensor) -> bool:

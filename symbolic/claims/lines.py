@@ -13,7 +13,7 @@ _BEGIN = re.compile(r"\\begin\{(" + "|".join(ENVIRONMENTS) + r")\*?\}(\{\d+\})?"
 _OPENINGS = re.compile(r"\\begin\{(?:" + "|".join(ENVIRONMENTS) + r")\*?\}(?:\{\d+\})?|\\\[|\$\$|\\\(|(?<!\\)\$|```")
 _INNER = re.compile(r"\\(?:begin|end)\{(?:aligned|alignedat|split|gathered)\}(?:\[[a-z]\])?(?:\{\d+\})?")
 _MARKS = re.compile(r"\\(?:no(?:number|tag)|displaystyle|label\{[^{}]*\}|intertext\{[^{}]*\})")
-_SIGNS = re.compile(r"=|\\leftarrow|\\gets|:=|\\coloneqq|\\triangleq|\\equiv|\\approx|≈|≡|←")
+_SIGNS = re.compile(r"=|\\leftarrow|\\rightarrow|\\gets|:=|\\coloneqq|\\triangleq|\\equiv|\\approx|≈|≡|←")
 
 
 @dataclass(frozen=True)

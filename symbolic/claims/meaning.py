@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import sympy
@@ -17,8 +18,8 @@ from .items import items_of
 from .lexicon import Entry, run_text
 from .naming import exponent, gradient_named, indexed, is_index, label_text, matching, tensor_named, unknown, without
 from .reading import Reading
-from .syntax import BigOperator, Cases, Fraction, Group, Name, Node, Number, Product, Relation, Root, Sum, Text
-from .values import IDENTITY, ONES, Value, add, divide, matmul, number, times, total
+from .syntax import BigOperator, Cases, Fraction, Group, Name, Node, Number, Product, Relation, Root, Span, Sum, Text
+from .values import ANY, IDENTITY, ONES, Value, add, divide, matmul, number, times, total
 
 DEEPEST = 60  # aliases within aliases
 
@@ -67,7 +68,8 @@ def value_of(node: Node, reading: Reading) -> Value:
 def name_value(name: Name, reading: Reading) -> Value:
     found = [(entry, left) for entry, left in matching(name, reading) if entry.kind != "function"]
     if found and _is_kronecker(name):  # δ_{ij} beside a gradient δ: what has two axes may be either
-        found = [(entry, left) for entry, left in found if entry.kind == "node" or entry.meaning.rank >= 2]
+        batch = reading.network.batch if reading.manner.single else None  # no axis, where it is about one example
+        found = [(e, left) for e, left in found if e.kind == "node" or sum(s != batch for s in e.meaning.shape) >= 2]
         if not found or not reading.pick([True, False]):
             return _special(name, reading)
     if found:
@@ -237,7 +239,7 @@ def combined(left: Value, operator: str, right: Value, reading: Reading) -> Valu
     if how == "entries":
         return times(left, right)
     if left.shape != right.shape or left.is_matrix:
-        raise reading.fails(f"inner product: {left} and {right}")
+        raise reading.misfit(f"inner product: {left} and {right}")
     return total(times(left, right))
 
 
@@ -252,6 +254,7 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
     """The values of factors without an operator between them: names of several letters, functions, differentials."""
     values: list[Value] = []
     factors = _opened(factors, reading)
+    _check_numbered(factors, reading)
     at = 0
     while at < len(factors):
         joined = _joined(factors, at, reading)
@@ -284,7 +287,7 @@ def side_by_side(factors: list[Node], reading: Reading) -> list[Value]:
         if _divides_more(factors[at:]) and reading.pick([False, True]):  # a/bc is a/(bc)
             assert isinstance(factor, Fraction)
             if as_derivative(factor, reading) is not None:
-                raise reading.fails("a derivative is not divided by what follows")
+                raise reading.misfit("a derivative is not divided by what follows")
             below = value_of(Product((factor.bottom, *factors[at + 1 :]), ("",) * (len(factors) - at - 1)), reading)
             return [*values, divide(value_of(factor.top, reading), below)]
         if isinstance(factor, Name) and factor.base == "d" and at + 1 < len(factors) and not matching(factor, reading):
@@ -309,6 +312,17 @@ def _opened(factors: list[Node], reading: Reading) -> list[Node]:
                 continue
         made.append(factor)
     return made
+
+
+def _check_numbered(factors: list[Node], reading: Reading) -> None:
+    """Refuse ``W2`` where there is no W2: a number right behind a letter is a part of its name, and no factor."""
+    for at, (name, number_) in enumerate(itertools.pairwise(factors)):
+        if not (isinstance(name, Name) and isinstance(number_, Number)) or name.span.end != number_.span.start:
+            continue
+        starts = range(at + 1)
+        if name.scripts or any(run_text(factors[start : at + 2]) in reading.lexicon.runs for start in starts):
+            continue
+        raise unknown(replace(name, span=Span(name.span.start, number_.span.end)), reading.text, reading)
 
 
 def is_indicator(factors: list[Node]) -> bool:
@@ -374,6 +388,11 @@ def _group(node: Group, reading: Reading) -> Value:
         content = tuple(part for part in content[0].parts if part is not None)
     if node.opening == "⟨" and len(content) == 2:
         left, right = (value_of(part, reading) for part in content)  # type: ignore[arg-type]
+        for one, other in ((left, right), (right, left)):
+            if one.rows == ANY and one.entry == 1:  # ⟨𝟏, A⟩ is the sum of all entries
+                return indexed(total(other), items, reading)
+        if (left.rows is None) != (right.rows is None) and (left.columns is None) != (right.columns is None):
+            right = right.transposed  # of a column and a row
         return indexed(total(times(left, right)), items, reading)
     if len(content) != 1:
         raise reading.fails("several values in brackets, but no function in front of them", node.span)
@@ -399,6 +418,9 @@ def _cases(node: Cases, reading: Reading) -> Value:
             made = value
             continue
         holds = ranges.iverson(condition, reading, value_of)
+        if made is None and len(node.rows) == 2 and _is_opposite(holds, node.rows[0][1], reading):
+            made = value
+            continue
         if made is None:
             made = number(0)
             reading.note("where no case applies, the value is 0")
@@ -406,6 +428,15 @@ def _cases(node: Cases, reading: Reading) -> Value:
         made = chosen.map(lambda _, h=holds, v=value, m=made: _choice(h.entry, v.entry, m.entry))
     assert made is not None
     return made
+
+
+def _is_opposite(holds: Value, first: Relation | Node | None, reading: Reading) -> bool:
+    """Whether the condition of the second of two cases is that the first does not hold."""
+    if not isinstance(first, Relation):
+        return False
+    other = ranges.iverson(first, reading, value_of)
+    one, two = (part.entry.args[0][1] if isinstance(part.entry, Piecewise) else None for part in (holds, other))
+    return one is not None and two is not None and one == sympy.Not(two)
 
 
 def _choice(holds: Expr, value: Expr, otherwise: Expr) -> Expr:

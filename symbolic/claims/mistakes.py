@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import GradloomError
 from ..tensors import Adjoint, elements, tensor_of
-from . import edits_add, edits_names, edits_remove, edits_shape, probes
+from . import edits_add, edits_names, edits_remove, edits_shape, one_hot, probes
 from .edits import Candidate, Style, changed, reader, spots_of
 from .judge import Frame
 from .screen import Screen
@@ -45,7 +45,7 @@ def likely_mistake(relation: Relation, part: int, text: str, frame: Frame, secon
     ----------
     relation : the line as it was read; its first part is the subject
     text : what the spans in `relation` point into
-    seconds : how long to look
+    seconds : how long to look, in time of the processor, so that other work does not change what is found
     """
     if relation.parts[0] is None or relation.parts[part] is None:
         return None
@@ -67,7 +67,7 @@ class _Search:
     def found(self) -> Mistake | None:
         fitting = self.screen.fitting
         plain = [m for m in self.screen.manners if not m.implicit]
-        first = fitting[:1] or plain
+        first = [m for m in fitting if not m.implicit][:1] or plain
         others = [m for m in self.screen.manners if m not in first]
         structural = sorted(self.structural(), key=lambda one: one.cost)
         for candidates in self.stages(structural, fitting):
@@ -79,9 +79,14 @@ class _Search:
 
     def stages(self, structural: list[Candidate], fitting: list[Any]) -> Iterator[list[Candidate]]:
         """Candidates, the simplest first; within a stage, those of one manner of reading before those of another."""
-        yield [one for manner in fitting[:2] for one in probes.constants(self.screen, self.node, self.style, manner, self.node, None)]
+        yield [
+            one
+            for manner in fitting[:2]
+            for one in probes.constants(self.screen, self.node, self.style, manner, self.node, None)
+        ]
         yield list(edits_add.steps(self.node, self.relation, self.style))
         yield [one for one in structural if one.cost <= 2]
+        yield list(one_hot.assumed(self.screen, self.relation, self.node, self.style)) if fitting else []
         yield [one for manner in fitting[:1] for one in self.numeric(manner)]
         yield [one for one in structural if one.cost == 3]
         yield [one for manner in fitting[:1] for one in probes.dropped(self.screen, self.node, self.style, manner)]
@@ -111,6 +116,7 @@ class _Search:
             *edits_shape.powers(node, style),
             *edits_remove.terms(node, style),
             *edits_names.other_tensors(node, style, reading, self.wanted()),
+            *edits_add.terms(node, style, names),
             *edits_add.factors(node, subject, style, names, matrices),
         ]
 
@@ -154,7 +160,9 @@ class _Search:
             if tensor.rank == 2 and getattr(tensor, "role", "") == "parameter":
                 matrices.append(probes.name_of_tensor(tensor, (R, C), self.style, self.screen))
             elif tensor.rank in (1, 2) and not self.style.indexed:
-                entries.append(probes.name_of_tensor(tensor, (R, C), self.style, self.screen))
+                name = probes.name_of_tensor(tensor, (R, C), self.style, self.screen)
+                entries.append(name)
+                matrices += [name] * (tensor.rank == 2)
         return entries, matrices
 
     def numeric(self, manner: Any) -> Iterator[Candidate]:
@@ -208,20 +216,17 @@ class _Search:
                     yield Candidate("wrong factor", words, (_whole(self.text, new),), 6)
 
     def best(self, candidates: list[Candidate], manners: list[Any]) -> Mistake | None:
-        costs = sorted({one.cost for one in candidates})
-        for cost in costs:
-            for manner in manners:
-                for one in candidates:
-                    if one.cost != cost:
-                        continue
-                    if self.screen.over:
-                        return None
-                    text = one.of(self.text)
-                    if text == self.text or (text, manner) in self.tried:
-                        continue
-                    self.tried.add((text, manner))
-                    if any(seen.alike for seen in self.screen.look(text, manner)) and self.screen.is_right(text):
-                        return Mistake(one.kind, one.words, text)
+        ordered = sorted(candidates, key=lambda one: one.cost)  # stable: ties stay in the order of the text
+        for manner in manners:
+            for one in ordered:
+                if self.screen.over:
+                    return None
+                text = one.of(self.text)
+                if text == self.text or (text, manner) in self.tried:
+                    continue
+                self.tried.add((text, manner))
+                if any(seen.alike for seen in self.screen.look(text, manner)) and self.screen.is_right(text):
+                    return Mistake(one.kind, one.words, text)
         return None
 
 

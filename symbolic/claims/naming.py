@@ -7,11 +7,11 @@ from itertools import combinations
 from typing import Any
 
 import sympy
-from sympy import Expr, Integer, Symbol
+from sympy import Expr, Indexed, Integer, Symbol
 
 from ..guards import padded
 from ..indices import Dim
-from ..tensors import Adjoint, Tensor, element_of
+from ..tensors import Adjoint, Tensor, element_of, is_element, tensor_of
 from .errors import UnknownNameError, pointed
 from .items import Item, is_transposition, items_of, text_of
 from .lexicon import Entry
@@ -32,7 +32,13 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
     if not found:
         found = _only_layer(known, items, reading)
     most = max((len(entry.labels) for entry, _ in found), default=0)
-    return [(entry, left) for entry, left in found if len(entry.labels) == most]
+    # In v_{ik} the k may be that of v_k, or an index.
+    longest = [set(entry.labels) for entry, _ in found if len(entry.labels) == most]
+    return [
+        (entry, left)
+        for entry, left in sorted(found, key=lambda pair: -len(pair[0].labels))
+        if len(entry.labels) == most or any(labels - set(entry.labels) <= reading.letters.keys() for labels in longest)
+    ]
 
 
 def _only_layer(entries: list[Entry], items: list[Item], reading: Reading) -> list[tuple[Entry, list[Item]]]:
@@ -101,10 +107,16 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
         split = [n for n, item in enumerate(indices) if isinstance(item.node, Number) and len(item.node.text) > 1]
         what = ", ".join(item.text for item in indices)
         hint = "; write commas between the digits" if split else ""
-        raise reading.fails(f"{tensor.name} has {tensor.rank} axes, but is read at {free} places: {what}{hint}")
+        raise reading.misfit(f"{tensor.name} has {tensor.rank} axes, but is read at {free} places: {what}{hint}")
     where = reading.pick(
-        [axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)]
+        sorted(
+            (axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)),
+            key=lambda axes: not _as_declared(tensor, axes, places, reading),
+        )
     )
+    if 0 < free < tensor.rank > 2:
+        reading.foreign |= not _as_declared(tensor, where, places, reading)
+        reading.chosen = True
     at: list[Any] = [None] * tensor.rank
     for axis, position in zip(where, places, strict=True):
         at[axis] = position
@@ -120,9 +132,14 @@ def _fits(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Re
     for axis, position in zip(axes, places, strict=True):
         size = tensor.shape[axis]
         if isinstance(position, Symbol):
-            if reading.sizes.get(position, size) != size:
+            if reading.sizes.get(position, size) != size and not (
+                len(axes) == tensor.rank and reading.may_leave(position)
+            ):
                 return False
-        elif not position.is_number and not _may_shift(tensor, size, reading):
+        elif isinstance(position, Indexed):
+            if tensor_of(position).classes != size:
+                return False
+        elif not position.is_number and len(axes) < tensor.rank and not _may_shift(tensor, size, reading):
             return False
     return True
 
@@ -134,6 +151,17 @@ def _is_time(item: Item, tensor: Tensor, reading: Reading) -> bool:
         return False
     letters = [term for _, term in node.terms if isinstance(term, Name)] if isinstance(node, Sum) else [node]
     return len(letters) == 1 and isinstance(letters[0], Name) and letters[0].base.isalpha() and not letters[0].scripts
+
+
+def _as_declared(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading) -> bool:
+    """Whether letters stand along the axes that the network has them for: h_t is h at step t, where it is h[i, t, j]."""
+    home = reading.network.home(tensor)
+    letters = {letter.name for letter in home}
+    for axis, position in zip(axes, places, strict=True):
+        named = {s.name for s in position.free_symbols if isinstance(s, Symbol)} & letters
+        if named and home[axis].name not in named:
+            return False
+    return True
 
 
 def _may_shift(tensor: Tensor, size: Any, reading: Reading) -> bool:
@@ -186,7 +214,7 @@ def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[An
 
 
 def _is_plain(position: Any) -> bool:
-    return isinstance(position, Symbol) or position.is_number
+    return isinstance(position, Symbol | Indexed) or position.is_number
 
 
 def tensor_named(tensor: Tensor, items: list[Item], reading: Reading) -> Value:
@@ -249,7 +277,7 @@ def exponent(node: Node, reading: Reading) -> Expr:
 
     made = value_of(node, reading)
     if not made.is_scalar:
-        raise reading.fails("an exponent is a number")
+        raise reading.misfit("an exponent is a number")
     return made.entry
 
 
@@ -258,11 +286,11 @@ def indexed(value: Value, items: list[Item], reading: Reading) -> Value:
     below = [item for item in items if is_index(item, reading)]
     if below:
         if value.more:
-            raise reading.fails(f"{value} in brackets is read as a whole only")
+            raise reading.misfit(f"{value} in brackets is read as a whole only")
         axes = [axis for axis, size in enumerate(value.shape) if size is not None]
         places = [place(item.node, reading) for item in below if item.node is not None]
         if len(places) > len(axes):
-            raise reading.fails(f"{value} is read at {len(places)} places")
+            raise reading.misfit(f"{value} is read at {len(places)} places")
         chosen = reading.pick(list(combinations(axes, len(places))))
         at: list[Any] = [R, C]
         shape: list[Any] = list(value.shape)
@@ -285,7 +313,9 @@ def place(node: Node | None, reading: Reading) -> Expr:
 def _whole(node: Node | None, reading: Reading) -> Expr:
     if isinstance(node, Number) and node.text.isdigit():
         return Integer(int(node.text))
-    if isinstance(node, Name) and not node.scripts and not node.accents:
+    if isinstance(node, Name) and node.scripts:
+        return _label(node, reading)
+    if isinstance(node, Name) and not node.accents:
         if node.base not in reading.letters:
             for entry in reading.lexicon.labelled(node):
                 if entry.kind == "size":
@@ -316,3 +346,13 @@ def _whole_product(node: Product, reading: Reading) -> Expr:
         other = _whole(factor, reading)
         made = sympy.Mod(made, other) if operator == "mod" else made * other
     return made
+
+
+def _label(name: Name, reading: Reading) -> Expr:
+    """``E_{x_i, k}``: the row that a label says."""
+    from .meaning import value_of
+
+    value = value_of(name, reading)
+    if not (value.is_scalar and is_element(value.entry) and tensor_of(value.entry).classes is not None):
+        raise reading.fails("this is no position along an axis: it is no label of a class", name.span)
+    return value.entry

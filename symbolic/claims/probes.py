@@ -12,16 +12,17 @@ import sympy
 from sympy import Dummy, Symbol
 
 from ..binders import rename_free
+from ..equations import Equation
 from ..indices import Dim
 from ..latex import tensor_latex
 from ..matrix_view import View
 from ..matrix_write import matrix_latex
 from ..notation import Notation
-from ..equations import Equation
-from ..tensors import Adjoint, Tensor, element_of, tensor_of
+from ..tensors import Adjoint, Tensor, element_of, elements, tensor_of
 from .edits import Candidate, Change, Style, inside, spots_of, terms_of, written
 from .edits_names import activations_of
 from .edits_remove import numbers
+from .function_names import FUNCTIONS
 from .judge import Meaning
 from .reading import Manner
 from .screen import Screen, Seen
@@ -32,7 +33,9 @@ from .values import C, R
 TOLERANCE = 1e-7
 
 
-def constant_ratio(screen: Screen, whole: str, manner: Manner, without: str | None = None) -> tuple[Ratio, Any, int] | None:
+def constant_ratio(
+    screen: Screen, whole: str, manner: Manner, without: str | None = None
+) -> tuple[Ratio, Any, int] | None:
     """The number q s^e by which what `without` lacks is to be multiplied for the formula to be right; s is a size.
 
     With `without` None the ratio is that of the whole side.
@@ -47,7 +50,10 @@ def constant_ratio(screen: Screen, whole: str, manner: Manner, without: str | No
         sizes.append(screen.point(number, manner.single))
     dims = _dims(screen)
     for size, by in [(None, 0), *((dim, by) for by in (-1, 1) for dim in dims)]:
-        parts = [value / (point.size(size) ** by if size is not None else 1) for value, point in zip(found, sizes, strict=True)]
+        parts = [
+            value / (point.size(size) ** by if size is not None else 1)
+            for value, point in zip(found, sizes, strict=True)
+        ]
         q = Ratio(parts[0]).limit_denominator(60)
         if q != 0 and all(abs(part - q) <= TOLERANCE * abs(q) for part in parts):
             return q, size, by
@@ -84,7 +90,9 @@ def _is_flat(ratio: Any) -> bool:
     return bool(np.max(np.abs(known - known[0])) <= TOLERANCE * abs(known[0]) and known[0] != 0)
 
 
-def constants(screen: Screen, part: Any, style: Style, manner: Manner, target: Any, without: str | None) -> Iterator[Candidate]:
+def constants(
+    screen: Screen, part: Any, style: Style, manner: Manner, target: Any, without: str | None
+) -> Iterator[Candidate]:
     """`target`, a term or the whole side, times a number."""
     found = constant_ratio(screen, style.text, manner, without)
     if found is None:
@@ -94,7 +102,7 @@ def constants(screen: Screen, part: Any, style: Style, manner: Manner, target: A
     text = style.text
     shown = written(text, target)
     level = 0 if without is None else 2
-    if (q, by) == (1, 0):
+    if q == 1 and by == 0:
         return
     if size is None and q == -1:
         yield from turned(part, target, style, level)
@@ -106,7 +114,7 @@ def constants(screen: Screen, part: Any, style: Style, manner: Manner, target: A
     else:
         name = style.size_name(size)
         shown_size = name
-        if size == batch and q == 1:
+        if size == batch and q == 1 and (by < 0 or without is None):
             kind = "missing 1/B" if by < 0 else "extra 1/B"
             words = (
                 f"The factor 1/{name} is missing: the loss is a mean over the {name} examples."
@@ -195,13 +203,14 @@ def tensors_of(screen: Screen) -> list[Tensor]:
     derivation = screen.frame.lexicon.derivation
     network = derivation.network
     plain = [t for t in network.tensors.values() if t.classes is None and t != network.loss]
-    return [*plain, *(Adjoint(t, network.loss) for t in plain if t.name in derivation.steps and network.loss is not None)]
+    steps = [t for t in plain if t.name in derivation.steps and t.role != "target"]
+    return [*plain, *(Adjoint(t, network.loss) for t in steps if network.loss is not None)]
 
 
 def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Screen) -> str:
     """The tensor in the user's notation where the formula has it, else in the network's own, at these places."""
-    from .edits_names import meant
     from .edits import reader
+    from .edits_names import meant
 
     reading = reader(screen.frame.lexicon, style.text, screen.layers)
     kind, plain = ("adjoint", tensor.of) if isinstance(tensor, Adjoint) else ("tensor", tensor)
@@ -215,12 +224,16 @@ def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Sc
                     keep = written(style.text, name)
                     if not any(item.raised for item in rest):
                         return keep
-    from .items import items_of
     from .edits_names import renamed
+    from .items import items_of
 
     for name in style.names:
         entries = [e for e, _ in meant(name, reading)]
-        if entries and entries[0].kind == kind and not [i for i in items_of(name.scripts) if i.raised and not i.bracket]:
+        if (
+            entries
+            and entries[0].kind in ("tensor", "adjoint")
+            and not [i for i in items_of(name.scripts) if i.raised and not i.bracket]
+        ):
             rest = meant(name, reading)[0][1]
             if [item.text for item in rest if item.node is not None] == letters:
                 new = renamed(name, plain, style, reading, kind)
@@ -242,15 +255,24 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
         for tensor in tensors_of(screen):
             for at in placed(tensor, meaning):
                 try:
-                    array = np.broadcast_to(point.array(element_of(tensor, list(at)), meaning.question.indices), ratio.shape)
+                    array = np.broadcast_to(
+                        point.array(element_of(tensor, list(at)), meaning.question.indices), ratio.shape
+                    )
                 except Exception:
                     continue
                 array = np.asarray(array, dtype=float)
-                shapes = list(_SHAPES)
+                shaped = [(template, shape(array)) for template, shape in _SHAPES]
+                if screen.has_tanh:
+                    shaped += [(r"\tanh({0})", np.tanh(array)), (r"(1 - \tanh^2({0}))", 1 - np.tanh(array) ** 2)]
                 if tensor in applied:
-                    shapes.insert(0, _derivative_of(applied[tensor][1]))
-                for template, shape in shapes:
-                    quotient = ratio[usable] / shape(array)[usable]
+                    template, slope = _derivative_of(applied[tensor][1], element_of(tensor, list(at)))
+                    values = np.asarray(point.array(slope, meaning.question.indices), dtype=float)
+                    shaped.insert(0, (template, np.broadcast_to(values, ratio.shape)))
+                for template, values in shaped:
+                    zero = usable & (values == 0)
+                    if np.any(ratio[zero]):
+                        continue
+                    quotient = (ratio[usable & ~zero] / values[usable & ~zero]).ravel()
                     if quotient.size < 2 or not np.all(np.isfinite(quotient)):
                         continue
                     if np.max(np.abs(quotient - quotient[0])) > TOLERANCE * abs(quotient[0]):
@@ -262,8 +284,14 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                     op = "" if style.indexed else style.elementwise
                     shown = template.format(name, op=op)
                     if "^2" in template and ("^" in name):
-                        shown = template.format("{" + name + "}" if template.startswith(r"\frac") else f"({name})", op=op)
-                    derivative = "'" in template or "1 -" in template and tensor in {t for t, _ in applied.values()}
+                        shown = template.format(
+                            "{" + name + "}" if template.startswith(r"\frac") else f"({name})", op=op
+                        )
+                    derivative = (
+                        "'" in template
+                        or ("1 -" in template and tensor in {t for t, _ in applied.values()})
+                        or "tanh^2" in template
+                    )
                     kind = "missing activation derivative" if derivative else "missing factor"
                     prefix = "" if q == 1 else coefficient(q, None, 0)
                     found.append((derivative is False, q != 1, len(template), prefix + shown, kind))
@@ -278,18 +306,18 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
         yield shown, kind, words
 
 
-def _derivative_of(equation: Any) -> tuple[str, Shape]:
-    from ..functions import Elementwise
-    from ..tensors import elements
-
+def _derivative_of(equation: Any, at: Any) -> tuple[str, Any]:
+    """The derivative of the function in a pointwise equation at an element: how it is written, and its expression."""
     (element,) = elements(equation.body)
     u = Dummy("u", real=True)
-    body = equation.body.xreplace({element: u})
-    slope = sympy.diff(body, u)
-    values = sympy.lambdify([u], slope.doit(), "numpy") if slope.has(u) else (lambda v: np.full_like(v, float(slope)))
-    head = type(body).__name__ if isinstance(body, Elementwise) else str(getattr(body, "func", "g"))
-    symbol = getattr(type(body), "symbol", None) or ({"tanh": r"\tanh"}.get(head) or rf"\mathrm{{{head}}}")
-    return f"{symbol}'({{0}})".replace("{{0}}", "{0}") if "{" not in symbol else symbol.replace("{", "{{").replace("}", "}}") + "'({0})", values
+    function = equation.body.xreplace({element: u})
+    slope = sympy.diff(function, u).xreplace({u: at})
+    name = next(
+        (name for name, known in FUNCTIONS.items() if callable(known) and known(u) == function), type(function).__name__
+    )
+    name = getattr(type(function), "symbol", None) or name
+    symbol = name if name.startswith("\\") else r"\tanh" if name == "tanh" else rf"\mathrm{{{name}}}"
+    return symbol.replace("{", "{{").replace("}", "}}") + "'({0})", slope
 
 
 def appended(target: Any, factor: str, style: Style) -> tuple[Change, ...]:
@@ -323,7 +351,9 @@ def dropped(screen: Screen, part: Any, style: Style, manner: Manner) -> Iterator
     for tensor in tensors_of(screen):
         for at in placed(tensor, one.meaning):
             try:
-                array = np.broadcast_to(point.array(element_of(tensor, list(at)), one.meaning.question.indices), gap.shape)
+                array = np.broadcast_to(
+                    point.array(element_of(tensor, list(at)), one.meaning.question.indices), gap.shape
+                )
             except Exception:
                 continue
             arrays.append((tensor, at, np.asarray(array, dtype=float)))
@@ -347,7 +377,7 @@ def dropped(screen: Screen, part: Any, style: Style, manner: Manner) -> Iterator
             name = f"({name})" if "^2" in template and "^" in name else name
             shown.append(template.format(name, op="" if style.indexed else style.elementwise))
         op = " " if style.indexed or any(f[0].rank == 0 for f in factors) else f" {style.elementwise} "
-        yield _term(part, style, q, op.join(shown), f"The term {{0}} is missing.")
+        yield _term(part, style, q, op.join(shown), "The term {0} is missing.")
 
 
 def _number(ratio: Any) -> Ratio | None:
@@ -395,15 +425,17 @@ def _contributions(screen: Screen, part: Any, style: Style, one: Seen, gap: Any)
             if np.max(np.abs(gap - sign * array)) <= TOLERANCE * np.max(np.abs(gap)):
                 way = f" (what comes back through {through})" if through else ""
                 for shown in _printed(derivation, tensor, homes, term, one, style):
-                    yield _term(part, style, Ratio(sign), shown, f"The term {{0}} is missing{way}.".replace("{{0}}", "{0}"))
+                    yield _term(
+                        part, style, Ratio(sign), shown, f"The term {{0}} is missing{way}.".replace("{{0}}", "{0}")
+                    )
     del network
 
 
 def _printed(derivation: Any, tensor: Any, homes: Any, term: Any, one: Seen, style: Style) -> Iterator[str]:
-    from ..latex import LatexPrinter
-    from ..letters import names_in
-    from ..rewriting import Rewriting
     from ..compact import compact
+    from ..latex import LatexPrinter
+    from ..printer import names_in
+    from ..rewriting import Rewriting
 
     ranges = dict(zip(homes, tensor.shape, strict=True))
     short = compact(term, Rewriting(derivation.network), ranges)[0]
@@ -436,4 +468,4 @@ def style_needs_brackets(side: str) -> bool:
     return side.startswith("-")
 
 
-__all__ = ["Place", "Symbol", "constants", "dropped", "matches", "spots_of", "terms_of", "Number"]
+__all__ = ["Number", "Place", "Symbol", "constants", "dropped", "matches", "spots_of", "terms_of"]

@@ -169,7 +169,7 @@ def _known(function: UserFunction, name: str, names: Names, where: str) -> Meant
 
 def _results(function: UserFunction, made: Any, names: Names, notes: list[str]) -> list[Result]:
     if made is None:
-        raise UserCodeError(f"{function.signature()} returned None: is there a return?", function.line)
+        raise UserCodeError(f"{function.signature()} returned None: is there a return?")
     if isinstance(made, Mapping):
         return [result for key, value in made.items() for result in _named(str(key), value, names)]
     own = names.output(function.name)

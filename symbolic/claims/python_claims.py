@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,19 @@ from ..errors import GradloomError
 from ..tensors import Adjoint, Tensor
 from .decide import _WHOLE_ROWS, decide, judge_of
 from .draw import Style
-from .judge import Finding
-from .python_judge import NEAR, Compared, Runs, choose, places_for, question_of, where_text
+from .judge import Finding, Meaning
+from .python_judge import NEAR, SAME, Compared, Runs, choose, places_for, question_of, where_text
 from .python_layout import ArrayLayout
 from .python_names import Names
 from .python_source import UserCodeError, UserFunction, run_file
 from .question import EQUAL, NOT_EQUAL, ROUNDED, UNDECIDED, Decision, Question
+from .reading import Manner
 from .survey import Judge, Place, Survey
+from .values import C, R, Value
 from .verdict import Judged, Verdict
 
+_EXACT = 1e-12  # beyond this relative error, constants may be rounded
+_SHAPES = "it has the shape"
 _WHOLE = re.compile(r"back_?(ward|prop)|gradients|grads", re.IGNORECASE)
 _LIKE_A_CLAIM = re.compile(r"d_?[A-Za-z]\d*$|d_\w+$|(grad|nabla)_\w+$|delta_?\w*$")
 
@@ -73,7 +78,7 @@ def _of_file(path: Path, names: Names, single: bool, explain: bool) -> list[Judg
             if tensor is None and _WHOLE.search(name) is None:
                 if _LIKE_A_CLAIM.match(name):
                     error = f"not judged: {name} is no name of {names.network.name}; there are {names.known()}"
-                    found.append(Judged(function.signature(), function.line, "unread", error=error))
+                    found.append(Judged(f"def {function.signature()}: …", function.line, "unread", error=error))
                 else:
                     helpers.append(name)
                 continue
@@ -82,7 +87,7 @@ def _of_file(path: Path, names: Names, single: bool, explain: bool) -> list[Judg
             if tensor is not None and not isinstance(tensor, Adjoint):  # sigmoid(z), cost(AL, Y): a helper's name
                 helpers.append(name)
                 continue
-            found.append(Judged(function.signature(), function.line, "unread", error=str(error)))
+            found.append(Judged(f"def {function.signature()}: …", function.line, "unread", error=str(error)))
     if not found:
         raise UserCodeError(
             f"{path} claims nothing: it has no function named for a gradient, such as dW1, or backward; there are "
@@ -100,6 +105,32 @@ class _Task:
     layout: ArrayLayout
     rows: int | None
     notes: tuple[str, ...]
+
+    def meaning(self, tensor: Tensor, label: str, question: Question) -> Meaning:
+        """What was compared, for pages: the derived tensor on both sides, and what the function was given."""
+        names, layout = self.runs.names, self.layout
+        places: Any = question.indices
+        if tensor.rank == 2:
+            turned = layout.change(tensor, names.network) == "columns"
+            places = tuple(zip((C, R) if turned else (R, C), tensor.shape, strict=True))
+        elif tensor.rank == 1:
+            places = ((R, tensor.shape[0]),)
+        read = tuple(self.runs.at(Place(0, Style(), self.rows), layout).read)
+        single = names.network.batch is not None and self.rows == 1
+        asked = CodeQuestion(question.derivation, question.left, question.right, places, False, single, read)
+        manner = Manner("columns" if layout.columns else "rows", (), single)
+        return Meaning(Value(question.left), Value(question.right), manner, self.notes, asked)
+
+
+@dataclass(frozen=True, eq=False)
+class CodeQuestion(Question):
+    """A question whose right side is a function of `given` tensors."""
+
+    given: tuple[Tensor, ...] = ()
+
+    @cached_property
+    def reads(self) -> list[Tensor]:
+        return list(dict.fromkeys([*super().reads, *self.given]))
 
 
 def judged(function: UserFunction, names: Names, single: bool, explain: bool) -> list[Judged]:
@@ -119,13 +150,13 @@ def judged(function: UserFunction, names: Names, single: bool, explain: bool) ->
             layout, rows, failed = alone, 1, None
     if layout is None:
         if isinstance(failed, UserCodeError):
-            return [Judged(function.signature(), 1, "unread", error=str(failed))]
+            return [Judged(f"def {function.signature()}: …", 1, "unread", error=str(failed))]
         raise failed or UserCodeError(f"{function.signature()}: no random point was found to call it at")
     first = Place(0, Style(), rows)
     called = runs.at(first, layout)
     if runs.is_fickle(first, layout):
         error = f"{function.signature()} returns something else each time that it is called with the same arguments"
-        return [Judged(function.signature(), 1, "unread", error=error)]
+        return [Judged(f"def {function.signature()}: …", 1, "unread", error=error)]
     notes = [*called.notes, *([layout.words()] if _uses(layout, called.read, names) else [])]
     if called.changed:
         notes.append(f"it changes {', '.join(dict.fromkeys(called.changed))} in place")
@@ -133,7 +164,7 @@ def judged(function: UserFunction, names: Names, single: bool, explain: bool) ->
     many = len(called.results) > 1 or called.results[0].label != function.name
     found: list[Judged] = []
     for number, result in enumerate(called.results, start=1):
-        written = f"{function.signature()} → {result.label}" if many else function.signature()
+        written = f"{function.signature()}: {result.label}" if many else f"def {function.signature()}: …"
         if result.tensor is None:
             found.append(Judged(written, number, "unread", error=result.problem))
             continue
@@ -167,9 +198,9 @@ def _judge(task: _Task, label: str, tensor: Tensor) -> tuple[str, Finding]:
         decision = replace(decision, facts=_needed(task, label, question))
     if kind == EQUAL and decision.facts:
         kind = "equal given"
-    note = "; ".join(dict.fromkeys(filter(None, (*task.notes, decision.note))))
-    reason = decision.note if kind == NOT_EQUAL else ""
-    return kind, Finding(kind, replace(decision, note=note), reason=reason)
+    meaning = task.meaning(tensor, label, question)
+    reason = decision.note if kind == NOT_EQUAL and decision.note.startswith(_SHAPES) else ""
+    return kind, Finding(kind, decision, meaning, reason)
 
 
 def _finding(kind: str, method: str, note: str = "") -> Finding:
@@ -200,19 +231,28 @@ def _from_compared(
         return Decision("layout", method, note=notes)
     if all(one.equal for one in found):
         doubt = _doubt(question, survey)
+        digits = _digits(task, label, places, found) if worst > _EXACT and not doubt else None
+        if digits is not None:
+            return Decision(ROUNDED, method, digits=digits, note=notes)
         return Decision(UNDECIDED if doubt else EQUAL, method, note=doubt or notes)
     if any(one.turned and one.claimed.shape[0] != one.claimed.shape[1] for one in found):
         shapes = found[0].claimed.T.shape, found[0].correct.shape
         return Decision(NOT_EQUAL, method, note=f"it has the shape {shapes[0]}, the correct one {shapes[1]}")
     if worst < NEAR:
-        from .python_rounding import agreeing_digits
-
-        digits = agreeing_digits(task.runs, label, places, task.layout)
+        digits = _digits(task, label, places, found)
         if digits is not None:
             return Decision(ROUNDED, method, digits=digits, note=notes)
         about = int(-np.log10(worst))
         return Decision(UNDECIDED, method, note=f"they agree to about {about} digits, which is neither")
     return Decision(NOT_EQUAL, method, note=notes)
+
+
+def _digits(task: _Task, label: str, places: list[Place], found: list[Compared]) -> int | None:
+    """How many digits agree, if constants in the code are rounded."""
+    from .python_rounding import agreeing_digits
+
+    plain = all(one.fits and one.tolerance == SAME for one in found)
+    return agreeing_digits(task.runs, label, places, task.layout) if plain else None
 
 
 def _doubt(question: Question, survey: Survey) -> str:

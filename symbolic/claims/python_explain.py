@@ -34,7 +34,7 @@ def explained(
     ----------
     labels, tensors : the names of the results, and what they are
     """
-    wrong = [at for at, line in enumerate(lines) if line.kind == "not equal" and tensors[at] is not None]
+    wrong = [at for at, line in enumerate(lines) if line.kind in WRONG and tensors[at] is not None]
     made = list(lines)
     for at in wrong:
         tensor = tensors[at]
@@ -138,13 +138,15 @@ def _counterexample(runs: Runs, layout: ArrayLayout, label: str, tensor: Tensor)
         if scale < 1e-3 or float(np.max(gap, initial=0.0)) < max(0.05 * scale, 1e-3):
             continue
         given = {t: a for t, a in point.known.items() if t in called.read or t.role not in ("value", "adjoint")}
+        shown = {t: layout.plainly(t, layout.show(t, a, network), network) for t, a in given.items()}
+        one, other = (layout.plainly(tensor, side, network) for side in (correct, compared.claimed))
         return Counterexample(
             dict(sizes),
-            {t.name: layout.show(t, a, network) for t, a in given.items() if not isinstance(t, Adjoint)},
-            {t.of.name: layout.show(t, a, network) for t, a in given.items() if isinstance(t, Adjoint)},
-            correct,
-            compared.claimed,
-            tuple(int(at) for at in np.unravel_index(int(np.argmax(gap)), gap.shape)),
+            {t.name: a for t, a in shown.items() if not isinstance(t, Adjoint)},
+            {t.of.name: a for t, a in shown.items() if isinstance(t, Adjoint)},
+            one,
+            other,
+            tuple(int(at) for at in np.unravel_index(int(np.argmax(np.abs(one - other))), one.shape)),
         )
     return None
 

@@ -115,7 +115,7 @@ class Runs:
         for result in self.at(place, layout).results:
             if result.label == label:
                 return result
-        raise UserCodeError(f"{self.function.signature()} does not always return {label}", self.function.line)
+        raise UserCodeError(f"{self.function.signature()} does not always return {label}")
 
     def compare(self, label: str, place: Place, layout: ArrayLayout) -> Compared:
         """One result beside the derived one."""
@@ -155,7 +155,11 @@ def compare(claimed: Any, correct: Any, magnitude: float = 0.0) -> Compared:
     scale = float(np.max(np.abs(correct), initial=0.0))
     gap = float(np.max(np.abs(claimed - correct), initial=0.0))
     noise = NOISE * magnitude
-    error = 0.0 if gap == 0 else gap / scale if scale > noise else gap / max(noise, scale) * tolerance
+    error = 0.0 if gap == 0 else np.inf
+    if gap and scale > noise:
+        error = gap / scale
+    elif gap and noise:  # 0 but for rounding: equal if it is 0 likewise
+        error = gap / noise * tolerance
     made = Compared(claimed, correct, error, not turned, turned, note, tolerance=tolerance, scale=scale)
     if not turned and error > tolerance and correct.ndim == 2 and correct.shape[0] == correct.shape[1] > 1:
         other = float(np.max(np.abs(claimed.T - correct))) / max(scale, noise, 1e-300)
@@ -215,7 +219,8 @@ def choose(runs: Runs, rows: int | None) -> tuple[ArrayLayout | None, GradloomEr
         except NoValueError:
             continue
         except GradloomError as error:
-            line = float(getattr(error, "line", None) or 0)
+            reached = getattr(error, "line", None)
+            line = float("inf") if reached is None else float(reached)  # without a line, it ran to its end
             if failure is None or line > failure[0]:
                 failure = line, error
             if not isinstance(error, UserCodeError):

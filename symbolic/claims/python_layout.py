@@ -63,10 +63,14 @@ class ArrayLayout:
         return array.T if change == "weights" else array
 
     def words(self) -> str:
-        parts = ["one example per column"] if self.columns else []
-        parts += ["one example, without a batch axis"] if self.alone else []
+        """What is unlike the network's own layout, but for which way the examples run."""
+        parts = ["the example without a batch axis"] if self.alone else []
         parts += ["weights as (in, out)"] if self.weights else []
         return " and ".join(parts)
+
+    def plainly(self, tensor: Tensor, array: Any, network: Network) -> Any:
+        """An array in this layout as the network has it, but for weights, which stay as they are."""
+        return array if self.change(tensor, network) == "weights" else self.back(tensor, array, network)
 
 
 def _batch_axis(tensor: Tensor, network: Network) -> int:

@@ -89,8 +89,9 @@ def diagnosis(
         return _by_shape(seen, shown)
     for kind, words, change in _changes(shown):
         try:
-            if all(one.matches(change(one)) for one in seen):
-                return kind, words
+            with np.errstate(all="ignore"):
+                if all(one.matches(change(one)) for one in seen):
+                    return kind, words
         except (GradloomError, NoValueError, ValueError):
             continue
     return _by_factor(seen)
@@ -122,10 +123,10 @@ def _changes(shown: _Shown) -> Iterator[_Change]:
     if network.batch is not None:
         name = network.batch.name
         batch = network.batch
-        yield f"missing 1/{name}", f"1/{name} is missing", lambda s: s.claimed / s.point.size(batch)
-        yield f"extra 1/{name}", f"1/{name} is too much", lambda s: s.claimed * s.point.size(batch)
+        yield "missing 1/B", f"1/{name} is missing", lambda s: s.claimed / s.point.size(batch)
+        yield "extra 1/B", f"1/{name} is too much", lambda s: s.claimed * s.point.size(batch)
         yield (
-            f"missing 1/{name}",
+            "missing 1/B",
             f"the sign is wrong, and 1/{name} is missing",
             lambda s: -s.claimed / s.point.size(batch),
         )
@@ -173,12 +174,12 @@ def _derivatives(shown: _Shown) -> Iterator[_Change]:
         words = f"the derivative of {one.name} is too much"
         yield "extra activation derivative", words, _scaled(down=one.at)
         words = f"the derivative of {one.name} is taken at {one.made}, not at {one.of}"
-        yield "derivative at a", words, _scaled(up=one.at, down=one.at_value)
+        yield "derivative at a instead of z", words, _scaled(up=one.at, down=one.at_value)
     for one in made:
         for other in made:
             if one is not other:
                 words = f"the derivative of {one.name} is taken, where that of {other.name} belongs"
-                yield "derivative of another layer", words, _scaled(up=other.at, down=one.at)
+                yield "wrong layer", words, _scaled(up=other.at, down=one.at)
 
 
 def _scaled(up: Callable[[_Seen], Any] | None = None, down: Callable[[_Seen], Any] | None = None) -> Any:

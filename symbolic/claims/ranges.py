@@ -133,7 +133,7 @@ def _bare(node: BigOperator, reading: Reading, value_of: Meaning) -> Value:
         options.append("batch")
     options += ["all"] if not body.is_scalar and "hidden" not in options else []
     if not options:
-        raise reading.fails("a sum without an index, over a number", node.span)
+        raise reading.misfit("a sum without an index, over a number", node.span)
     how = reading.settle("bare sum", options)
     if how == "hidden":
         reading.note("a sum without an index is over the examples")

@@ -19,7 +19,7 @@ from ..matrix_tree import Layout
 from ..recurrence import Recurrence, blocks
 from ..tensors import Tensor
 from .lexicon import Lexicon
-from .values import MismatchError
+from .values import MismatchError, NotReadError
 
 T = TypeVar("T")
 RATE = Tensor("learning_rate", (), "input", latex=r"\eta")
@@ -69,8 +69,13 @@ class Reading:
     notes: dict[str, None] = field(default_factory=dict)  # what was taken for granted, in words
     opened: dict[Any, Symbol] = field(default_factory=dict)  # the implicit indices, by size
     settled: dict[str, Any] = field(default_factory=dict)
-    lying: dict[Any, bool] = field(default_factory=dict)  # whether a vector without examples is a row, by tensor and axis
+    lying: dict[Any, bool] = field(
+        default_factory=dict
+    )  # whether a vector without examples is a row, by tensor and axis
     depth: int = 0
+    chosen: bool = False  # whether letters stand along some of the axes of an array of three or more
+    loose: bool = False  # whether a letter of the left side may run over a part of an axis
+    foreign: bool = False  # whether one of them stands along an axis that the network has another letter for
     inside: tuple[Any, ...] = ()  # the aliases whose meaning is being read: they do not stand in it
     rate_name: str = ""
     first: int | None = None  # the number of the first position along an axis, if it is known
@@ -98,6 +103,11 @@ class Reading:
         return known  # type: ignore[return-value]
 
     def fails(self, message: str, span: Any = None) -> MismatchError:
+        """The error for what is not read here at all, in no reading."""
+        return NotReadError(message, span)
+
+    def misfit(self, message: str, span: Any = None) -> MismatchError:
+        """The error for what does not fit together in this reading."""
         return MismatchError(message, span)
 
     # ---- letters ---------------------------------------------------------------------------------------------
@@ -133,8 +143,12 @@ class Reading:
             If it runs over another elsewhere.
         """
         known = self.sizes.setdefault(symbol, size)
-        if known != size:
+        if known != size and not self.may_leave(symbol):
             raise MismatchError(f"{symbol.name} runs over an axis of size {known} and over one of size {size}", span)
+
+    def may_leave(self, symbol: Symbol) -> bool:
+        """Whether a letter may read an axis of another size than its own: what is side by side in one array is."""
+        return self.loose and not isinstance(symbol, Dummy)
 
     def size_of(self, symbol: Symbol) -> Any:
         return self.sizes.get(symbol, self.hints.get(symbol))
@@ -160,7 +174,7 @@ class Reading:
     def rate(self, name: str) -> Expr:
         """The learning rate: any number, so a tensor without axes that the network does not have."""
         if self.rate_name not in ("", name):
-            raise MismatchError(
+            raise NotReadError(
                 f"{self.rate_name} and {name} are both taken for the learning rate; declare one of them"
             )
         self.rate_name = name
@@ -179,7 +193,8 @@ def times_of(network: Any) -> list[Any]:
 def alternatives(start: Callable[[list[int]], Reading], read: Callable[[Reading], T]) -> Iterator[tuple[Reading, T]]:
     """All readings in which everything fits together.
 
-    `start` makes a reading of a list of choices. If none fits, the error of the first is raised.
+    `start` makes a reading of a list of choices. If none fits, the error of the first is raised, or that of the first in
+    which something is not read at all.
     """
     choices: list[int] | None = []
     first: MismatchError | None = None
@@ -191,14 +206,15 @@ def alternatives(start: Callable[[list[int]], Reading], read: Callable[[Reading]
         try:
             made = read(reading)
         except MismatchError as error:
-            first = first or error
+            if first is None or (isinstance(error, NotReadError) and not isinstance(first, NotReadError)):
+                first = error
         else:
             found = True
             yield reading, made
         choices = _next(reading.taken)
     else:
         if choices is not None:
-            raise MismatchError(f"there are more than {MOST} ways to read this; write more indices or brackets")
+            raise NotReadError(f"there are more than {MOST} ways to read this; write more indices or brackets")
     if not found and first is not None:
         raise first
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import sympy
 
 from ..errors import GradloomError
 from .decide import judge_of
@@ -49,9 +50,10 @@ class Screen:
     def __init__(self, relation: Relation, part: int, text: str, frame: Frame, seconds: float) -> None:
         self.part, self.text, self.frame = part, text, frame
         self.judge = judge_of(frame.lexicon.derivation)
-        self.until = time.monotonic() + seconds
+        self.until = time.process_time() + seconds
         self.manners = [manner for manner in frame.manners() if frame.single or not manner.single]
         self.layers: dict[str, int] = {}
+        self.options: list[dict[str, int]] = [{}]
         self._made: dict[tuple[str, Manner], list[Meaning]] = {}
         self._relations: dict[str, Relation | None] = {}
         self._judged: dict[str, bool] = {}
@@ -59,15 +61,20 @@ class Screen:
         self._relations[text] = pair
         self.relation = pair
         letters = layer_letters(pair, frame.lexicon)
-        for layers in layer_values(letters, frame.lexicon) if letters else [{}]:
+        if letters:
+            wrong = []
+            for layers in layer_values(letters, frame.lexicon):
+                self._made.clear()
+                self.options = [layers]
+                try:
+                    seen = [seen for manner in self.manners for seen in self.look(text, manner, unknown=True)]
+                except GradloomError:
+                    continue
+                if not any(one.alike for one in seen):
+                    wrong.append(layers)
             self._made.clear()
-            self.layers = layers
-            try:
-                seen = [seen for manner in self.manners for seen in self.look(text, manner, unknown=True)]
-            except GradloomError:
-                continue
-            if not any(one.alike for one in seen):
-                break
+            self.options = wrong[::-1] or [{}]
+            self.layers = self.options[0]
         self.fitting = [manner for manner in self.manners if self.meanings(text, manner)]
 
     def pair(self, relation: Relation) -> Relation:
@@ -75,8 +82,12 @@ class Screen:
         return Relation((relation.parts[0], relation.parts[self.part]), relation.signs[:1])
 
     @property
+    def has_tanh(self) -> bool:
+        return any(equation.body.has(sympy.tanh) for equation in self.frame.lexicon.derivation.network.equations)
+
+    @property
     def over(self) -> bool:
-        return time.monotonic() > self.until
+        return time.process_time() > self.until
 
     def point(self, number: int, single: bool) -> Point:
         return self.judge.point(Place(number, Drawing(), 1 if single else None))
@@ -103,13 +114,16 @@ class Screen:
             relation = self.relation_of(text)
             if relation is not None:
                 left, right = relation.parts
-                try:
-                    found = meanings_of(left, right, relation.signs[0], text, manner, self.layers, self.frame)
-                except MismatchError:
-                    pass
-                except GradloomError:
-                    if unknown:
-                        raise
+                for layers in self.options:
+                    try:
+                        found = meanings_of(left, right, relation.signs[0], text, manner, layers, self.frame)
+                    except MismatchError:
+                        pass
+                    except GradloomError:  # no such layer: another may do
+                        if unknown:
+                            raise
+                        continue
+                    break
             self._made[key] = [meaning for meaning in found if not meaning.turned]
         return self._made[key]
 
@@ -119,7 +133,7 @@ class Screen:
         for meaning in self.meanings(text, manner, unknown):
             question = meaning.question
             try:
-                point = self.point(number, question.example)
+                point = judge_of(question.derivation).point(Place(number, Drawing(), 1 if question.example else None))
                 sides = [point.array(side, question.indices) for side in (question.left, question.right)]
             except (GradloomError, ArithmeticError):
                 continue

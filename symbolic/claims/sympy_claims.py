@@ -151,7 +151,7 @@ def _of_elements(left: Any, right: Any, part: Any, names: Names, frame: Frame) -
         left = element_of(left, where)
     derivation = names.derivation
     question = element_sides(left, right, names, frame.single)
-    meaning = Meaning(Value(question.left), Value(question.right), Manner(single=frame.single), (), question)
+    meaning = Meaning(Value(question.left), Value(question.right), Manner("rows", single=frame.single), (), question)
     assert derivation is question.derivation
     return agreed([meaning], {}, frame, str(part))
 
@@ -179,7 +179,8 @@ def _meanings(left: Any, right: Any, written: str, names: Names, frame: Frame, m
 
     def read(reading: Reading) -> tuple[Value, Value, bool]:
         subject, claimed = matrix_value(left, names, reading), matrix_value(right, names, reading)
-        turned = subject.shape != claimed.shape == subject.transposed.shape and not claimed.is_scalar
+        whole = subject.more or claimed.more or claimed.is_scalar
+        turned = not whole and subject.shape != claimed.shape == subject.transposed.shape
         return *compared(subject, claimed.transposed if turned else claimed, reading), turned
 
     found: dict[Any, Meaning] = {}
@@ -228,8 +229,8 @@ def _factors(names: Names) -> Iterator[tuple[str, str, Expr]]:
     yield "factor", "a factor 2 is too much", sympy.Rational(1, 2)
     batch = names.network.batch
     if batch is not None:
-        yield f"missing 1/{batch}", f"1/{batch} is missing", 1 / batch
-        yield f"extra 1/{batch}", f"1/{batch} is too much", batch
+        yield "missing 1/B", f"1/{batch} is missing", 1 / batch
+        yield "extra 1/B", f"1/{batch} is too much", batch
 
 
 __all__ = ["check_sympy"]

@@ -20,7 +20,7 @@ NEW = frozenset(["new", "neu", "next", "+", "updated"])
 def updated(left: Node, sign: str, reading: Reading) -> Value | None:
     """The new value of a parameter by gradient descent, where `left` and the sign speak of one; else None."""
     name = left
-    is_new = sign in ("<-", ":=")
+    is_new = sign in ("<-", ":=", "->")
     if isinstance(left, Product) and isinstance(left.factors[0], Text) and len(left.factors) == 2:
         if left.factors[0].text.strip(" .:").lower() not in NEW:
             return None
@@ -30,7 +30,7 @@ def updated(left: Node, sign: str, reading: Reading) -> Value | None:
     kept = []
     for script in name.scripts:
         words = [item.text for item in items_of((script,))]
-        if len(words) == 1 and words[0].strip() in NEW:
+        if "".join(words).strip() in NEW:  # n e w, letter by letter
             is_new = True
         else:
             kept.append(script)

@@ -28,11 +28,15 @@ ANY = AnySize("any", integer=True, positive=True)
 
 
 class MismatchError(GradloomError, ValueError):
-    """What a reading of a formula stumbles on: shapes that do not fit, or a letter that runs over two axes."""
+    """What makes a reading of a formula impossible: shapes that do not fit, or a letter that runs over two axes."""
 
     def __init__(self, message: str, span: Any = None) -> None:
         super().__init__(message)
         self.span = span
+
+
+class NotReadError(MismatchError):
+    """What is written is not read here, and so says nothing about whether it is right."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Case:
     text : the claim as its source prints it
     expect : the kind of its verdict, or the class of the error that asks about it
     source : author, title, year and place; "mutation of …" for one that was made wrong here
-    mistake : the kind of the one mistake in it, None if it is right or has more than one
+    mistake : the kinds that the one mistake in it goes by; none if it is right, or wrong in more ways than one
     options : those of `check`
     waits : why it is not judged as expected yet
     slow : whether the everyday suite leaves it out
@@ -29,7 +29,7 @@ class Case:
     text: str
     expect: str | type[Exception]
     source: str
-    mistake: str | None = None
+    mistake: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     waits: str = ""
     slow: bool = False
@@ -40,11 +40,14 @@ def right(
 ) -> Case:
     """A claim that is right, if only under `expect`."""
     waits, slow = options.pop("waits", ""), options.pop("slow", False)
-    return Case(id, network, text, expect, source, None, options, waits, slow)
+    return Case(id, network, text, expect, source, (), options, waits, slow)
 
 
-def wrong(id: str, network: str, text: str, source: str, mistake: str | None = None, **options: Any) -> Case:
+def wrong(
+    id: str, network: str, text: str, source: str, mistake: str | tuple[str, ...] | None = None, **options: Any
+) -> Case:
     """A claim that is not equal to what is derived, for one `mistake`."""
+    kinds = (mistake,) if isinstance(mistake, str) else mistake or ()
     expect = options.pop("expect", "not equal")
     waits, slow = options.pop("waits", ""), options.pop("slow", False)
-    return Case(id, network, text, expect, source, mistake, options, waits, slow)
+    return Case(id, network, text, expect, source, kinds, options, waits, slow)

@@ -1,0 +1,184 @@
+"""Claims from end to end: documents of several lines, what follows from what, what is asked about."""
+
+import pytest
+
+import gradloom as gl
+from gradloom.symbolic.claims.check import check
+from gradloom.symbolic.claims.errors import AmbiguousClaimError, UnknownNameError, UnreadableError
+from gradloom.symbolic.claims.lines import source_lines
+from gradloom.symbolic.errors import ClaimSyntaxError
+
+
+@pytest.fixture(scope="module")
+def mlp():
+    n, m, c = gl.dims("n m c")
+    layers = [gl.layers.Dense(m, gl.sigmoid), gl.layers.Dense(c, gl.tanh)]
+    return gl.Sequential(layers, input_shape=(n,), loss=gl.losses.SquaredError())
+
+
+def kinds(network, claim, **options):
+    return [line.kind for line in check(network, claim, explain=False, **options).lines]
+
+
+def test_one_error_is_one_error(mlp):
+    """What uses a gradient by name is judged on the derived one; what has the wrong one put in follows from it."""
+    verdict = check(
+        mlp,
+        r"""
+        \begin{align*}
+          \frac{\partial L}{\partial a^{(2)}} &= \frac{1}{B}(a^{(2)}-y) \\
+          \delta^{(2)} &= \frac{1}{B}(a^{(2)}-y) \odot a^{(2)} \\  % should be 1 - a²
+          \frac{\partial L}{\partial W^{(2)}} &= \delta^{(2)} a^{(1)\top} \\
+            &= \frac{1}{B}((a^{(2)}-y) \odot a^{(2)}) a^{(1)\top} \\
+          \delta^{(1)} &= W^{(2)\top}\left(\frac{1}{B}(a^{(2)}-y) \odot a^{(2)}\right) \odot a^{(1)}\odot(1-a^{(1)}) \\
+          \frac{\partial L}{\partial b^{(1)}} &= -\delta^{(1)} \mathbf 1
+        \end{align*}""",
+        explain=False,
+    )
+    assert [line.kind for line in verdict.lines] == ["equal", "not equal", "equal", "follows", "follows", "not equal"]
+    assert [line.number for line in verdict.lines] == [3, 4, 5, 6, 7, 8]
+    assert [line.after for line in verdict.lines] == [None, None, None, 4, 4, None]
+    assert verdict.first_wrong is verdict.lines[1]
+    assert not verdict.ok
+
+
+def test_a_line_that_is_wrong_twice_does_not_follow(mlp):
+    text = r"""\delta^{(2)} = \frac{1}{B}(a^{(2)}-y) \odot a^{(2)}
+    \delta^{(1)} = W^{(2)\top}(\frac{1}{B}(a^{(2)}-y) \odot a^{(2)}) \odot a^{(1)}"""
+    assert kinds(mlp, text) == ["not equal", "not equal"]
+
+
+def test_a_letter_for_the_layer_means_every_layer():
+    layers = [gl.layers.Dense(units, gl.sigmoid) for units in gl.dims("p q r")]
+    network = gl.Sequential(layers, input_shape=(gl.dims("n"),), loss=gl.losses.SquaredError())
+    right = r"\delta^{l} = ((W^{l+1})^T \delta^{l+1}) \odot \sigma'(z^{l})"
+    assert kinds(network, right) == ["equal"]
+    assert kinds(network, right.replace("z^{l}", "z^{l+1}")) == ["not equal"]
+    assert kinds(network, r"\frac{\partial L}{\partial W^{[k]}} = \delta^{[k]} a^{[k-1]T}") == ["equal"]
+    assert kinds(network, r"\delta^{L} = \frac1B (a^{L} - y) \odot a^L \odot (1 - a^L)") == ["equal"]
+
+
+def test_names_of_ones_own(mlp):
+    text = r"""r := \frac{1}{B}(a^{(2)}-y)
+    \delta^{(2)} = r \odot (1 - (a^{(2)})^2)"""
+    assert kinds(mlp, text) == ["defines", "equal"]
+    assert not check(mlp, r"r := 2", explain=False).ok  # nothing is claimed
+    aliases = {"e": r"a^{(2)} - y", "N": "B"}
+    assert kinds(mlp, r"\delta^{(2)} = \frac{1}{N} e \odot (1 - (a^{(2)})^2)", aliases=aliases) == ["equal"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "error", "message"),
+    [
+        (r"\delta^{(2)} = q", UnknownNameError, r"q is not known"),
+        (r"\delta^{(3)} = 0", UnknownNameError, r"\\delta\^\{\(3\)\} is not known: the letter \\delta is"),
+        (r"\delta = 0", UnknownNameError, r"\\delta is not known"),
+        (r"dW3 = 1", UnknownNameError, "W3 is not known"),
+        (r"dW1 = 2 W3", UnknownNameError, "W3 is not known"),
+        (r"\frac{\partial L}{\partial Q} = 0", UnknownNameError, "Q is not known"),
+        (r"\delta^{(2)} = \frac{1}{m}\left(a^{(2)}-y", ClaimSyntaxError, r"\^"),
+        (r"a^{(2)} - y", ClaimSyntaxError, "no claim"),
+        (r"dW2 = dz2 a1^T, db2 = \sum dz2", ClaimSyntaxError, "second formula"),
+        ("", ClaimSyntaxError, "no claim"),
+    ],
+)
+def test_what_is_not_known_is_asked(mlp, claim, error, message):
+    with pytest.raises(error, match=message):
+        check(mlp, claim)
+
+
+def test_a_line_that_cannot_be_read_does_not_hide_the_others(mlp):
+    verdict = check(mlp, "dW2 = dz2 a1^T\ndW2 = q a1^T", explain=False)
+    assert [line.kind for line in verdict.lines] == ["equal", "unread"]
+    assert "q is not known" in verdict.lines[1].error
+    assert "^" in verdict.lines[1].error
+    assert not verdict.ok
+
+
+def test_total_and_immediate_derivatives_are_told_apart():
+    """Of L(u(w), w), the total derivative by w is another one than the immediate."""
+    net = gl.Network()
+    w = net.parameter("w")
+    u = net.define("u", (), w**2)
+    v = net.define("v", (), u * w)
+    net.minimize(v**2)
+    assert kinds(net, r"\frac{dv}{dw} = 3 w^2") == ["equal"]
+    assert kinds(net, r"\frac{dv}{dw} = u") == ["not equal"]
+    assert kinds(net, r"\frac{\partial L}{\partial w} = 6 w^5") == ["equal"]
+    with pytest.raises(AmbiguousClaimError, match="immediate"):
+        check(net, r"\frac{\partial v}{\partial w} = u")
+
+
+def test_one_example_is_said(mlp):
+    claim = r"\frac{\partial L}{\partial W^{(2)}_{jk}} = \delta^{(2)}_j a^{(1)}_k"
+    assert kinds(mlp, claim) == ["batch 1"]
+    assert not check(mlp, claim, explain=False).ok
+    assert kinds(mlp, claim, single=True) == ["equal"]
+
+
+def test_layout_is_said(mlp):
+    claim = r"\frac{\partial L}{\partial W^{(2)}} = a^{(1)} (\delta^{(2)})^\top"
+    assert kinds(mlp, claim) == ["layout"]
+    numerator = r"\frac{\partial L}{\partial W^{(2)}} = a^{(1)} \delta^{(2)}"
+    assert kinds(mlp, numerator, derivatives="numerator") == ["equal"]
+    rows = r"dW2 = dz2^\top a1"
+    assert kinds(mlp, rows) == ["equal"]
+    assert kinds(mlp, rows, layout="columns") == ["not equal"]
+
+
+@pytest.mark.parametrize("units", [3, 5])
+def test_the_transpose_of_a_square_matrix_is_no_equal(units):
+    network = gl.Sequential(
+        [gl.layers.Dense(units), gl.layers.Dense(units)], input_shape=(units,), loss=gl.losses.SquaredError()
+    )
+    assert kinds(network, "dW2 = dz2 z1^T") == ["equal"]
+    assert kinds(network, "dW2 = z1 dz2^T") == ["layout"]
+    assert kinds(network, "dz1 = W2^T dz2") == ["equal"]
+    assert kinds(network, "dz1 = W2 dz2") == ["not equal"]
+
+
+def test_updates():
+    net = gl.Network()
+    B, n = gl.dims("B n")
+    i, j = gl.indices("i j")
+    x, y = net.input("x", (B, n)), net.target("y", (B,))
+    w, lam = net.parameter("w", (n,)), net.constant("lam", 0.3)
+    z = net.define("z", i, gl.Sum(w[j] * x[i, j], j))
+    net.minimize(gl.Sum((z[i] - y[i]) ** 2, i) / B + lam / 2 * gl.Sum(w[j] ** 2, j))
+    assert kinds(net, r"w \leftarrow w - \eta \frac{\partial L}{\partial w}") == ["equal"]
+    step = r"w^{\text{new}} = (1 - \eta\lambda) w - \frac{2\eta}{B} x (z - y)^T"
+    assert kinds(net, step) == ["equal"]
+    assert kinds(net, step.replace("^T", "")) == ["batch 1"]
+    assert kinds(net, step.replace("2", "3")) == ["not equal"]
+    assert kinds(net, r"w_j \leftarrow (1 - \eta\lambda) w_j - \frac{2\eta}{B} \sum_i (z_i - y_i) x_{ij}") == ["equal"]
+    assert kinds(net, r"\text{New } w = -\eta \frac{dE_T}{dw}") == ["not equal"]
+    assert kinds(net, r"w \leftarrow w - \eta \frac{\partial L}{\partial w} - \lambda |w|") == ["not equal"]
+    with pytest.raises(UnreadableError, match="both taken for the learning rate"):
+        check(net, r"w \leftarrow w - \eta \frac{\partial L}{\partial w} + \alpha w - \alpha w")
+
+
+def test_formulas_of_a_text():
+    text = "\n".join(
+        [
+            r"# Title",
+            r"Let $a$ be given. % $c = d$",
+            r"\begin{align}",
+            r"  a &= b \label{one} \\",
+            r"    &= c \nonumber \\",
+            r"  d &= e \\ &\quad + f",
+            r"\end{align}",
+            r"and \[ g = \begin{cases} 1 & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases} \]",
+            r"$$\begin{aligned} h &= i \\ j &= k \end{aligned}$$",
+        ]
+    )
+    lines, silent = source_lines(text)
+    assert [(line.number, line.text) for line in lines] == [
+        (4, "a &= b"),
+        (5, "a = c"),
+        (6, r"d &= e &\quad + f"),
+        (8, r"g = \begin{cases} 1 & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases}"),
+        (9, "h &= i"),
+        (9, "j &= k"),
+    ]
+    assert silent == 1
+    assert [line.goes_on for line in lines] == [False, True, False, False, False, False]

@@ -232,7 +232,7 @@ def test_functions_are_code(net):
     assert told.startswith("✗ Not equal.")
     assert "dW2(delta2, a1)" in told
     assert "An example in numbers" in told
-    assert '<pre class="gl-code">dW2(delta2, a1)' in verdict.html()
+    assert '<pre class="gl-code">def dW2(delta2, a1)' in verdict.html()
 
 
 def test_nothing_heavy_is_imported_before_it_is_asked_for():

@@ -6,7 +6,9 @@ from sympy import Expr
 
 from ..equations import Equation
 from ..errors import GradloomError
+from ..matrix_tree import Layout
 from ..matrix_view import View
+from ..notation import Notation
 from ..report.document import Formula, Line
 from ..report.writing import Writer
 from ..tensors import Adjoint, elements, is_element, tensor_of
@@ -18,10 +20,8 @@ MOST = 3  # equations that are shown
 
 def writer_of(line: Judged, verdict: Verdict) -> Writer:
     """What writes equations as the claim does: one example per column or per row."""
-    from .page import notation_of
-
     meaning = line.finding.meaning if line.finding else None
-    notation = notation_of(verdict, meaning.manner.layout if meaning else None)
+    notation = _notation_of(verdict, meaning.manner.layout if meaning else None)
     derivation = verdict.derivation
     everything = [*derivation.network.equations, *(step.equation for step in derivation.steps.values())]
     return Writer(derivation.network, notation, View(everything, notation.layout, derivation.network.batch))
@@ -67,3 +67,13 @@ def _expression(entry: Expr, write: Writer) -> list[Line]:
     except GradloomError:
         return []
     return [Line(Formula(f"left side = {made.text}", rf"\text{{left side}} = {made.latex}"))]
+
+
+def _notation_of(verdict: Verdict, layout: Layout | None = None) -> Notation:
+    """The notation of the claim, as far as it is known."""
+    options = verdict.options
+    return Notation(
+        layout=layout or options.get("layout") or "columns",
+        derivatives=options.get("derivatives") or "denominator",
+        symbols=options.get("symbols") or {},
+    )

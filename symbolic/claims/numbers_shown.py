@@ -12,7 +12,7 @@ from ..latex import LatexPrinter
 from ..report.document import Block, Details, Formula, Line, Prose
 from ..report.numbers import matrix, value
 from ..report.writing import Writer
-from ..tensors import Tensor
+from ..tensors import Tensor, elements, tensor_of
 from ..text import TextPrinter
 from .derived import writer_of
 from .values import C, R
@@ -39,6 +39,8 @@ def numbers_shown(line: Judged, verdict: Verdict) -> list[Block]:
     for name, array in near.items():
         out += _lines(write, tensors[name], array, laid_out)
     for name, array in example.adjoints.items():
+        if meaning is not None and steps[name].equation.target not in _tensors(meaning.right.entry):
+            continue  # the subject itself: it is what is correct
         out += _lines(write, steps[name].equation.target, array, laid_out)
     yours, correct = np.asarray(example.right), np.asarray(example.left)
     if yours.ndim <= 2 and yours.size <= MOST_ENTRIES:
@@ -47,11 +49,17 @@ def numbers_shown(line: Judged, verdict: Verdict) -> list[Block]:
             shown = _array(side.T if turned else side)
             out.append(Line(Formula(f"{name} = {shown.text}", rf"\text{{{name}}} = {shown.latex}")))
     if yours.ndim:
-        out.append(_largest(_place(example.entry, meaning), _number(yours[example.entry]), _number(correct[example.entry])))
+        out.append(
+            _largest(_place(example.entry, meaning), _number(yours[example.entry]), _number(correct[example.entry]))
+        )
     behind = [block for name, array in far.items() for block in _lines(write, tensors[name], array, laid_out)]
     if behind:
         out.append(Details(Prose.plain("The data and parameters behind these values:"), tuple(behind)))
     return out
+
+
+def _tensors(entry: Any) -> set[Tensor]:
+    return {tensor_of(element) for element in elements(entry)}
 
 
 def _largest(where: str, yours: Formula, correct: Formula) -> Prose:

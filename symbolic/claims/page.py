@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import takewhile
 from textwrap import dedent
 
-from ..notation import Notation
 from ..report.document import Block, Document, Judgement, Prose, Titled, Written
 from .derived import derived
 from .numbers_shown import numbers_shown
@@ -39,7 +38,9 @@ def page(verdict: Verdict) -> Document:
 
 def _alone(line: Judged, verdict: Verdict) -> Judgement:
     mark, tone = MARKS[line.kind]
-    return Judgement(mark, tone, sentence(line, verdict), _written(line.written, verdict), None, tuple(_reasons(line, verdict)))
+    return Judgement(
+        mark, tone, sentence(line, verdict), _written(line.written, verdict), None, tuple(_reasons(line, verdict))
+    )
 
 
 def _listed(verdict: Verdict) -> list[Block]:
@@ -104,13 +105,3 @@ def _complaint(error: str) -> list[Block]:
 def _sentence(words: str) -> str:
     words = words.strip()
     return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?", ":")) else ".")
-
-
-def notation_of(verdict: Verdict, layout: str | None = None) -> Notation:
-    """The notation of the claim, as far as it is known."""
-    options = verdict.options
-    return Notation(
-        layout=layout or options.get("layout") or "columns",
-        derivatives=options.get("derivatives") or "denominator",
-        symbols=options.get("symbols") or {},
-    )

@@ -11,20 +11,39 @@ from ..errors import GradloomError
 from ..report.document import Written
 from .latex_reader import read_relation
 from .latex_signs import (
-    ACCENTS, BARS, CASES, CHARACTERS, CLOSING, DOTS, FONTS, FRACTIONS, FUNCTIONS, LAYOUT, NAMES, OPENING, OPERATORS,
-    RELATIONS, SIZES, SPACES, SUMS, TEXTS,
+    ACCENTS,
+    BARS,
+    CASES,
+    CHARACTERS,
+    CLOSING,
+    DOTS,
+    FONTS,
+    FRACTIONS,
+    FUNCTIONS,
+    LAYOUT,
+    NAMES,
+    OPENING,
+    OPERATORS,
+    RELATIONS,
+    SIZES,
+    SPACES,
+    SUMS,
+    TEXTS,
 )  # fmt: skip
 
-# Written in another way, since the command needs a package; None: left out.
+# Written in another way, since the command needs a package; "" leaves it out.
 _OTHERWISE: dict[str, str] = {
-    r"\bm": r"\boldsymbol", r"\pmb": r"\boldsymbol", r"\coloneqq": ":=", r"\coloneq": ":=", r"\argmax": r"\operatorname{argmax}",
-    r"\argmin": r"\operatorname{argmin}", r"\nicefrac": r"\frac", r"\sfrac": r"\frac", r"\lt": "<", r"\gt": ">",
-    r"\nonumber": "", r"\notag": "", r"\allowbreak": "", r"\nobreak": "", r"\break": "", r"\hfill": r"\quad", r"\hfil": r"\quad",
-    r"\relax": "", r"\noindent": "", r"\centering": "", r"\null": "", r"\protect": "", r"\displaystyle": "", r"\strut": "",
-    r"\mathstrut": "", r"\mathscr": r"\mathcal", r"\textnormal": r"\text", r"\mbox": r"\text", r"\hbox": r"\text",
-    r"\textrm": r"\text", r"\lbrack": "[", r"\rbrack": "]", r"\lparen": "(", r"\rparen": ")",
-    r"\shortintertext": r"\text", r"\intertext": r"\text", r"\widecheck": r"\check",
-}  # fmt: skip
+    **dict.fromkeys((r"\bm", r"\pmb"), r"\boldsymbol"),
+    **dict.fromkeys((r"\coloneqq", r"\coloneq"), ":="),
+    **dict.fromkeys((r"\nicefrac", r"\sfrac"), r"\frac"),
+    **dict.fromkeys((r"\hfill", r"\hfil"), r"\quad"),
+    **dict.fromkeys(r"\textnormal \mbox \hbox \textrm \intertext \shortintertext".split(), r"\text"),
+    **dict.fromkeys(r"\nonumber \notag \allowbreak \nobreak \break \relax \noindent \centering \null".split(), ""),
+    **dict.fromkeys(r"\protect \displaystyle \strut \mathstrut".split(), ""),
+    **{r"\argmax": r"\operatorname{argmax}", r"\argmin": r"\operatorname{argmin}"},
+    **{r"\lt": "<", r"\gt": ">", r"\lbrack": "[", r"\rbrack": "]", r"\lparen": "(", r"\rparen": ")"},
+    **{r"\mathscr": r"\mathcal", r"\widecheck": r"\check"},
+}
 _SIDES = frozenset(rf"\{size}{side}" for size in ("big", "Big", "bigg", "Bigg") for side in "lr")
 _KNOWN = (
     frozenset([*ACCENTS, *BARS, *CLOSING, *DOTS, *FONTS, *FRACTIONS, *NAMES, *OPENING, *OPERATORS, *RELATIONS, *SUMS])

@@ -13,7 +13,7 @@ _TEX = {
     "²": r"\ensuremath{^2}", "ᵀ": r"\ensuremath{^\top}", "𝟏": r"\ensuremath{\mathbf 1}", "½": r"\ensuremath{\frac12}",
 }  # fmt: skip
 _PLAIN = frozenset("’‘“”–—…§°")  # what pdflatex sets without a package
-_ACTIVE = re.compile(r"[\\`*_{}\[\]<>&#|~]")
+_ACTIVE = re.compile(r"[\\`*_{}\[\]<>&#|~$]")
 
 
 def clean(text: str) -> str:

@@ -194,7 +194,7 @@ def _is_right(finding: Finding, frame: Frame) -> bool:
 
 def _in_order(made: Judged, line: SourceLine, relation: Relation, frame: Frame, before: list[Judged]) -> Judged:
     """A wrong line, or one that follows from a wrong one above."""
-    if made.kind not in ("not equal", "batch 1", "layout") or made.finding is None:
+    if made.kind != "not equal" or made.finding is None:
         return made
     wrong = [earlier for earlier in before if earlier.kind in ("not equal", "follows")]
     if line.goes_on and before and before[-1] in wrong:  # a = b, and now = c: is it at least equal to b?

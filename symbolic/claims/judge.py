@@ -273,8 +273,8 @@ def agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: 
         ways = "\n".join(f"  {finding.kind}: {_way(finding)}" for finding in findings)
         raise AmbiguousClaimError(
             f"{text.strip()} can be read in {len(findings)} ways, and they differ:\n{ways}\n"
-            "say which is meant with brackets, commas between indices, first=0 or first=1, an alias, or single=True if a "
-            "letter is no example"
+            "say which is meant with brackets, commas between indices, first=0 or first=1, an alias, or single=True if "
+            "a letter is no example"
         )
     return max(findings, key=lambda finding: KINDS.index(finding.kind))
 

@@ -304,10 +304,12 @@ def _opened(factors: list[Node], reading: Reading) -> list[Node]:
     made: list[Node] = []
     for factor in factors:
         inner = factor.content[0] if isinstance(factor, Group) and factor.opening == "" else None
-        letters = inner.factors if isinstance(inner, Product) and not any(inner.operators) else ()
-        if isinstance(factor, Group) and letters and all(isinstance(f, Name | Number) for f in letters):
-            last = replace(letters[-1], scripts=(*getattr(letters[-1], "scripts", ()), *factor.scripts))  # type: ignore[call-arg]
-            if run_text(letters) in reading.lexicon.runs or (letters[0].base == "d" and len(letters) == 2):
+        side = inner.factors if isinstance(inner, Product) and not any(inner.operators) else ()
+        letters = [f for f in side if isinstance(f, Name | Number)]
+        if isinstance(factor, Group) and letters and len(letters) == len(side):
+            last = replace(letters[-1], scripts=(*letters[-1].scripts, *factor.scripts))
+            differential = isinstance(letters[0], Name) and letters[0].base == "d" and len(letters) == 2
+            if differential or run_text(letters) in reading.lexicon.runs:
                 made += [*letters[:-1], last]
                 continue
         made.append(factor)

@@ -80,6 +80,8 @@ def unknown(name: Name, text: str, reading: Reading) -> UnknownNameError:
     """The question about a name that is not known."""
     known = reading.lexicon.labelled(name)
     written = text[name.span.start : name.span.end]
+    if written.startswith("{") and written.endswith("}"):
+        written = written[1:-1].strip()
     if known:
         labels = ", ".join("".join(f"^{{({label})}}" for label in entry.labels) or "no label" for entry in known[:6])
         why = f"{written} is not known: the letter {name.base} is, with {labels}"
@@ -164,7 +166,7 @@ def _is_time(item: Item, tensor: Tensor, reading: Reading) -> bool:
 
 
 def _as_declared(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading) -> bool:
-    """Whether letters stand along the axes that the network has them for: h_t is h at step t, where it is h[i, t, j]."""
+    """Whether letters stand along the axes that the network has them for: h_t is h at step t, if it is h[i, t, j]."""
     home = reading.network.home(tensor)
     letters = {letter.name for letter in home}
     for axis, position in zip(axes, places, strict=True):
@@ -205,7 +207,7 @@ def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[An
     if reading.manner.layout == "columns" and batched:
         down, across = across, down
     elif reading.manner.layout == "rows" and len(axes) == 1:
-        # One feature of all examples is a column, one example a row; what has no examples is either, but always the same.
+        # One feature of all examples is a column, one example a row; what has no examples is either, always the same.
         turned = (across, down)
         of_examples = bool(tensor.rank) and tensor.shape[0] == reading.network.batch
         if of_examples and not batched:

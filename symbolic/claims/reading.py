@@ -193,8 +193,8 @@ def times_of(network: Any) -> list[Any]:
 def alternatives(start: Callable[[list[int]], Reading], read: Callable[[Reading], T]) -> Iterator[tuple[Reading, T]]:
     """All readings in which everything fits together.
 
-    `start` makes a reading of a list of choices. If none fits, the error of the first is raised, or that of the first in
-    which something is not read at all.
+    `start` makes a reading of a list of choices. If none fits, the error of the first is raised, or that of the first
+    in which something is not read at all.
     """
     choices: list[int] | None = []
     first: MismatchError | None = None

@@ -396,4 +396,12 @@ CASES = [
         "mutation of rbm-w",
         aliases={"z": "z_f", r"\tilde z": "z_g"},
     ),
+    wrong(
+        "bits-printed",
+        "many_labels",
+        r"\mathcal L = -\sum_k y_k\log\sigma(\ell_k) + (1-y_k)\log(1-\sigma(\ell_k))",
+        "binary cross-entropy of one example, the bracket lost, as printed",
+        "missing bracket",
+        single=True,
+    ),
 ]

@@ -89,7 +89,7 @@ def index_mutants(equation, network, notation, env, sizes):
 
 
 def matrix_mutants(equation, form, view, notation, env, sizes, batch):
-    """LaTeX, what it claims and what is right, both as shown, of each change of an equation between matrices."""
+    """LaTeX, what it claims and what is right, both as they are shown, of each change in matrix form."""
     turned = notation.derivatives == "numerator"
     values = Values(env, sizes, notation.layout, batch, view.example, turned)
     open_axes = set(equation.indices) - {form.row, form.col} if form.left.kind != "tensor" else set()

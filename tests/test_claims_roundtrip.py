@@ -56,7 +56,7 @@ def printed(derivation, form, notation):
 
 
 def verdict(network, latex, notation):
-    """What `check` says of a line, positions counted from 0 as gradloom prints; "unread" if nothing was decided."""
+    """What `check` says of a line, positions counted from 0 as printed; "unread" if nothing was decided."""
     known = {key: notation[key] for key in ("layout", "derivatives") if key in notation}
     line = check(network, latex, first=0, explain=False, **known).lines[0]
     return "unread" if line.finding is not None and line.finding.decision is None else line.kind
@@ -183,7 +183,8 @@ def test_what_is_changed_in_value_is_not_equal(title, notation):
 @pytest.mark.parametrize(
     "title",
     ["3-4-1 perceptron", "Softmax with cross-entropy", "Convolution, stride 1, padding 1",
-     "Average pooling, overlapping", "Simple recurrent network", "GRU", "Layer normalisation", "Residual block", "Multi-head attention",
+     "Average pooling, overlapping", "Simple recurrent network", "GRU", "Layer normalisation",
+     "Residual block", "Multi-head attention",
      "Autoencoder with tied weights", "Free energy of a restricted Boltzmann machine"],
 )  # fmt: skip
 def test_many_changes_in_value_are_not_equal(title):

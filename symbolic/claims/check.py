@@ -100,9 +100,7 @@ def _read(path: Path) -> str:
         raise DataError(f"cannot read the claim {os.fspath(path)}: it is no text in UTF-8") from None
 
 
-def _check_text(
-    text: str, frame_of: Callable[[str | None], Frame], options: dict[str, Any], explain: bool
-) -> Verdict:
+def _check_text(text: str, frame_of: Callable[[str | None], Frame], options: dict[str, Any], explain: bool) -> Verdict:
     lines, silent = source_lines(text)
     if not lines:
         raise ClaimSyntaxError(

@@ -1,0 +1,226 @@
+"""Changes of how parts stand together: transposes, the order of factors, signs, brackets, powers, what is too many."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from ..latex.syntax import BigOperator, Fraction, Group, Name, Number, Product, Script, Sum
+from ..meaning.items import is_transposition, items_of
+from .edits import Candidate, Change, Style, inside, is_atom, spots_of, written
+from .edits_remove import units
+
+ELEMENTWISE = ("odot", "circ", "*")
+
+
+def transposes(part: Any, style: Style) -> Iterator[Candidate]:
+    """A mark of transposition put on, or taken off."""
+    text = style.text
+    for spot in spots_of(part):
+        node = spot.node
+        if spot.script or not (isinstance(node, Name) or (isinstance(node, Group) and node.opening in ("(", "[", ""))):
+            continue
+        marks = [spot.node for spot in spots_of(node.scripts) if isinstance(spot.node, Name)]
+        marks = [mark for mark in marks if any(is_transposition(i) and i.node is mark for i in items_of(node.scripts))]
+        shown = written(text, node)
+        if marks:
+            name = _without_mark(node, marks[0], text)
+            yield Candidate("extra transpose", f"The transpose in {shown} is too many.", (name,))
+        elif (not isinstance(node, Name) or not _is_called(node, spot.above)) and not _is_bracketed(node, spot.above):
+            change = style.transpose(node)
+            if change is not None:
+                yield Candidate("missing transpose", f"The transpose of {shown} is missing.", (change,))
+
+
+def _is_called(name: Name, above: tuple[Any, ...]) -> bool:
+    """Whether the name is that of a function, or of a differential that goes on."""
+    around = above[-1] if above else None
+    if isinstance(around, Fraction):
+        return True
+    if isinstance(around, Product):
+        at = next((n for n, factor in enumerate(around.factors) if factor is name), -1)
+        if 0 <= at < len(around.operators) and around.operators[at] == "":
+            following = around.factors[at + 1]
+            return name.base in ("d", r"\partial", r"\nabla") or isinstance(following, Group | Number)
+    return False
+
+
+def _is_bracketed(node: Any, above: tuple[Any, ...]) -> bool:
+    """Whether brackets stand around this alone: the mark is put on those."""
+    around = above[-1] if above else None
+    return isinstance(around, Group) and around.opening in ("(", "[", "") and bool(around.scripts)
+
+
+def _without_mark(node: Any, mark: Name, text: str) -> Change:
+    script = next(s for s in node.scripts if isinstance(s, Script) and s.span.start <= mark.span.start < s.span.end)
+    alone = len(items_of((script,))) == 1
+    if not alone:
+        return Change(mark.span.start, mark.span.end, "")
+    if isinstance(node, Group) and node.opening == "(" and len(node.content) == 1 and is_atom(node.content[0]):
+        rest = "".join(text[s.span.start : s.span.end] for s in node.scripts if s is not script)
+        inner = node.content[0]
+        if not rest:
+            return Change(node.span.start, node.span.end, text[inner.span.start : inner.span.end])
+    return Change(script.span.start, script.span.end, "")
+
+
+def swaps(part: Any, style: Style) -> Iterator[Candidate]:
+    """Two neighbours of a product in the other order, alone or with their transposes."""
+    text = style.text
+    for spot in spots_of(part):
+        node = spot.node
+        if spot.script or not isinstance(node, Product):
+            continue
+        groups = units(node)
+        for left, right in pairwise(groups):
+            one, other = node.factors[left[1]], node.factors[right[1]]
+            if node.operators[left[1]] in ELEMENTWISE or isinstance(one, Number) or isinstance(other, BigOperator):
+                continue
+            here = node.factors[left[0]].span.start, one.span.end
+            there = node.factors[right[0]].span.start, other.span.end
+            first, second = text[slice(*here)], text[slice(*there)]
+            swapped = (Change(*here, second), Change(*there, first))
+            words = f"The factors {first} and {second} stand in the wrong order."
+            yield Candidate("swapped factors", words, swapped, 2)
+            for turned in _turned(one, other, style) if left[0] == left[1] and right[0] == right[1] else ():
+                yield Candidate("swapped factors", f"{words} Their transposes belong with the order.", turned, 4)
+
+
+def _turned(one: Any, other: Any, style: Style) -> Iterator[tuple[Change, ...]]:
+    """Swapped, with a transposition moved from one to the other."""
+    changes = []
+    for node in (one, other):
+        own = [c for c in transposes(node, style) if _covers(c.changes[0], node)]
+        if not own:
+            return
+        change = own[0].changes[0]
+        text = style.text
+        changed = text[node.span.start : change.start] + change.text + text[change.end : node.span.end]
+        changes.append(changed)
+    yield (Change(one.span.start, one.span.end, changes[1]), Change(other.span.start, other.span.end, changes[0]))
+
+
+def _covers(change: Change, node: Any) -> bool:
+    return bool(node.span.start <= change.start and change.end <= node.span.end)
+
+
+def signs(part: Any, style: Style) -> Iterator[Candidate]:
+    """The sign of one term turned."""
+    text = style.text
+    for spot in spots_of(part):
+        node = spot.node
+        if spot.script:
+            continue
+        if isinstance(node, Sum):
+            place = node.span.start
+            for number, (sign, term) in enumerate(node.terms):
+                shown = written(text, term)
+                between = re.search(r"[-+−–]", text[place : term.span.start])
+                words = f"The sign of {shown} is wrong."
+                if between is None:
+                    yield Candidate("sign", words, (Change(term.span.start, term.span.start, "-"),))
+                else:
+                    start = place + between.start()
+                    new = "-" if sign > 0 else ("" if number == 0 else "+")
+                    yield Candidate("sign", words, (Change(start, start + 1, new),))
+                place = term.span.end
+        elif not isinstance(spot.above[-1] if spot.above else None, Sum) and not spot.above:
+            yield Candidate(
+                "sign", f"The sign of {written(text, node)} is wrong.", (Change(node.span.start, node.span.start, "-"),)
+            )
+
+
+def brackets(part: Any, style: Style) -> Iterator[Candidate]:
+    """Brackets around consecutive terms, from a factor of the first to one of the last."""
+    text = style.text
+    for spot in spots_of(part):
+        node = spot.node
+        if spot.script or not isinstance(node, Sum) or len(node.terms) > 6:
+            continue
+        for first in range(len(node.terms) - 1):
+            for last in range(first + 1, len(node.terms)):
+                for start in _starts(node.terms[first][1], text):
+                    for end in _ends(node.terms[last][1], text):
+                        if (start, end) == (node.terms[0][1].span.start, node.span.end) and node.terms[0][0] > 0:
+                            continue
+                        inner = text[start:end]
+                        words = f"Brackets are missing around {inner}."
+                        changes = (Change(start, start, "("), Change(end, end, ")"))
+                        yield Candidate("missing bracket", words, changes, 2)
+
+
+def _starts(node: Any, text: str) -> Iterator[int]:
+    """Where something inside of a term begins that may go on behind it."""
+    yield node.span.start
+    if isinstance(node, Product):
+        for factor in node.factors[1:]:
+            yield factor.span.start
+        yield from (at for at in _starts(node.factors[-1], text) if at != node.factors[-1].span.start)
+    elif isinstance(node, BigOperator):
+        yield from _starts(node.body, text)
+    elif isinstance(node, Fraction) and node.slash:
+        yield node.bottom.span.start
+
+
+def _ends(node: Any, text: str) -> Iterator[int]:
+    """Where something inside of a term ends that may have begun before it."""
+    yield node.span.end
+    if isinstance(node, Product):
+        for factor in node.factors[:-1]:
+            yield factor.span.end
+    elif isinstance(node, Fraction) and node.slash:
+        yield node.top.span.end
+
+
+def powers(part: Any, style: Style) -> Iterator[Candidate]:
+    """A square put on, a power taken off."""
+    text = style.text
+    for spot in spots_of(part):
+        node = spot.node
+        if (
+            spot.script
+            or not isinstance(node, Name | Group)
+            or getattr(node, "opening", "(") not in ("(", "[", "|", "‖", "")
+        ):
+            continue
+        shown = written(text, node)
+        numbers = [
+            (script, inner)
+            for script in node.scripts
+            if script.kind == "sup"
+            for inner in script.content
+            if isinstance(inner, Number) and len(script.content) == 1
+        ]
+        for script, inner in numbers:
+            words = f"The power in {shown} is too many."
+            yield Candidate("wrong power", words, (Change(script.span.start, script.span.end, ""),), 2)
+            for by in {"2": ("3",), "3": ("2",)}.get(inner.text, ()):
+                span = inside(text, inner.span)
+                words = f"The power in {shown} is {by}."
+                yield Candidate("wrong power", words, (Change(span.start, span.end, by),), 3)
+        if not numbers and not (isinstance(node, Name) and (node.base == "1" or _is_differential(node, spot.above))):
+            raised = any(script.kind != "sub" for script in node.scripts)
+            end = node.span.end
+            words = f"A square of {shown} is missing."
+            if raised:
+                yield Candidate(
+                    "wrong power", words, (Change(node.span.start, end, f"({text[node.span.start : end]})^2"),), 3
+                )
+            else:
+                yield Candidate("wrong power", words, (Change(end, end, "^2"),), 2)
+
+
+def _is_differential(name: Name, above: tuple[Any, ...]) -> bool:
+    return name.base in ("d", r"\partial", r"\nabla")
+
+
+def bars(part: Any, style: Style) -> Iterator[Candidate]:
+    """Bars of an absolute value taken away."""
+    for spot in spots_of(part):
+        node = spot.node
+        if isinstance(node, Group) and node.opening == "|" and len(node.content) == 1 and not node.scripts:
+            inner = written(style.text, node.content[0])
+            words = f"{inner} stands here itself, without its absolute value."
+            yield Candidate("not a step", words, (Change(node.span.start, node.span.end, inner),), 1)

@@ -142,6 +142,8 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
     relation = read_relation(line.text)
     if len(relation.parts) < 2:
         raise ClaimSyntaxError("nothing is claimed: there is no equals sign", line.text, 0)
+    if relation.parts[0] is None:
+        raise ClaimSyntaxError("nothing stands in front of the sign, in this row or above", line.text, 0)
     _check_remarks(relation, line.text)
     if _define(relation, line.text, frame.lexicon):
         return Judged(line.shown, line.number, "defines")
@@ -233,6 +235,8 @@ def _define(relation: Relation, text: str, lexicon: Lexicon) -> bool:
     if relation.signs[0] not in (":=", "≡") or not isinstance(name, Name) or len(relation.parts) != 2:
         return False
     labels = tuple(item.text for item in items_of(name.scripts))
+    if name.base in ("e", "1", "I", r"\pi") or any(entry.kind == "function" for entry in lexicon.labelled(name)):
+        raise ClaimSyntaxError(f"{name.base} has a meaning already: choose another name", text, name.span.start)
     if any(entry.kind != "function" for entry in lexicon.labelled(name)) and layer_letters(relation, lexicon):
         return False  # W^{[l]}, of each layer
     if any(set(entry.labels) <= set(labels) and entry.kind != "function" for entry in lexicon.labelled(name)):

@@ -17,6 +17,7 @@ from .latex.syntax import Node, Relation
 from .meaning.formula import value_of
 from .meaning.layers import layer_letters, layer_values
 from .meaning.lexicon import Lexicon
+from .meaning.limits import check_positions, extreme_number
 from .meaning.reading import Manner, Reading, alternatives, times_of
 from .meaning.update import updated, with_rate
 from .meaning.values import ANY, MORE, C, MismatchError, NotReadError, R, Value
@@ -84,19 +85,21 @@ class Frame:
     def manners(self) -> Iterator[Manner]:
         """The manners of reading, those that say most first."""
         network = self.lexicon.derivation.network
-        layouts: Any = (self.layout,) if self.layout else ("columns", "rows")
+        # Where no matrix has the examples, the layouts show nothing differently: vectors are columns.
+        vectors: Any = (self.layout,) if self.layout else ("columns",)
+        matrices: Any = (self.layout,) if self.layout else ("columns", "rows")
         hidden = [size for size in (network.batch, *times_of(network)) if size is not None]
         implicit: list[tuple[Expr, ...]] = [()]
         for size in hidden:
             implicit += [(*known, size) for known in implicit]
         if not self.single:
             for sizes in implicit:
-                for layout in layouts:
+                for layout in matrices if network.batch is not None and network.batch not in sizes else vectors:
                     yield Manner(layout, sizes, numerator=self.numerator)
         if network.batch is not None:
             for sizes in implicit:
                 if network.batch not in sizes:
-                    for layout in layouts:
+                    for layout in vectors:
                         yield Manner(layout, sizes, True, self.numerator)
 
 
@@ -143,6 +146,8 @@ def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: F
             reason = reason or str(error)
             continue
         finding = agreed(meanings, layers, frame, text)
+        if loose and finding.kind == "undecided" and reason:
+            continue
         if finding.kind == "batch 1" and worst is not None and worst.kind == "undecided":
             continue  # one example says nothing of what many could not decide
         if finding.kind not in ("not equal", "undecided"):
@@ -251,6 +256,8 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
         if size is None:
             raise NotReadError(f"nothing says what the index {symbol.name} runs over")
         indices.append((symbol, size))
+    for side in (left.entry, right.entry):
+        check_positions(side, dict(indices), reading.network)
     rounded = any(part.is_Rational and part.q >= 1000 for part in right.entry.atoms())
     return Question(
         with_rate(reading.lexicon.derivation, left.entry, right.entry),
@@ -290,6 +297,11 @@ def _way(finding: Finding) -> str:
 
 def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:
     decision = decide(meaning.question)
+    if decision.kind not in ("not equal", "undecided") and not decision.method.startswith("symbolically"):
+        extreme = extreme_number(meaning.right.entry - meaning.left.entry)
+        if extreme is not None:
+            note = f"{extreme} is beyond what numbers show at {decision.method.removeprefix('to ')}"
+            decision = replace(decision, kind="undecided", note=note)
     if decision.kind == "not equal" and _is_square(meaning):
         other = meaning.right.transposed
         turned = replace(meaning, right=other, question=replace(meaning.question, right=other.entry), turned=True)

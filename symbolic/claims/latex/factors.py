@@ -1,4 +1,4 @@
-"""Factors with their scripts, made as the grammar's rules are recognized: half of `latex_build`."""
+"""Factors with their scripts, made as the grammar's rules are recognized: half of `build`."""
 
 from __future__ import annotations
 

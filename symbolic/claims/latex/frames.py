@@ -35,7 +35,7 @@ class Frame:
 
 
 class Frames:
-    """What is open, and what is made: what all of `latex_shape` stands on."""
+    """What is open, and what is made: what all of `shape` stands on."""
 
     def __init__(self, text: str, raw: list[Token]) -> None:
         self.text, self.raw, self.place = text, raw, 0

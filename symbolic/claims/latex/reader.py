@@ -1,8 +1,8 @@
 """Formulas in LaTeX, read into their parts; what the names mean is decided later.
 
-Three steps: `latex_tokens` (characters), `latex_shape` (brackets, arguments, names), and the grammar in ``latex.lark``,
+Three steps: `tokens` (characters), `shape` (brackets, arguments, names), and the grammar in ``latex.lark``,
 which the library lark makes into an LALR(1) parser. Nothing in the text is run, and nothing of it is dropped but what
-`latex_signs` lists as layout: each character ends up in a part, in that list, or in an error.
+`signs` lists as layout: each character ends up in a part, in that list, or in an error.
 """
 
 from __future__ import annotations

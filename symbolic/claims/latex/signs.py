@@ -58,7 +58,7 @@ TEXTS = frozenset(
 )
 FRACTIONS = frozenset(r"\frac \dfrac \tfrac \cfrac \nicefrac \sfrac".split())
 
-# Layout only: these leave nothing behind, nor do &, {}, comments, punctuation at the end, and what `latex_whole` takes.
+# Layout only: these leave nothing behind, nor do &, {}, comments, punctuation at the end, and what `whole` takes.
 # The second kind takes an argument in braces with it.
 SPACES = frozenset(
     r"\, \; \: \! \> \/ \quad \qquad \enspace \thinspace \medspace \thickspace \negthinspace \negmedspace".split()

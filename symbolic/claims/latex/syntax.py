@@ -1,7 +1,7 @@
 """The parts of a formula as it is written, before anyone knows what its names mean.
 
-The reader (`latex_reader`) makes them of LaTeX; `meaning` gives them one, with a network's names. Nothing of the text
-is lost: each part knows where it stands (`span`), and what has no mathematical meaning is kept as a `Text`.
+The reader (`reader`) makes them of LaTeX; the package `meaning` gives them one, with a network's names. Nothing of the
+text is lost: each part knows where it stands (`span`), and what has no mathematical meaning is kept as a `Text`.
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ def between(of: Tensor, of_items: list[Item], by: Tensor, by_items: list[Item], 
         raise reading.fails("a transpose or a power inside of a derivative")
     immediate, whole = partial(of, by, reading, through=False), partial(of, by, reading, through=True)
     expr, where_of, where_by = whole
-    if immediate[0] != whole[0] and not total:
+    if immediate[0] not in (0, whole[0]) and not total:
         kind = reading.pick(["total", "immediate"])
         reading.note(f"∂{of.name}/∂{by.name} is the {kind} derivative")
         expr, where_of, where_by = whole if kind == "total" else immediate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 
 import sympy
@@ -49,6 +50,8 @@ def value_of(node: Node, reading: Reading) -> Value:
         If a name is not known.
     """
     if isinstance(node, Number):
+        if re.search(r"e[-+]?\d{4}", node.text) or len(node.text) > 1000:
+            raise reading.fails("a number of more digits than are computed here", node.span)
         return indexed(number(Rational(node.text)), items_of(node.scripts), reading)
     if isinstance(node, Name):
         return name_value(node, reading)
@@ -415,6 +418,9 @@ def _group(node: Group, reading: Reading) -> Value:
     if node.opening == "‖":
         return ranges.norm(value_of(content[0], reading), items, reading)  # type: ignore[arg-type]
     value = value_of(content[0], reading)  # type: ignore[arg-type]
+    squared = any(item.raised and item.text == "2" for item in items)  # |v|² is often the length of v, squared
+    if node.opening == "|" and squared and not value.is_scalar and reading.settle("|", ["entries", "norm"]) == "norm":
+        return ranges.norm(value, items, reading)
     if node.opening == "|":
         value = value.map(sympy.Abs)
     elif node.opening == "⌊":

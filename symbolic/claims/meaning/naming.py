@@ -11,13 +11,15 @@ from sympy import Expr, Indexed, Integer, Symbol
 
 from ...guards import padded
 from ...indices import Dim
-from ...tensors import Adjoint, Tensor, element_of, is_element, tensor_of
+from ...tensors import Adjoint, Tensor, element_of, is_element, shape_text, tensor_of
 from ..errors import UnknownNameError, pointed
 from ..latex.syntax import Fraction, Group, Name, Node, Number, Product, Span, Sum
 from .items import Item, is_transposition, items_of, text_of
 from .lexicon import Entry
 from .reading import Reading, times_of
 from .values import MORE, C, R, Value, number
+
+MOST_POWER = 1000
 
 
 def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
@@ -120,12 +122,10 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
         what = ", ".join(item.text for item in indices)
         hint = "; write commas between the digits" if split else ""
         raise reading.misfit(f"{tensor.name} has {tensor.rank} axes, but is read at {free} places: {what}{hint}")
-    where = reading.pick(
-        sorted(
-            (axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)),
-            key=lambda axes: not _as_declared(tensor, axes, places, reading),
-        )
-    )
+    fitting = [axes for axes in combinations(range(tensor.rank), free) if _fits(tensor, axes, places, reading)]
+    if not fitting:
+        raise reading.misfit(_no_place(tensor, indices, places, reading))
+    where = reading.pick(sorted(fitting, key=lambda axes: not _as_declared(tensor, axes, places, reading)))
     if 0 < free < tensor.rank > 2:
         reading.foreign |= not _as_declared(tensor, where, places, reading)
         reading.chosen = True
@@ -140,10 +140,27 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
     return at, rest
 
 
+def _no_place(tensor: Tensor, items: list[Item], places: list[Expr], reading: Reading) -> str:
+    """Why the letters of `items` stand along no axes of `tensor`."""
+    known = [
+        f"{item.text} runs over {reading.sizes[position]}"
+        for item, position in zip(items, places, strict=False)
+        if isinstance(position, Symbol) and position in reading.sizes
+    ]
+    what = ", ".join(item.text for item in items)
+    why = f": elsewhere {' and '.join(known)}" if known else ""
+    return f"{tensor.name} has shape {shape_text(tensor.shape)}, and cannot be read at {what}{why}"
+
+
 def _fits(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading) -> bool:
     for axis, position in zip(axes, places, strict=True):
         size = tensor.shape[axis]
-        if isinstance(position, Symbol):
+        if position.free_symbols and all(isinstance(symbol, Dim) for symbol in position.free_symbols):
+            if not (size - position).is_number or not (size - position).is_positive:  # h_T, on the axis of T
+                return False
+        elif isinstance(position, Symbol):
+            if isinstance(size, Dim) and size.name == position.name:
+                return False  # T is the last step, and no letter for any
             if reading.sizes.get(position, size) != size and not (
                 len(axes) == tensor.rank and reading.may_leave(position)
             ):
@@ -213,7 +230,7 @@ def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[An
         if of_examples and not batched:
             down, across = turned
         elif not batched:
-            key = (tensor, *axes)
+            key = "vectors" if tensor.rank == 1 else (tensor, *axes)  # all vectors of a formula lie one way
             if key not in reading.lying:
                 reading.lying[key] = reading.pick([False, True])
             down, across = turned if reading.lying[key] else (down, across)
@@ -281,6 +298,8 @@ def marked(value: Value, items: list[Item], reading: Reading) -> Value:
 def power(value: Value, by: Expr, reading: Reading) -> Value:
     if value.is_matrix and value.rows == value.columns:
         raise reading.fails("a power of a square matrix: write A A, or A \\odot A for that of each entry")
+    if by.is_number and not abs(by) <= MOST_POWER:
+        raise reading.fails(f"a power of {sympy.N(by, 3)} is not computed here: the largest is {MOST_POWER}")
     return value.map(lambda entry: entry**by)
 
 
@@ -319,7 +338,14 @@ def place(node: Node | None, reading: Reading) -> Expr:
     if isinstance(node, Number) and node.text.isdigit():
         first = reading.first_position()
         return Integer(int(node.text) - first)
-    return _whole(node, reading)
+    if isinstance(node, Name) and not node.scripts and not node.accents and node.base not in reading.letters:
+        sizes = [entry.meaning for entry in reading.lexicon.labelled(node) if entry.kind == "size"]
+        if sizes and reading.pick(["position", "letter"]) == "letter":  # x_n is the n-th, whatever n is else
+            return reading.letter(node.base)
+    made = _whole(node, reading)
+    if made.free_symbols and all(isinstance(symbol, Dim) for symbol in made.free_symbols):
+        made -= reading.first_position()  # h_T is the last one, counted from 1
+    return made
 
 
 def _whole(node: Node | None, reading: Reading) -> Expr:

@@ -101,10 +101,15 @@ def _over(
         size = above - lower + 1 if (above - lower + 1).is_positive else None
     if size is None or (not body.entry.has(symbol) and lower is None):
         raise reading.fails(f"nothing says what {symbol.name} runs over: it is no index of what is summed")
+    _check_end(symbol, size, above, reading)
     guards: list[Expr] = []
-    whole_axis = lower is None or ((lower, above) in ((Integer(1), size), (Integer(0), size - 1)))
-    if above is None and lower is not None:
-        whole_axis = lower in (Integer(0), Integer(1))
+    if reading.first is None and (above is not None and above == size):
+        reading.first = 1  # what ends at T began at 1
+    if reading.first is None and lower == 0:
+        reading.first = 0
+    begins = lower is None or (lower in (0, 1) and reading.first in (None, int(lower)))
+    ends = above is None or (lower is not None and above - lower == size - 1)
+    whole_axis = begins and ends
     if not whole_axis and lower is not None:
         first = reading.first_position()
         guards.append(Guard(symbol - (lower - first)))
@@ -116,6 +121,14 @@ def _over(
         found = Max if node.operator == "max" else ArgMax
         return body.map(lambda inner: found(inner, (symbol, size)))
     return body.map(lambda inner: SumOver(inner * sympy.Mul(*guards), (symbol, size)))
+
+
+def _check_end(symbol: Symbol, size: Any, above: Expr | None, reading: Reading) -> None:
+    """Refuse a sum that ends at another size than that of its axis: at small sizes it might cut nothing off."""
+    gap = Integer(0) if above is None else above - size
+    letters = [s for s in gap.free_symbols if not isinstance(s, Dim)]
+    if gap.free_symbols and not letters:
+        raise reading.misfit(f"{symbol.name} runs over an axis of size {size}, but the sum ends at {above}")
 
 
 def _bare(node: BigOperator, reading: Reading, value_of: Meaning) -> Value:

@@ -67,7 +67,7 @@ def written(source: str) -> Written:
 def latex_of(source: str) -> str | None:
     """A formula in math mode that amsmath and amssymb set, or None.
 
-    Every command in it is one of those in `latex_signs`; words in it are letters, digits and marks.
+    Every command in it is one of those in `signs`; words in it are letters, digits and marks.
     """
     try:
         relation = read_relation(source)

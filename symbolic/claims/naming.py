@@ -34,6 +34,7 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
     texts = [label_text(item, reading) for item in items]
     if len(found) > 1:  # z_{1,2} is no z_{2,1}
         found = [pair for pair in found if _in_order(pair[0].labels, texts)] or found
+        found = [pair for pair in found if _is_behind(pair[1], items)] or found
     most = max((len(entry.labels) for entry, _ in found), default=0)
     # In v_{ik} the k may be that of v_k, or an index.
     longest = [set(entry.labels) for entry, _ in found if len(entry.labels) == most]
@@ -47,6 +48,12 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
 def _in_order(labels: tuple[str, ...], texts: list[str]) -> bool:
     rest = iter(texts)
     return all(label in rest for label in labels)
+
+
+def _is_behind(left: list[Item], items: list[Item]) -> bool:
+    """Whether the indices below stand behind the labels: v_{ik} is not v_k at i."""
+    indices, below = ([item for item in some if not item.raised] for some in (left, items))
+    return below[len(below) - len(indices) :] == indices
 
 
 def _only_layer(entries: list[Entry], items: list[Item], reading: Reading) -> list[tuple[Entry, list[Item]]]:

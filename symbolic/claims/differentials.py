@@ -48,7 +48,9 @@ def gradient_of_prefix(factors: list[Node], reading: Reading) -> tuple[Value, in
     if isinstance(first, Fraction) and len(factors) > 1:
         top, bottom = _differential(first.top, reading), _differential(first.bottom, reading)
         if top is not None and bottom is not None and not top.of and bottom.of:
-            used = 2 if isinstance(factors[1], Name) and is_function_name(factors[1], reading) and len(factors) > 2 else 1
+            used = (
+                2 if isinstance(factors[1], Name) and is_function_name(factors[1], reading) and len(factors) > 2 else 1
+            )
             return derivative_of(Differential(top.total, tuple(factors[1 : used + 1])), bottom, reading), used + 1
         if first.slash and bottom is not None and not bottom.of:
             return _slashed(first, factors, bottom, reading)

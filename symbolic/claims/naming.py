@@ -171,7 +171,7 @@ def _is_time(item: Item, tensor: Tensor, reading: Reading) -> bool:
 
 
 def _as_declared(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading) -> bool:
-    """Whether letters stand along the axes that the network has them for: h_t is h at step t, where it is h[i, t, j]."""
+    """Whether letters stand along the axes that the network has them for: h_t, where it is h[i, t, j], is at step t."""
     home = reading.network.home(tensor)
     letters = {letter.name for letter in home}
     for axis, position in zip(axes, places, strict=True):

@@ -47,7 +47,9 @@ def numbers_shown(line: Judged, verdict: Verdict) -> list[Block]:
             shown = _array(side.T if turned else side)
             out.append(Line(Formula(f"{name} = {shown.text}", rf"\text{{{name}}} = {shown.latex}")))
     if yours.ndim:
-        out.append(_largest(_place(example.entry, meaning), _number(yours[example.entry]), _number(correct[example.entry])))
+        out.append(
+            _largest(_place(example.entry, meaning), _number(yours[example.entry]), _number(correct[example.entry]))
+        )
     behind = [block for name, array in far.items() for block in _lines(write, tensors[name], array, laid_out)]
     if behind:
         out.append(Details(Prose.plain("The data and parameters behind these values:"), tuple(behind)))

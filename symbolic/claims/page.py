@@ -39,7 +39,9 @@ def page(verdict: Verdict) -> Document:
 
 def _alone(line: Judged, verdict: Verdict) -> Judgement:
     mark, tone = MARKS[line.kind]
-    return Judgement(mark, tone, sentence(line, verdict), _written(line.written, verdict), None, tuple(_reasons(line, verdict)))
+    return Judgement(
+        mark, tone, sentence(line, verdict), _written(line.written, verdict), None, tuple(_reasons(line, verdict))
+    )
 
 
 def _listed(verdict: Verdict) -> list[Block]:

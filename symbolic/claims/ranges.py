@@ -101,7 +101,6 @@ def _over(
         size = above - lower + 1 if (above - lower + 1).is_positive else None
     if size is None or (not body.entry.has(symbol) and lower is None):
         raise reading.fails(f"nothing says what {symbol.name} runs over: it is no index of what is summed")
-    entry = body.entry
     guards: list[Expr] = []
     whole_axis = lower is None or ((lower, above) in ((Integer(1), size), (Integer(0), size - 1)))
     if above is None and lower is not None:

@@ -174,9 +174,7 @@ class Reading:
     def rate(self, name: str) -> Expr:
         """The learning rate: any number, so a tensor without axes that the network does not have."""
         if self.rate_name not in ("", name):
-            raise NotReadError(
-                f"{self.rate_name} and {name} are both taken for the learning rate; declare one of them"
-            )
+            raise NotReadError(f"{self.rate_name} and {name} are both taken for the learning rate; declare one of them")
         self.rate_name = name
         self.note(f"{name} is the learning rate")
         return RATE

@@ -1,4 +1,4 @@
-"""What a letter runs over that stands only beside others, as u does in ``z_{2p + u}``: as far as in gradloom's equations.
+"""What a letter runs over that stands only beside others, as u in ``z_{2p + u}``: as far as in gradloom's equations.
 
 A printed sum over a window names no range. The network, and what is derived of it, reads the same tensor along the same
 axis, in steps of the same size; how far it goes there is how far the letter goes.

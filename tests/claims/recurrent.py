@@ -23,7 +23,6 @@ CASES = [
         "rnn",
         r"\hat y^{(t)} = \mathrm{softmax}(o^{(t)})",
         f"{GOODFELLOW}, (10.11)",
-        waits="t is asked about: it might run along the classes",
     ),
     right(
         "rnn-do", "rnn", r"(\nabla_{o^{(t)}} L)_i = \hat y_i^{(t)} - y_i^{(t)}", f"{GOODFELLOW}, (10.18)", "equal given"

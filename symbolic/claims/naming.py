@@ -145,7 +145,12 @@ def spots(tensor: Tensor, items: list[Item], reading: Reading) -> tuple[list[Any
     return at, rest
 
 
+ANY_INDEX = frozenset("ijklmnpqrs")  # letters that people count whatever they like with
+
+
 def _fits(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading) -> bool:
+    if len(axes) < tensor.rank > 2 and not _as_declared(tensor, axes, places, reading, ANY_INDEX):
+        return False  # t is time, where the network has it so
     for axis, position in zip(axes, places, strict=True):
         size = tensor.shape[axis]
         if isinstance(position, Symbol):
@@ -170,10 +175,12 @@ def _is_time(item: Item, tensor: Tensor, reading: Reading) -> bool:
     return len(letters) == 1 and isinstance(letters[0], Name) and letters[0].base.isalpha() and not letters[0].scripts
 
 
-def _as_declared(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading) -> bool:
+def _as_declared(
+    tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading, free: frozenset[str] = frozenset()
+) -> bool:
     """Whether letters stand along the axes that the network has them for: h_t, where it is h[i, t, j], is at step t."""
     home = reading.network.home(tensor)
-    letters = {letter.name for letter in home}
+    letters = {letter.name for letter in home} - free
     for axis, position in zip(axes, places, strict=True):
         named = {s.name for s in position.free_symbols if isinstance(s, Symbol)} & letters
         if named and home[axis].name not in named:

@@ -77,26 +77,27 @@ def changed_tree(node):
 
 
 def index_mutants(equation, network, notation, env, sizes):
-    """LaTeX, and the array that it claims (None where it cannot be evaluated), of each change in index form."""
+    """LaTeX, and the array that it claims, of each change in index form that has a value."""
     write = Writer(network, notation, None)
     for body in dict.fromkeys(changed(equation.body, list(network.tensors.values()))):
         mutant = Equation(equation.target, equation.indices, body)
         try:
             value = gl.evaluate([mutant], env, sizes)[equation.target.name]
         except (gl.GradloomError, IndexError, KeyError, TypeError, ValueError, ArithmeticError):  # no real value
-            value = None
-        yield write.equation(mutant).latex, None if value is None else np.asarray(value)
+            continue  # what leaves an axis has no value here, and counts as 0 where people write it
+        yield write.equation(mutant).latex, np.asarray(value)
 
 
-def matrix_mutants(equation, form, view, notation, env, sizes, batch):
+def matrix_mutants(equation, form, view, network, notation, env, sizes):
     """LaTeX, what it claims and what is right, both as they are shown, of each change in matrix form."""
     turned = notation.derivatives == "numerator"
-    values = Values(env, sizes, notation.layout, batch, view.example, turned)
+    values = Values(env, sizes, notation.layout, network.batch, view.example, turned)
     open_axes = set(equation.indices) - {form.row, form.col} if form.left.kind != "tensor" else set()
     at = dict.fromkeys(open_axes, 1)
     expected = np.asarray(values.of(form.left, at))
+    letters = Writer(network, notation).letters
     for right in dict.fromkeys(changed_tree(form.right)):
-        writer = MatrixWriter(LatexPrinter(names_in(equation.body, equation.indices), None, (), notation))
+        writer = MatrixWriter(LatexPrinter(names_in(equation.body, equation.indices), letters, (), notation))
         try:
             with np.errstate(all="ignore"):
                 found = np.broadcast_to(values.of(right, at), expected.shape)

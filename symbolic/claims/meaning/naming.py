@@ -36,6 +36,7 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
     texts = [label_text(item, reading) for item in items]
     if len(found) > 1:  # z_{1,2} is no z_{2,1}
         found = [pair for pair in found if _in_order(pair[0].labels, texts)] or found
+        found = [pair for pair in found if _is_behind(pair[1], items)] or found
     most = max((len(entry.labels) for entry, _ in found), default=0)
     # In v_{ik} the k may be that of v_k, or an index.
     longest = [set(entry.labels) for entry, _ in found if len(entry.labels) == most]
@@ -49,6 +50,12 @@ def matching(name: Name, reading: Reading) -> list[tuple[Entry, list[Item]]]:
 def _in_order(labels: tuple[str, ...], texts: list[str]) -> bool:
     rest = iter(texts)
     return all(label in rest for label in labels)
+
+
+def _is_behind(left: list[Item], items: list[Item]) -> bool:
+    """Whether the indices below stand behind the labels: v_{ik} is not v_k at i."""
+    indices, below = ([item for item in some if not item.raised] for some in (left, items))
+    return below[len(below) - len(indices) :] == indices
 
 
 def _only_layer(entries: list[Entry], items: list[Item], reading: Reading) -> list[tuple[Entry, list[Item]]]:
@@ -152,7 +159,12 @@ def _no_place(tensor: Tensor, items: list[Item], places: list[Expr], reading: Re
     return f"{tensor.name} has shape {shape_text(tensor.shape)}, and cannot be read at {what}{why}"
 
 
+ANY_INDEX = frozenset("ijklmnpqrs")  # letters that people count whatever they like with
+
+
 def _fits(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading) -> bool:
+    if len(axes) < tensor.rank > 2 and not _as_declared(tensor, axes, places, reading, ANY_INDEX):
+        return False  # t is time, where the network has it so
     for axis, position in zip(axes, places, strict=True):
         size = tensor.shape[axis]
         if position.free_symbols and all(isinstance(symbol, Dim) for symbol in position.free_symbols):
@@ -182,10 +194,12 @@ def _is_time(item: Item, tensor: Tensor, reading: Reading) -> bool:
     return len(letters) == 1 and isinstance(letters[0], Name) and letters[0].base.isalpha() and not letters[0].scripts
 
 
-def _as_declared(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading) -> bool:
-    """Whether letters stand along the axes that the network has them for: h_t is h at step t, if it is h[i, t, j]."""
+def _as_declared(
+    tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Reading, free: frozenset[str] = frozenset()
+) -> bool:
+    """Whether letters stand along the axes that the network has them for: h_t, if it is h[i, t, j], is at step t."""
     home = reading.network.home(tensor)
-    letters = {letter.name for letter in home}
+    letters = {letter.name for letter in home} - free
     for axis, position in zip(axes, places, strict=True):
         named = {s.name for s in position.free_symbols if isinstance(s, Symbol)} & letters
         if named and home[axis].name not in named:

@@ -196,6 +196,22 @@ def indices(part: Any, style: Style, subject: Any) -> Iterator[Candidate]:
                     words = f"The index {inner.base} of {shown} is wrong: it is {letter}."
                     yield Candidate("wrong index", words, (Change(span.start, span.end, letter),), 3)
         yield from _shifts(node, shown, style)
+    yield from _exchanged(part, style)
+
+
+def _exchanged(part: Any, style: Style) -> Iterator[Candidate]:
+    """Two indices exchanged wherever they stand: a_j δ_k for a_k δ_j."""
+    places: dict[str, list[Any]] = {}
+    for spot in spots_of(part):
+        node = spot.node
+        if spot.script and isinstance(node, Name) and len(node.base) == 1 and node.base.islower() and not node.scripts:
+            places.setdefault(node.base, []).append(inside(style.text, node.span))
+    letters = sorted(places)
+    for at, one in enumerate(letters):
+        for other in letters[at + 1 :]:
+            changes = [Change(span.start, span.end, other) for span in places[one]]
+            changes += [Change(span.start, span.end, one) for span in places[other]]
+            yield Candidate("wrong index", f"The indices {one} and {other} are exchanged.", tuple(changes), 2)
 
 
 def _shifts(node: Any, shown: str, style: Style) -> Iterator[Candidate]:

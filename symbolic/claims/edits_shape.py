@@ -28,13 +28,13 @@ def transposes(part: Any, style: Style) -> Iterator[Candidate]:
         if marks:
             name = _without_mark(node, marks[0], text)
             yield Candidate("extra transpose", f"The transpose in {shown} is too many.", (name,))
-        elif (not isinstance(node, Name) or not _is_called(node, spot.above)) and not _is_bracketed(node, spot.above):
+        elif (not isinstance(node, Name) or not _is_called(node, spot.above, style)) and not _is_bracketed(node, spot.above):
             change = style.transpose(node)
             if change is not None:
                 yield Candidate("missing transpose", f"The transpose of {shown} is missing.", (change,))
 
 
-def _is_called(name: Name, above: tuple[Any, ...]) -> bool:
+def _is_called(name: Name, above: tuple[Any, ...], style: Style) -> bool:
     """Whether the name is that of a function, or of a differential that goes on."""
     around = above[-1] if above else None
     if isinstance(around, Fraction):
@@ -43,7 +43,8 @@ def _is_called(name: Name, above: tuple[Any, ...]) -> bool:
         at = next((n for n, factor in enumerate(around.factors) if factor is name), -1)
         if 0 <= at < len(around.operators) and around.operators[at] == "":
             following = around.factors[at + 1]
-            return name.base in ("d", r"\partial", r"\nabla") or isinstance(following, Group | Number)
+            called = isinstance(following, Group) and not style.is_tensor(name)
+            return name.base in ("d", r"\partial", r"\nabla") or called or isinstance(following, Number)
     return False
 
 
@@ -112,6 +113,7 @@ def signs(part: Any, style: Style) -> Iterator[Candidate]:
     for spot in spots_of(part):
         node = spot.node
         if spot.script:
+            yield from _raised(node, spot.above, style)
             continue
         if isinstance(node, Sum):
             place = node.span.start
@@ -130,6 +132,25 @@ def signs(part: Any, style: Style) -> Iterator[Candidate]:
             yield Candidate(
                 "sign", f"The sign of {written(text, node)} is wrong.", (Change(node.span.start, node.span.start, "-"),)
             )
+
+
+def _raised(node: Any, above: tuple[Any, ...], style: Style) -> Iterator[Candidate]:
+    """The sign of an exponent of e turned."""
+    script = above[-1] if above else None
+    power = above[-2] if len(above) > 1 else None
+    if not (isinstance(script, Script) and script.kind == "sup" and isinstance(power, Name) and power.base == "e"):
+        return
+    words = f"The sign in {written(style.text, power)} is wrong."
+    span = inside(style.text, node.span)
+    if isinstance(node, Sum) and len(node.terms) > 1:
+        return
+    if isinstance(node, Sum):
+        change = Change(span.start, node.terms[0][1].span.start, "")
+    elif style.text[span.start - 1 : span.start] == "{":
+        change = Change(span.start, span.start, "-")
+    else:
+        change = Change(span.start, span.end, "{-" + style.text[span.start : span.end] + "}")
+    yield Candidate("sign", words, (change,))
 
 
 def brackets(part: Any, style: Style) -> Iterator[Candidate]:
@@ -206,7 +227,7 @@ def powers(part: Any, style: Style) -> Iterator[Candidate]:
             words = f"A square of {shown} is missing."
             if raised:
                 yield Candidate(
-                    "wrong power", words, (Change(node.span.start, end, f"({text[node.span.start : end]})^2"),), 3
+                    "wrong power", words, (Change(node.span.start, end, f"({text[node.span.start : end]})^2"),), 2
                 )
             else:
                 yield Candidate("wrong power", words, (Change(end, end, "^2"),), 2)
@@ -223,4 +244,4 @@ def bars(part: Any, style: Style) -> Iterator[Candidate]:
         if isinstance(node, Group) and node.opening == "|" and len(node.content) == 1 and not node.scripts:
             inner = written(style.text, node.content[0])
             words = f"{inner} stands here itself, without its absolute value."
-            yield Candidate("not a step", words, (Change(node.span.start, node.span.end, inner),), 1)
+            yield Candidate("wrong function", words, (Change(node.span.start, node.span.end, inner),), 1)

@@ -12,14 +12,13 @@ from typing import Any
 
 from ..errors import GradloomError
 from ..tensors import Adjoint, elements, tensor_of
-from . import edits_add, edits_names, edits_remove, edits_shape, one_hot, probes
+from . import edits_add, edits_names, edits_remove, edits_shape, one_hot, probes, probes_factors, probes_terms
 from .edits import Candidate, Style, changed, reader, spots_of
 from .judge import Frame
 from .screen import Screen
 from .syntax import Relation, Sum
 
 SECONDS = 4.0
-LEVELS = 7
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class _Search:
         yield list(one_hot.assumed(self.screen, self.relation, self.node, self.style)) if fitting else []
         yield [one for manner in fitting[:1] for one in self.numeric(manner)]
         yield [one for one in structural if one.cost == 3]
-        yield [one for manner in fitting[:1] for one in probes.dropped(self.screen, self.node, self.style, manner)]
+        yield [one for manner in fitting[:1] for one in probes_terms.dropped(self.screen, self.node, self.style, manner)]
         yield [one for one in structural if one.cost >= 4]
         yield list(self.replaced(fitting))
 
@@ -158,9 +157,9 @@ class _Search:
         entries, matrices = [], []
         for tensor in self.derived_reads():
             if tensor.rank == 2 and getattr(tensor, "role", "") == "parameter":
-                matrices.append(probes.name_of_tensor(tensor, (R, C), self.style, self.screen))
+                matrices.append(probes_factors.name_of_tensor(tensor, (R, C), self.style, self.screen))
             elif tensor.rank in (1, 2) and not self.style.indexed:
-                name = probes.name_of_tensor(tensor, (R, C), self.style, self.screen)
+                name = probes_factors.name_of_tensor(tensor, (R, C), self.style, self.screen)
                 entries.append(name)
                 matrices += [name] * (tensor.rank == 2)
         return entries, matrices
@@ -173,8 +172,8 @@ class _Search:
             return
         ratio = probes.ratio_at(screen, self.text, manner, None)
         if ratio is not None:
-            for shown, kind, words in probes.matches(screen, ratio, seen[0].meaning, style):
-                yield Candidate(kind, words, probes.appended(self.node, shown, style), 2)
+            for shown, kind, words in probes_factors.matches(screen, ratio, seen[0].meaning, style):
+                yield Candidate(kind, words, probes_factors.appended(self.node, shown, style), 2)
         targets = [
             (spot.node, number)
             for spot in spots_of(self.node)
@@ -187,8 +186,8 @@ class _Search:
             yield from probes.constants(screen, self.node, style, manner, term, without)
             ratio = probes.ratio_at(screen, self.text, manner, without)
             if ratio is not None:
-                for shown, kind, words in probes.matches(screen, ratio, seen[0].meaning, style):
-                    yield Candidate(kind, words, probes.appended(term, shown, style), 2)
+                for shown, kind, words in probes_factors.matches(screen, ratio, seen[0].meaning, style):
+                    yield Candidate(kind, words, probes_factors.appended(term, shown, style), 2)
 
     def without_terms(self) -> list[Candidate]:
         return list(edits_remove.terms(self.node, self.style))
@@ -210,8 +209,8 @@ class _Search:
                     continue
                 style = Style(text, self.frame.lexicon, relation)
                 seen = self.screen.look(text, manner)
-                for shown, _, _ in probes.matches(self.screen, ratio, seen[0].meaning, style):
-                    new = changed(text, probes.appended(node, shown, style))
+                for shown, _, _ in probes_factors.matches(self.screen, ratio, seen[0].meaning, style):
+                    new = changed(text, probes_factors.appended(node, shown, style))
                     words = gone.words.replace("does not belong here", f"is wrong: it is {shown}")
                     yield Candidate("wrong factor", words, (_whole(self.text, new),), 6)
 

@@ -15,7 +15,7 @@ from .edits import Candidate, Change, Style, inside, reader, written
 from .edits_names import meant, names_in
 from .everything import everything
 from .judge import judge
-from .probes import name_of_tensor
+from .probes_factors import name_of_tensor
 from .screen import Screen
 from .syntax import Relation
 from .values import C, R

@@ -192,6 +192,13 @@ def steps(part: Any, relation: Relation, style: Style) -> Iterator[Candidate]:
             yield Candidate("not a step", words, (Change(part.span.start, part.span.end, f"{shown} - {inner}"),), 2)
 
 
+def is_update(relation: Relation) -> bool:
+    """Whether a line is a step of gradient descent."""
+    subject: Any = relation.parts[0]
+    worded = isinstance(subject, Product) and isinstance(subject.factors[0], Text)
+    return worded or relation.signs[0] in ("<-", ":=") or _is_new(subject)
+
+
 def _word(node: Any) -> str:
     return str(getattr(node, "text", getattr(node, "base", ""))).strip()
 

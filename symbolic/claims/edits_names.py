@@ -75,8 +75,14 @@ def _labels(name: Name, reading: Reading) -> Iterator[Any]:
     for item in items_of(name.scripts):
         if item.node is None:
             continue
-        if label_text(item, reading) in numbers or (item.text in reading.layers) or (item.bracket and item.raised):
+        if label_text(item, reading) in numbers or (item.text in reading.layers) or _is_layer(item):
             yield item.node
+
+
+def _is_layer(item: Any) -> bool:
+    """Whether a label in brackets above is a number, or l - 1; a letter that is no layer's is a time: h^{(t)}."""
+    letters = [s.node.base for s in spots_of(item.node) if isinstance(s.node, Name)]
+    return bool(item.bracket and item.raised) and not letters
 
 
 def _moved(node: Any, by: int, text: str) -> str | None:
@@ -230,11 +236,16 @@ def _shifts(node: Any, shown: str, style: Style) -> Iterator[Candidate]:
                     yield Candidate("unflipped kernel", words, change, 2)
                 else:
                     yield Candidate("wrong index", f"The sign in the index of {shown} is turned.", change, 2)
-            if len(place.terms) == 2 and isinstance(place.terms[1][1], Number):
-                first = written(text, place.terms[0][1])
+            if len(place.terms) > 1 and isinstance(place.terms[-1][1], Number):
+                first = text[place.span.start : place.terms[-2][1].span.end].removeprefix("{")
                 span = inside(text, place.span)
                 words = f"The place of {shown} is wrong: it is {first}."
                 yield Candidate("wrong index", words, (Change(span.start, span.end, first),), 2)
+            elif len(place.terms) > 1:
+                for by in ("-1", "+1"):
+                    span = inside(text, place.span)
+                    words = f"The place of {shown} is wrong: it is {text[span.start : span.end]}{by}."
+                    yield Candidate("wrong index", words, (Change(span.end, span.end, by),), 3)
         elif isinstance(place, Name) and not place.scripts and len(place.base) == 1 and place.base != "T":
             for new in (f"{place.base}-1", f"{place.base}+1"):
                 span = inside(text, place.span)
@@ -314,6 +325,45 @@ _STANDARD = frozenset(
     " cosh sin cos tan arctan erf sign sgn abs sqrt sech "
     r"softmax diag Diag tr Tr trace rowsum colsum sum mean max min logsumexp \zeta".split()
 )
+
+
+def wrapped(part: Any, style: Style, reading: Reading) -> Iterator[Candidate]:
+    """A function put around a term: σ(Xw) for Xw."""
+    text = style.text
+    used = {equation.body.func.__name__ for equation in reading.network.equations}
+    names = {"sigmoid": r"\sigma", "tanh": r"\tanh", "relu": r"\mathrm{relu}", "exp": r"\exp", "log": r"\log"}
+    for spot in spots_of(part):
+        node = spot.node
+        if spot.script or not isinstance(node, Sum):
+            continue
+        for _, term in node.terms:
+            for name in [shown for known, shown in names.items() if known in used]:
+                words = f"The function {name} of {written(text, term)} is missing."
+                changes = (
+                    Change(term.span.start, term.span.start, f"{name}("),
+                    Change(term.span.end, term.span.end, ")"),
+                )
+                yield Candidate("wrong function", words, changes, 3)
+
+
+def arguments(part: Any, style: Style, reading: Reading) -> Iterator[Candidate]:
+    """The argument of a function times a usual number: erf(x/√2) for erf(x)."""
+    text = style.text
+    for spot in spots_of(part):
+        node = spot.node
+        around = spot.above[-1] if spot.above else None
+        if spot.script or not (isinstance(node, Group) and node.opening == "(" and isinstance(around, Product)):
+            continue
+        at = next(n for n, factor in enumerate(around.factors) if factor is node)
+        name = around.factors[at - 1] if at and not around.operators[at - 1] else None
+        if not isinstance(name, Name) or not any(e.kind == "function" for e in reading.lexicon.labelled(name)):
+            continue
+        inner = text[node.span.start + 1 : node.content[0].span.end] if len(node.content) == 1 else ""
+        for factor in (r"\frac{1}{\sqrt 2}", r"\frac12", "2", r"\sqrt 2") if inner else ():
+            shown = f"({inner})" if isinstance(node.content[0], Sum) else inner
+            words = f"The factor {factor} is missing in {text[name.span.start : node.span.end]}."
+            change = Change(node.span.start + 1, node.content[0].span.end, f"{factor} {shown}")
+            yield Candidate("missing factor", words, (change,), 3)
 
 
 def _function(name: str) -> str:

@@ -12,7 +12,17 @@ from typing import Any
 
 from ..errors import GradloomError
 from ..tensors import Adjoint, elements, tensor_of
-from . import edits_add, edits_names, edits_remove, edits_shape, one_hot, probes, probes_factors, probes_terms
+from . import (
+    edits_add,
+    edits_names,
+    edits_powers,
+    edits_remove,
+    edits_shape,
+    one_hot,
+    probes,
+    probes_factors,
+    probes_terms,
+)
 from .edits import Candidate, Style, changed, reader, spots_of
 from .judge import Frame
 from .screen import Screen
@@ -62,6 +72,7 @@ class _Search:
         self.style = Style(text, frame.lexicon, relation)
         self.network = frame.lexicon.derivation.network
         self.tried: set[tuple[str, Any]] = set()
+        self._reads: list[Any] | None = None
 
     def found(self) -> Mistake | None:
         fitting = self.screen.fitting
@@ -88,7 +99,9 @@ class _Search:
         yield list(one_hot.assumed(self.screen, self.relation, self.node, self.style)) if fitting else []
         yield [one for manner in fitting[:1] for one in self.numeric(manner)]
         yield [one for one in structural if one.cost == 3]
-        yield [one for manner in fitting[:1] for one in probes_terms.dropped(self.screen, self.node, self.style, manner)]
+        yield [
+            one for manner in fitting[:1] for one in probes_terms.dropped(self.screen, self.node, self.style, manner)
+        ]
         yield [one for one in structural if one.cost >= 4]
         yield list(self.replaced(fitting))
 
@@ -100,19 +113,21 @@ class _Search:
         names, matrices = self.missing_names()
         return [
             *edits_shape.transposes(node, style),
-            *edits_shape.bars(node, style),
+            *edits_powers.bars(node, style),
             *edits_names.moved_points(node, style, reading),
             *edits_names.layers(node, style, reading),
             *edits_names.functions(node, style, reading),
+            *edits_names.wrapped(node, style, reading),
+            *edits_names.arguments(node, style, reading),
             *edits_add.sums(node, subject, style),
             *edits_shape.swaps(node, style),
             *edits_names.indices(node, style, subject),
             *edits_names.axes(node, style),
             *edits_shape.signs(node, style),
-            *edits_shape.brackets(node, style),
+            *edits_powers.brackets(node, style),
             *edits_remove.factors(node, style, batch),
             *edits_remove.sums(node, style),
-            *edits_shape.powers(node, style),
+            *edits_powers.powers(node, style),
             *edits_remove.terms(node, style),
             *edits_names.other_tensors(node, style, reading, self.wanted()),
             *edits_add.terms(node, style, names),
@@ -127,6 +142,11 @@ class _Search:
         return list(found)
 
     def derived_reads(self) -> list[Any]:
+        if self._reads is None:
+            self._reads = self._derived_reads()
+        return self._reads
+
+    def _derived_reads(self) -> list[Any]:
         derivation = self.frame.lexicon.derivation
         found: dict[Any, None] = {}
         for manner in self.screen.manners[:2]:
@@ -224,7 +244,9 @@ class _Search:
                 if text == self.text or (text, manner) in self.tried:
                     continue
                 self.tried.add((text, manner))
-                if any(seen.alike for seen in self.screen.look(text, manner)) and self.screen.is_right(text):
+                if any(
+                    seen.alike and not seen.trivial for seen in self.screen.look(text, manner)
+                ) and self.screen.is_right(text):
                     return Mistake(one.kind, one.words, text)
         return None
 

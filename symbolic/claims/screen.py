@@ -10,6 +10,7 @@ import numpy as np
 import sympy
 
 from ..errors import GradloomError
+from ..tensors import is_element
 from .decide import judge_of
 from .draw import Style as Drawing
 from .judge import Finding, Frame, Meaning, judge, meanings_of
@@ -36,6 +37,12 @@ class Seen:
     def alike(self) -> bool:
         scale = max(float(np.max(np.abs(self.left))), float(np.max(np.abs(self.right))))
         return bool(np.max(np.abs(self.left - self.right)) <= CLOSE * scale)
+
+    @property
+    def trivial(self) -> bool:
+        """Whether both sides are the same element: dA = dA says nothing."""
+        left = self.meaning.left.entry
+        return is_element(left) and bool(left == self.meaning.right.entry)
 
 
 class Screen:

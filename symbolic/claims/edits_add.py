@@ -7,6 +7,7 @@ from typing import Any
 
 from .edits import Candidate, Change, Style, spots_of, written
 from .edits_names import _letters, names_in
+from .lexicon import LEARNING_RATES
 from .syntax import BigOperator, Fraction, Group, Name, Number, Product, Relation, Sum, Text
 from .update import NEW
 
@@ -190,6 +191,15 @@ def steps(part: Any, relation: Relation, style: Style) -> Iterator[Candidate]:
         for _, term in part.terms:
             inner = written(text, term)
             yield Candidate("not a step", words, (Change(part.span.start, part.span.end, f"{shown} - {inner}"),), 2)
+
+
+def rates(part: Any, relation: Relation, style: Style) -> Iterator[Candidate]:
+    """The learning rate in front of what is taken from the old value."""
+    if not is_update(relation) or not isinstance(part, Sum) or any(name.base in LEARNING_RATES for name in style.names):
+        return
+    words = r"The learning rate \eta is missing."
+    for _, term in part.terms[1:]:
+        yield Candidate("missing factor", words, (Change(term.span.start, term.span.start, r"\eta "),), 2)
 
 
 def is_update(relation: Relation) -> bool:

@@ -16,11 +16,12 @@ from .screen import Screen
 from .syntax import Sum
 
 TOLERANCE = 1e-7
+HALF = Ratio(1, 2)
 
 
 def constant_ratio(
     screen: Screen, whole: str, manner: Manner, without: str | None = None
-) -> tuple[Ratio, Any, int] | None:
+) -> tuple[Ratio, Any, Ratio | int] | None:
     """The number q s^e by which what `without` lacks is to be multiplied for the formula to be right; s is a size.
 
     With `without` None the ratio is that of the whole side.
@@ -34,9 +35,9 @@ def constant_ratio(
         found.append(float(ratio.flat[0]))
         sizes.append(screen.point(number, manner.single))
     dims = _dims(screen)
-    for size, by in [(None, 0), *((dim, by) for by in (-1, 1) for dim in dims)]:
+    for size, by in [(None, 0), *((dim, by) for by in (-1, 1, -HALF, HALF) for dim in dims)]:
         parts = [
-            value / (point.size(size) ** by if size is not None else 1)
+            value / (float(point.size(size)) ** float(by) if size is not None else 1)
             for value, point in zip(found, sizes, strict=True)
         ]
         q = Ratio(parts[0]).limit_denominator(60)
@@ -99,7 +100,7 @@ def constants(
     else:
         name = style.size_name(size)
         shown_size = name
-        if size == batch and q == 1 and (by < 0 or without is None):
+        if size == batch and q == 1 and abs(by) == 1 and (by < 0 or without is None):
             kind = "missing 1/B" if by < 0 else "extra 1/B"
             words = (
                 f"The factor 1/{name} is missing: the loss is a mean over the {name} examples."
@@ -107,8 +108,9 @@ def constants(
                 else f"The factor 1/{name} is too many: {shown} is a mean over the examples already."
             )
         else:
-            kind = "factor"
-            words = f"{shown} is to be {'divided' if by < 0 else 'multiplied'} by the size {shown_size}."
+            kind = "missing factor" if abs(by) < 1 else "factor"
+            root = "root of the " if abs(by) < 1 else ""
+            words = f"{shown} is to be {'divided' if by < 0 else 'multiplied'} by the {root}size {shown_size}."
     factor = coefficient(q, None if size is None else style.size_name(size), by)
     yield Candidate(kind, words, prefixed(target, factor, text), level + 1)
 
@@ -136,10 +138,10 @@ def _ratio_text(q: Ratio) -> str:
     return str(q.numerator) if q.denominator == 1 else f"{q.numerator}/{q.denominator}"
 
 
-def coefficient(q: Ratio, size: str | None, by: int) -> str:
+def coefficient(q: Ratio, size: str | None, by: Ratio | int) -> str:
     top, bottom = [str(abs(q.numerator))] * (abs(q.numerator) != 1), [str(q.denominator)] * (q.denominator != 1)
     if size is not None:
-        (top if by > 0 else bottom).append(size)
+        (top if by > 0 else bottom).append(size if abs(by) == 1 else rf"\sqrt{{{size}}}")
     sign = "-" if q < 0 else ""
     above = " ".join(top)
     return f"{sign}\\frac{{{above or '1'}}}{{{' '.join(bottom)}}} " if bottom else f"{sign}{above} "

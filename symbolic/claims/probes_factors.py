@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import sympy
-from sympy import Dummy
+from sympy import Dummy, Integer, Symbol
 
 from ..latex import tensor_latex
 from ..notation import Notation
@@ -39,8 +39,11 @@ def placed(tensor: Tensor, meaning: Meaning) -> list[tuple[Any, ...]]:
     """The ways in which a tensor's axes may run along those of the two sides."""
     options = []
     where = dict(meaning.question.indices)
+    batch = meaning.question.batch if meaning.manner.single else None
     for size in tensor.shape:
-        fits = [symbol for symbol, known in where.items() if known == size]
+        fits: list[Any] = [symbol for symbol, known in where.items() if known == size]
+        if not fits and size == batch:
+            fits = [Integer(0)]  # the one example
         if not fits:
             return []
         options.append(fits)
@@ -64,7 +67,7 @@ def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Sc
     reading = reader(screen.frame.lexicon, style.text, screen.layers)
     kind, plain = ("adjoint", tensor.of) if isinstance(tensor, Adjoint) else ("tensor", tensor)
     symbol = tensor_latex(tensor, Notation())
-    letters = [place.name for place in at if place not in (R, C) and not place.name.startswith("each_")]
+    letters = [s.name for s in at if isinstance(s, Symbol) and s not in (R, C) and not s.name.startswith("each_")]
     for name in style.names:
         for entry, rest in meant(name, reading):
             if entry.kind == kind and entry.meaning == plain:

@@ -26,10 +26,11 @@ from . import (
 )
 from .edits import Candidate, Style, changed, reader, spots_of
 from .judge import Frame
-from .screen import Screen
+from .screen import MANY, Screen
 from .syntax import Relation, Sum
 
-SECONDS = 4.0
+SECONDS = 20.0  # a safety net: how much is read ends the search before, the same on every machine
+NEAR = 4  # manners of reading in which a line is looked at first
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,25 @@ class _Search:
         self.relation, self.text, self.frame = relation, text, frame
         self.style = Style(text, frame.lexicon, relation)
         self.network = frame.lexicon.derivation.network
-        self.tried: set[tuple[str, Any]] = set()
+        self.tried: set[tuple[str, Any, bool]] = set()
         self._reads: list[Any] | None = None
 
     def found(self) -> Mistake | None:
         fitting = self.screen.fitting
         plain = [m for m in self.screen.manners if not m.implicit]
-        first = [m for m in fitting if not m.implicit][:1] or plain
-        others = [m for m in self.screen.manners if m not in first]
+        first = sorted(fitting, key=lambda m: bool(m.implicit))[:NEAR] or plain
         structural = sorted(self.structural(), key=lambda one: one.cost)
+        near = [m for m in plain if m not in first]
+        if fitting:  # as the claim fits together, before it is read in ways in which it does not
+            self.screen.quick = self.screen.ways > MANY
+            mistake = self.through(structural, fitting, first, [] if self.screen.quick else near)
+            if mistake is not None or self.screen.over:
+                return mistake
+        self.screen.quick = False
+        return self.through(structural, fitting, first, [m for m in self.screen.manners if m not in first])
+
+    def through(self, structural: list[Candidate], fitting: list[Any], first: list[Any], others: list[Any]) -> Any:
+        """The first candidate of the first stage that makes the line right."""
         for candidates in self.stages(structural, fitting):
             for manners in (first, others):
                 mistake = self.best(candidates, manners)
@@ -244,9 +255,9 @@ class _Search:
                 if self.screen.over:
                     return None
                 text = one.of(self.text)
-                if text == self.text or (text, manner) in self.tried:
+                if text == self.text or (text, manner, self.screen.quick) in self.tried:
                     continue
-                self.tried.add((text, manner))
+                self.tried.add((text, manner, self.screen.quick))
                 if any(
                     seen.alike and not seen.trivial for seen in self.screen.look(text, manner)
                 ) and self.screen.is_right(text):

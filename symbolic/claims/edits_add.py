@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
 
 from .edits import Candidate, Change, Style, spots_of, written
@@ -141,6 +142,20 @@ def factors(part: Any, subject: Any, style: Style, names: list[str], matrices: l
         words = f"The factor {new} is missing."
         for at in list(ends):
             yield Candidate("missing factor", words, (Change(at, at, rf" {style.elementwise} {new}"),), 6)
+
+
+def summed(part: Any, subject: Any, style: Style, ranks: list[tuple[str, int]]) -> Iterator[Candidate]:
+    """A tensor behind what is summed, at two of the formula's indices: names, and how many axes they have."""
+    if not style.indexed:
+        return
+    letters = sorted(_letters(part) | _letters(subject))
+    for operator in _operators(part):
+        end = operator.span.end
+        for name, rank in ranks:
+            for at in permutations(letters, rank):
+                new = _subscripted(name, "".join(at)) if at else name
+                change = (Change(end, end, f" {new}"),)
+                yield Candidate("missing factor", f"The factor {new} is missing.", change, 4)
 
 
 def terms(part: Any, style: Style, names: list[str]) -> Iterator[Candidate]:

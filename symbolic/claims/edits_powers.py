@@ -78,7 +78,7 @@ def powers(part: Any, style: Style) -> Iterator[Candidate]:
             for by in {"2": ("3",), "3": ("2",)}.get(inner.text, ()):
                 span = inside(text, inner.span)
                 words = f"The power in {shown} is {by}."
-                yield Candidate("wrong power", words, (Change(span.start, span.end, by),), 3)
+                yield Candidate("wrong power", words, (Change(span.start, span.end, by),), 2)
         yield from _other_powers(node, style)
         if not numbers and not (isinstance(node, Name) and (node.base == "1" or _is_differential(node, spot.above))):
             raised = any(script.kind != "sub" for script in node.scripts)
@@ -104,11 +104,11 @@ def roots(part: Any, style: Style) -> Iterator[Candidate]:
             if isinstance(below, Root) and below.degree is None:
                 words = f"The root in {shown} is too many."
                 change = Change(below.span.start, below.span.end, written(text, below.of))
-                yield Candidate("wrong power", words, (change,), 2)
+                yield Candidate("wrong power", words, (change,), 0)
             elif isinstance(below, Name):
                 words = f"The root of {shown} is missing."
                 span = inside(text, below.span)
-                yield Candidate("wrong power", words, (Change(span.start, span.end, rf"\sqrt{{{shown}}}"),), 2)
+                yield Candidate("wrong power", words, (Change(span.start, span.end, rf"\sqrt{{{shown}}}"),), 0)
 
 
 def _other_powers(node: Any, style: Style) -> Iterator[Candidate]:

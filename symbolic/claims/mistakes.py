@@ -28,6 +28,7 @@ from .edits import Candidate, Style, changed, reader, spots_of
 from .judge import Frame
 from .screen import MANY, Screen
 from .syntax import Relation, Sum
+from .values import C, R
 
 SECONDS = 20.0  # a safety net: how much is read ends the search before, the same on every machine
 NEAR = 4  # manners of reading in which a line is looked at first
@@ -101,7 +102,7 @@ class _Search:
 
     def stages(self, structural: list[Candidate], fitting: list[Any]) -> Iterator[list[Candidate]]:
         """Candidates, the simplest first; within a stage, those of one manner of reading before those of another."""
-        yield [
+        yield list(edits_powers.roots(self.node, self.style)) + [
             one
             for manner in fitting[:2]
             for one in probes.constants(self.screen, self.node, self.style, manner, self.node, None)
@@ -140,11 +141,11 @@ class _Search:
             *edits_remove.factors(node, style, batch),
             *edits_remove.sums(node, style),
             *edits_powers.powers(node, style),
-            *edits_powers.roots(node, style),
             *edits_add.rates(node, self.relation, style),
             *edits_remove.terms(node, style),
             *edits_names.other_tensors(node, style, reading, self.wanted()),
             *edits_add.terms(node, style, names),
+            *edits_add.summed(node, subject, style, self.ranks()),
             *edits_add.factors(node, subject, style, names, matrices),
         ]
 
@@ -186,8 +187,6 @@ class _Search:
 
     def missing_names(self) -> tuple[list[str], list[str]]:
         """Names of what the derived equation reads: those entry by entry, and matrices."""
-        from .values import C, R
-
         entries, matrices = [], []
         for tensor in self.derived_reads():
             if tensor.rank == 2 and getattr(tensor, "role", "") == "parameter":
@@ -197,6 +196,11 @@ class _Search:
                 entries.append(name)
                 matrices += [name] * (tensor.rank == 2)
         return entries, matrices
+
+    def ranks(self) -> list[tuple[str, int]]:
+        """The names of what the derived equation reads, each with its number of axes."""
+        reads = [tensor for tensor in self.derived_reads() if tensor.rank in (1, 2)]
+        return [(probes_factors.name_of_tensor(t, (R, C), self.style, self.screen), t.rank) for t in reads]
 
     def numeric(self, manner: Any) -> Iterator[Candidate]:
         """What a term, or the whole side, is to be multiplied by."""

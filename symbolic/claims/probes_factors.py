@@ -66,7 +66,7 @@ def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Sc
 
     reading = reader(screen.frame.lexicon, style.text, screen.layers)
     kind, plain = ("adjoint", tensor.of) if isinstance(tensor, Adjoint) else ("tensor", tensor)
-    symbol = tensor_latex(tensor, Notation())
+    symbol = _symbol(tensor, kind, plain, style)
     letters = [s.name for s in at if isinstance(s, Symbol) and s not in (R, C) and not s.name.startswith("each_")]
     for name in style.names:
         for entry, rest in meant(name, reading):
@@ -94,6 +94,21 @@ def name_of_tensor(tensor: Tensor, at: tuple[Any, ...], style: Style, screen: Sc
     if not letters:
         return symbol
     return f"{{{symbol}}}_{{{''.join(letters)}}}" if "_" in symbol else f"{symbol}_{{{''.join(letters)}}}"
+
+
+def _symbol(tensor: Tensor, kind: str, plain: Tensor, style: Style) -> str:
+    """The symbol of a tensor: the network's own, if the user has not taken it for another."""
+    symbol = tensor_latex(tensor, Notation())
+    own: list[str] = []
+    for (base, accents), entries in style.lexicon.entries.items():
+        for entry in entries:
+            if entry.kind != kind or entry.meaning != plain or accents or kind != "tensor":
+                continue
+            shown = base if len(base) == 1 or base.startswith("\\") else rf"\mathrm{{{base}}}"
+            numbers = [label for label in entry.labels if label.isdigit()]
+            if len(numbers) == len(entry.labels) <= 1:
+                own.append(shown + "".join(f"^{{({number})}}" for number in numbers))
+    return symbol if symbol in own or not own else own[0]
 
 
 def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Iterator[tuple[str, str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,6 +40,7 @@ class Meaning:
     question: Question
     turned: bool = False
     declared: bool = False
+    taken: tuple[tuple[int, int], ...] = ()  # the choices that lead here, each of how many
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,9 @@ def meanings_of(
     layers: dict[str, int],
     frame: Frame,
     loose: bool = False,
+    only: Sequence[Sequence[int]] | None = None,
 ) -> list[Meaning]:
-    """All meanings in one manner of reading, each once.
+    """All meanings in one manner of reading, each once; with `only` those that these choices lead to.
 
     Raises
     ------
@@ -204,12 +206,14 @@ def meanings_of(
         return *compared(subject, claimed.transposed if turned else claimed, reading), turned
 
     found: dict[Any, Meaning] = {}
-    for reading, (one, other, turned) in alternatives(start, read):
+    for reading, (one, other, turned) in alternatives(start, read, only):
         key = (one.entry, other.entry, one.shape)
         if key not in found:
             question = question_of(one, other, reading)
             declared = reading.chosen and not reading.foreign
-            found[key] = Meaning(one, other, manner, tuple(reading.notes), question, turned, declared)
+            found[key] = Meaning(
+                one, other, manner, tuple(reading.notes), question, turned, declared, tuple(reading.taken)
+            )
     if not all(meaning.turned for meaning in found.values()):  # what fits as it stands comes first
         return [meaning for meaning in found.values() if not meaning.turned]
     return list(found.values())

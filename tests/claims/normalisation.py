@@ -244,6 +244,6 @@ CASES = [
         "rms_norm",
         r"\frac{\partial L}{\partial x_{ij}} = \frac{1}{r_i} \left( g_j dy_{ij} - \frac{x_{ij}}{r_i^2} \sum_k g_k dy_{ik} x_{ik} \right)",
         "mutation of rms-dx",
-        "missing factor",
+        ("missing factor", "factor"),
     ),
 ]

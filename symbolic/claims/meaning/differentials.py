@@ -8,16 +8,14 @@ from typing import Any
 import sympy
 from sympy import Dummy, Expr, Integer, KroneckerDelta, Symbol
 
-from ...adjoint import contributions
 from ...binders import Binder, rename_free
-from ...compact import compact
-from ...rewriting import Rewriting
 from ...tensors import Adjoint, Tensor, elements, indices_of, is_element, tensor_of
 from ..errors import UnknownNameError
 from ..latex.syntax import Fraction, Group, Name, Node, Number, Product
 from .items import Item, items_of
 from .lexicon import LOSS_LABELS, Entry, run_text
 from .naming import gradient_named, marked, matching, spots, tensor_named, unknown
+from .partials import above, partial
 from .reading import Reading
 from .values import C, R, Value
 
@@ -76,17 +74,17 @@ def _slashed(first: Fraction, factors: list[Node], bottom: Differential, reading
     """``\\eta\\,\\partial L/\\partial W``: what stands in front of the sign multiplies the derivative."""
     from .formula import combined, value_of
 
-    above = first.top.factors if isinstance(first.top, Product) and not any(first.top.operators) else (first.top,)
+    over = first.top.factors if isinstance(first.top, Product) and not any(first.top.operators) else (first.top,)
     signs = [
-        n for n, f in enumerate(above) if isinstance(f, Name) and f.base in (r"\partial", "d") and n + 1 < len(above)
+        n for n, f in enumerate(over) if isinstance(f, Name) and f.base in (r"\partial", "d") and n + 1 < len(over)
     ]
     if not signs:
         return None
     at = _tensor_at(factors[1:], reading)
     used = 1 if at is None else at[2]
-    top = Differential(bottom.total, above[signs[-1] + 1 :])
+    top = Differential(bottom.total, over[signs[-1] + 1 :])
     made = derivative_of(top, Differential(bottom.total, tuple(factors[1 : used + 1])), reading)
-    front = above[: signs[-1]]
+    front = over[: signs[-1]]
     if front:
         whole = value_of(Product(front, ("",) * (len(front) - 1)) if len(front) > 1 else front[0], reading)
         made = combined(whole, "", made, reading)
@@ -190,7 +188,7 @@ def _of_expression(of: tuple[Node, ...], by: tuple[Entry, list[Item]], reading: 
         outer = sympy.diff(value.entry.xreplace({read: u}), u).xreplace({u: read})
         if read == element:
             made += outer
-        elif by[0].meaning in _above(tensor_of(read), equations) or tensor_of(read) == by[0].meaning:
+        elif by[0].meaning in above(tensor_of(read), equations) or tensor_of(read) == by[0].meaning:
             expr, where_of, where_by = partial(tensor_of(read), by[0].meaning, reading, through=True)
             if not variable.is_scalar and tensor_of(read).shape != by[0].meaning.shape:
                 raise reading.fails("this derivative is a Jacobian: write it with indices")
@@ -280,46 +278,3 @@ def _pointwise(
     deltas = [KroneckerDelta(where_of[a], where_by[b]) for a, b in zip(free_of, free_by, strict=True)]
     terms = sympy.Add.make_args(sympy.expand_mul(expr))
     return expr == 0 or all(set(deltas) <= set(sympy.Mul.make_args(term)) for term in terms)
-
-
-def partial(of: Tensor, by: Tensor, reading: Reading, through: bool) -> tuple[Expr, list[Symbol], list[Symbol]]:
-    """∂T[o]/∂U[p] with its o and p: of T's equation alone, or through all equations between."""
-    network = reading.network
-    where_of = [Dummy(f"o{axis}", integer=True) for axis in range(of.rank)]
-    where_by = [Dummy(f"p{axis}", integer=True) for axis in range(by.rank)]
-    if of == by:
-        return sympy.Mul(*map(KroneckerDelta, where_of, where_by)), where_of, where_by
-    equations = {equation.target: equation for equation in network.equations}
-    if of not in equations:
-        return Integer(0), where_of, where_by
-    first = equations[of]
-    reached: dict[Tensor, Expr] = {of: sympy.Mul(*map(KroneckerDelta, first.indices, where_of))}
-    order = [equation for equation in reversed(network.equations) if equation.target in _above(of, equations)]
-    made: Expr = Integer(0)
-    for equation in order if through else [first]:
-        if equation.target not in reached:
-            continue
-        if equation.target in equation.reads and through:
-            raise reading.fails(f"{equation.target.name} reads itself: give the immediate derivative as an alias")
-        cotangent = reached[equation.target]
-        active = dict.fromkeys(equation.reads if through else [by])
-        for part in contributions(equation, cotangent, active, network.home):
-            if part.tensor == by:
-                made += rename_free(part.term, dict(zip(part.where, where_by, strict=True)))
-            elif part.tensor in equations:
-                home = dict(zip(part.where, equations[part.tensor].indices, strict=True))
-                reached[part.tensor] = reached.get(part.tensor, Integer(0)) + rename_free(part.term, home)
-    ranges = {**dict(zip(where_of, of.shape, strict=True)), **dict(zip(where_by, by.shape, strict=True))}
-    return compact(made, Rewriting(network), ranges)[0], where_of, where_by
-
-
-def _above(of: Tensor, equations: dict[Tensor, Any]) -> set[Tensor]:
-    """What `of` depends on, and itself."""
-    found, stack = {of}, [of]
-    while stack:
-        equation = equations.get(stack.pop())
-        for tensor in equation.reads if equation is not None else ():
-            if tensor not in found:
-                found.add(tensor)
-                stack.append(tensor)
-    return found

@@ -338,8 +338,11 @@ def _check_numbered(factors: list[Node], reading: Reading) -> None:
     for at, (name, number_) in enumerate(itertools.pairwise(factors)):
         if not (isinstance(name, Name) and isinstance(number_, Number)) or name.span.end != number_.span.start:
             continue
-        starts = range(at + 1)
-        if name.scripts or any(run_text(factors[start : at + 2]) in reading.lexicon.runs for start in starts):
+        start = at
+        while start > 0 and isinstance(factors[start - 1], Name | Number):  # a name of several letters: dW2
+            start -= 1
+        runs = reading.lexicon.runs
+        if name.scripts or any(run_text(factors[first : at + 2]) in runs for first in range(start, at + 1)):
             continue
         raise unknown(replace(name, span=Span(name.span.start, number_.span.end)), reading.text, reading)
 

@@ -8,7 +8,7 @@ guessed: what is left is judged in each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -188,13 +188,18 @@ def times_of(network: Any) -> list[Any]:
     return list(dict.fromkeys(b.length for b in blocks(network.equations) if isinstance(b, Recurrence)))
 
 
-def alternatives(start: Callable[[list[int]], Reading], read: Callable[[Reading], T]) -> Iterator[tuple[Reading, T]]:
-    """All readings in which everything fits together.
+def alternatives(
+    start: Callable[[list[int]], Reading],
+    read: Callable[[Reading], T],
+    only: Sequence[Sequence[int]] | None = None,
+) -> Iterator[tuple[Reading, T]]:
+    """All readings in which everything fits together; with `only` those of these choices.
 
     `start` makes a reading of a list of choices. If none fits, the error of the first is raised, or that of the first
     in which something is not read at all.
     """
-    choices: list[int] | None = []
+    todo = [list(one) for one in only or []]
+    choices: list[int] | None = todo.pop(0) if todo else []
     first: MismatchError | None = None
     found = False
     for _ in range(MOST):
@@ -209,7 +214,7 @@ def alternatives(start: Callable[[list[int]], Reading], read: Callable[[Reading]
         else:
             found = True
             yield reading, made
-        choices = _next(reading.taken)
+        choices = _next(reading.taken) if only is None else todo.pop(0) if todo else None
     else:
         if choices is not None:
             raise NotReadError(f"there are more than {MOST} ways to read this; write more indices or brackets")

@@ -137,6 +137,11 @@ class Style:
         )
         self.names = names
 
+    def is_tensor(self, name: Name) -> bool:
+        """Whether a name is that of a tensor or a gradient and of no function."""
+        kinds = {entry.kind for entry in self.lexicon.labelled(name)}
+        return bool(kinds & {"tensor", "adjoint"}) and "function" not in kinds
+
     def transpose(self, node: Any) -> Change | None:
         """The mark of transposition put on a name or a bracket."""
         start, end = node.span.start, node.span.end

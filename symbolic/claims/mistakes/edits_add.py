@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
 
 from ..latex.syntax import BigOperator, Fraction, Group, Name, Number, Product, Relation, Sum, Text
+from ..meaning.lexicon import LEARNING_RATES
 from ..meaning.update import NEW
 from .edits import Candidate, Change, Style, spots_of, written
 from .edits_names import _letters, names_in
@@ -142,6 +144,20 @@ def factors(part: Any, subject: Any, style: Style, names: list[str], matrices: l
             yield Candidate("missing factor", words, (Change(at, at, rf" {style.elementwise} {new}"),), 6)
 
 
+def summed(part: Any, subject: Any, style: Style, ranks: list[tuple[str, int]]) -> Iterator[Candidate]:
+    """A tensor behind what is summed, at two of the formula's indices: names, and how many axes they have."""
+    if not style.indexed:
+        return
+    letters = sorted(_letters(part) | _letters(subject))
+    for operator in _operators(part):
+        end = operator.span.end
+        for name, rank in ranks:
+            for at in permutations(letters, rank):
+                new = _subscripted(name, "".join(at)) if at else name
+                change = (Change(end, end, f" {new}"),)
+                yield Candidate("missing factor", f"The factor {new} is missing.", change, 4)
+
+
 def terms(part: Any, style: Style, names: list[str]) -> Iterator[Candidate]:
     """A tensor added to, or taken from, a single factor: a for a - y."""
     for spot in spots_of(part):
@@ -190,6 +206,22 @@ def steps(part: Any, relation: Relation, style: Style) -> Iterator[Candidate]:
         for _, term in part.terms:
             inner = written(text, term)
             yield Candidate("not a step", words, (Change(part.span.start, part.span.end, f"{shown} - {inner}"),), 2)
+
+
+def rates(part: Any, relation: Relation, style: Style) -> Iterator[Candidate]:
+    """The learning rate in front of what is taken from the old value."""
+    if not is_update(relation) or not isinstance(part, Sum) or any(name.base in LEARNING_RATES for name in style.names):
+        return
+    words = r"The learning rate \eta is missing."
+    for _, term in part.terms[1:]:
+        yield Candidate("missing factor", words, (Change(term.span.start, term.span.start, r"\eta "),), 2)
+
+
+def is_update(relation: Relation) -> bool:
+    """Whether a line is a step of gradient descent."""
+    subject: Any = relation.parts[0]
+    worded = isinstance(subject, Product) and isinstance(subject.factors[0], Text)
+    return worded or relation.signs[0] in ("<-", ":=") or _is_new(subject)
 
 
 def _word(node: Any) -> str:

@@ -75,8 +75,14 @@ def _labels(name: Name, reading: Reading) -> Iterator[Any]:
     for item in items_of(name.scripts):
         if item.node is None:
             continue
-        if label_text(item, reading) in numbers or (item.text in reading.layers) or (item.bracket and item.raised):
+        if label_text(item, reading) in numbers or (item.text in reading.layers) or _is_layer(item):
             yield item.node
+
+
+def _is_layer(item: Any) -> bool:
+    """Whether a label in brackets above is a number, or l - 1; a letter that is no layer's is a time: h^{(t)}."""
+    letters = [s.node.base for s in spots_of(item.node) if isinstance(s.node, Name)]
+    return bool(item.bracket and item.raised) and not letters
 
 
 def _moved(node: Any, by: int, text: str) -> str | None:
@@ -169,71 +175,6 @@ def _command(base: str) -> str:
     return base if len(base) == 1 or base.startswith("\\") else rf"\mathrm{{{base}}}"
 
 
-def indices(part: Any, style: Style, subject: Any) -> Iterator[Candidate]:
-    """Two indices exchanged, one replaced by another of the formula, a place one further or back, a sign turned."""
-    text = style.text
-    letters = sorted(_letters(subject) | _letters(part))
-    for spot in spots_of(part):
-        node = spot.node
-        if not isinstance(node, Name | Group | Number) or spot.script:
-            continue
-        shown = written(text, node)
-        nodes = [item.node for item in items_of(node.scripts) if item.node is not None]
-        own = [
-            inner
-            for inner in nodes
-            if isinstance(inner, Name) and not inner.scripts and inner.base not in (r"\top", "T")
-        ]
-        for one, other in _pairs(own):
-            first, second = (text[n.span.start : n.span.end] for n in (one, other))
-            changes = (Change(one.span.start, one.span.end, second), Change(other.span.start, other.span.end, first))
-            words = f"The indices {one.base} and {other.base} of {shown} are exchanged."
-            yield Candidate("wrong index", words, changes, 2)
-        for inner in own:
-            for letter in letters:
-                if letter != inner.base and (len(inner.base) == 1 or inner.base.startswith("\\")):
-                    span = inside(text, inner.span)
-                    words = f"The index {inner.base} of {shown} is wrong: it is {letter}."
-                    yield Candidate("wrong index", words, (Change(span.start, span.end, letter),), 3)
-        yield from _shifts(node, shown, style)
-
-
-def _shifts(node: Any, shown: str, style: Style) -> Iterator[Candidate]:
-    text = style.text
-    for item in items_of(node.scripts):
-        place = item.node
-        if isinstance(place, Sum):
-            end = place.terms[0][1].span.end
-            for sign, term in place.terms[1:]:
-                at = end + next((n for n, c in enumerate(text[end : term.span.start]) if c in "+-−"), 0)
-                change = (Change(at, at + 1, "-" if sign > 0 else "+"),)
-                end = term.span.end
-                kernel = not isinstance(term, Number)
-                if kernel:
-                    words = f"The sign in the index of {shown} is turned: on the way back the kernel is flipped."
-                    yield Candidate("unflipped kernel", words, change, 2)
-                else:
-                    yield Candidate("wrong index", f"The sign in the index of {shown} is turned.", change, 2)
-            if len(place.terms) == 2 and isinstance(place.terms[1][1], Number):
-                first = written(text, place.terms[0][1])
-                span = inside(text, place.span)
-                words = f"The place of {shown} is wrong: it is {first}."
-                yield Candidate("wrong index", words, (Change(span.start, span.end, first),), 2)
-        elif isinstance(place, Name) and not place.scripts and len(place.base) == 1 and place.base != "T":
-            for new in (f"{place.base}-1", f"{place.base}+1"):
-                span = inside(text, place.span)
-                braced = new if text[span.end : span.end + 1] in ("}", ",", ")", "]", r"\ "[0]) else f"{{{new}}}"
-                words = f"The place of {shown} is wrong: it is {new}."
-                yield Candidate("wrong index", words, (Change(span.start, span.end, braced),), 3)
-
-
-def _pairs(nodes: list[Any]) -> Iterator[tuple[Any, Any]]:
-    for at, one in enumerate(nodes):
-        for other in nodes[at + 1 :]:
-            if one.base != other.base:
-                yield (one, other) if one.span.start < other.span.start else (other, one)
-
-
 def _letters(part: Any) -> set[str]:
     """The letters that stand alone in scripts, and below sums."""
     return {
@@ -300,6 +241,45 @@ _STANDARD = frozenset(
 )
 
 
+def wrapped(part: Any, style: Style, reading: Reading) -> Iterator[Candidate]:
+    """A function put around a term: σ(Xw) for Xw."""
+    text = style.text
+    used = {equation.body.func.__name__ for equation in reading.network.equations}
+    names = {"sigmoid": r"\sigma", "tanh": r"\tanh", "relu": r"\mathrm{relu}", "exp": r"\exp", "log": r"\log"}
+    for spot in spots_of(part):
+        node = spot.node
+        if spot.script or not isinstance(node, Sum):
+            continue
+        for _, term in node.terms:
+            for name in [shown for known, shown in names.items() if known in used]:
+                words = f"The function {name} of {written(text, term)} is missing."
+                changes = (
+                    Change(term.span.start, term.span.start, f"{name}("),
+                    Change(term.span.end, term.span.end, ")"),
+                )
+                yield Candidate("wrong function", words, changes, 3)
+
+
+def arguments(part: Any, style: Style, reading: Reading) -> Iterator[Candidate]:
+    """The argument of a function times a usual number: erf(x/√2) for erf(x)."""
+    text = style.text
+    for spot in spots_of(part):
+        node = spot.node
+        around = spot.above[-1] if spot.above else None
+        if spot.script or not (isinstance(node, Group) and node.opening == "(" and isinstance(around, Product)):
+            continue
+        at = next(n for n, factor in enumerate(around.factors) if factor is node)
+        name = around.factors[at - 1] if at and not around.operators[at - 1] else None
+        if not isinstance(name, Name) or not any(e.kind == "function" for e in reading.lexicon.labelled(name)):
+            continue
+        inner = text[node.span.start + 1 : node.content[0].span.end] if len(node.content) == 1 else ""
+        for factor in (r"\frac{1}{\sqrt 2}", r"\frac12", "2", r"\sqrt 2") if inner else ():
+            shown = f"({inner})" if isinstance(node.content[0], Sum) else inner
+            words = f"The factor {factor} is missing in {text[name.span.start : node.span.end]}."
+            change = Change(node.span.start + 1, node.content[0].span.end, f"{factor} {shown}")
+            yield Candidate("missing factor", words, (change,), 3)
+
+
 def _function(name: str) -> str:
     return name if name.startswith("\\") else "\\" + name if name in ("tanh", "exp", "log") else rf"\mathrm{{{name}}}"
 
@@ -356,4 +336,4 @@ def other_tensors(part: Any, style: Style, reading: Reading, wanted: list[Any]) 
                 yield Candidate("wrong factor", words, (Change(span.start, span.end, new),), 4)
 
 
-__all__ = ["axes", "functions", "indices", "layers", "moved_points", "other_tensors", "permutations", "renamed"]
+__all__ = ["axes", "functions", "layers", "moved_points", "other_tensors", "permutations", "renamed"]

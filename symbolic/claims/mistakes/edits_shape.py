@@ -20,7 +20,9 @@ def transposes(part: Any, style: Style) -> Iterator[Candidate]:
     text = style.text
     for spot in spots_of(part):
         node = spot.node
-        if spot.script or not (isinstance(node, Name) or (isinstance(node, Group) and node.opening in ("(", "[", ""))):
+        numbered = isinstance(node, Number) and _is_numbered(node, spot.above)
+        bracketed = isinstance(node, Group) and node.opening in ("(", "[", "")
+        if spot.script or not (isinstance(node, Name) or bracketed or numbered):
             continue
         marks = [spot.node for spot in spots_of(node.scripts) if isinstance(spot.node, Name)]
         marks = [mark for mark in marks if any(is_transposition(i) and i.node is mark for i in items_of(node.scripts))]
@@ -28,13 +30,15 @@ def transposes(part: Any, style: Style) -> Iterator[Candidate]:
         if marks:
             name = _without_mark(node, marks[0], text)
             yield Candidate("extra transpose", f"The transpose in {shown} is too many.", (name,))
-        elif (not isinstance(node, Name) or not _is_called(node, spot.above)) and not _is_bracketed(node, spot.above):
+        elif (not isinstance(node, Name) or not _is_called(node, spot.above, style)) and not _is_bracketed(
+            node, spot.above
+        ):
             change = style.transpose(node)
             if change is not None:
                 yield Candidate("missing transpose", f"The transpose of {shown} is missing.", (change,))
 
 
-def _is_called(name: Name, above: tuple[Any, ...]) -> bool:
+def _is_called(name: Name, above: tuple[Any, ...], style: Style) -> bool:
     """Whether the name is that of a function, or of a differential that goes on."""
     around = above[-1] if above else None
     if isinstance(around, Fraction):
@@ -43,8 +47,17 @@ def _is_called(name: Name, above: tuple[Any, ...]) -> bool:
         at = next((n for n, factor in enumerate(around.factors) if factor is name), -1)
         if 0 <= at < len(around.operators) and around.operators[at] == "":
             following = around.factors[at + 1]
-            return name.base in ("d", r"\partial", r"\nabla") or isinstance(following, Group | Number)
+            called = isinstance(following, Group) and not style.is_tensor(name)
+            return name.base in ("d", r"\partial", r"\nabla") or called or isinstance(following, Number)
     return False
+
+
+def _is_numbered(number: Number, above: tuple[Any, ...]) -> bool:
+    """Whether a number is the last of a name of several letters: dW2."""
+    around = above[-1] if above else None
+    factors = around.factors if isinstance(around, Product) else ()
+    at = next((n for n, factor in enumerate(factors) if factor is number), 0)
+    return at > 0 and isinstance(factors[at - 1], Name) and factors[at - 1].span.end == number.span.start
 
 
 def _is_bracketed(node: Any, above: tuple[Any, ...]) -> bool:
@@ -112,6 +125,7 @@ def signs(part: Any, style: Style) -> Iterator[Candidate]:
     for spot in spots_of(part):
         node = spot.node
         if spot.script:
+            yield from _raised(node, spot.above, style)
             continue
         if isinstance(node, Sum):
             place = node.span.start
@@ -132,95 +146,20 @@ def signs(part: Any, style: Style) -> Iterator[Candidate]:
             )
 
 
-def brackets(part: Any, style: Style) -> Iterator[Candidate]:
-    """Brackets around consecutive terms, from a factor of the first to one of the last."""
-    text = style.text
-    for spot in spots_of(part):
-        node = spot.node
-        if spot.script or not isinstance(node, Sum) or len(node.terms) > 6:
-            continue
-        for first in range(len(node.terms) - 1):
-            for last in range(first + 1, len(node.terms)):
-                for start in _starts(node.terms[first][1], text):
-                    for end in _ends(node.terms[last][1], text):
-                        if (start, end) == (node.terms[0][1].span.start, node.span.end) and node.terms[0][0] > 0:
-                            continue
-                        inner = text[start:end]
-                        words = f"Brackets are missing around {inner}."
-                        changes = (Change(start, start, "("), Change(end, end, ")"))
-                        yield Candidate("missing bracket", words, changes, 2)
-
-
-def _starts(node: Any, text: str) -> Iterator[int]:
-    """Where something inside of a term begins that may go on behind it."""
-    yield node.span.start
-    if isinstance(node, Product):
-        for factor in node.factors[1:]:
-            yield factor.span.start
-        yield from (at for at in _starts(node.factors[-1], text) if at != node.factors[-1].span.start)
-    elif isinstance(node, BigOperator):
-        yield from _starts(node.body, text)
-    elif isinstance(node, Fraction) and node.slash:
-        yield node.bottom.span.start
-
-
-def _ends(node: Any, text: str) -> Iterator[int]:
-    """Where something inside of a term ends that may have begun before it."""
-    yield node.span.end
-    if isinstance(node, Product):
-        for factor in node.factors[:-1]:
-            yield factor.span.end
-    elif isinstance(node, Fraction) and node.slash:
-        yield node.top.span.end
-
-
-def powers(part: Any, style: Style) -> Iterator[Candidate]:
-    """A square put on, a power taken off."""
-    text = style.text
-    for spot in spots_of(part):
-        node = spot.node
-        if (
-            spot.script
-            or not isinstance(node, Name | Group)
-            or getattr(node, "opening", "(") not in ("(", "[", "|", "‖", "")
-        ):
-            continue
-        shown = written(text, node)
-        numbers = [
-            (script, inner)
-            for script in node.scripts
-            if script.kind == "sup"
-            for inner in script.content
-            if isinstance(inner, Number) and len(script.content) == 1
-        ]
-        for script, inner in numbers:
-            words = f"The power in {shown} is too many."
-            yield Candidate("wrong power", words, (Change(script.span.start, script.span.end, ""),), 2)
-            for by in {"2": ("3",), "3": ("2",)}.get(inner.text, ()):
-                span = inside(text, inner.span)
-                words = f"The power in {shown} is {by}."
-                yield Candidate("wrong power", words, (Change(span.start, span.end, by),), 3)
-        if not numbers and not (isinstance(node, Name) and (node.base == "1" or _is_differential(node, spot.above))):
-            raised = any(script.kind != "sub" for script in node.scripts)
-            end = node.span.end
-            words = f"A square of {shown} is missing."
-            if raised:
-                yield Candidate(
-                    "wrong power", words, (Change(node.span.start, end, f"({text[node.span.start : end]})^2"),), 3
-                )
-            else:
-                yield Candidate("wrong power", words, (Change(end, end, "^2"),), 2)
-
-
-def _is_differential(name: Name, above: tuple[Any, ...]) -> bool:
-    return name.base in ("d", r"\partial", r"\nabla")
-
-
-def bars(part: Any, style: Style) -> Iterator[Candidate]:
-    """Bars of an absolute value taken away."""
-    for spot in spots_of(part):
-        node = spot.node
-        if isinstance(node, Group) and node.opening == "|" and len(node.content) == 1 and not node.scripts:
-            inner = written(style.text, node.content[0])
-            words = f"{inner} stands here itself, without its absolute value."
-            yield Candidate("not a step", words, (Change(node.span.start, node.span.end, inner),), 1)
+def _raised(node: Any, above: tuple[Any, ...], style: Style) -> Iterator[Candidate]:
+    """The sign of an exponent of e turned."""
+    script = above[-1] if above else None
+    power = above[-2] if len(above) > 1 else None
+    if not (isinstance(script, Script) and script.kind == "sup" and isinstance(power, Name) and power.base == "e"):
+        return
+    words = f"The sign in {written(style.text, power)} is wrong."
+    span = inside(style.text, node.span)
+    if isinstance(node, Sum) and len(node.terms) > 1:
+        return
+    if isinstance(node, Sum):
+        change = Change(span.start, node.terms[0][1].span.start, "")
+    elif style.text[span.start - 1 : span.start] == "{":
+        change = Change(span.start, span.start, "-")
+    else:
+        change = Change(span.start, span.end, "{-" + style.text[span.start : span.end] + "}")
+    yield Candidate("sign", words, (change,))

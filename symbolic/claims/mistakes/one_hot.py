@@ -17,7 +17,7 @@ from ..latex.syntax import Relation
 from ..meaning.values import C, R
 from .edits import Candidate, Change, Style, inside, reader, written
 from .edits_names import meant, names_in
-from .probes import name_of_tensor
+from .probes_factors import name_of_tensor
 from .screen import Screen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import sympy
 
 from ...errors import GradloomError
+from ...tensors import is_element
 from ..deciding.decide import judge_of
 from ..deciding.draw import Style as Drawing
 from ..deciding.point import Point
@@ -22,6 +24,8 @@ from ..meaning.reading import Manner
 from ..meaning.values import MismatchError
 
 CLOSE = 1e-7
+MOST = 120_000  # characters read in one search: a few seconds
+MANY = 8  # readings of one text
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,12 @@ class Seen:
     def alike(self) -> bool:
         scale = max(float(np.max(np.abs(self.left))), float(np.max(np.abs(self.right))))
         return bool(np.max(np.abs(self.left - self.right)) <= CLOSE * scale)
+
+    @property
+    def trivial(self) -> bool:
+        """Whether both sides are the same element: dA = dA says nothing."""
+        left = self.meaning.left.entry
+        return is_element(left) and bool(left == self.meaning.right.entry)
 
 
 class Screen:
@@ -54,7 +64,10 @@ class Screen:
         self.manners = [manner for manner in frame.manners() if frame.single or not manner.single]
         self.layers: dict[str, int] = {}
         self.options: list[dict[str, int]] = [{}]
-        self._made: dict[tuple[str, Manner], list[Meaning]] = {}
+        self._made: dict[tuple[str, Manner, bool], list[Meaning]] = {}
+        self.quick = False
+        self.work = 0  # characters read, each as often as it is
+        self.ways = 1  # in which the claim is read, about
         self._relations: dict[str, Relation | None] = {}
         self._judged: dict[str, bool] = {}
         pair = self.pair(relation)
@@ -76,6 +89,14 @@ class Screen:
             self.options = wrong[::-1] or [{}]
             self.layers = self.options[0]
         self.fitting = [manner for manner in self.manners if self.meanings(text, manner)]
+        # A text of many readings is read first as the claim fits together, and in all ways only if nothing is found.
+        self.choices = {
+            manner: [[chosen for chosen, _ in meaning.taken] for meaning in self.meanings(text, manner)]
+            for manner in self.fitting
+        }
+        ways = [math.prod(n for _, n in one.taken) for manner in self.fitting for one in self.meanings(text, manner)]
+        self.ways = max(ways, default=1)
+        self.quick = False
 
     def pair(self, relation: Relation) -> Relation:
         """The subject and the part that is wrong, alone."""
@@ -87,7 +108,7 @@ class Screen:
 
     @property
     def over(self) -> bool:
-        return time.process_time() > self.until
+        return self.work > MOST or time.process_time() > self.until
 
     def point(self, number: int, single: bool) -> Point:
         return self.judge.point(Place(number, Drawing(), 1 if single else None))
@@ -108,15 +129,17 @@ class Screen:
         UnknownNameError
             If a name is not known, and `unknown` is given.
         """
-        key = text, manner
+        only = self.choices.get(manner, [[]]) if self.quick else None
+        key = text, manner, self.quick
         if key not in self._made:
             found: list[Meaning] = []
             relation = self.relation_of(text)
             if relation is not None:
+                self.work += len(text) * (self.ways if only is None else len(only))
                 left, right = relation.parts
                 for layers in self.options:
                     try:
-                        found = meanings_of(left, right, relation.signs[0], text, manner, layers, self.frame)
+                        found = meanings_of(left, right, relation.signs[0], text, manner, layers, self.frame, only=only)
                     except MismatchError:
                         pass
                     except GradloomError:  # no such layer: another may do

@@ -12,14 +12,26 @@ from typing import Any
 
 from ...errors import GradloomError
 from ...tensors import Adjoint, elements, tensor_of
+from .. import (
+    edits_add,
+    edits_indices,
+    edits_names,
+    edits_powers,
+    edits_remove,
+    edits_shape,
+    one_hot,
+    probes,
+    probes_factors,
+    probes_terms,
+)
 from ..judge import Frame
 from ..latex.syntax import Relation, Sum
-from . import edits_add, edits_names, edits_remove, edits_shape, one_hot, probes
+from ..meaning.values import C, R
 from .edits import Candidate, Style, changed, reader, spots_of
-from .screen import Screen
+from .screen import MANY, Screen
 
-SECONDS = 4.0
-LEVELS = 7
+SECONDS = 20.0  # a safety net: how much is read ends the search before, the same on every machine
+NEAR = 4  # manners of reading in which a line is looked at first
 
 
 @dataclass(frozen=True)
@@ -62,14 +74,25 @@ class _Search:
         self.relation, self.text, self.frame = relation, text, frame
         self.style = Style(text, frame.lexicon, relation)
         self.network = frame.lexicon.derivation.network
-        self.tried: set[tuple[str, Any]] = set()
+        self.tried: set[tuple[str, Any, bool]] = set()
+        self._reads: list[Any] | None = None
 
     def found(self) -> Mistake | None:
         fitting = self.screen.fitting
         plain = [m for m in self.screen.manners if not m.implicit]
-        first = [m for m in fitting if not m.implicit][:1] or plain
-        others = [m for m in self.screen.manners if m not in first]
+        first = sorted(fitting, key=lambda m: bool(m.implicit))[:NEAR] or plain
         structural = sorted(self.structural(), key=lambda one: one.cost)
+        near = [m for m in plain if m not in first]
+        if fitting:  # as the claim fits together, before it is read in ways in which it does not
+            self.screen.quick = self.screen.ways > MANY
+            mistake = self.through(structural, fitting, first, [] if self.screen.quick else near)
+            if mistake is not None or self.screen.over:
+                return mistake
+        self.screen.quick = False
+        return self.through(structural, fitting, first, [m for m in self.screen.manners if m not in first])
+
+    def through(self, structural: list[Candidate], fitting: list[Any], first: list[Any], others: list[Any]) -> Any:
+        """The first candidate of the first stage that makes the line right."""
         for candidates in self.stages(structural, fitting):
             for manners in (first, others):
                 mistake = self.best(candidates, manners)
@@ -79,7 +102,7 @@ class _Search:
 
     def stages(self, structural: list[Candidate], fitting: list[Any]) -> Iterator[list[Candidate]]:
         """Candidates, the simplest first; within a stage, those of one manner of reading before those of another."""
-        yield [
+        yield list(edits_powers.roots(self.node, self.style)) + [
             one
             for manner in fitting[:2]
             for one in probes.constants(self.screen, self.node, self.style, manner, self.node, None)
@@ -89,7 +112,9 @@ class _Search:
         yield list(one_hot.assumed(self.screen, self.relation, self.node, self.style)) if fitting else []
         yield [one for manner in fitting[:1] for one in self.numeric(manner)]
         yield [one for one in structural if one.cost == 3]
-        yield [one for manner in fitting[:1] for one in probes.dropped(self.screen, self.node, self.style, manner)]
+        yield [
+            one for manner in fitting[:1] for one in probes_terms.dropped(self.screen, self.node, self.style, manner)
+        ]
         yield [one for one in structural if one.cost >= 4]
         yield list(self.replaced(fitting))
 
@@ -101,22 +126,26 @@ class _Search:
         names, matrices = self.missing_names()
         return [
             *edits_shape.transposes(node, style),
-            *edits_shape.bars(node, style),
+            *edits_powers.bars(node, style),
             *edits_names.moved_points(node, style, reading),
             *edits_names.layers(node, style, reading),
             *edits_names.functions(node, style, reading),
+            *edits_names.wrapped(node, style, reading),
+            *edits_names.arguments(node, style, reading),
             *edits_add.sums(node, subject, style),
             *edits_shape.swaps(node, style),
-            *edits_names.indices(node, style, subject),
+            *edits_indices.indices(node, style, subject),
             *edits_names.axes(node, style),
             *edits_shape.signs(node, style),
-            *edits_shape.brackets(node, style),
+            *edits_powers.brackets(node, style),
             *edits_remove.factors(node, style, batch),
             *edits_remove.sums(node, style),
-            *edits_shape.powers(node, style),
+            *edits_powers.powers(node, style),
+            *edits_add.rates(node, self.relation, style),
             *edits_remove.terms(node, style),
             *edits_names.other_tensors(node, style, reading, self.wanted()),
             *edits_add.terms(node, style, names),
+            *edits_add.summed(node, subject, style, self.ranks()),
             *edits_add.factors(node, subject, style, names, matrices),
         ]
 
@@ -128,6 +157,11 @@ class _Search:
         return list(found)
 
     def derived_reads(self) -> list[Any]:
+        if self._reads is None:
+            self._reads = self._derived_reads()
+        return self._reads
+
+    def _derived_reads(self) -> list[Any]:
         derivation = self.frame.lexicon.derivation
         found: dict[Any, None] = {}
         for manner in self.screen.manners[:2]:
@@ -153,17 +187,20 @@ class _Search:
 
     def missing_names(self) -> tuple[list[str], list[str]]:
         """Names of what the derived equation reads: those entry by entry, and matrices."""
-        from ..meaning.values import C, R
-
         entries, matrices = [], []
         for tensor in self.derived_reads():
             if tensor.rank == 2 and getattr(tensor, "role", "") == "parameter":
-                matrices.append(probes.name_of_tensor(tensor, (R, C), self.style, self.screen))
+                matrices.append(probes_factors.name_of_tensor(tensor, (R, C), self.style, self.screen))
             elif tensor.rank in (1, 2) and not self.style.indexed:
-                name = probes.name_of_tensor(tensor, (R, C), self.style, self.screen)
+                name = probes_factors.name_of_tensor(tensor, (R, C), self.style, self.screen)
                 entries.append(name)
                 matrices += [name] * (tensor.rank == 2)
         return entries, matrices
+
+    def ranks(self) -> list[tuple[str, int]]:
+        """The names of what the derived equation reads, each with its number of axes."""
+        reads = [tensor for tensor in self.derived_reads() if tensor.rank in (1, 2)]
+        return [(probes_factors.name_of_tensor(t, (R, C), self.style, self.screen), t.rank) for t in reads]
 
     def numeric(self, manner: Any) -> Iterator[Candidate]:
         """What a term, or the whole side, is to be multiplied by."""
@@ -173,8 +210,8 @@ class _Search:
             return
         ratio = probes.ratio_at(screen, self.text, manner, None)
         if ratio is not None:
-            for shown, kind, words in probes.matches(screen, ratio, seen[0].meaning, style):
-                yield Candidate(kind, words, probes.appended(self.node, shown, style), 2)
+            for shown, kind, words in probes_factors.matches(screen, ratio, seen[0].meaning, style):
+                yield Candidate(kind, words, probes_factors.appended(self.node, shown, style), 2)
         targets = [
             (spot.node, number)
             for spot in spots_of(self.node)
@@ -187,8 +224,8 @@ class _Search:
             yield from probes.constants(screen, self.node, style, manner, term, without)
             ratio = probes.ratio_at(screen, self.text, manner, without)
             if ratio is not None:
-                for shown, kind, words in probes.matches(screen, ratio, seen[0].meaning, style):
-                    yield Candidate(kind, words, probes.appended(term, shown, style), 2)
+                for shown, kind, words in probes_factors.matches(screen, ratio, seen[0].meaning, style):
+                    yield Candidate(kind, words, probes_factors.appended(term, shown, style), 2)
 
     def without_terms(self) -> list[Candidate]:
         return list(edits_remove.terms(self.node, self.style))
@@ -210,8 +247,8 @@ class _Search:
                     continue
                 style = Style(text, self.frame.lexicon, relation)
                 seen = self.screen.look(text, manner)
-                for shown, _, _ in probes.matches(self.screen, ratio, seen[0].meaning, style):
-                    new = changed(text, probes.appended(node, shown, style))
+                for shown, _, _ in probes_factors.matches(self.screen, ratio, seen[0].meaning, style):
+                    new = changed(text, probes_factors.appended(node, shown, style))
                     words = gone.words.replace("does not belong here", f"is wrong: it is {shown}")
                     yield Candidate("wrong factor", words, (_whole(self.text, new),), 6)
 
@@ -222,10 +259,12 @@ class _Search:
                 if self.screen.over:
                     return None
                 text = one.of(self.text)
-                if text == self.text or (text, manner) in self.tried:
+                if text == self.text or (text, manner, self.screen.quick) in self.tried:
                     continue
-                self.tried.add((text, manner))
-                if any(seen.alike for seen in self.screen.look(text, manner)) and self.screen.is_right(text):
+                self.tried.add((text, manner, self.screen.quick))
+                if any(
+                    seen.alike and not seen.trivial for seen in self.screen.look(text, manner)
+                ) and self.screen.is_right(text):
                     return Mistake(one.kind, one.words, text)
         return None
 

@@ -10,12 +10,12 @@ from xml.etree import ElementTree
 import pytest
 
 import gradloom as gl
+from gradloom.symbolic.claims.deciding.question import Decision
 from gradloom.symbolic.claims.judge import Finding
-from gradloom.symbolic.claims.mistakes import Mistake
-from gradloom.symbolic.claims.question import Decision
-from gradloom.symbolic.claims.sentences import MARKS
+from gradloom.symbolic.claims.mistakes.search import Mistake
+from gradloom.symbolic.claims.pages.sentences import MARKS
+from gradloom.symbolic.claims.pages.written import latex_of
 from gradloom.symbolic.claims.verdict import Judged
-from gradloom.symbolic.claims.written import latex_of
 from gradloom.symbolic.report.as_pdf import pdf
 
 pytest.importorskip("latex2mathml")

@@ -12,17 +12,17 @@ from ..derivation import Derivation
 from ..equations import Equation
 from ..errors import DataError, GradloomError
 from ..network import Network
+from .deciding.everything import everything
 from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError, UnreadableError
-from .everything import everything
 from .follows import follows
-from .function_names import own_functions
-from .items import items_of
 from .judge import Finding, Frame, judge
-from .latex_reader import read_relation
-from .layers import layer_letters
-from .lexicon import Entry, Lexicon, key_of, lexicon_of
+from .latex.reader import read_relation
+from .latex.syntax import Name, Number, Relation, Text
 from .lines import SourceLine, source_lines
-from .syntax import Name, Number, Relation, Text
+from .meaning.function_names import own_functions
+from .meaning.items import items_of
+from .meaning.layers import layer_letters
+from .meaning.lexicon import Entry, Lexicon, key_of, lexicon_of
 from .verdict import Judged, Verdict
 
 
@@ -83,10 +83,10 @@ def check(
 
         return _check_text(claim, frame, options, explain)
     if callable(claim) or isinstance(claim, Path):
-        from .python_claims import check_python
+        from .code.python_claims import check_python
 
         return check_python(derivation, claim, single=single, explain=explain)
-    from .sympy_claims import check_sympy
+    from .code.sympy_claims import check_sympy
 
     return check_sympy(derivation, claim, single=single, explain=explain)
 
@@ -218,8 +218,8 @@ def explained(
     judged: Judged, line: SourceLine, relation: Relation, part: int, frame: Frame, before: list[Judged]
 ) -> Judged:
     """What else can be said of a line that is not right."""
-    from .counterexample import counterexample
-    from .mistakes import likely_mistake
+    from .deciding.counterexample import counterexample
+    from .mistakes.search import likely_mistake
 
     meaning = judged.finding.meaning if judged.finding else None
     shown = counterexample(meaning.question) if meaning is not None and judged.kind == "not equal" else None

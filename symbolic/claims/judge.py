@@ -10,16 +10,16 @@ from sympy import Expr, Symbol
 
 from ..indices import Dim
 from ..tensors import Tensor
-from .decide import decide
+from .deciding.decide import decide
+from .deciding.question import Decision, Question
 from .errors import AmbiguousClaimError, UnknownNameError, UnreadableError, pointed
-from .layers import layer_letters, layer_values
-from .lexicon import Lexicon
-from .meaning import value_of
-from .question import Decision, Question
-from .reading import Manner, Reading, alternatives, times_of
-from .syntax import Node, Relation
-from .update import updated, with_rate
-from .values import ANY, MORE, C, MismatchError, NotReadError, R, Value
+from .latex.syntax import Node, Relation
+from .meaning.formula import value_of
+from .meaning.layers import layer_letters, layer_values
+from .meaning.lexicon import Lexicon
+from .meaning.reading import Manner, Reading, alternatives, times_of
+from .meaning.update import updated, with_rate
+from .meaning.values import ANY, MORE, C, MismatchError, NotReadError, R, Value
 
 # What a verdict can be, best first: a formula of several layers or steps is as good as the worst of them.
 KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "not equal")

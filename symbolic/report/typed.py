@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..claims.latex_signs import CHARACTERS
+from ..claims.latex.signs import CHARACTERS
 
 _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",

@@ -58,6 +58,10 @@ def _exchanged(part: Any, style: Style) -> Iterator[Candidate]:
 
 def _shifts(node: Any, shown: str, style: Style) -> Iterator[Candidate]:
     text = style.text
+    flipped = [change for item in items_of(node.scripts) for change in _signs(item.node, text)]
+    if len(flipped) > 1:
+        words = f"The signs in the indices of {shown} are turned: on the way back the kernel is flipped."
+        yield Candidate("unflipped kernel", words, tuple(flipped), 1)
     for item in items_of(node.scripts):
         place = item.node
         if isinstance(place, Sum):
@@ -88,6 +92,18 @@ def _shifts(node: Any, shown: str, style: Style) -> Iterator[Candidate]:
                 braced = new if text[span.end : span.end + 1] in ("}", ",", ")", "]", r"\ "[0]) else f"{{{new}}}"
                 words = f"The place of {shown} is wrong: it is {new}."
                 yield Candidate("wrong index", words, (Change(span.start, span.end, braced),), 2)
+
+
+def _signs(place: Any, text: str) -> Iterator[Change]:
+    """The sign in p + u turned, for each u that is no number."""
+    if not isinstance(place, Sum):
+        return
+    end = place.terms[0][1].span.end
+    for sign, term in place.terms[1:]:
+        at = end + next((n for n, c in enumerate(text[end : term.span.start]) if c in "+-−"), 0)
+        if not isinstance(term, Number):
+            yield Change(at, at + 1, "-" if sign > 0 else "+")
+        end = term.span.end
 
 
 def _pairs(nodes: list[Any]) -> Iterator[tuple[Any, Any]]:

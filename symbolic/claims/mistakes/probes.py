@@ -16,12 +16,12 @@ from .edits_remove import numbers
 from .screen import Screen
 
 TOLERANCE = 1e-7
-HALF = Ratio(1, 2)
+ONE, HALF = Ratio(1), Ratio(1, 2)
 
 
 def constant_ratio(
     screen: Screen, whole: str, manner: Manner, without: str | None = None
-) -> tuple[Ratio, Any, Ratio | int] | None:
+) -> tuple[Ratio, Any, Ratio] | None:
     """The number q s^e by which what `without` lacks is to be multiplied for the formula to be right; s is a size.
 
     With `without` None the ratio is that of the whole side.
@@ -35,7 +35,7 @@ def constant_ratio(
         found.append(float(ratio.flat[0]))
         sizes.append(screen.point(number, manner.single))
     dims = _dims(screen)
-    for size, by in [(None, 0), *((dim, by) for by in (-1, 1, -HALF, HALF) for dim in dims)]:
+    for size, by in [(None, Ratio(0)), *((dim, by) for by in (-ONE, ONE, -HALF, HALF) for dim in dims)]:
         parts = [
             value / (float(point.size(size)) ** float(by) if size is not None else 1)
             for value, point in zip(found, sizes, strict=True)
@@ -138,7 +138,7 @@ def _ratio_text(q: Ratio) -> str:
     return str(q.numerator) if q.denominator == 1 else f"{q.numerator}/{q.denominator}"
 
 
-def coefficient(q: Ratio, size: str | None, by: Ratio | int) -> str:
+def coefficient(q: Ratio, size: str | None, by: Ratio) -> str:
     top, bottom = [str(abs(q.numerator))] * (abs(q.numerator) != 1), [str(q.denominator)] * (q.denominator != 1)
     if size is not None:
         (top if by > 0 else bottom).append(size if abs(by) == 1 else rf"\sqrt{{{size}}}")

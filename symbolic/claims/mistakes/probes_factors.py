@@ -11,6 +11,7 @@ import numpy as np
 import sympy
 from sympy import Dummy, Integer, Symbol
 
+from ...errors import GradloomError
 from ...latex import tensor_latex
 from ...notation import Notation
 from ...tensors import Adjoint, Tensor, element_of, elements
@@ -125,7 +126,7 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                     array = np.broadcast_to(
                         point.array(element_of(tensor, list(at)), meaning.question.indices), ratio.shape
                     )
-                except Exception:
+                except (GradloomError, ArithmeticError):
                     continue
                 array = np.asarray(array, dtype=float)
                 shaped = [(template, shape(array)) for template, shape in _SHAPES]
@@ -160,10 +161,8 @@ def matches(screen: Screen, ratio: Any, meaning: Meaning, style: Style) -> Itera
                         or "tanh^2" in template
                     )
                     kind = "missing activation derivative" if derivative else "missing factor"
-                    prefix = "" if q == 1 else coefficient(q, None, 0)
+                    prefix = "" if q == 1 else coefficient(q, None, Ratio(0))
                     found.append((derivative is False, q != 1, len(template), prefix + shown, kind))
-    used = {name.base for name in style.names}
-    del used
     for *_, shown, kind in sorted(found, key=lambda one: one[:3]):
         words = (
             f"The derivative of the activation, {shown}, is missing."

@@ -11,10 +11,11 @@ import sympy
 
 from ...binders import rename_free
 from ...equations import Equation
+from ...errors import GradloomError
 from ...matrix_view import View
 from ...matrix_write import matrix_latex
 from ...notation import Notation
-from ...tensors import Adjoint, element_of, tensor_of
+from ...tensors import Adjoint, element_of, is_element, tensor_of
 from ..meaning.reading import Manner
 from ..meaning.values import C, R
 from .edits import Candidate, Change, Style, inside
@@ -42,10 +43,9 @@ def dropped(screen: Screen, part: Any, style: Style, manner: Manner) -> Iterator
                 array = np.broadcast_to(
                     point.array(element_of(tensor, list(at)), one.meaning.question.indices), gap.shape
                 )
-            except Exception:
+            except (GradloomError, ArithmeticError):
                 continue
             arrays.append((tensor, at, np.asarray(array, dtype=float)))
-    rates = [t for t in screen.frame.lexicon.derivation.network.tensors.values() if t.rank == 0 and t.role != "value"]
     with np.errstate(all="ignore"):
         for tensor, at, array in arrays:
             ratio = gap / array
@@ -57,7 +57,6 @@ def dropped(screen: Screen, part: Any, style: Style, manner: Manner) -> Iterator
                     q = _number(ratio / shape(values))
                     if q is not None:
                         found.append((q, [(tensor, at, "{0}"), (other, where, template)]))
-    del rates
     for q, factors in found:
         shown = []
         for tensor, at, template in factors:
@@ -80,7 +79,7 @@ def _number(ratio: Any) -> Ratio | None:
 
 def _term(part: Any, style: Style, q: Ratio, shown: str, words: str) -> Candidate:
     sign = "-" if q < 0 else "+"
-    term = f"{coefficient(abs(q), None, 0).strip()} {shown}".strip()
+    term = f"{coefficient(abs(q), None, Ratio(0)).strip()} {shown}".strip()
     span = inside(style.text, part.span)
     return Candidate("dropped term", words.format(term), (Change(span.end, span.end, f" {sign} {term}"),), 3)
 
@@ -88,14 +87,10 @@ def _term(part: Any, style: Style, q: Ratio, shown: str, words: str) -> Candidat
 def _contributions(screen: Screen, part: Any, style: Style, one: Seen, gap: Any) -> Iterator[Candidate]:
     """A part of the derived gradient, as its own equation prints it."""
     derivation = screen.frame.lexicon.derivation
-    network = derivation.network
     left = one.meaning.left.entry
-    element = next(iter(e for e in [left] if hasattr(e, "indices")), None)
-    try:
-        tensor = tensor_of(left)
-    except Exception:
+    if not is_element(left):
         return
-    del element
+    tensor = tensor_of(left)
     if not isinstance(tensor, Adjoint) or tensor.of.name not in derivation.steps:
         return
     step = derivation.steps[tensor.of.name]
@@ -107,7 +102,7 @@ def _contributions(screen: Screen, part: Any, style: Style, one: Seen, gap: Any)
         try:
             moved = rename_free(term, dict(zip(homes, where, strict=True)))
             array = np.broadcast_to(point.array(moved, one.meaning.question.indices), gap.shape)
-        except Exception:
+        except (GradloomError, ArithmeticError):
             continue
         for sign in (1, -1):
             if np.max(np.abs(gap - sign * array)) <= TOLERANCE * np.max(np.abs(gap)):
@@ -116,7 +111,6 @@ def _contributions(screen: Screen, part: Any, style: Style, one: Seen, gap: Any)
                     yield _term(
                         part, style, Ratio(sign), shown, f"The term {{0}} is missing{way}.".replace("{{0}}", "{0}")
                     )
-    del network
 
 
 def _printed(derivation: Any, tensor: Any, homes: Any, term: Any, one: Seen, style: Style) -> Iterator[str]:
@@ -135,7 +129,7 @@ def _printed(derivation: Any, tensor: Any, homes: Any, term: Any, one: Seen, sty
         if form is not None:
             side = form.split(" = ", 1)[1]
             yield f"({side})" if style_needs_brackets(side) else side
-    except Exception:
+    except (GradloomError, ArithmeticError):
         pass
     letters = [s for s, _ in one.meaning.question.indices if s not in (R, C)]
     if len(letters) == len(homes):

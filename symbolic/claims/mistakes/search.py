@@ -12,8 +12,12 @@ from typing import Any
 
 from ...errors import GradloomError
 from ...tensors import Adjoint, elements, tensor_of
-from .. import (
+from ..judge import Frame
+from ..latex.syntax import Relation, Sum
+from ..meaning.values import C, R
+from . import (
     edits_add,
+    edits_functions,
     edits_indices,
     edits_names,
     edits_powers,
@@ -24,9 +28,6 @@ from .. import (
     probes_factors,
     probes_terms,
 )
-from ..judge import Frame
-from ..latex.syntax import Relation, Sum
-from ..meaning.values import C, R
 from .edits import Candidate, Style, changed, reader, spots_of
 from .screen import MANY, Screen
 
@@ -80,9 +81,9 @@ class _Search:
     def found(self) -> Mistake | None:
         fitting = self.screen.fitting
         plain = [m for m in self.screen.manners if not m.implicit]
-        first = sorted(fitting, key=lambda m: bool(m.implicit))[:NEAR] or plain
+        first = self.distinct(sorted(fitting, key=lambda m: bool(m.implicit)))[:NEAR] or plain
         structural = sorted(self.structural(), key=lambda one: one.cost)
-        near = [m for m in plain if m not in first]
+        near = [m for m in plain if m not in fitting]
         if fitting:  # as the claim fits together, before it is read in ways in which it does not
             self.screen.quick = self.screen.ways > MANY
             mistake = self.through(structural, fitting, first, [] if self.screen.quick else near)
@@ -90,6 +91,14 @@ class _Search:
                 return mistake
         self.screen.quick = False
         return self.through(structural, fitting, first, [m for m in self.screen.manners if m not in first])
+
+    def distinct(self, manners: list[Any]) -> list[Any]:
+        """Of manners in which the line says the same, as it does with all its indices, the first."""
+        said: dict[Any, Any] = {}
+        for manner in manners:
+            meanings = self.screen.meanings(self.text, manner)
+            said.setdefault(tuple((m.left.entry, m.right.entry, m.manner.single) for m in meanings), manner)
+        return list(said.values())
 
     def through(self, structural: list[Candidate], fitting: list[Any], first: list[Any], others: list[Any]) -> Any:
         """The first candidate of the first stage that makes the line right."""
@@ -129,9 +138,9 @@ class _Search:
             *edits_powers.bars(node, style),
             *edits_names.moved_points(node, style, reading),
             *edits_names.layers(node, style, reading),
-            *edits_names.functions(node, style, reading),
-            *edits_names.wrapped(node, style, reading),
-            *edits_names.arguments(node, style, reading),
+            *edits_functions.functions(node, style, reading),
+            *edits_functions.wrapped(node, style, reading),
+            *edits_functions.arguments(node, style, reading),
             *edits_add.sums(node, subject, style),
             *edits_shape.swaps(node, style),
             *edits_indices.indices(node, style, subject),

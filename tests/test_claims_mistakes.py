@@ -9,6 +9,7 @@ from functools import cache
 
 import claims_mutants
 import pytest
+from claims.networks import NETWORKS
 
 from gradloom.symbolic.claims.check import check
 from gradloom.symbolic.claims.deciding.everything import everything
@@ -16,6 +17,7 @@ from gradloom.symbolic.claims.judge import Frame, judge
 from gradloom.symbolic.claims.latex.reader import read_relation
 from gradloom.symbolic.claims.meaning.function_names import own_functions
 from gradloom.symbolic.claims.meaning.lexicon import lexicon_of
+from gradloom.symbolic.claims.mistakes import search as mistakes
 from gradloom.symbolic.claims.mistakes.search import likely_mistake
 
 RIGHT = ("equal", "equal given")
@@ -124,6 +126,50 @@ def test_a_target_that_is_not_declared_one_hot():
     assert found is not None
     assert found.kind == "one-hot assumption"
     assert verdict(net, found.correct) in RIGHT
+
+
+def test_a_repair_that_says_nothing_is_none():
+    found = check(NETWORKS["cs231n"](), "dA = dH").lines[0].mistake
+    assert found is not None
+    assert found.kind == "missing activation derivative"
+    assert found.correct != "dA = dA"
+
+
+@pytest.mark.parametrize(
+    ("network", "text", "kind"),
+    [
+        ("mlp", r"dW2 = \delta2^T a1^T", "extra transpose"),
+        ("ridge", r"\nabla_w J = \frac{X^\top (X w - y)}{N} + \lambda |w|", "wrong function"),
+        ("ridge", r"\nabla_w J = \frac{X (X w - y)}{N} + \lambda w", "missing transpose"),
+        ("logistic", r"\nabla_w J = \frac1N X^\top (Xw - y)", "wrong function"),
+        (
+            "cross_attention",
+            r"\frac{\partial L}{\partial Q} = \frac{1}{d} \frac{\partial L}{\partial S} K",
+            "wrong power",
+        ),
+        ("functions", r"\frac{\partial t_i}{\partial x_i} = 1 - t_i", "wrong power"),
+        ("functions", r"g = \frac{x}{2} \left(1 + \mathrm{erf}(x)\right)", "missing factor"),
+    ],
+)
+def test_one_mistake_and_its_name(network, text, kind):
+    options = {"layout": "columns"} if text.startswith("dW2") else {}
+    net = NETWORKS[network]()
+    found = check(net, text, **options).lines[0].mistake
+    assert found is not None
+    assert found.kind == kind
+    assert check(net, found.correct, explain=False, **options).ok
+
+
+def test_what_is_read_bounds_the_search_and_not_the_clock():
+    """A line with many readings: however fast the machine, the search ends at the same candidate."""
+    text = r"\delta^{(1)} = \sin(z^{(1)}) \odot \cos(z^{(1)}) + \exp(b^{(1)})"
+    known = frame(claims_mutants.mlp)
+    searches = []
+    for seconds in (100.0, 1000.0):
+        search = mistakes._Search(read_relation(text), 1, text, known, seconds)
+        assert search.found() is None
+        searches.append((search.screen.work, len(search.tried)))
+    assert searches[0] == searches[1]
 
 
 def test_check_names_the_mistake_in_the_verdict():

@@ -328,8 +328,8 @@ def test_check_options(capsys, model):
     assert run(capsys, "check", model, alone, "--single")[0] == 0
     named = r"a^{(1)} = f(z^{(1)})"
     assert run(capsys, "check", model, named, "--function", "f=sigmoid")[0] == 0
-    assert run(capsys, "check", model, named, "--function", "f=tanh", "--no-explain")[0] == 1
-    assert run(capsys, "check", model, named, "--function", "f=sin", "--no-explain")[0] == 1
+    assert run(capsys, "check", model, named, "--function", "f=tanh")[0] == 1
+    assert run(capsys, "check", model, named, "--function", "f=sin")[0] == 1
     assert run(capsys, "check", model, RIGHT, "--layout", "rows")[0] == 1
     spelled = r"\frac{\partial L}{\partial W^{(2)}} = \frac{1}{B} (\hat y - y) (a^{(1)})^\top"
     assert run(capsys, "check", model, spelled, "--symbol", r"z2=\hat{y}")[0] == 0

@@ -26,7 +26,7 @@ def transposes(part: Any, style: Style) -> Iterator[Candidate]:
             continue
         marks = [spot.node for spot in spots_of(node.scripts) if isinstance(spot.node, Name)]
         marks = [mark for mark in marks if any(is_transposition(i) and i.node is mark for i in items_of(node.scripts))]
-        shown = written(text, node)
+        shown = _name_before(node, spot.above, text) + written(text, node)
         if marks:
             name = _without_mark(node, marks[0], text)
             yield Candidate("extra transpose", f"The transpose in {shown} is too many.", (name,))
@@ -58,6 +58,17 @@ def _is_numbered(number: Number, above: tuple[Any, ...]) -> bool:
     factors = around.factors if isinstance(around, Product) else ()
     at = next((n for n, factor in enumerate(factors) if factor is number), 0)
     return at > 0 and isinstance(factors[at - 1], Name) and factors[at - 1].span.end == number.span.start
+
+
+def _name_before(node: Any, above: tuple[Any, ...], text: str) -> str:
+    """The letters of a name of several that stand in front of its number: δ of δ2."""
+    if not isinstance(node, Number):
+        return ""
+    factors = above[-1].factors
+    at = start = next(n for n, factor in enumerate(factors) if factor is node)
+    while start and isinstance(factors[start - 1], Name) and factors[start - 1].span.end == factors[start].span.start:
+        start -= 1
+    return text[factors[start].span.start : factors[at].span.start]
 
 
 def _is_bracketed(node: Any, above: tuple[Any, ...]) -> bool:

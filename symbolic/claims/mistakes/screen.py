@@ -24,7 +24,7 @@ from ..meaning.reading import Manner
 from ..meaning.values import MismatchError
 
 CLOSE = 1e-7
-MOST = 120_000  # characters read in one search: a few seconds
+MOST = 70_000  # characters read in one search: a few seconds
 MANY = 8  # readings of one text
 
 

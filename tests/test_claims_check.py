@@ -157,6 +157,26 @@ def test_a_row_that_goes_on_from_a_line_above(mlp):
         check(mlp, "= dz2 a1^T")
 
 
+def test_names_with_numbers_behind_them():
+    """z1 is a name in a condition, below a slash and in an exponent too."""
+    units, classes, n = gl.dims("q c n")
+    layers = [gl.layers.Dense(units, gl.relu), gl.layers.Dense(classes)]
+    net = gl.Sequential(layers, input_shape=(n,), loss=gl.losses.CrossEntropy())
+    for right in (
+        r"dz1 = W2^T dz2 \odot [z1 > 0]",
+        r"dz1 = W2^T dz2 \odot a1/z1",
+        r"dz1 = W2^T dz2 \odot [W1 x + b1 \mathbf 1^T > 0]",
+        r"p_{ik} = e^{z2_{ik}} / \sum_j e^{z2_{ij}}",
+    ):
+        assert kinds(net, right) == ["equal"], right
+    for wrong in (
+        r"dz1 = W2^T dz2 \odot [z1 < 0]",
+        r"dz1 = W2^T dz2 \odot [W1 x > 0]",
+        r"p_{ik} = e^{z2_{ik}} / \sum_j z2_{ij}",
+    ):
+        assert kinds(net, wrong) == ["not equal"], wrong
+
+
 def test_one_example_is_a_column():
     units, classes, n = gl.dims("q c n")
     layers = [gl.layers.Dense(units, gl.sigmoid), gl.layers.Dense(classes)]

@@ -147,9 +147,10 @@ def _is_per_example(items: list) -> bool:  # type: ignore[type-arg]
 def _special(name: Name, reading: Reading) -> Value:
     """Names that every formula may use: e, π, 𝟏, the identity; letters that are indices of a sum."""
     items = items_of(name.scripts)
-    if name.base == "e" and not name.accents and len(items) == 1 and items[0].raised:
-        inner = value_of(items[0].node, reading) if items[0].node is not None else number(1)
-        return inner.map(sympy.exp)
+    if name.base == "e" and not name.accents and [script.kind for script in name.scripts] == ["sup"]:
+        content = name.scripts[0].content  # as a whole: side by side, 2 and k in e^{2k} are a product
+        if len(content) == 1 and not isinstance(content[0], Relation):
+            return value_of(content[0], reading).map(sympy.exp)
     if name.base == r"\pi" and not items:
         return number(sympy.pi)
     if name.base == "1" and len(items) == 1 and isinstance(items[0].node, Relation):
@@ -320,6 +321,10 @@ def _opened(factors: list[Node], reading: Reading) -> list[Node]:
     """Names of several letters in one font, ``\\mathbf{dW}^{[1]}``: the scripts are those of the last letter."""
     made: list[Node] = []
     for factor in factors:
+        above = _slash_before(made, factor)
+        if above is not None:
+            made[-1] = above
+            continue
         inner = factor.content[0] if isinstance(factor, Group) and factor.opening == "" else None
         side = inner.factors if isinstance(inner, Product) and not any(inner.operators) else ()
         letters = [f for f in side if isinstance(f, Name | Number)]
@@ -331,6 +336,18 @@ def _opened(factors: list[Node], reading: Reading) -> list[Node]:
                 continue
         made.append(factor)
     return made
+
+
+def _slash_before(made: list[Node], factor: Node) -> Fraction | None:
+    """``a1/z1``: the number belongs to the name below the slash; None if there is no such slash in front of it."""
+    before = made[-1] if made else None
+    if not (isinstance(factor, Number) and isinstance(before, Fraction) and before.slash):
+        return None
+    name = before.bottom
+    if not isinstance(name, Name) or name.scripts or before.span.end != factor.span.start:
+        return None
+    below = Product((name, factor), ("",), span=Span(name.span.start, factor.span.end))
+    return replace(before, bottom=below, span=Span(before.span.start, factor.span.end))
 
 
 def _check_numbered(factors: list[Node], reading: Reading) -> None:

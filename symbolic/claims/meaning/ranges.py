@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import sympy
@@ -13,8 +14,10 @@ from ...binders import Sum as SumOver
 from ...guards import Guard
 from ...indices import Dim
 from ...tensors import elements
-from ..latex.syntax import BigOperator, Group, Name, Node, Product, Relation
+from ..latex.syntax import BigOperator, Group, Name, Node, Number, Product, Relation
+from ..latex.syntax import Sum as SumOfTerms
 from .items import Item
+from .lexicon import run_text
 from .naming import _whole as whole
 from .naming import exponent, matching
 from .reading import Reading
@@ -203,10 +206,18 @@ def _compared(left: Node, sign: str, right: Node, reading: Reading, value_of: Me
     raise reading.fails(f"{sign} is no comparison that is read here")
 
 
-def _names_a_tensor(node: Node, reading: Reading) -> bool:
-    if not isinstance(node, Name) or node.base in reading.letters:
-        return False
-    return any(entry.kind == "tensor" for entry, _ in matching(node, reading))
+def _names_a_tensor(node: Any, reading: Reading) -> bool:
+    """Whether a side of a comparison speaks of values: it has the name of a tensor, ``z1`` or ``W x``."""
+    if isinstance(node, Name):
+        return node.base not in reading.letters and any(e.kind == "tensor" for e, _ in matching(node, reading))
+    if isinstance(node, Product):
+        named = [all(isinstance(f, Name | Number) for f in pair) and run_text(pair) for pair in pairwise(node.factors)]
+        if any(run in reading.lexicon.runs for run in named):
+            return True
+        return any(_names_a_tensor(factor, reading) for factor in node.factors)
+    if isinstance(node, SumOfTerms):
+        return any(_names_a_tensor(term, reading) for _, term in node.terms)
+    return isinstance(node, Group) and any(_names_a_tensor(part, reading) for part in node.content)
 
 
 def _at_maximum(left: Node, right: BigOperator, reading: Reading, value_of: Meaning) -> Value:

@@ -177,6 +177,30 @@ def test_names_with_numbers_behind_them():
         assert kinds(net, wrong) == ["not equal"], wrong
 
 
+def test_positions_count_from_where_the_sums_begin():
+    """A correlation with three weights, counted from 0 and from 1; Kronecker's δ is along one axis."""
+    B, n = gl.dims("B n")
+    b, p, u = gl.indices("b p u")
+    net = gl.Network("correlation")
+    x, y, w = net.input("x", (B, n)), net.target("y", (B, n - 2)), net.parameter("w", (3,))
+    z = net.define("z", (b, p), gl.Sum(w[u] * x[b, p + u], (u, 3)), shape=(B, n - 2))
+    net.minimize(gl.Sum((z[b, p] - y[b, p]) ** 2, b, p) / 2)
+    right = [
+        r"z_{bp} = \sum_{u=0}^{2} w_u x_{b,p+u}",
+        r"z_{bp} = \sum_{u=1}^{3} w_u x_{b,p+u-1}",
+        r"z_{bp} = w_0 x_{b,p} + w_1 x_{b,p+1} + w_2 x_{b,p+2}",
+        r"\frac{\partial L}{\partial w_u} = \sum_b \sum_p \delta_{b p} x_{b,p+u}",
+        r"\frac{\partial L}{\partial x_{b i}} = \sum_{u} \delta_{b,i-u} w_{u}",
+    ]
+    wrong = [
+        r"z_{bp} = \sum_{u=1}^{3} w_u x_{b,p+u}",
+        r"z_{bp} = \sum_{u=0}^{2} w_u x_{b,p+u-1}",
+        r"\frac{\partial L}{\partial x_{b i}} = \sum_{u} \delta_{b,i+u} w_{u}",
+    ]
+    assert [kinds(net, claim) for claim in right] == [["equal"]] * len(right)
+    assert [kinds(net, claim) for claim in wrong] == [["not equal"]] * len(wrong)
+
+
 def test_one_example_is_a_column():
     units, classes, n = gl.dims("q c n")
     layers = [gl.layers.Dense(units, gl.sigmoid), gl.layers.Dense(classes)]

@@ -206,14 +206,23 @@ def meanings_of(
         return *compared(subject, claimed.transposed if turned else claimed, reading), turned
 
     found: dict[Any, Meaning] = {}
+    misfit: MismatchError | None = None
     for reading, (one, other, turned) in alternatives(start, read, only):
         key = (one.entry, other.entry, one.shape)
         if key not in found:
-            question = question_of(one, other, reading)
+            try:
+                question = question_of(one, other, reading)
+            except NotReadError:
+                raise
+            except MismatchError as error:
+                misfit = misfit or error
+                continue
             declared = reading.chosen and not reading.foreign
             found[key] = Meaning(
                 one, other, manner, tuple(reading.notes), question, turned, declared, tuple(reading.taken)
             )
+    if misfit is not None and not found:
+        raise misfit
     if not all(meaning.turned for meaning in found.values()):  # what fits as it stands comes first
         return [meaning for meaning in found.values() if not meaning.turned]
     return list(found.values())
@@ -260,6 +269,10 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
         if size is None:
             raise NotReadError(f"nothing says what the index {symbol.name} runs over")
         indices.append((symbol, size))
+    for one, other in reading.paired:
+        sizes = reading.size_of(one), reading.size_of(other)
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise MismatchError(f"δ of {one} and {other}, which run over axes of sizes {sizes[0]} and {sizes[1]}")
     for side in (left.entry, right.entry):
         check_positions(side, dict(indices), reading.network)
     rounded = any(part.is_Rational and part.q >= 1000 for part in right.entry.atoms())

@@ -167,6 +167,7 @@ def _special(name: Name, reading: Reading) -> Value:
             for known, open_ in ((one, other), (other, one)):  # both run over one axis
                 if isinstance(known, Symbol) and isinstance(open_, Symbol) and known in reading.sizes:
                     reading.runs_over(open_, reading.sizes[known])
+            reading.paired.append((one, other))
             return number(KroneckerDelta(one, other))
     raise unknown(name, reading.text, reading)
 

@@ -167,6 +167,8 @@ def _fits(tensor: Tensor, axes: tuple[int, ...], places: list[Expr], reading: Re
         return False  # t is time, where the network has it so
     for axis, position in zip(axes, places, strict=True):
         size = tensor.shape[axis]
+        if position.is_number and (position.is_negative or (size - position).is_nonpositive):
+            return False
         if position.free_symbols and all(isinstance(symbol, Dim) for symbol in position.free_symbols):
             if not (size - position).is_number or not (size - position).is_positive:  # h_T, on the axis of T
                 return False
@@ -359,6 +361,11 @@ def place(node: Node | None, reading: Reading) -> Expr:
     made = _whole(node, reading)
     if made.free_symbols and all(isinstance(symbol, Dim) for symbol in made.free_symbols):
         made -= reading.first_position()  # h_T is the last one, counted from 1
+    elif (
+        reading.first == 1
+    ):  # x_{p + u - 1}, where p and u count from 1; t - 1 is the one before, whatever they count from
+        letters = [symbol for symbol in made.free_symbols if not isinstance(symbol, Dim)]
+        made += sum(made.diff(letter) for letter in letters) - 1 if made.is_polynomial(*letters) else 0
     return made
 
 

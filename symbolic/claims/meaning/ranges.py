@@ -59,6 +59,10 @@ def _below(node: BigOperator, reading: Reading) -> tuple[list[str], list[Relatio
             letters.append(name)
             assert part.parts[1] is not None
             lower[name] = whole(part.parts[1], reading)
+            if reading.first is None and lower[name] == 0:
+                reading.first = 0
+            if reading.first is None and lower[name] == 1 and isinstance(node.above, Name | Number):
+                reading.first = 1  # from 1 to T, or to 5: not to T - 1
         elif isinstance(part, Relation) and len(part.parts) >= 2 and part.signs[0] != "∈":
             found = _letters(part.parts[0], reading)
             letters += found

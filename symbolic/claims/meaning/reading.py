@@ -69,6 +69,7 @@ class Reading:
     notes: dict[str, None] = field(default_factory=dict)  # what was taken for granted, in words
     opened: dict[Any, Symbol] = field(default_factory=dict)  # the implicit indices, by size
     settled: dict[str, Any] = field(default_factory=dict)
+    paired: list[tuple[Any, Any]] = field(default_factory=list)  # the indices of Kronecker's δ, along one axis
     lying: dict[Any, bool] = field(
         default_factory=dict
     )  # whether a vector without examples is a row, by tensor and axis

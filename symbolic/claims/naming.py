@@ -219,9 +219,9 @@ def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[An
     if reading.manner.layout == "columns" and batched:
         down, across = across, down
     elif reading.manner.layout == "rows" and len(axes) == 1:
-        # One feature of all examples is a column, one example a row; what has no examples is either, but always the same.
+        # One feature of all examples is a column, one example a row; all else is either, but always the same.
         turned = (across, down)
-        of_examples = bool(tensor.rank) and tensor.shape[0] == reading.network.batch
+        of_examples = tensor.rank == 2 and tensor.shape[0] == reading.network.batch
         if of_examples and not batched:
             down, across = turned
         elif not batched:

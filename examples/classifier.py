@@ -16,7 +16,7 @@ network = gl.Sequential(
 training = {"sizes": {"n": 64, "q": 16, "c": 10}, "epochs": 10, "batch": 32, "optimizer": gl.optimizers.Adam(lr=0.01)}
 
 # How the derivation calls things: m examples, h what the hidden neurons give, s the scores of the classes.
-claims = {"aliases": {"m": "B"}, "symbols": {"a1": "h", "z2": "s"}}
+claims = {"aliases": {"m": "B", "h": "a1", "s": "z2"}}
 
 if __name__ == "__main__":
     from gradloom.cli import main

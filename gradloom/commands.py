@@ -69,7 +69,9 @@ def check(options: argparse.Namespace) -> int:
         claim = path
         if not path.is_file():
             what = "is a directory" if path.is_dir() else "does not exist"
-            raise DataError(f"CLAIM file {path} {what}; expected a file of formulas or functions, or a formula in LaTeX")
+            raise DataError(
+                f"CLAIM file {path} {what}; expected a file of formulas or functions, or a formula in LaTeX"
+            )
     if options.format == "pdf" and options.output is None:
         raise UnsupportedError("--format pdf needs a file to write: add -o FILE.pdf")
     verdict = check_claim(file.network, claim, **settings, explain=not options.no_explain)

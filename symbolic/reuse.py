@@ -221,7 +221,6 @@ class ReuseRules:
             if expr.has(type(pattern)):
                 expr = walk(expr)
 
-
     def _is_kept(self, node: Binder) -> bool:
         """Whether a binder is that of a replacement, a softmax's denominator: it stays, or the rules would undo
         themselves, and two of them (softmaxes of one tensor along two axes) each other without end."""

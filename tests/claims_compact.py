@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradloom.symbolic.claims import syntax as parts
+from gradloom.symbolic.claims.latex import syntax as parts
 
 
 def compact(part: Any) -> str:

@@ -41,7 +41,6 @@ def test_the_suite_is_one():
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="the search for mistakes is being finished", strict=False)
 def test_mistakes():
     """Of the claims with one mistake, nine tenths are told which it is, and few are told another."""
     cases = [case for case in CASES if case.mistake and not case.waits]

@@ -126,6 +126,65 @@ def test_layout_is_said(mlp):
     assert kinds(mlp, rows, layout="columns") == ["not equal"]
 
 
+def test_vectors_lie_one_way():
+    """Without examples a vector is a column: what a missing transpose leaves does not fit."""
+    n, m = gl.dims("n m")
+    i, k = gl.indices("i k")
+    net = gl.Network("rectangle")
+    A, b = net.parameter("A", (m, n)), net.parameter("b", (m,))
+    x, v = net.input("x", (n,)), net.target("v", (m,))
+    z = net.define("z", (i,), gl.Sum(A[i, k] * x[k], k) + b[i])
+    h = net.define("h", (i,), gl.sigmoid(z[i]))
+    net.minimize(gl.Sum((v[i] - h[i]) ** 2, i) / 2)
+    right = [r"\frac{\partial L}{\partial A} = \delta x^T", "z = A x + b", r"L = \frac12 (v-h)^T(v-h)"]
+    right += [
+        r"\frac{\partial L}{\partial x} = A^T \delta",
+        r"\frac{\partial h}{\partial x} = \mathrm{diag}(h (1-h)) A",
+    ]
+    wrong = [
+        r"\frac{\partial L}{\partial A} = \delta x",
+        r"\frac{\partial L}{\partial A} = \delta^T x",
+        "z = A x^T + b",
+    ]
+    wrong += ["z = x^T A^T + b", r"L = \frac12 (v-h)(v-h)^T", r"\frac{\partial L}{\partial x} = \delta A"]
+    assert [kinds(net, claim) for claim in right] == [["equal"]] * len(right)
+    assert not {kind for claim in wrong for kind in kinds(net, claim)} & {"equal", "equal given"}
+
+
+def test_a_row_that_goes_on_from_a_line_above(mlp):
+    assert kinds(mlp, "dW2 = dz2 a1^T\n= a1 dz2\n= dz2 a1^\\top") == ["equal", "not equal", "equal"]
+    with pytest.raises(ClaimSyntaxError, match="in front of the sign"):
+        check(mlp, "= dz2 a1^T")
+
+
+def test_one_example_is_a_column():
+    units, classes, n = gl.dims("q c n")
+    layers = [gl.layers.Dense(units, gl.sigmoid), gl.layers.Dense(classes)]
+    net = gl.Sequential(layers, input_shape=(n,), loss=gl.losses.CrossEntropy())
+    right = r"\frac{\partial L}{\partial W^{(2)}} = \delta^{(2)} a^{(1)T}"
+    assert kinds(net, right, single=True) == ["equal"]
+    assert kinds(net, r"\frac{\partial L}{\partial W^{(2)}} = \delta^{(2)T} a^{(1)}", single=True) == ["not equal"]
+    assert kinds(net, r"\frac{\partial p}{\partial z^{(2)}} = \mathrm{diag}(p) - p p^T", single=True) == ["equal"]
+    assert kinds(net, r"\frac{\partial p}{\partial z^{(2)}} = \mathrm{diag}(p) - p^T p", single=True) == ["not equal"]
+
+
+def test_a_sum_ends_where_its_axis_does(mlp):
+    """A number, or another size, that is beyond the axis at small sizes cuts nothing off there."""
+    assert kinds(mlp, r"db2_j = \sum_{i=1}^{B} \delta^{(2)}_{ij}") == ["equal"]
+    assert kinds(mlp, r"db2_j = \sum_{i=2}^{B} \delta^{(2)}_{ij}") == ["not equal"]
+    assert kinds(mlp, r"db2_j = \sum_{i=1}^{c} \delta^{(2)}_{ij}") == ["not equal"]
+    with pytest.raises(UnreadableError, match="letter: whether there are as many"):
+        check(mlp, r"db2_j = \sum_{i=1}^{B} [i \le 16] \delta^{(2)}_{ij}")
+
+
+def test_a_text_has_one_layout(mlp):
+    """Each of these is right in one layout; together they are not."""
+    rows = ["dW2 = dz2^T a1", "dz1 = dz2 W2 * (a1 * (1 - a1))"]
+    assert kinds(mlp, "\n".join(rows)) == ["equal", "equal"]
+    assert kinds(mlp, "\n".join([*rows, "dW1 = dz1 x^T"])) == ["equal", "equal", "not equal"]
+    assert kinds(mlp, "dW1 = dz1 x^T") == ["equal"]
+
+
 @pytest.mark.parametrize("units", [3, 5])
 def test_the_transpose_of_a_square_matrix_is_no_equal(units):
     network = gl.Sequential(

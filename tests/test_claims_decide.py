@@ -13,12 +13,12 @@ import pytest
 from sympy import Abs, Piecewise, Rational, exp, log, pi, sqrt, tanh
 
 import gradloom as gl
-from gradloom.symbolic.claims.counterexample import counterexample
-from gradloom.symbolic.claims.decide import decide
-from gradloom.symbolic.claims.everything import everything
-from gradloom.symbolic.claims.numbers import FRACTIONS, with_digits
-from gradloom.symbolic.claims.point import Point, draw_point
-from gradloom.symbolic.claims.question import Question
+from gradloom.symbolic.claims.deciding.counterexample import counterexample
+from gradloom.symbolic.claims.deciding.decide import decide
+from gradloom.symbolic.claims.deciding.everything import everything
+from gradloom.symbolic.claims.deciding.numbers import FRACTIONS, with_digits
+from gradloom.symbolic.claims.deciding.point import Point, draw_point
+from gradloom.symbolic.claims.deciding.question import Question
 from gradloom.symbolic.tensors import Adjoint
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "docs" / "gallery"))

@@ -11,12 +11,12 @@ import claims_mutants
 import pytest
 
 from gradloom.symbolic.claims.check import check
-from gradloom.symbolic.claims.everything import everything
-from gradloom.symbolic.claims.function_names import own_functions
+from gradloom.symbolic.claims.deciding.everything import everything
 from gradloom.symbolic.claims.judge import Frame, judge
-from gradloom.symbolic.claims.latex_reader import read_relation
-from gradloom.symbolic.claims.lexicon import lexicon_of
-from gradloom.symbolic.claims.mistakes import likely_mistake
+from gradloom.symbolic.claims.latex.reader import read_relation
+from gradloom.symbolic.claims.meaning.function_names import own_functions
+from gradloom.symbolic.claims.meaning.lexicon import lexicon_of
+from gradloom.symbolic.claims.mistakes.search import likely_mistake
 
 RIGHT = ("equal", "equal given")
 LEAST = 0.9

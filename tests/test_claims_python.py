@@ -11,14 +11,14 @@ import sympy
 import torch
 
 import gradloom as gl
+from gradloom.symbolic.claims.code.python_claims import check_python
+from gradloom.symbolic.claims.code.python_judge import Runs, choose
+from gradloom.symbolic.claims.code.python_mistakes import diagnosis
+from gradloom.symbolic.claims.code.python_names import Names
+from gradloom.symbolic.claims.code.python_source import UserCodeError, UserFunction
+from gradloom.symbolic.claims.deciding.everything import everything
+from gradloom.symbolic.claims.deciding.survey import Judge
 from gradloom.symbolic.claims.errors import UnknownNameError
-from gradloom.symbolic.claims.everything import everything
-from gradloom.symbolic.claims.python_claims import check_python
-from gradloom.symbolic.claims.python_judge import Runs, choose
-from gradloom.symbolic.claims.python_mistakes import diagnosis
-from gradloom.symbolic.claims.python_names import Names
-from gradloom.symbolic.claims.python_source import UserCodeError, UserFunction
-from gradloom.symbolic.claims.survey import Judge
 from gradloom.symbolic.errors import DataError
 
 

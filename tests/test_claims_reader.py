@@ -16,10 +16,10 @@ from claims_formulas import READ
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradloom.symbolic.claims import latex_reader
-from gradloom.symbolic.claims.latex_reader import read_expression, read_relation
-from gradloom.symbolic.claims.latex_signs import LAYOUT, SPACES
-from gradloom.symbolic.claims.syntax import (
+from gradloom.symbolic.claims.latex import reader as latex_reader
+from gradloom.symbolic.claims.latex.reader import read_expression, read_relation
+from gradloom.symbolic.claims.latex.signs import LAYOUT, SPACES
+from gradloom.symbolic.claims.latex.syntax import (
     BigOperator,
     Cases,
     Fraction,

@@ -9,9 +9,9 @@ import torch
 from sympy import Eq, HadamardProduct, IndexedBase, MatrixSymbol, OneMatrix, Sum
 
 import gradloom as gl
+from gradloom.symbolic.claims.code.sympy_claims import check_sympy
+from gradloom.symbolic.claims.deciding.everything import everything
 from gradloom.symbolic.claims.errors import UnknownNameError
-from gradloom.symbolic.claims.everything import everything
-from gradloom.symbolic.claims.sympy_claims import check_sympy
 from gradloom.symbolic.equations import Equation
 from gradloom.symbolic.errors import DataError, IndexingError, ShapeError, UnsupportedError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -291,3 +292,81 @@ def test_demo_on_digits_from_a_cold_cache(tmp_path):
     )
     accuracy = float(done.stdout.rsplit("Test accuracy ", 1)[1].split("%")[0])
     assert accuracy >= 96
+
+
+# ---- check -----------------------------------------------------------------------------------------------------------
+
+
+RIGHT = r"\frac{\partial L}{\partial W^{(2)}} = \delta^{(2)} (a^{(1)})^\top"
+WRONG = r"\frac{\partial L}{\partial W^{(2)}} = -\delta^{(2)} (a^{(1)})^\top"
+
+
+def test_check_answers_with_its_status(capsys, model):
+    status, out, err = run(capsys, "check", model, RIGHT)
+    assert (status, err) == (0, "")
+    assert out.startswith("✓ Equal.")
+    status, out, err = run(capsys, "check", model, WRONG)
+    assert (status, err) == (1, "")
+    assert "The likely mistake" in out
+    status, out, _ = run(capsys, "check", model, WRONG, "--no-explain")
+    assert status == 1
+    assert "The likely mistake" not in out
+    status, out, err = run(capsys, "check", model, r"\frac{\partial L}{\partial V} = 3")
+    assert (status, out) == (2, "")
+    assert re.search(r"V is not known.*\n +\\frac.*\n +\^", err)
+    status, out, err = run(capsys, "check", model, r"\delta^{(2)} = (a")
+    assert (status, out) == (2, "")
+    assert "^" in err.splitlines()[-1]
+
+
+def test_check_options(capsys, model):
+    mean = r"\delta^{(2)} = \frac{1}{m} (z^{(2)} - y)"
+    assert run(capsys, "check", model, mean)[0] == 2
+    assert run(capsys, "check", model, mean, "--alias", "m=B")[0] == 0
+    alone = mean.replace(r"\frac{1}{m}", "")
+    assert run(capsys, "check", model, alone)[0] == 1
+    assert run(capsys, "check", model, alone, "--single")[0] == 0
+    named = r"a^{(1)} = f(z^{(1)})"
+    assert run(capsys, "check", model, named, "--function", "f=sigmoid")[0] == 0
+    assert run(capsys, "check", model, named, "--function", "f=tanh", "--no-explain")[0] == 1
+    assert run(capsys, "check", model, named, "--function", "f=sin", "--no-explain")[0] == 1
+    assert run(capsys, "check", model, RIGHT, "--layout", "rows")[0] == 1
+    spelled = r"\frac{\partial L}{\partial W^{(2)}} = \frac{1}{B} (\hat y - y) (a^{(1)})^\top"
+    assert run(capsys, "check", model, spelled, "--symbol", r"z2=\hat{y}")[0] == 0
+    for options in (["--alias", "m"], ["--function", "f=system"], ["--format", "pdf"], ["--symbol", "=x"]):
+        status, out, err = run(capsys, "check", model, RIGHT, *options)
+        assert (status, out) == (2, "")
+        assert options[-1] in err
+
+
+def test_check_files(capsys, model, tmp_path):
+    (tmp_path / "mine.tex").write_text(f"\\begin{{align}}\n{RIGHT} \\\\\n{WRONG}\n\\end{{align}}\n")
+    status, out, _ = run(capsys, "check", model, tmp_path / "mine.tex")
+    assert status == 1
+    assert out.startswith("✗ 1 of 2 lines is right. The first wrong one is line 3.")
+    page = tmp_path / "page.html"
+    assert run(capsys, "check", model, tmp_path / "mine.tex", "--format", "html", "-o", page)[:2] == (1, "")
+    assert "<h1>Verdict on mine.tex</h1>" in page.read_text()
+    (tmp_path / "mine.py").write_text("def dW2(delta2, a1):\n    return delta2.T @ a1\n")
+    assert run(capsys, "check", model, tmp_path / "mine.py")[0] == 0
+    for name in ("none.tex", "none.md", "none.txt", "none.py"):
+        status, _, err = run(capsys, "check", model, tmp_path / name)
+        assert status == 2
+        assert f"{name} does not exist" in err
+
+
+def test_check_takes_the_settings_of_the_model_file(capsys, model):
+    claim = r"G = \delta^{(2)}"
+    assert run(capsys, "check", model, claim)[0] == 2
+    before = model.read_text()
+    model.write_text(before + 'claims = {"aliases": {"G": r"\\delta^{(2)}"}}\n')
+    assert run(capsys, "check", model, claim)[0] == 0
+    for settings, words in (
+        ("3", "claims is 3"),
+        ('{"alias": {}}', "no setting 'alias'"),
+        ('{"aliases": 1}', "aliases 1"),
+    ):
+        model.write_text(before + f"claims = {settings}\n")
+        status, _, err = run(capsys, "check", model, claim)
+        assert status == 2
+        assert words in err

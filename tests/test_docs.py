@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ BLOCKS = [
 ]
 MODULES = [
     f"gradloom.{folder}.{module.name}"
-    for folder in ("symbolic", "codegen", "runtime")
-    for module in pkgutil.iter_modules([str(ROOT / folder)])
+    for folder in ("symbolic", "symbolic.claims", "codegen", "runtime")
+    for module in pkgutil.iter_modules([str(ROOT / folder.replace(".", "/"))])
 ]
 
 
@@ -54,11 +55,31 @@ def test_readme_shows_what_is_printed(capsys):
 def test_commands_of_the_readme_parse(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     commands = re.findall(r"^gradloom (derive|explain|generate)\s+([^#\n]*)", (ROOT / "README.md").read_text(), re.M)
-    assert {name for name, _ in commands} == {"derive", "explain", "generate"}
+    assert {name for name, _ in commands} >= {"derive", "explain", "generate"}
     for name, options in commands:
         written = ("kernels.py", "page.html")
         arguments = [str(tmp_path / part) if part in written else part for part in options.split()]
         assert main([name, *arguments]) == 0
+
+
+def test_commands_about_claims_print_what_the_guide_shows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    guide = (ROOT / "docs" / "check.md").read_text()
+    blocks = re.findall(r"```console\n(.*?)```", guide, re.S)
+    seen = []
+    for block in blocks:
+        for command, shown in re.findall(r"^\$ (gradloom [^\n]*)\n((?:(?!\$ ).*\n)*)", block, re.M):
+            arguments = [
+                str(tmp_path / "page.html") if part == "page.html" else part for part in shlex.split(command)[1:]
+            ]
+            status = main(arguments)
+            told = capsys.readouterr()
+            seen.append((arguments[0], status))
+            assert status in (0, 1, 2), command
+            printed = (told.out + told.err).rstrip()
+            assert printed.startswith(shown.rstrip().removesuffix("…").rstrip()), command
+    assert {status for _, status in seen} == {0, 1, 2}
+    assert {name for name, _ in seen} == {"check"}
 
 
 def test_every_public_name_is_documented():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from page_samples import every_kind, of_gallery
 
+import gradloom as gl
 from gradloom.symbolic.report.as_html import html
 from gradloom.symbolic.report.document import Document, Formula, Line, Section
 
@@ -128,3 +129,16 @@ def test_pages_of_the_gallery_fit_a_phone(name, tmp_path):
     assert seen["wide"] <= seen["width"] == 360
     assert not seen["raw"]
     assert not seen["flat"]
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_verdict_fits_its_window(tmp_path, width):
+    pytest.importorskip("lark")
+    net = gl.Sequential([gl.layers.Dense(3, gl.sigmoid), gl.layers.Dense(2)], 5, loss=gl.losses.SquaredError())
+    wrong = r"\delta^{(1)} = (W^{(2)})^\top \delta^{(2)} \odot \sigma(z^{(1)}) \odot (1 - \sigma(z^{(1)})) + a^{(1)}"
+    text = f"{wrong}\ndb2 = \\delta^{{(2)}} \\mathbf 1\ndQ = 3\n"
+    page = gl.check(net, text, explain=False).html()
+    seen = look(tmp_path, page.replace("<details>", '<details open="">'), MEASURE, width)
+    assert seen["wide"] <= width
+    assert not seen["flat"]
+    assert [text for text in seen["raw"] if "\\" in text] == []

@@ -12,17 +12,17 @@ from ..derivation import Derivation
 from ..equations import Equation
 from ..errors import DataError, GradloomError
 from ..network import Network
+from .deciding.everything import everything
 from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError, UnreadableError
-from .everything import everything
 from .follows import follows
-from .function_names import own_functions
-from .items import items_of
 from .judge import Finding, Frame, judge
-from .latex_reader import read_relation
-from .layers import layer_letters
-from .lexicon import Entry, Lexicon, key_of, lexicon_of
+from .latex.reader import read_relation
+from .latex.syntax import Name, Number, Relation, Text
 from .lines import SourceLine, source_lines
-from .syntax import Name, Number, Relation, Text
+from .meaning.function_names import own_functions
+from .meaning.items import items_of
+from .meaning.layers import layer_letters
+from .meaning.lexicon import Entry, Lexicon, key_of, lexicon_of
 from .verdict import Judged, Verdict
 
 
@@ -50,7 +50,7 @@ def check(
     aliases : what the claim writes → what it means, in LaTeX or by name:
         ``{"m": "B", r"\\delta_j": r"\\delta^{(1)}_j"}``
     functions : what the claim calls functions: ``{"g": gl.tanh}``
-    layout : "columns" (one example per column) or "rows"; by default whichever fits
+    layout : "columns" (one example per column) or "rows"; by default whichever fits, one for all lines
     derivatives : "denominator" where ∂L/∂W has the shape of W, "numerator" where it has that of its transpose
     single : whether the claim is about one example alone; otherwise what is right for that only is "batch 1"
     first : the number of the first position along an axis, 1 or 0, where the claim has numbers for indices
@@ -76,14 +76,17 @@ def check(
     options = {"layout": layout, "derivatives": derivatives, "single": single, "first": first, "symbols": symbols}
     if isinstance(claim, str):
         known = {**own_functions(equation.body for equation in network.equations), **(functions or {})}
-        lexicon = lexicon_of(derivation, aliases, known, symbols)
-        frame = Frame(lexicon, layout, single, first, derivatives == "numerator")
+
+        def frame(layout: str | None) -> Frame:
+            lexicon = lexicon_of(derivation, aliases, known, symbols)
+            return Frame(lexicon, layout, single, first, derivatives == "numerator")
+
         return _check_text(claim, frame, options, explain)
     if callable(claim) or isinstance(claim, Path):
-        from .python_claims import check_python
+        from .code.python_claims import check_python
 
         return check_python(derivation, claim, single=single, explain=explain)
-    from .sympy_claims import check_sympy
+    from .code.sympy_claims import check_sympy
 
     return check_sympy(derivation, claim, single=single, explain=explain)
 
@@ -97,7 +100,7 @@ def _read(path: Path) -> str:
         raise DataError(f"cannot read the claim {os.fspath(path)}: it is no text in UTF-8") from None
 
 
-def _check_text(text: str, frame: Frame, options: dict[str, Any], explain: bool) -> Verdict:
+def _check_text(text: str, frame_of: Callable[[str | None], Frame], options: dict[str, Any], explain: bool) -> Verdict:
     lines, silent = source_lines(text)
     if not lines:
         raise ClaimSyntaxError(
@@ -105,6 +108,25 @@ def _check_text(text: str, frame: Frame, options: dict[str, Any], explain: bool)
             text,
             0,
         )
+    layout = options["layout"]
+    if layout is None and len(lines) > 1:
+        layout = _layout_of(lines, frame_of)
+    frame = frame_of(layout)
+    judged = _all(lines, frame, explain)
+    return Verdict(frame.lexicon.derivation, judged, silent=silent, options=options)
+
+
+def _layout_of(lines: list[SourceLine], frame_of: Callable[[str | None], Frame]) -> str:
+    """The layout of a text of several lines, which is one for all of them: that in which more of them are right."""
+    right = [line.finding for line in _all(lines, frame_of(None), explain=False) if line.ok and line.finding]
+    used = [finding.meaning.manner.layout for finding in right if finding.meaning is not None]
+    if "rows" not in used:
+        return "columns"
+    by_rows = [line for line in _all(lines, frame_of("rows"), explain=False) if line.ok and line.finding]
+    return "rows" if len(by_rows) >= used.count("columns") else "columns"
+
+
+def _all(lines: list[SourceLine], frame: Frame, explain: bool) -> list[Judged]:
     judged: list[Judged] = []
     for line in lines:
         try:
@@ -113,13 +135,15 @@ def _check_text(text: str, frame: Frame, options: dict[str, Any], explain: bool)
             if len(lines) == 1:
                 raise
             judged.append(Judged(line.shown, line.number, "unread", error=str(error)))
-    return Verdict(frame.lexicon.derivation, judged, silent=silent, options=options)
+    return judged
 
 
 def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool) -> Judged:
     relation = read_relation(line.text)
     if len(relation.parts) < 2:
         raise ClaimSyntaxError("nothing is claimed: there is no equals sign", line.text, 0)
+    if relation.parts[0] is None:
+        raise ClaimSyntaxError("nothing stands in front of the sign, in this row or above", line.text, 0)
     _check_remarks(relation, line.text)
     if _define(relation, line.text, frame.lexicon):
         return Judged(line.shown, line.number, "defines")
@@ -170,7 +194,7 @@ def _is_right(finding: Finding, frame: Frame) -> bool:
 
 def _in_order(made: Judged, line: SourceLine, relation: Relation, frame: Frame, before: list[Judged]) -> Judged:
     """A wrong line, or one that follows from a wrong one above."""
-    if made.kind not in ("not equal", "batch 1", "layout") or made.finding is None:
+    if made.kind != "not equal" or made.finding is None:
         return made
     wrong = [earlier for earlier in before if earlier.kind in ("not equal", "follows")]
     if line.goes_on and before and before[-1] in wrong:  # a = b, and now = c: is it at least equal to b?
@@ -196,8 +220,8 @@ def explained(
     judged: Judged, line: SourceLine, relation: Relation, part: int, frame: Frame, before: list[Judged]
 ) -> Judged:
     """What else can be said of a line that is not right."""
-    from .counterexample import counterexample
-    from .mistakes import likely_mistake
+    from .deciding.counterexample import counterexample
+    from .mistakes.search import likely_mistake
 
     meaning = judged.finding.meaning if judged.finding else None
     shown = counterexample(meaning.question) if meaning is not None and judged.kind == "not equal" else None
@@ -211,6 +235,8 @@ def _define(relation: Relation, text: str, lexicon: Lexicon) -> bool:
     if relation.signs[0] not in (":=", "≡") or not isinstance(name, Name) or len(relation.parts) != 2:
         return False
     labels = tuple(item.text for item in items_of(name.scripts))
+    if name.base in ("e", "1", "I", r"\pi") or any(entry.kind == "function" for entry in lexicon.labelled(name)):
+        raise ClaimSyntaxError(f"{name.base} has a meaning already: choose another name", text, name.span.start)
     if any(entry.kind != "function" for entry in lexicon.labelled(name)) and layer_letters(relation, lexicon):
         return False  # W^{[l]}, of each layer
     if any(set(entry.labels) <= set(labels) and entry.kind != "function" for entry in lexicon.labelled(name)):

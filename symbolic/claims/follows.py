@@ -17,7 +17,7 @@ from ..derivation import Derivation, Step
 from ..equations import Equation
 from ..errors import GradloomError
 from ..tensors import Adjoint, Tensor, element_of, indices_of, is_element, tensor_of
-from .decide import decide
+from .deciding.decide import decide
 from .judge import Finding, Meaning
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,16 +10,17 @@ from sympy import Expr, Symbol
 
 from ..indices import Dim
 from ..tensors import Tensor
-from .decide import decide
+from .deciding.decide import decide
+from .deciding.question import Decision, Question
 from .errors import AmbiguousClaimError, UnknownNameError, UnreadableError, pointed
-from .layers import layer_letters, layer_values
-from .lexicon import Lexicon
-from .meaning import value_of
-from .question import Decision, Question
-from .reading import Manner, Reading, alternatives, times_of
-from .syntax import Node, Relation
-from .update import updated, with_rate
-from .values import ANY, MORE, C, MismatchError, NotReadError, R, Value
+from .latex.syntax import Node, Relation
+from .meaning.formula import value_of
+from .meaning.layers import layer_letters, layer_values
+from .meaning.lexicon import Lexicon
+from .meaning.limits import check_positions, extreme_number
+from .meaning.reading import Manner, Reading, alternatives, times_of
+from .meaning.update import updated, with_rate
+from .meaning.values import ANY, MORE, C, MismatchError, NotReadError, R, Value
 
 # What a verdict can be, best first: a formula of several layers or steps is as good as the worst of them.
 KINDS = ("equal", "equal given", "rounded", "batch 1", "layout", "undecided", "not equal")
@@ -39,6 +40,7 @@ class Meaning:
     question: Question
     turned: bool = False
     declared: bool = False
+    taken: tuple[tuple[int, int], ...] = ()  # the choices that lead here, each of how many
 
 
 @dataclass(frozen=True)
@@ -84,19 +86,21 @@ class Frame:
     def manners(self) -> Iterator[Manner]:
         """The manners of reading, those that say most first."""
         network = self.lexicon.derivation.network
-        layouts: Any = (self.layout,) if self.layout else ("columns", "rows")
+        # Where no matrix has the examples, the layouts show nothing differently: vectors are columns.
+        vectors: Any = (self.layout,) if self.layout else ("columns",)
+        matrices: Any = (self.layout,) if self.layout else ("columns", "rows")
         hidden = [size for size in (network.batch, *times_of(network)) if size is not None]
         implicit: list[tuple[Expr, ...]] = [()]
         for size in hidden:
             implicit += [(*known, size) for known in implicit]
         if not self.single:
             for sizes in implicit:
-                for layout in layouts:
+                for layout in matrices if network.batch is not None and network.batch not in sizes else vectors:
                     yield Manner(layout, sizes, numerator=self.numerator)
         if network.batch is not None:
             for sizes in implicit:
                 if network.batch not in sizes:
-                    for layout in layouts:
+                    for layout in vectors:
                         yield Manner(layout, sizes, True, self.numerator)
 
 
@@ -143,6 +147,8 @@ def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: F
             reason = reason or str(error)
             continue
         finding = agreed(meanings, layers, frame, text)
+        if loose and finding.kind == "undecided" and reason:
+            continue
         if finding.kind == "batch 1" and worst is not None and worst.kind == "undecided":
             continue  # one example says nothing of what many could not decide
         if finding.kind not in ("not equal", "undecided"):
@@ -177,8 +183,9 @@ def meanings_of(
     layers: dict[str, int],
     frame: Frame,
     loose: bool = False,
+    only: Sequence[Sequence[int]] | None = None,
 ) -> list[Meaning]:
-    """All meanings in one manner of reading, each once.
+    """All meanings in one manner of reading, each once; with `only` those that these choices lead to.
 
     Raises
     ------
@@ -199,12 +206,14 @@ def meanings_of(
         return *compared(subject, claimed.transposed if turned else claimed, reading), turned
 
     found: dict[Any, Meaning] = {}
-    for reading, (one, other, turned) in alternatives(start, read):
+    for reading, (one, other, turned) in alternatives(start, read, only):
         key = (one.entry, other.entry, one.shape)
         if key not in found:
             question = question_of(one, other, reading)
             declared = reading.chosen and not reading.foreign
-            found[key] = Meaning(one, other, manner, tuple(reading.notes), question, turned, declared)
+            found[key] = Meaning(
+                one, other, manner, tuple(reading.notes), question, turned, declared, tuple(reading.taken)
+            )
     if not all(meaning.turned for meaning in found.values()):  # what fits as it stands comes first
         return [meaning for meaning in found.values() if not meaning.turned]
     return list(found.values())
@@ -251,6 +260,8 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
         if size is None:
             raise NotReadError(f"nothing says what the index {symbol.name} runs over")
         indices.append((symbol, size))
+    for side in (left.entry, right.entry):
+        check_positions(side, dict(indices), reading.network)
     rounded = any(part.is_Rational and part.q >= 1000 for part in right.entry.atoms())
     return Question(
         with_rate(reading.lexicon.derivation, left.entry, right.entry),
@@ -273,8 +284,8 @@ def agreed(meanings: list[Meaning], layers: dict[str, int], frame: Frame, text: 
         ways = "\n".join(f"  {finding.kind}: {_way(finding)}" for finding in findings)
         raise AmbiguousClaimError(
             f"{text.strip()} can be read in {len(findings)} ways, and they differ:\n{ways}\n"
-            "say which is meant with brackets, commas between indices, first=0 or first=1, an alias, or single=True if a "
-            "letter is no example"
+            "say which is meant with brackets, commas between indices, first=0 or first=1, an alias, or single=True if "
+            "a letter is no example"
         )
     return max(findings, key=lambda finding: KINDS.index(finding.kind))
 
@@ -290,6 +301,11 @@ def _way(finding: Finding) -> str:
 
 def _found(meaning: Meaning, layers: dict[str, int], frame: Frame) -> Finding:
     decision = decide(meaning.question)
+    if decision.kind not in ("not equal", "undecided") and not decision.method.startswith("symbolically"):
+        extreme = extreme_number(meaning.right.entry - meaning.left.entry)
+        if extreme is not None:
+            note = f"{extreme} is beyond what numbers show at {decision.method.removeprefix('to ')}"
+            decision = replace(decision, kind="undecided", note=note)
     if decision.kind == "not equal" and _is_square(meaning):
         other = meaning.right.transposed
         turned = replace(meaning, right=other, question=replace(meaning.question, right=other.entry), turned=True)

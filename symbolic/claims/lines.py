@@ -43,9 +43,9 @@ def source_lines(text: str) -> tuple[list[SourceLine], int]:
     blocks = list(_blocks(clean)) if _OPENINGS.search(clean) else list(_plain(clean))
     found: list[SourceLine] = []
     silent = 0
+    left = ""
     for start, inside in blocks:
         rows = list(_rows(start, inside))
-        left = ""
         for place, row in rows:
             shown = _tidy(row)
             if not shown:

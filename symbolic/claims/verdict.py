@@ -11,8 +11,8 @@ from .judge import Finding
 if TYPE_CHECKING:
     from ..derivation import Derivation
     from ..report.document import Document
-    from .counterexample import Counterexample
-    from .mistakes import Mistake
+    from .deciding.counterexample import Counterexample
+    from .mistakes.search import Mistake
 
 RIGHT = ("equal", "equal given", "rounded")
 
@@ -96,7 +96,7 @@ class Verdict:
 
     def document(self) -> Document:
         """The verdict as a `Document`, which writes text, LaTeX, Markdown, HTML and PDF."""
-        from .page import page
+        from .pages.page import page
 
         return page(self)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .judged import KINDS, as_text
 from .document import Block, Details, Document, Line, Picture, Prose, Table
+from .judged import KINDS, as_text
 
 
 def text(document: Document, *, steps: bool = False) -> str:

@@ -155,7 +155,7 @@ class JudgedHtml:
         source = escape(clean(written.source))
         if written.latex is not None:
             try:
-                shown = f'<span class="gl-right">{self.terms(written.latex)}</span>'
+                shown = f'<span class="gl-right">{self.terms(written.latex.replace(":=", "≔"))}</span>'
             except UnsupportedError:
                 written = Written(written.source)
         if written.latex is None:

@@ -73,8 +73,9 @@ STYLE = """
 .gl-is-follows, .gl-is-defines { --gl-tone: var(--gl-tone-grey); }
 .gl-written { display: flex; align-items: baseline; justify-content: space-between; gap: 0.5em; }
 .gl-written > .gl-right { flex: 1; min-width: 0; line-height: 2; }
-.gl-page pre.gl-code { font: 0.88em/1.45 ui-monospace, "DejaVu Sans Mono", monospace; margin: 0.3em 0; padding: 0.5em 0.7em;
-  background: var(--gl-wash); border-radius: 0.4em; overflow-x: auto; white-space: pre; max-width: 100%; color: inherit; }
+.gl-page pre.gl-code { font: 0.88em/1.45 ui-monospace, "DejaVu Sans Mono", monospace; margin: 0.3em 0;
+  padding: 0.5em 0.7em; background: var(--gl-wash); border-radius: 0.4em; overflow-x: auto; white-space: pre;
+  max-width: 100%; color: inherit; }
 .gl-titled { margin: 0.9em 0; }
 .gl-page p.gl-title { font-weight: 600; margin: 0 0 0.2em; }
 .gl-titled .gl-lines { margin: 0.4em 0; }
@@ -114,9 +115,7 @@ def _tones(theme: int) -> str:
     return "".join(f"--gl-tone-{name}:{pair[theme]};" for name, pair in _TONES.items())
 
 
-STYLE += (
-    f".gl-judged {{ {_tones(0)} }}\n@media (prefers-color-scheme: dark) {{ .gl-judged {{ {_tones(1)} }} }}\n"
-)
+STYLE += f".gl-judged {{ {_tones(0)} }}\n@media (prefers-color-scheme: dark) {{ .gl-judged {{ {_tones(1)} }} }}\n"
 
 # Pictures are let in without styles of their own.
 STYLE += (

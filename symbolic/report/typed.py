@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..claims.latex_signs import CHARACTERS
+from ..claims.latex.signs import CHARACTERS
 
 _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -13,7 +13,7 @@ _TEX = {
     "²": r"\ensuremath{^2}", "ᵀ": r"\ensuremath{^\top}", "𝟏": r"\ensuremath{\mathbf 1}", "½": r"\ensuremath{\frac12}",
 }  # fmt: skip
 _PLAIN = frozenset("’‘“”–—…§°")  # what pdflatex sets without a package
-_ACTIVE = re.compile(r"[\\`*_{}\[\]<>&#|~]")
+_ACTIVE = re.compile(r"[\\`*_{}\[\]<>&#|~$]")
 
 
 def clean(text: str) -> str:

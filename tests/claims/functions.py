@@ -148,7 +148,7 @@ CASES = [
         "functions",
         r"\frac{\partial f}{\partial x} = \sigma(x) + x \sigma(x)",
         "mutation of silu",
-        "missing factor",
+        ("missing factor", "missing activation derivative"),
     ),
     wrong(
         "silu-sign",

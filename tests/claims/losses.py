@@ -212,6 +212,7 @@ CASES = [
         r"\frac{\partial p_{i}}{\partial z_{j}} = p_i (\delta_{ij} - p_j)",
         f"{BISHOP}, (4.106): p_i may be the i-th example, δ_{{ij}} a gradient",
         AmbiguousClaimError,
+        slow=True,
     ),
     right(
         "softmax-jacobian-matrix",
@@ -269,6 +270,7 @@ CASES = [
         "functions",
         r"\frac{\partial p}{\partial x} = \mathrm{diag}(p \odot (1 - p))",
         "the derivative of the sigmoid in the place of the Jacobian, as often asked on forums",
+        slow=True,
     ),
     wrong(
         "softmax-jacobian-index",
@@ -393,5 +395,13 @@ CASES = [
         r"\frac{\partial L}{\partial W} = \frac{1}{B} \left(\sigma(\tilde z) \tilde v^\top - \sigma(z) \tilde v^\top \right)",
         "mutation of rbm-w",
         aliases={"z": "z_f", r"\tilde z": "z_g"},
+    ),
+    wrong(
+        "bits-printed",
+        "many_labels",
+        r"\mathcal L = -\sum_k y_k\log\sigma(\ell_k) + (1-y_k)\log(1-\sigma(\ell_k))",
+        "binary cross-entropy of one example, the bracket lost, as printed",
+        "missing bracket",
+        single=True,
     ),
 ]

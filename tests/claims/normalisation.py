@@ -112,6 +112,7 @@ CASES = [
         r"dx = \frac{\gamma r}{N} \left(N dy - \sum dy\right)",
         "mutation of bn-matrix-dx: the variance taken for a constant",
         "dropped term",
+        slow=True,
     ),
     wrong(
         "bn-matrix-dx-simple",
@@ -126,6 +127,7 @@ CASES = [
         r"dx = \frac{\gamma r}{N} \left(N dy - \sum dy + \hat x \sum dy\, \hat x\right)",
         "mutation of bn-matrix-dx",
         "sign",
+        slow=True,
     ),
     wrong(
         "bn-dvar-factor",
@@ -242,6 +244,6 @@ CASES = [
         "rms_norm",
         r"\frac{\partial L}{\partial x_{ij}} = \frac{1}{r_i} \left( g_j dy_{ij} - \frac{x_{ij}}{r_i^2} \sum_k g_k dy_{ik} x_{ik} \right)",
         "mutation of rms-dx",
-        "missing factor",
+        ("missing factor", "factor"),
     ),
 ]

@@ -142,6 +142,23 @@ CASES = [
         "notation: layers below, as in a published lecture",
     ),
     right(
+        "n-k-printed",
+        "mlp3",
+        r"\delta_k = W_k^T\delta_{k+1}\odot g'(a_k)",
+        "a published lecture, as printed; W_k leads out of layer k",
+        symbols={
+            "W1": "W_0",
+            "W2": "W_1",
+            "W3": "W_2",
+            "z1": "a_1",
+            "z2": "a_2",
+            "z3": "a_3",
+            "a1": "h_1",
+            "a2": "h_2",
+            "a3": "h_3",
+        },
+    ),
+    right(
         "n-layout",
         "mlp",
         r"\frac{\partial L}{\partial W^{(2)}} = a^{(1)} (\delta^{(2)})^\top",

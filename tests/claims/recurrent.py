@@ -33,6 +33,7 @@ CASES = [
         r"\nabla_{h^{(t)}} L = W^\top \mathrm{diag}\left(1 - (h^{(t+1)})^2\right) (\nabla_{h^{(t+1)}} L) + V^\top (\nabla_{o^{(t)}} L)",
         f"{GOODFELLOW}, (10.21), t < τ",
         single=True,
+        slow=True,
     ),
     right("rnn-dc", "rnn", r"\nabla_c L = \sum_t \nabla_{o^{(t)}} L", f"{GOODFELLOW}, (10.22)", single=True),
     right(
@@ -41,6 +42,7 @@ CASES = [
         r"\nabla_b L = \sum_t \mathrm{diag}\left(1 - (h^{(t)})^2\right) \nabla_{h^{(t)}} L",
         f"{GOODFELLOW}, (10.23)",
         single=True,
+        slow=True,
     ),
     right(
         "rnn-dv", "rnn", r"\nabla_V L = \sum_t (\nabla_{o^{(t)}} L) h^{(t)\top}", f"{GOODFELLOW}, (10.24)", single=True
@@ -51,6 +53,7 @@ CASES = [
         r"\nabla_W L = \sum_t \mathrm{diag}\left(1 - (h^{(t)})^2\right) (\nabla_{h^{(t)}} L) h^{(t-1)\top}",
         f"{GOODFELLOW}, (10.26)",
         single=True,
+        slow=True,
     ),
     right(
         "rnn-du",
@@ -58,6 +61,7 @@ CASES = [
         r"\nabla_U L = \sum_{t=1}^T \mathrm{diag}\left(1 - (h^{(t)})^2\right) (\nabla_{h^{(t)}} L) x^{(t)\top}",
         f"{GOODFELLOW}, (10.28)",
         single=True,
+        slow=True,
     ),
     right(
         "rnn-dw-entries",

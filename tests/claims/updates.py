@@ -1,6 +1,5 @@
 """Claims about updates by gradient descent, with and without a penalty."""
 
-# ruff: noqa: E501 - formulas stand on one line, as their sources print them
 from __future__ import annotations
 
 from .case import right, wrong
@@ -99,5 +98,21 @@ CASES = [
         r"w \leftarrow w - \frac{\eta}{N} X^\top (Xw - y)",
         "mutation of ridge-decay",
         "dropped term",
+    ),
+    wrong(
+        "new-w5",
+        "mlp3",
+        r"\text{New } W_5 = -\lambda \frac{dE_T}{dW_5}",
+        "a published tutorial, as printed",
+        "not a step",
+        symbols={"W3": "W_5"},
+        aliases={r"\lambda": r"\eta"},
+    ),
+    wrong(
+        "abs-printed",
+        "ridge",
+        r"W \leftarrow W - \eta\frac{\partial L}{\partial W} - \lambda |W|",
+        "a published course's update for L2, as printed",
+        symbols={"w": "W"},
     ),
 ]

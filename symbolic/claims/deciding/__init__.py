@@ -1,0 +1,1 @@
+"""Whether two expressions over the tensors of a network are equal."""

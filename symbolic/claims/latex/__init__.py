@@ -1,0 +1,1 @@
+"""Formulas in LaTeX, taken apart; no names mean anything yet."""

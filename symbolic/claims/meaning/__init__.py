@@ -1,0 +1,1 @@
+"""What the parts of a formula mean, with the names of a network."""

@@ -1,0 +1,73 @@
+"""What random points at small sizes would not show: positions far along an axis, numbers far from 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+from sympy import Expr, Indexed, Integer, KroneckerDelta, Piecewise, Pow
+
+from ...binders import Binder
+from ...guards import Guard
+from ...indices import Dim
+from ...tensors import elements
+from .values import NotReadError
+
+NEAR = 2  # positions up to this one are on every axis that is drawn, and one more is
+SMALLEST, LARGEST = sympy.Rational(1, 10**12), 10**12
+
+
+def check_positions(expr: Expr, ranges: dict[Any, Any], network: Any) -> None:
+    """Refuse conditions on positions or sizes that none of the sizes that are drawn may ever meet, ``i \\le 50``.
+
+    A number that the network itself has (the width of a kernel) is met, as sizes are drawn to go with it.
+
+    Raises
+    ------
+    NotReadError
+        If there is one.
+    """
+    own = [abs(n) for equation in network.equations for n in equation.body.atoms(Integer)]
+    own += [abs(n) for tensor in network.tensors.values() for axis in tensor.shape for n in axis.atoms(Integer)]
+    _walk(expr, ranges, max(own, default=0))
+
+
+def _walk(node: Any, ranges: dict[Any, Any], known: int) -> None:
+    if isinstance(node, Binder):
+        ranges = {**ranges, **dict(node.limits)}
+    places: list[Expr] = []
+    if isinstance(node, Guard | KroneckerDelta):
+        places = [sympy.expand(sum(node.args) if isinstance(node, Guard) else node.args[0] - node.args[1])]
+    elif isinstance(node, Indexed):
+        places = list(node.indices)
+    elif isinstance(node, Piecewise):
+        conditions = [condition for _, condition in node.args if not elements(condition)]
+        places = [part.lhs - part.rhs for c in conditions for part in c.atoms(sympy.core.relational.Relational)]
+    for place in places:
+        far = max((abs(number) for number in place.atoms(Integer)), default=Integer(0))
+        if far <= max(NEAR, known) or elements(place):
+            continue
+        sizes = [symbol if isinstance(symbol, Dim) else ranges.get(symbol) for symbol in place.free_symbols]
+        letter = next((size for size in sizes if size is None or size.free_symbols), None)
+        if letter is not None:
+            raise NotReadError(
+                f"a condition on a position compares it with {far}, while {letter} is a letter: whether there are as "
+                f"many is not known; give the network a number for {letter}"
+            )
+    for arg in node.args:
+        _walk(arg, ranges, known)
+
+
+def extreme_number(expr: Expr) -> Expr | None:
+    """A number in `expr` so small or large that digits may not show it; None if there is none."""
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if node.is_number and node != 0:
+            size = abs(sympy.N(node, 5))
+            if not SMALLEST < size < LARGEST:
+                return node
+        if isinstance(node, Pow) and node.exp.is_number and abs(node.exp) > 30:
+            return node
+        stack += [arg for arg in node.args if isinstance(arg, Expr)]
+    return None

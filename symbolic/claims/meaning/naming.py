@@ -240,9 +240,10 @@ def _laid_out(tensor: Tensor, at: list[Any], axes: list[int], made: Callable[[An
     if reading.manner.layout == "columns" and batched:
         down, across = across, down
     elif reading.manner.layout == "rows" and len(axes) == 1:
-        # One feature of all examples is a column, one example a row; what has no examples is either, always the same.
+        # One feature of all examples is a column, one example a row; all else is either, but always the same.
         turned = (across, down)
-        of_examples = bool(tensor.rank) and tensor.shape[0] == reading.network.batch
+        whole = bool(tensor.rank) and tensor.shape[0] == reading.network.batch
+        of_examples = whole and (tensor.rank == 2 or at[0] in reading.opened.values() or reading.manner.single)
         if of_examples and not batched:
             down, across = turned
         elif not batched:

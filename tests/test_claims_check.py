@@ -1,6 +1,7 @@
 """Claims from end to end: documents of several lines, what follows from what, what is asked about."""
 
 import pytest
+import sympy
 
 import gradloom as gl
 from gradloom.symbolic.claims.check import check
@@ -283,5 +284,92 @@ def test_formulas_of_a_text():
         (9, "h &= i"),
         (9, "j &= k"),
     ]
-    assert silent == 1
+    assert silent == 2  # $a$, and the comment
     assert [line.goes_on for line in lines] == [False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "formulas", "silent"),
+    [
+        ("We gain 10% so $a = b$ holds", ["a = b"], 0),  # no TeX: a per cent
+        ("\\frac{a}{b} = c\n$$d = e$$\n", [r"\frac{a}{b} = c", "d = e"], 0),
+        ("```math\na = b\n```\n```python\nc = d\n```\n", ["a = b"], 0),
+        (r"\begin{IEEEeqnarray}{}a &=& b\end{IEEEeqnarray}", ["{}a &=& b"], 0),
+        (r"\begin{align}\begin{aligned} a &= b \end{aligned} \\ c &= d \end{align}", ["a &= b", "c &= d"], 0),
+        ("It costs $5 to see $a = b$ now. $$c = d$$", ["a = b", "c = d"], 0),
+        ("$a = b$ and then $-c$, where $\\odot$ is elementwise", ["a = b"], 2),
+        (
+            r"a = \begin{cases} 1 & b = c \\ 2 & d = e \end{cases}",
+            [r"a = \begin{cases} 1 & b = c \\ 2 & d = e \end{cases}"],
+            0,
+        ),
+        ("$$a = b% note\n + c$$", ["a = b + c"], 0),
+        (
+            "a = \\frac{b}{c}\n$$d = e$$\nf = \\frac{g}{h} \\text{ (chain rule)}",
+            [r"a = \frac{b}{c}", "d = e", r"f = \frac{g}{h} \text{ (chain rule)}"],
+            0,
+        ),
+        ("so $ a = b $ holds", ["a = b"], 0),
+        (r"\begin{align} a &= b & c &= d \\ e &= f \end{align}", ["a &= b", "c &= d", "e &= f"], 0),
+        (r"\begin{theorem} If $a = b$ then \begin{equation} c = d \end{equation}\end{theorem}", ["a = b", "c = d"], 0),
+    ],
+)
+def test_no_formula_of_a_text_is_lost(text, formulas, silent):
+    lines, counted = source_lines(text)
+    assert ([line.text for line in lines], counted) == (formulas, silent)
+
+
+@pytest.fixture(scope="module")
+def sums():
+    """L = Σ c z², p = softmax(z), h a hard tangent."""
+    n = gl.dims("n")
+    i = gl.indices("i")
+    net = gl.Network("sums")
+    z, c = net.input("z", (n,)), net.input("c", (n,))
+    p = net.define("p", i, gl.softmax(z[i], i))
+    net.define("h", i, sympy.Piecewise((-1, z[i] < -1), (1, z[i] > 1), (z[i], True)))
+    net.minimize(gl.Sum(c[i] * z[i] ** 2 + 0 * p[i], i))
+    return net
+
+
+@pytest.mark.parametrize(
+    ("claim", "kind"),
+    [
+        (r"\frac{\partial L}{\partial z_i} = 2 c_i z_i", "equal"),
+        (r"\frac{\partial L}{\partial z_i} = 2 c_i z_i \text{ (data term) } + 17 c_i", ClaimSyntaxError),
+        (r"\frac{\partial L}{\partial z_i} = 2 c_i z_i ,\; - 17 c_i", ClaimSyntaxError),
+        (r"\frac{\partial L}{\partial z_i} = 2 c_i z_i, \quad i \neq 3", ClaimSyntaxError),
+        (r"\frac{\partial L}{\partial z_i} = 2 c_i z_i \quad \text{for all } i", "equal"),
+        (r"\frac{\partial L}{\partial z_i} = 2 c_i z_i \quad \forall i", "equal"),
+        (r"\frac{\partial L}{\partial z_i} \neq 2 c_i z_i", ClaimSyntaxError),
+        (r"L = \sum_{k=1}^{n} c_k z_k^2", "equal"),
+        (r"L = \sum_{k=0}^{n-1} c_k z_k^2", "equal"),
+        (r"\sum_{k=1}^{n} c_k z_k = \sum_{k=0}^{n-1} c_k z_k", "equal"),
+        (r"L = \sum_{k=1}^{N} c_k z_k^2", UnknownNameError),
+        (r"\sum_{k=1}^n\sum_{i=1}^n [k \le i] c_i z_k = \sum_{i=1}^n\sum_{k=1}^{i} c_i z_k", "equal"),
+        (r"\sum_{k=1}^n\sum_{i=1}^n [k < i] c_i z_k = \sum_{i=1}^n\sum_{k=1}^{i} c_i z_k", "not equal"),
+        (r"\sum_{k=1}^{n} k c_k = \sum_{k=1}^{n} [k \ge 2] k c_k", "not equal"),
+        (r"\sum_{k=1}^{n} k c_k = c_1 + \sum_{k=2}^{n} k c_k", "equal"),
+        (r"L = \sum_{k=1}^n c_k z_k^2 [k = 1] + \sum_{k=2}^n c_k z_k^2", "equal"),
+        (r"h_i = \begin{cases} z_i & -1 < z_i < 1 \\ -1 & z_i < -1 \\ 1 & \text{otherwise} \end{cases}", "equal"),
+        (r"h_i = \begin{cases} 17 & -1 < z_i < 1 \\ h_i & \text{otherwise} \end{cases}", "not equal"),
+        (r"\frac{\partial L}{\partial z_i} = 2^T c_i z_i", "not equal"),
+        (r"\mathrm{dz} := 17 \frac{\partial L}{\partial z}", UnknownNameError),
+        (r"\frac{\partial L}{\partial z_i} = 2 c_i z_i + \epsilon", UnknownNameError),
+        (r"\frac{\partial p_i}{\partial z_j} = p_i ([i = j] - p_j)", "equal"),
+        (r"\sum_i p_i = \mathbf{1}_n^\top p", "equal"),
+        (r"\frac{\partial L}{\partial c_i} = z_i^2 \mathbf 1", "not equal"),
+        (
+            r"h_i = \begin{cases} z_i & |z_i| < 1 \text{ and } z_i > 17 \\ h_i & \text{otherwise} \end{cases}",
+            UnreadableError,
+        ),
+        (r"L + \log_2(c^2 + 1) = L + \log(c_2^2 + 1)", UnreadableError),
+        (r"\sum_{i=1}^{n} e^{z_{i+1}} - 1 = \sum_{i=2}^{n} e^{z_i}", UnreadableError),
+    ],
+)
+def test_nothing_is_overlooked(sums, claim, kind):
+    if isinstance(kind, str):
+        assert kinds(sums, claim) == [kind]
+    else:
+        with pytest.raises(kind):
+            check(sums, claim)

@@ -17,7 +17,7 @@ from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError, Unr
 from .follows import follows
 from .judge import Finding, Frame, judge
 from .latex.reader import read_relation
-from .latex.syntax import Name, Number, Relation, Text
+from .latex.syntax import Name, Number, Product, Relation, Text
 from .lines import SourceLine, source_lines
 from .meaning.function_names import own_functions
 from .meaning.items import items_of
@@ -144,7 +144,7 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
         raise ClaimSyntaxError("nothing is claimed: there is no equals sign", line.text, 0)
     if relation.parts[0] is None:
         raise ClaimSyntaxError("nothing stands in front of the sign, in this row or above", line.text, 0)
-    _check_remarks(relation, line.text)
+    _check_signs(relation, line.text)
     if _define(relation, line.text, frame.lexicon):
         return Judged(line.shown, line.number, "defines")
     findings = judge(relation, line.text, frame)
@@ -159,33 +159,46 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
     return explained(made, line, relation, at + 1, frame, before)
 
 
-def _check_remarks(relation: Relation, text: str) -> None:
-    """Refuse a second claim behind the first, ``a = b, c = d``; ``j = 1`` says only which j are meant.
+SIGNS = ("=", "≈", "<-", "->", ":=", "≡")
+SAYING = ("for", "where", "with", "all", "every", "each", "as", "and", "by", "in", "over")
 
-    Likewise a formula of inference, which gradloom prints beside that of training.
+
+def _check_signs(relation: Relation, text: str) -> None:
+    """Refuse what is no claim that two sides are equal, and what stands behind the formula and is no remark.
+
+    Which indices are meant may be said, ``j = 1``, ``\\forall j``; a condition, a second formula or a further term is
+    not read there, and so must not stand there.
 
     Raises
     ------
     ClaimSyntaxError
         If there is one.
     """
+    for sign in relation.signs:
+        if sign not in SIGNS:
+            raise ClaimSyntaxError(f"{sign} is not judged: a claim is that two sides are equal", text, 0)
+    before: Any = None
     for remark in relation.remarks:
-        if isinstance(remark, Text) and remark.text.strip() in ("in inference", "after each step"):
-            raise ClaimSyntaxError(
-                f"this is about what the network does {remark.text.strip()}; claims are about training",
-                text,
-                remark.span.start,
-            )
-        if (
-            not isinstance(remark, Relation)
-            or len(remark.parts) < 2
-            or remark.signs[0] in ("∈", "<", ">", "≤", "≥", "≠")
-        ):
-            continue
+        if not isinstance(remark, Text) and not _says_which(remark, before):
+            what = "a second formula, a condition or a term behind the formula is not judged"
+            raise ClaimSyntaxError(f"{what}: give it a line of its own, or cases", text, remark.span.start)
+        before = remark
+
+
+def _says_which(remark: Any, before: Any) -> bool:
+    """Whether a remark only says which indices are meant."""
+    if isinstance(before, Text) and not before.text.strip(" (,").lower().startswith(SAYING):
+        return False
+    if isinstance(remark, Relation):
+        if len(remark.parts) == 1:
+            return _says_which(remark.parts[0], before)
         left, right = remark.parts[:2]
-        if isinstance(left, Name) and not left.scripts and isinstance(right, Number):
-            continue
-        raise ClaimSyntaxError("a second formula behind the first: give it a line of its own", text, remark.span.start)
+        plain = isinstance(left, Name) and not left.scripts
+        return plain and (remark.signs[0] == "∈" or (remark.signs[0] == "=" and isinstance(right, Number | Name)))
+    if isinstance(remark, Product) and not any(remark.operators):
+        first = remark.factors[0]
+        return isinstance(first, Name) and first.base in (r"\forall", "∀") and len(remark.factors) == 2
+    return isinstance(remark, Name | Number) and not remark.scripts
 
 
 def _is_right(finding: Finding, frame: Frame) -> bool:
@@ -235,6 +248,8 @@ def _define(relation: Relation, text: str, lexicon: Lexicon) -> bool:
     if relation.signs[0] not in (":=", "≡") or not isinstance(name, Name) or len(relation.parts) != 2:
         return False
     labels = tuple(item.text for item in items_of(name.scripts))
+    if name.base in lexicon.runs:
+        return False
     if name.base in ("e", "1", "I", r"\pi") or any(entry.kind == "function" for entry in lexicon.labelled(name)):
         raise ClaimSyntaxError(f"{name.base} has a meaning already: choose another name", text, name.span.start)
     if any(entry.kind != "function" for entry in lexicon.labelled(name)) and layer_letters(relation, lexicon):

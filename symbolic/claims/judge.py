@@ -17,7 +17,7 @@ from .latex.syntax import Node, Relation
 from .meaning.formula import value_of
 from .meaning.layers import layer_letters, layer_values
 from .meaning.lexicon import Lexicon
-from .meaning.limits import check_positions, extreme_number
+from .meaning.limits import check_padding, check_positions, extreme_number
 from .meaning.reading import Manner, Reading, alternatives, times_of
 from .meaning.update import updated, with_rate
 from .meaning.values import ANY, MORE, C, MismatchError, NotReadError, R, Value
@@ -54,6 +54,7 @@ class Finding:
     meaning : how it was read; None likewise
     reason : why it cannot be read, where it cannot
     layers : the numbers of layers for which this is
+    among : those for which it was judged: the others name what the network does not have
     subject : the left side, where the sides do not fit together
     """
 
@@ -63,6 +64,7 @@ class Finding:
     reason: str = ""
     layers: dict[str, int] = field(default_factory=dict)
     subject: Value | None = None
+    among: tuple[dict[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ def judge(relation: Relation, text: str, frame: Frame) -> list[Finding]:
     if not found:
         assert unknown is not None
         raise unknown
-    return [max(column, key=lambda finding: KINDS.index(finding.kind)) for column in zip(*found, strict=True)]
+    worst = [max(column, key=lambda finding: KINDS.index(finding.kind)) for column in zip(*found, strict=True)]
+    return [replace(one, among=tuple(column[n].layers for column in found)) for n, one in enumerate(worst)]
 
 
 def _one(relation: Relation, n: int, text: str, layers: dict[str, int], frame: Frame) -> Finding:
@@ -240,7 +243,8 @@ def compared(left: Value, right: Value, reading: Reading) -> tuple[Value, Value]
     if left.more != right.more and not right.entry.is_number:
         raise MismatchError(f"the left side is {left}, the right side {right}")
     for one, other in zip(left.shape, right.shape, strict=True):
-        if one != other and ANY not in (one, other) and not right.entry.is_number:
+        fits = one == other or (ANY in (one, other) and None not in (one, other))
+        if not fits and not (right.entry.is_number and right.is_scalar):
             raise MismatchError(f"the left side is {left}, the right side {right}")
         sizes.append(other if one == ANY else one)
     if ANY in sizes:
@@ -275,6 +279,7 @@ def question_of(left: Value, right: Value, reading: Reading) -> Question:
             raise MismatchError(f"δ of {one} and {other}, which run over axes of sizes {sizes[0]} and {sizes[1]}")
     for side in (left.entry, right.entry):
         check_positions(side, dict(indices), reading.network)
+        check_padding(side, times_of(reading.network))
     rounded = any(part.is_Rational and part.q >= 1000 for part in right.entry.atoms())
     return Question(
         with_rate(reading.lexicon.derivation, left.entry, right.entry),

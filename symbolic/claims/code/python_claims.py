@@ -213,7 +213,7 @@ def _decided(task: _Task, label: str, question: Question, rows: int | None) -> D
     if not places:
         return Decision(UNDECIDED, "", note=survey.problem or "only points at a kink were found")
     found = [task.runs.compare(label, place, task.layout) for place in places]
-    if _is_own(task, question, places[0]):
+    if any(_is_own(task, question, place) for place in places):
         return Decision(UNDECIDED, "", note=f"it returns {label}, which it is given")
     return _from_compared(task, label, question, survey, places, found)
 

@@ -7,6 +7,7 @@ something else than 0. "not equal" is never said of a difference that could be o
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from ...facts import Fact
 from ...tensors import Adjoint
 from .canonical import is_zero_by_algebra
 from .cost import is_rational, operations, own_operations
-from .draw import Style
+from .draw import Style, number_of
 from .exact import DIGITS, ENTRIES, Found, in_fractions, in_long_floats, to_many_digits, with_free_tensors
 from .numbers import FRACTIONS, with_digits
 from .question import BATCH_1, EQUAL, NOT_EQUAL, ROUNDED, UNDECIDED, Decision, Question
@@ -77,6 +78,9 @@ def _decide(judge: Judge, question: Question, rows: int | None) -> Decision:
         proof = _by_algebra(judge, question)
         if proof is not None:
             return proof
+        if _is_sampled(judge, question, survey):
+            note = "floats see a difference, but not all entries are compared to many digits: give smaller sizes"
+            return Decision(UNDECIDED, found.method, note=note)
     if found.equal is None:
         return Decision(UNDECIDED, found.method, note=found.note)
     if not found.equal:
@@ -86,6 +90,14 @@ def _decide(judge: Judge, question: Question, rows: int | None) -> Decision:
         return Decision(NOT_EQUAL, found.method)
     note = "" if found.free else _hidden(question, survey)
     return Decision(UNDECIDED if note else EQUAL, found.method, note=note)
+
+
+def _is_sampled(judge: Judge, question: Question, survey: Survey) -> bool:
+    """Whether there are more entries than are compared one by one."""
+    return any(
+        math.prod(number_of(size, judge.point(place).sizes) for _, size in question.indices) > ENTRIES
+        for place in survey.places
+    )
 
 
 def _by_algebra(judge: Judge, question: Question) -> Decision | None:

@@ -14,6 +14,7 @@ from .numbers import NoValueError, with_digits
 from .question import Question
 from .survey import Judge, Place
 
+MARGIN = 0.51  # a constant is off by no more than half of its last digit, to either side
 LEAST = 4  # digits that have to agree
 _COARSE = 2e-3  # a constant whose last digit is worth more, relative to it, is not taken for a rounded one
 # Rounding tells at any scale; what was left out, as the ε of a normalisation, tells where everything is small.
@@ -22,7 +23,8 @@ _STYLES = (Style(), Style(), Style(scale=0.1, spread=0.1), Style(scale=0.01, spr
 
 def agreeing_digits(judge: Judge, question: Question, rows: int | None) -> int | None:
     """How many digits agree, if rounding of constants explains that not all do; else None."""
-    constants = {c: half for side in (question.left, question.right) for c, half in rounded_constants(side).items()}
+    exact = rounded_constants(question.left)  # of the network: it means them as they are
+    constants = {c: half for c, half in rounded_constants(question.right).items() if c not in exact}
     if not constants:
         return None
     worst, places = 0.0, 0
@@ -32,13 +34,11 @@ def agreeing_digits(judge: Judge, question: Question, rows: int | None) -> int |
             left, right = (point.array(side, question.indices) for side in (question.left, question.right))
             slack = 0 * left
             for constant, half in constants.items():
-                for side in (question.left, question.right):
-                    if side.has(constant):
-                        above, below = (
-                            point.array(side.xreplace({constant: constant + step}), question.indices)
-                            for step in (half, -half)
-                        )
-                        slack = slack + np.abs(above - below)
+                above, below = (
+                    point.array(question.right.xreplace({constant: constant + step}), question.indices)
+                    for step in (half, -half)
+                )
+                slack = slack + np.abs(above - below) * MARGIN
         except NoValueError:
             continue
         gap, size = np.abs(left - right), np.maximum(np.abs(left), np.abs(right))

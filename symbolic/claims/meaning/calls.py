@@ -126,6 +126,11 @@ def apply(name: Name, entry: Entry | None, args: list[Value], items: list[Item],
     if len(args) != 1:
         raise reading.fails(f"{name.base} takes one argument, found {len(args)}")
     function = derivative(meaning, primes)
+    below = next((item for item in rest if not item.raised), None)
+    if below is not None:
+        raise reading.fails(
+            f"the {below.text} below {name.base} has no meaning here: a base, or an index of what it gives?"
+        )
     return _powers(args[0].map(function), rest, reading)
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 import sympy
 from sympy import Expr, Integer, KroneckerDelta, Piecewise, Rational, Symbol
 
-from ...guards import Guard
 from ...indices import Dim
 from ..errors import UnknownNameError, pointed
 from ..latex.syntax import (
@@ -52,6 +51,8 @@ def value_of(node: Node, reading: Reading) -> Value:
     if isinstance(node, Number):
         if re.search(r"e[-+]?\d{4}", node.text) or len(node.text) > 1000:
             raise reading.fails("a number of more digits than are computed here", node.span)
+        if "e" in node.text.lower():
+            reading.note(f"{node.text} is read as the number {float(Rational(node.text)):g}")
         return indexed(number(Rational(node.text)), items_of(node.scripts), reading)
     if isinstance(node, Name):
         return name_value(node, reading)
@@ -113,7 +114,7 @@ def entry_value(entry: Entry, items: list, name: Node, reading: Reading) -> Valu
         return indexed(number(entry.meaning), items, reading)
     if entry.kind == "node":
         return _alias_value(entry, items, reading)
-    if entry.kind == "rate":
+    if entry.kind == "rate" and reading.updates:
         return indexed(number(reading.rate(entry.meaning)), items, reading)
     raise unknown(name, reading.text, reading) if isinstance(name, Name) else reading.fails("no such name")
 
@@ -160,7 +161,7 @@ def _special(name: Name, reading: Reading) -> Value:
     if name.base == "I" and not name.accents:
         return _marked_only(IDENTITY, items, reading)
     if not items and name.base in reading.letters and not name.accents:
-        return number(reading.letters[name.base])
+        return number(reading.letters[name.base] + reading.first_position())  # the number that is written there
     if name.base == r"\delta" and len(items) == 2:
         one, other = (ranges.index_of(item.node, reading) for item in items)
         if one is not None and other is not None:
@@ -179,8 +180,13 @@ def _marked_only(value: Value, items: list, reading: Reading) -> Value:  # type:
     for item in items:
         if is_transposition(item):
             value = value.transposed
-        elif item.raised:
-            raise reading.fails("a power of 𝟏")
+        elif item.raised or not isinstance(item.node, Name):
+            raise reading.fails("𝟏 and I have a size below them, or nothing")
+        else:
+            sizes = [entry.meaning for entry in reading.lexicon.labelled(item.node) if entry.kind == "size"]
+            if not sizes:
+                raise unknown(item.node, reading.text, reading)
+            value = replace(value, rows=value.rows and sizes[0], columns=value.columns and sizes[0])
     return value
 
 
@@ -367,7 +373,9 @@ def _check_numbered(factors: list[Node], reading: Reading) -> None:
 
 def is_indicator(factors: list[Node]) -> bool:
     """``\\mathbb 1[z > 0]``: the brackets alone say it."""
-    if len(factors) < 2 or not isinstance(factors[0], Name) or factors[0].base != "1" or factors[0].scripts:
+    if len(factors) < 2 or not isinstance(factors[0], Name) or factors[0].scripts:
+        return False
+    if factors[0].base != "1" and not (factors[0].base == "I" and factors[0].font in ("mathbb", "mathbf")):
         return False
     group = factors[1]
     inner = group.content[0] if isinstance(group, Group) and len(group.content) == 1 else None
@@ -460,6 +468,8 @@ def _cases(node: Cases, reading: Reading) -> Value:
                 raise reading.fails(f"the condition {words!r} of a case is not understood")
             made = value
             continue
+        if condition.remarks:
+            raise reading.fails("a case has one condition: write several as one chain, or as brackets", condition.span)
         holds = ranges.iverson(condition, reading, value_of)
         if made is None and len(node.rows) == 2 and _is_opposite(holds, node.rows[0][1], reading):
             made = value
@@ -483,11 +493,12 @@ def _is_opposite(holds: Value, first: Relation | Node | None, reading: Reading) 
 
 
 def _choice(holds: Expr, value: Expr, otherwise: Expr) -> Expr:
-    if isinstance(holds, Piecewise):
-        return Piecewise((value, holds.args[0][1]), (otherwise, True))
-    if holds.atoms(Guard, KroneckerDelta):
-        return holds * value + (1 - holds) * otherwise
-    return value if holds == 1 else otherwise
+    factors = sympy.Mul.make_args(holds)
+    if all(isinstance(factor, Piecewise) for factor in factors):  # several at once: -1 < z < 1
+        return Piecewise((value, sympy.And(*(factor.args[0][1] for factor in factors))), (otherwise, True))
+    if holds in (0, 1):
+        return value if holds == 1 else otherwise
+    return holds * value + (1 - holds) * otherwise
 
 
 def free_letters(value: Value) -> set[Symbol]:

@@ -58,6 +58,35 @@ def _walk(node: Any, ranges: dict[Any, Any], known: int) -> None:
         _walk(arg, ranges, known)
 
 
+def check_padding(expr: Expr, times: Any) -> None:
+    """Refuse what is read beside its axis inside of a function: 0 is there what a term is, not what e⁰ is.
+
+    Along time it is the state before the first step, which is 0.
+
+    Raises
+    ------
+    NotReadError
+        If there is one.
+    """
+    stack: list[tuple[Any, bool]] = [(expr, False)]
+    while stack:
+        node, inside = stack.pop()
+        if inside and isinstance(node, sympy.Mul) and any(isinstance(arg, Guard) for arg in node.args):
+            read = [arg for arg in node.args if isinstance(arg, Indexed) and _beside(arg, times)]
+            if read:
+                raise NotReadError(f"{read[0]} is read beside its axis, inside of a function: what is it there?")
+        function = isinstance(node, sympy.Function) and not isinstance(node, Guard | Piecewise | KroneckerDelta)
+        below = isinstance(node, Pow) and not (node.exp.is_Integer and node.exp.is_positive)
+        for arg in node.args:
+            if isinstance(arg, Expr | sympy.Tuple | sympy.logic.boolalg.Boolean):
+                stack.append((arg, not isinstance(node, Binder) and (inside or function or below)))
+
+
+def _beside(element: Indexed, times: Any) -> bool:
+    shape = element.base.label.shape
+    return any(place.is_Add and size not in times for place, size in zip(element.indices, shape, strict=True))
+
+
 def extreme_number(expr: Expr) -> Expr | None:
     """A number in `expr` so small or large that digits may not show it; None if there is none."""
     stack = [expr]

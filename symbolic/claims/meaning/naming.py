@@ -302,6 +302,8 @@ def marked(value: Value, items: list[Item], reading: Reading) -> Value:
     """Transpositions and powers, in the order in which they are written."""
     for item in items:
         if is_transposition(item):
+            if value.is_scalar and isinstance(item.node, Name) and item.node.base == "T":
+                raise reading.misfit("^T on a number: write ^\\top for a transpose, or brackets around a power")
             value = value.transposed
         elif item.node is None:
             raise reading.fails("a prime is on something that is no function; write ^\\top for a transpose")

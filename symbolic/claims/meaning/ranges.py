@@ -13,13 +13,13 @@ from ...binders import ArgMax, Max, rename_free
 from ...binders import Sum as SumOver
 from ...guards import Guard
 from ...indices import Dim
-from ...tensors import elements
+from ...tensors import elements, tensor_of
 from ..latex.syntax import BigOperator, Group, Name, Node, Number, Product, Relation
 from ..latex.syntax import Sum as SumOfTerms
 from .items import Item
 from .lexicon import run_text
 from .naming import _whole as whole
-from .naming import exponent, matching
+from .naming import exponent, matching, unknown
 from .reading import Reading
 from .values import Value, entrywise, number, times, total
 from .windows import window_sizes
@@ -35,17 +35,48 @@ def value_of_operator(node: BigOperator, reading: Reading, value_of: Meaning) ->
     letters, conditions, lower = _below(node, reading)
     if not letters:
         return _bare(node, reading, value_of)
+    above = None if node.above is None else _upper(node.above, reading)
+    outside = reading.first
+    if not reading.given_first and (hint := _begins_at(lower, above, node)) is not None:
+        reading.first = hint  # inside of this sum
     before, bound = reading.bind(letters)
     try:
         body = value_of(node.body, reading)
-        above = None if node.above is None else whole(node.above, reading)
         guards = [_bracket(relation, reading) for relation in conditions]
         made = body.map(lambda entry: entry * sympy.Mul(*guards)) if guards else body
         for symbol in bound:
             made = _over(node, symbol, made, lower.get(symbol.name), above, reading)
     finally:
         reading.release(before)
+        reading.first = reading.first if outside is None else outside
     return made
+
+
+def _upper(node: Node, reading: Reading) -> Expr:
+    """Where a sum ends; a letter that is neither a size nor an index is asked about."""
+    known = dict(reading.letters)
+    above = whole(node, reading)
+    for letter in [letter for letter in reading.letters if letter not in known]:
+        del reading.letters[letter]
+        raise unknown(Name(letter, span=node.span), reading.text, reading)
+    return above
+
+
+def _begins_at(lower: dict[str, Expr], above: Expr | None, node: BigOperator) -> int | None:
+    """What the limits say of where positions begin: from 0; or from 1 to T, or to 5, but not to T - 1."""
+    begins = set(lower.values())
+    if begins == {Integer(0)}:
+        return 0
+    return 1 if begins == {Integer(1)} and isinstance(node.above, Name | Number) and above is not None else None
+
+
+def from_zero(place: Expr, reading: Reading) -> Expr:
+    """A position as the network counts: letters count from 0 already, numbers and sizes from where the user does."""
+    letters = [s for s in place.free_symbols if not isinstance(s, Dim)]
+    if letters and not place.is_polynomial(*letters):
+        return place
+    shift = 1 - sum(place.diff(letter) for letter in letters)
+    return place if shift == 0 else place - shift * reading.first_position()
 
 
 def _below(node: BigOperator, reading: Reading) -> tuple[list[str], list[Relation], dict[str, Expr]]:
@@ -59,10 +90,6 @@ def _below(node: BigOperator, reading: Reading) -> tuple[list[str], list[Relatio
             letters.append(name)
             assert part.parts[1] is not None
             lower[name] = whole(part.parts[1], reading)
-            if reading.first is None and lower[name] == 0:
-                reading.first = 0
-            if reading.first is None and lower[name] == 1 and isinstance(node.above, Name | Number):
-                reading.first = 1  # from 1 to T, or to 5: not to T - 1
         elif isinstance(part, Relation) and len(part.parts) >= 2 and part.signs[0] != "∈":
             found = _letters(part.parts[0], reading)
             letters += found
@@ -109,19 +136,14 @@ def _over(
     if size is None or (not body.entry.has(symbol) and lower is None):
         raise reading.fails(f"nothing says what {symbol.name} runs over: it is no index of what is summed")
     _check_end(symbol, size, above, reading)
-    guards: list[Expr] = []
-    if reading.first is None and (above is not None and above == size):
+    if reading.first is None and above is not None and above == size:
         reading.first = 1  # what ends at T began at 1
-    if reading.first is None and lower == 0:
-        reading.first = 0
-    begins = lower is None or (lower in (0, 1) and reading.first in (None, int(lower)))
-    ends = above is None or (lower is not None and above - lower == size - 1)
-    whole_axis = begins and ends
-    if not whole_axis and lower is not None:
-        first = reading.first_position()
-        guards.append(Guard(symbol - (lower - first)))
-        if above is not None:
-            guards.append(Guard(above - first - symbol))
+    guards: list[Expr] = []
+    if lower is not None and not (above is None and lower in (0, 1) and not reading.given_first):
+        guards.append(Guard(symbol - from_zero(lower, reading)))
+    if above is not None:
+        guards.append(Guard(from_zero(above, reading) - symbol))
+    guards = [guard for guard in guards if guard not in (Guard(symbol), Guard(size - 1 - symbol))]
     if node.operator in ("max", "argmax"):
         if guards:
             raise reading.fails("a maximum over a part of an axis is not read")
@@ -197,17 +219,33 @@ def _compared(left: Node, sign: str, right: Node, reading: Reading, value_of: Me
             return number(_positional(one, sign, other, reading))
     except MismatchError:
         pass
-    first, second = value_of(left, reading), value_of(right, reading)
+    first, second = _labels(left, right, reading, value_of)
     if sign in HOLDS:
         relation = HOLDS[sign]
         return entrywise(first, second, lambda a, b: Piecewise((1, relation(a, b)), (0, True)), "comparison")
-    if sign == "=" and not elements(first.entry - second.entry):
-        return entrywise(first, second, lambda a, b: KroneckerDelta(a, b), "comparison")
     if sign == "=":
-        return entrywise(first, second, lambda a, b: KroneckerDelta(a, b), "comparison")
+        return entrywise(first, second, _same, "comparison")
     if sign == "≠":
-        return entrywise(first, second, lambda a, b: 1 - KroneckerDelta(a, b), "comparison")
+        return entrywise(first, second, lambda a, b: 1 - _same(a, b), "comparison")
     raise reading.fails(f"{sign} is no comparison that is read here")
+
+
+def _same(one: Expr, other: Expr) -> Expr:
+    """1 where both are equal; of real numbers, whose δ would be that of their whole parts, by cases."""
+    if one.is_integer and other.is_integer:
+        return KroneckerDelta(one, other)
+    return Piecewise((1, sympy.Eq(one, other)), (0, True))
+
+
+def _labels(left: Node, right: Node, reading: Reading, value_of: Meaning) -> tuple[Value, Value]:
+    """Both sides; a letter beside a class label is the class, as the network numbers them."""
+    first, second = value_of(left, reading), value_of(right, reading)
+    for node, one, other in ((left, first, second), (right, second, first)):
+        labels = [tensor_of(element).classes for element in elements(other.entry)]
+        if isinstance(node, Name) and not node.scripts and node.base in reading.letters and any(labels):
+            letter = number(reading.letters[node.base])
+            return (letter, second) if one is first else (first, letter)
+    return first, second
 
 
 def _names_a_tensor(node: Any, reading: Reading) -> bool:
@@ -256,10 +294,9 @@ def _is_position(symbol: Symbol, reading: Reading) -> bool:
 
 
 def _positional(one: Expr, sign: str, other: Expr, reading: Reading) -> Expr:
+    if any(not isinstance(symbol, Dim) for symbol in one.free_symbols | other.free_symbols):
+        one, other = from_zero(one, reading), from_zero(other, reading)
     gap = other - one
-    if gap.is_number is False and any(part.is_Number and part != 0 for part in (one, other)):
-        first = reading.first_position()
-        gap = gap + first if one.is_Number else gap - first
     if sign == "=":
         return KroneckerDelta(one, other) if gap.free_symbols else Integer(int(gap == 0))
     if sign == "≠":

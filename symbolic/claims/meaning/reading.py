@@ -79,7 +79,11 @@ class Reading:
     foreign: bool = False  # whether one of them stands along an axis that the network has another letter for
     inside: tuple[Any, ...] = ()  # the aliases whose meaning is being read: they do not stand in it
     rate_name: str = ""
+    updates: bool = False  # whether the formula is about an update, and so may have a learning rate
     first: int | None = None  # the number of the first position along an axis, if it is known
+
+    def __post_init__(self) -> None:
+        self.given_first = self.first is not None  # by the user: no formula says otherwise
 
     @property
     def network(self) -> Any:

@@ -42,6 +42,7 @@ def updated(left: Node, sign: str, reading: Reading) -> Value | None:
         return None
     entry, items = reading.pick(found)
     reading.note("the update is a step of gradient descent")
+    reading.updates = True
     gradient = gradient_named(entry.meaning, items, reading)
     return add(tensor_named(entry.meaning, items, reading), gradient.map(lambda g: -RATE * g))
 

@@ -154,8 +154,8 @@ def how(line: Judged) -> list[Block]:
             read[-1] += ", and transposed"
     if finding.layers:
         layers = ", ".join(f"{letter} = {number}" for letter, number in finding.layers.items())
-        what = "Judged for every layer; this is" if line.ok else "Not right for every layer; this is"
-        read.append(f"{what} what came of {layers}")
+        judged = " and for ".join(", ".join(f"{k} = {n}" for k, n in one.items()) for one in finding.among)
+        read.append(f"Judged for {judged or layers}; this is what came of {layers}")
     if finding.meaning is not None:
         read += [_capital(note) for note in finding.meaning.notes]
     if read:

@@ -57,7 +57,7 @@ def source_lines(text: str) -> tuple[list[SourceLine], int]:
     left = ""
     for start, inside in blocks:
         own = len(found)  # a row goes on from another of the same block alone
-        for place, row in ((place, part) for place, row in _rows(start, inside) for part in _columns(row)):
+        for place, row in ((place, part) for place, whole in _rows(start, inside) for part in _columns(whole)):
             shown = _tidy(row)
             if not shown:
                 continue

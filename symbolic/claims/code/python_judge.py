@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import GradloomError
+from ...errors import DataError, GradloomError
 from ...tensors import Adjoint, Tensor, element_of, shape_text
 from ..deciding.draw import Style
 from ..deciding.exact import sizes_text
@@ -134,6 +134,8 @@ def compare(claimed: Any, correct: Any, magnitude: float = 0.0) -> Compared:
 
     A shape that lacks axes of length 1, or has more of them, fits.
     """
+    if claimed.dtype.kind == "f" and claimed.dtype.itemsize < 4:
+        raise DataError(f"it returns {claimed.dtype}, whose few digits hide errors: return float32 or float64")
     tolerance = SAME if claimed.dtype.itemsize >= 8 or claimed.dtype.kind != "f" else 100 * np.finfo(claimed.dtype).eps
     note, turned = "", False
     if claimed.dtype.kind == "f" and claimed.dtype.itemsize < 8:

@@ -14,7 +14,7 @@ from .numbers import NoValueError, with_digits
 from .question import Question
 from .survey import Judge, Place
 
-MARGIN = 0.51  # a constant is off by no more than half of its last digit, to either side
+MARGIN = 0.9  # less than a unit in the last place: SymPy multiplies constants, so half of one does not do
 LEAST = 4  # digits that have to agree
 _COARSE = 2e-3  # a constant whose last digit is worth more, relative to it, is not taken for a rounded one
 # Rounding tells at any scale; what was left out, as the ε of a normalisation, tells where everything is small.

@@ -468,7 +468,8 @@ def _cases(node: Cases, reading: Reading) -> Value:
                 raise reading.fails(f"the condition {words!r} of a case is not understood")
             made = value
             continue
-        if condition.remarks:
+        behind = [remark.text.split() for remark in condition.remarks if isinstance(remark, Text)]
+        if len(behind) < len(condition.remarks) or any({"and", "or"} & set(some) for some in behind):
             raise reading.fails("a case has one condition: write several as one chain, or as brackets", condition.span)
         holds = ranges.iverson(condition, reading, value_of)
         if made is None and len(node.rows) == 2 and _is_opposite(holds, node.rows[0][1], reading):

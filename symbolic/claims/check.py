@@ -160,6 +160,7 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
 
 
 SIGNS = ("=", "≈", "<-", "->", ":=", "≡")
+ELSEWHERE = ("in inference", "after each step")  # as gradloom prints formulas beside those of training
 SAYING = ("for", "where", "with", "all", "every", "each", "as", "and", "by", "in", "over")
 
 
@@ -179,6 +180,12 @@ def _check_signs(relation: Relation, text: str) -> None:
             raise ClaimSyntaxError(f"{sign} is not judged: a claim is that two sides are equal", text, 0)
     before: Any = None
     for remark in relation.remarks:
+        if isinstance(remark, Text) and remark.text.strip() in ELSEWHERE:
+            raise ClaimSyntaxError(
+                f"this is about what the network does {remark.text.strip()}; claims are about training",
+                text,
+                remark.span.start,
+            )
         if not isinstance(remark, Text) and not _says_which(remark, before):
             what = "a second formula, a condition or a term behind the formula is not judged"
             raise ClaimSyntaxError(f"{what}: give it a line of its own, or cases", text, remark.span.start)

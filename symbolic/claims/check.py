@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..derivation import Derivation
-from ..equations import Equation
 from ..errors import DataError, GradloomError
 from ..network import Network
 from .deciding.everything import everything
@@ -23,7 +21,7 @@ from .meaning.function_names import own_functions
 from .meaning.items import items_of
 from .meaning.layers import layer_letters
 from .meaning.lexicon import Entry, Lexicon, key_of, lexicon_of
-from .verdict import Judged, Verdict
+from .verdict import RIGHT, Judged, Verdict
 
 
 def check(
@@ -148,15 +146,15 @@ def _judged(line: SourceLine, frame: Frame, before: list[Judged], explain: bool)
     if _define(relation, line.text, frame.lexicon):
         return Judged(line.shown, line.number, "defines")
     findings = judge(relation, line.text, frame)
-    at = next((n for n, finding in enumerate(findings) if not _is_right(finding, frame)), len(findings) - 1)
+    at = next((n for n, finding in enumerate(findings) if not _is_right(finding)), len(findings) - 1)
     finding = findings[at]
     made = Judged(line.shown, line.number, finding.kind, finding, steps=_last(relation, line.text))
     made = _in_order(made, line, relation, frame, before)
     if made.kind == "follows":
         return made
-    if not explain or _is_right(finding, frame):
+    if not explain or _is_right(finding):
         return made
-    return explained(made, line, relation, at + 1, frame, before)
+    return explained(made, line, relation, at + 1, frame)
 
 
 SIGNS = ("=", "≈", "<-", "->", ":=", "≡")
@@ -208,8 +206,8 @@ def _says_which(remark: Any, before: Any) -> bool:
     return isinstance(remark, Name | Number) and not remark.scripts
 
 
-def _is_right(finding: Finding, frame: Frame) -> bool:
-    return finding.kind in ("equal", "equal given", "rounded")
+def _is_right(finding: Finding) -> bool:
+    return finding.kind in RIGHT
 
 
 def _in_order(made: Judged, line: SourceLine, relation: Relation, frame: Frame, before: list[Judged]) -> Judged:
@@ -221,7 +219,7 @@ def _in_order(made: Judged, line: SourceLine, relation: Relation, frame: Frame, 
         above = before[-1].steps
         step = f"{above} = {_last(relation, line.text)}"
         try:
-            if all(_is_right(finding, frame) for finding in judge(read_relation(step), step, frame)):
+            if all(_is_right(finding) for finding in judge(read_relation(step), step, frame)):
                 return replace(made, kind="follows", after=before[-1].number)
         except GradloomError:
             pass
@@ -236,9 +234,7 @@ def _last(relation: Relation, text: str) -> str:
     return "" if last is None else text[last.span.start : last.span.end]
 
 
-def explained(
-    judged: Judged, line: SourceLine, relation: Relation, part: int, frame: Frame, before: list[Judged]
-) -> Judged:
+def explained(judged: Judged, line: SourceLine, relation: Relation, part: int, frame: Frame) -> Judged:
     """What else can be said of a line that is not right."""
     from .deciding.counterexample import counterexample
     from .mistakes.search import likely_mistake
@@ -265,6 +261,3 @@ def _define(relation: Relation, text: str, lexicon: Lexicon) -> bool:
         return False
     lexicon.add(key_of(name), Entry("node", (relation.parts[1], text), labels))
     return True
-
-
-__all__ = ["Callable", "Derivation", "Equation", "GradloomError", "check"]

@@ -9,7 +9,6 @@ from dataclasses import replace
 import sympy
 from sympy import Expr, Integer, KroneckerDelta, Piecewise, Rational, Symbol
 
-from ...indices import Dim
 from ..errors import UnknownNameError, pointed
 from ..latex.syntax import (
     BigOperator,
@@ -500,12 +499,3 @@ def _choice(holds: Expr, value: Expr, otherwise: Expr) -> Expr:
     if holds in (0, 1):
         return value if holds == 1 else otherwise
     return holds * value + (1 - holds) * otherwise
-
-
-def free_letters(value: Value) -> set[Symbol]:
-    """The indices that nothing binds, without those of the axes."""
-    from .values import C, R
-
-    return {s for s in value.entry.free_symbols if isinstance(s, Symbol) and s.is_integer and s not in (R, C)} - {
-        s for s in value.entry.free_symbols if isinstance(s, Dim) or hasattr(s, "role")
-    }

@@ -67,11 +67,6 @@ OF_ARRAYS = frozenset(
 FUNCTIONS: dict[str, Any] = {**_NAMED, **{name: name for name in sorted(OF_ARRAYS)}}
 
 
-def named(functions: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Those above and the user's own: an `elementwise` function of the network goes by its own name too."""
-    return {**FUNCTIONS, **(functions or {})}
-
-
 def own_functions(expressions: Any) -> dict[str, Any]:
     """The named functions that stand in the equations of a network, by name and by symbol."""
     found: dict[str, Any] = {}

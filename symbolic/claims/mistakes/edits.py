@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from ..latex.syntax import BigOperator, Group, Name, Node, Number, Product, Relation, Script, Span, Sum
+from ..latex.syntax import BigOperator, Group, Name, Node, Number, Product, Relation, Script, Span
 from ..meaning.lexicon import Lexicon
 from ..meaning.reading import Manner, Reading
 
@@ -108,10 +108,6 @@ def written(text: str, node: Any) -> str:
 
 def factors_of(node: Any) -> tuple[Node, ...]:
     return node.factors if isinstance(node, Product) else (node,)
-
-
-def terms_of(node: Any) -> tuple[tuple[int, Node], ...]:
-    return node.terms if isinstance(node, Sum) else ((1, node),)
 
 
 def is_atom(node: Any) -> bool:

@@ -24,6 +24,7 @@ from ..symbolic.derivation import Derivation
 from ..symbolic.errors import UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor, shape_text
+from .carried import source_of
 from .kernels import Data, Entry, Module, Noise, tuple_text
 from .layout import Layout, Place, make_layout
 from .names import Names
@@ -90,7 +91,8 @@ def _generate(
 ) -> GeneratedModule:
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
-    planned, lowering = schedule(network, derivation, known, list(layout.gradients))
+    strided = TARGETS[target].strided
+    planned, lowering = schedule(network, derivation, known, list(layout.gradients), strided=strided)
     identifiers = Names()
     identifiers.declare([known.batch] if known.batch is not None else [])
     identifiers.declare(tensor for tensor in network.tensors.values() if tensor not in planned.replaced)
@@ -98,7 +100,7 @@ def _generate(
     update = None if optimizer is None else plan_update(optimizer, layout.trainable)
     plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype)
     if network.has_modes and not network.is_of_training:
-        planned, lowering = schedule_inference(network, known)
+        planned, lowering = schedule_inference(network, known, strided=strided)
         other = replace(
             plan, schedule=planned, lowering=lowering, names=identifiers.copy(), layout=replace(layout, gradients={})
         )
@@ -155,6 +157,7 @@ def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
         state=tuple_text([f'"{name}"' for name in layout.state]),
         hyper=tuple_text([f'"{name}"' for name in layout.hyper]),
         bodies=bodies,
+        carried=source_of("contraction") if bodies.products else (),
     )
 
 

@@ -102,6 +102,7 @@ class Bodies:
     uses_math : whether the standard library's math is used
     training_loss, advance : where training does other things than inference, the loss in training, which `backward`
         then follows, and what the states become; else None
+    products : lines that declare what the module's products are
     """
 
     forward: Body
@@ -114,6 +115,7 @@ class Bodies:
     uses_math: bool = False
     training_loss: Body | None = None
     advance: Body | None = None
+    products: tuple[str, ...] = ()
 
 
 def with_inference(training: Bodies, inference: Bodies) -> Bodies:
@@ -149,6 +151,7 @@ class Module:
     trainable : how many leading entries of `params` an update changes
     state, hyper : names of the optimizer's state and hyper-parameters, tuples as source
     bodies : the functions
+    carried : lines of source that the functions use
     """
 
     doc: tuple[str, ...]
@@ -166,3 +169,4 @@ class Module:
     state: str
     hyper: str
     bodies: Bodies
+    carried: tuple[str, ...] = ()

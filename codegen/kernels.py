@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..symbolic.errors import UnsupportedError
+from .carried import NOTHING, Carried, carry
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class Bodies:
     workspace : the length of the workspace in numbers, as source
     special : names to import from scipy.special
     uses_math : whether the standard library's math is used
+    carried : the functions that are defined elsewhere, and copied into the module
     training_loss, advance : where training does other things than inference, the loss in training, which `backward`
         then follows, and what the states become; else None
     """
@@ -112,6 +114,7 @@ class Bodies:
     workspace: str
     special: tuple[str, ...] = ()
     uses_math: bool = False
+    carried: Carried = NOTHING
     training_loss: Body | None = None
     advance: Body | None = None
 
@@ -128,6 +131,7 @@ def with_inference(training: Bodies, inference: Bodies) -> Bodies:
         workspace=f"max({', '.join(longest)})" if len(longest) > 1 else training.workspace,
         special=tuple(sorted({*training.special, *inference.special})),
         uses_math=training.uses_math or inference.uses_math,
+        carried=carry({*training.carried.names, *inference.carried.names}),
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Any
 
 from sympy import Dummy, Integer
 
 from ..symbolic.tensors import Tensor
+from .carried import ELEMENTARY, carry
 from .cpu_writer import CpuWriter
 from .fuse import fuse
 from .kernels import Bodies, Body, with_inference
@@ -29,7 +32,8 @@ def write_cpu(plan: Plan) -> Bodies:
     made = _write_mode(plan, products)
     if plan.inference is not None:
         made = with_inference(made, _write_mode(plan.inference, products))
-    return replace(made, products=products.declarations)
+    carried = carry({*made.carried.names, *(["contraction"] if products.declarations else [])})
+    return replace(made, products=products.declarations, carried=carried)
 
 
 def _write_mode(plan: Plan, products: Products) -> Bodies:
@@ -56,9 +60,15 @@ def _write_mode(plan: Plan, products: Products) -> Bodies:
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
     advance = writer(plan.data).body(nests[3]) if schedule.assign else None
-    lines = [line for body in (forward, loss, backward, advance) if body for line in body.lines]
-    uses_math = any("math." in line for line in lines)
-    return Bodies(forward, loss, backward, predict, update, size, uses_math=uses_math, advance=advance)
+    bodies = Bodies(forward, loss, backward, predict, update, size, advance=advance)
+    return replace(bodies, **_needs([body for body in (forward, loss, backward, update, advance) if body]))
+
+
+def _needs(bodies: list[Body]) -> dict[str, Any]:
+    """What of other modules the functions need."""
+    lines = [line for body in bodies for line in (*body.views, *body.lines) if not line.lstrip().startswith("#")]
+    called = {name for line in lines for name in re.findall(r"(?<![\w.])\w+(?=\()", line)}
+    return {"uses_math": any("math." in line for line in lines), "carried": carry(called & ELEMENTARY)}
 
 
 def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:

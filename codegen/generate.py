@@ -24,7 +24,6 @@ from ..symbolic.derivation import Derivation
 from ..symbolic.errors import UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor, shape_text
-from .carried import source_of
 from .kernels import Data, Entry, Module, Noise, tuple_text
 from .layout import Layout, Place, make_layout
 from .names import Names
@@ -157,7 +156,6 @@ def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
         state=tuple_text([f'"{name}"' for name in layout.state]),
         hyper=tuple_text([f'"{name}"' for name in layout.hyper]),
         bodies=bodies,
-        carried=source_of("contraction") if bodies.products else (),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..symbolic.errors import UnsupportedError
+from .carried import NOTHING, Carried, carry
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class Bodies:
     workspace : the length of the workspace in numbers, as source
     special : names to import from scipy.special
     uses_math : whether the standard library's math is used
+    carried : the functions that are defined elsewhere, and copied into the module
     training_loss, advance : where training does other things than inference, the loss in training, which `backward`
         then follows, and what the states become; else None
     products : lines that declare what the module's products are
@@ -113,6 +115,7 @@ class Bodies:
     workspace: str
     special: tuple[str, ...] = ()
     uses_math: bool = False
+    carried: Carried = NOTHING
     training_loss: Body | None = None
     advance: Body | None = None
     products: tuple[str, ...] = ()
@@ -130,6 +133,7 @@ def with_inference(training: Bodies, inference: Bodies) -> Bodies:
         workspace=f"max({', '.join(longest)})" if len(longest) > 1 else training.workspace,
         special=tuple(sorted({*training.special, *inference.special})),
         uses_math=training.uses_math or inference.uses_math,
+        carried=carry({*training.carried.names, *inference.carried.names}),
     )
 
 
@@ -151,7 +155,6 @@ class Module:
     trainable : how many leading entries of `params` an update changes
     state, hyper : names of the optimizer's state and hyper-parameters, tuples as source
     bodies : the functions
-    carried : lines of source that the functions use
     """
 
     doc: tuple[str, ...]
@@ -169,4 +172,3 @@ class Module:
     state: str
     hyper: str
     bodies: Bodies
-    carried: tuple[str, ...] = ()

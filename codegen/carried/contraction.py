@@ -13,16 +13,15 @@ K. Goto and R. van de Geijn, "Anatomy of high-performance matrix multiplication"
 R. van de Geijn, "BLIS", ACM TOMS 41(3), 2015.
 """
 
-import llvmlite.binding as llvm
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
+from llvmlite.binding import get_host_cpu_features
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 INT, SMALL, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
-FEATURES = llvm.get_host_cpu_features()
+FEATURES = get_host_cpu_features()
 VECTOR_BYTES = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16
 REGISTERS = 32 if FEATURES.get("avx512f") else 16
 PANEL_BYTES = 1 << 17  # of `right`, copied to lie side by side
@@ -107,7 +106,7 @@ def contraction(form, rows, vector, columns="", pack=False, **indices):
     The operands are arrays, or pairs of an array and the place where the operand begins in it.
     """
 
-    if numba.config.DISABLE_JIT:
+    if config.DISABLE_JIT:
         return _without_compiler(indices)
 
     @intrinsic

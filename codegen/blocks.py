@@ -55,13 +55,15 @@ class Blocks:
 
 def choose_blocks(axes: Sequence[Axis], real: str, batch: Any) -> Blocks | None:
     """The cheapest way of computing a contraction over `axes`; None where it has no free index, or lies badly."""
+    order = lambda way: (way.cost, way.swapped, way.form, way.rows, way.columns)
+    return min(all_blocks(axes, real, batch), key=order, default=None)
+
+
+def all_blocks(axes: Sequence[Axis], real: str, batch: Any) -> list[Blocks]:
+    """Every way of computing a contraction over `axes` in blocks, with its cost."""
     numbers = {} if batch is None else {batch: BATCH}
-    ways = [
-        way
-        for swapped in (False, True)
-        for way in (*_outer(_sides(axes, swapped), real, numbers, swapped), *_dot(axes, real, numbers, swapped))
-    ]
-    return min(ways, key=lambda way: (way.cost, way.swapped, way.form, way.rows, way.columns), default=None)
+    outer = [way for swapped in (False, True) for way in _outer(_sides(axes, swapped), real, numbers, swapped)]
+    return [*outer, *_dot(axes, real, numbers)]
 
 
 def _sides(axes: Sequence[Axis], swapped: bool) -> list[Axis]:
@@ -105,7 +107,10 @@ def _outer(axes: Sequence[Axis], real: str, numbers: Mapping[Any, int], swapped:
                 products = work / extent * vectors / 2
                 tiles = work / deep / extent * vectors / sums
                 spread = 0.0 if vector.target == 1 else work / deep * SPREAD
-                for pack in (False, True) if columns is None else (False,):
+                ordered = _ordered(axes, numbers)
+                # Of a panel only the first index that is summed over is cut, so no other may grow with the batch.
+                fixed = all(axis.extent.is_Integer for axis in [a for a in ordered if a.is_bound][1:])
+                for pack in (False, True) if columns is None and fixed else (False,):
                     if not pack and vector.right != 1:
                         continue
                     copied = 0.0
@@ -124,14 +129,12 @@ def _outer(axes: Sequence[Axis], real: str, numbers: Mapping[Any, int], swapped:
                         "" if columns is None else columns.name,
                         pack,
                         swapped,
-                        _ordered(axes, numbers),
+                        ordered,
                         cost,
                     )
 
 
-def _dot(axes: Sequence[Axis], real: str, numbers: Mapping[Any, int], swapped: bool) -> Iterator[Blocks]:
-    if swapped:
-        return
+def _dot(axes: Sequence[Axis], real: str, numbers: Mapping[Any, int]) -> Iterator[Blocks]:
     lanes = LANES[real]
     size = lambda value: at_batch(value, numbers)
     work = _product(size(axis.extent) for axis in axes)

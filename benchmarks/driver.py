@@ -1,4 +1,4 @@
-"""The driver: starts a process for each system, compares what they compute, and measures them in turn, round by round."""
+"""The driver: a process for each system; it compares what they compute, and measures them in turn, round by round."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Process:
             "PYTENSOR_FLAGS": f"base_compiledir={caches / 'pytensor'},mode=NUMBA",
             "BENCHMARK_THREADS": str(options.threads),
         }
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in `end`)
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self.errors,

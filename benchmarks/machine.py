@@ -1,10 +1,11 @@
 """What the machine can do at most: GEMM and memory bandwidth, on a number of threads.
 
-``python -m benchmarks.machine`` prints JSON; `limits` runs it in processes of their own, one for each number of threads.
+``python -m benchmarks.machine`` prints JSON; `limits` runs it in a process for each number of threads.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
@@ -29,10 +30,28 @@ def limits(threads: int, seconds: float = 0.4) -> dict[str, Any]:
     return found
 
 
+# What tells a library how to work on this machine; none is passed on, so that each chooses as it does for its users.
+CHOICES = (
+    "OPENBLAS_",
+    "MKL_",
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "BLIS_",
+    "NVPL_",
+    "NUMBA_",
+    "XLA_",
+    "JAX_",
+    "TORCH",
+    "PYTENSOR_",
+)
+
+
 def thread_environment(threads: int) -> dict[str, str]:
-    """The environment in which every library that we know takes so many threads."""
+    """The environment in which every library that we know takes so many threads, and nothing else is chosen for it."""
     names = ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB")
-    return {**os.environ, **{f"{name}_NUM_THREADS": str(threads) for name in names}}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(CHOICES)}
+    return {**kept, **{f"{name}_NUM_THREADS": str(threads) for name in names}}
 
 
 def keep_to(threads: int) -> None:
@@ -66,29 +85,46 @@ def best(seconds: float, work: float, run: Any) -> float:
 
 
 def measure(threads: int, seconds: float) -> dict[str, float]:
+    keep_to(threads)  # before any library makes its threads
     import numpy as np
 
-    keep_to(threads)
-    found = {}
-    for dtype in ("float32", "float64"):
-        rates = []
-        for n in SIZES:
-            a, b, c = (np.ones((n, n), dtype) for _ in range(3))
-            rates.append(best(seconds / 2, 2 * n**3, lambda a=a, b=b, c=c: np.dot(a, b, out=c)))
-        found[f"{dtype}_gflops"] = max(rates)
-    try:
-        import torch
-    except ImportError:
-        pass
-    else:
-        torch.set_num_threads(threads)
+    found = {f"{dtype}_gflops": 0.0 for dtype in ("float32", "float64")}
+    for library in ("numpy", "torch", "jax"):
+        if importlib.util.find_spec(library) is None:
+            continue
         for dtype in ("float32", "float64"):
             for n in SIZES:
-                a, b, c = (torch.ones((n, n), dtype=getattr(torch, dtype)) for _ in range(3))
-                rate = best(seconds / 2, 2 * n**3, lambda a=a, b=b, c=c: torch.mm(a, b, out=c))
-                found[f"{dtype}_gflops"] = max(found[f"{dtype}_gflops"], rate)
+                run = PRODUCTS[library](np.full((n, n), 0.5, dtype), threads)
+                found[f"{dtype}_gflops"] = max(found[f"{dtype}_gflops"], best(seconds / 2, 2 * n**3, run))
     found["triad_gbs"] = best(2 * seconds, 24 * TRIAD, triad(threads))
     return found
+
+
+def numpy_product(a: Any, threads: int) -> Any:
+    import numpy as np
+
+    out = np.empty_like(a)
+    return lambda: np.dot(a, a, out=out)
+
+
+def torch_product(a: Any, threads: int) -> Any:
+    import torch
+
+    torch.set_num_threads(threads)
+    given = torch.from_numpy(a)
+    out = torch.empty_like(given)
+    return lambda: torch.mm(given, given, out=out)
+
+
+def jax_product(a: Any, threads: int) -> Any:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    given, product = jax.numpy.asarray(a), jax.jit(lambda a: a @ a)
+    return lambda: product(given).block_until_ready()
+
+
+PRODUCTS = {"numpy": numpy_product, "torch": torch_product, "jax": jax_product}
 
 
 def triad(threads: int) -> Any:

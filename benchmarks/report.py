@@ -9,16 +9,15 @@ from typing import Any
 from .systems import SYSTEMS
 
 GATHERING = (
-    "gradloom gathers its rows by index inside of the timed call, as shuffling needs; the others are given batches made "
-    "before. `lax.scan` and gradloom train a whole pass or more in one call, the others take a call a step."
+    "gradloom gathers its rows by index inside of the timed call, as shuffling needs; the others are given batches "
+    "made before. `lax.scan` and gradloom train a whole pass or more in one call, the others take a call a step."
 )
 NOTES = {
     "W6": "Symbols are rows looked up in gradloom, JAX and torch.compile; `torch.nn.RNN` multiplies one-hot vectors.",
     "W6l": "Symbols are rows looked up in gradloom, JAX and torch.compile; `torch.nn.LSTM` multiplies one-hot vectors.",
-    "W9": "PyTorch and JAX project queries, keys and values in one product, and have a bias of the keys, whose gradient "
-    "is 0; gradloom's layer has none.",
-    "W10": "PyTorch eager differentiates in reverse, with `create_graph`; torch.compile and JAX in forward mode over "
-    "forward mode, as gradloom does.",
+    "W9": "PyTorch and JAX project queries, keys and values in one product, and have a bias of the keys, whose "
+    "gradient is 0; gradloom's layer has none.",
+    "W10": "PyTorch differentiates in reverse, twice, JAX and gradloom forward mode over forward mode, which is less work.",
 }
 
 
@@ -101,8 +100,8 @@ def markdown(run: dict[str, Any]) -> str:
     lines = [
         f"# Training steps: {setting['name']}",
         "",
-        f"{setting['processor']}, {setting['cores']} cores ({setting['vectors']}), {setting['threads']} threads for every "
-        f"system; Python {setting['python']}; {setting['rounds']} rounds of {setting['seconds']:g} s for each, in turn. "
+        f"{setting['processor']}, {setting['cores']} cores ({setting['vectors']}), {setting['threads']} threads "
+        f"for every system; Python {setting['python']}; {setting['rounds']} rounds of {setting['seconds']:g} s each. "
         + ", ".join(f"{name} {version}" for name, version in sorted(run["versions"].items()))
         + f". Data: {setting['data']}.",
         "",

@@ -99,7 +99,7 @@ class Worker:
 
 
 def memory() -> float:
-    """The largest resident size so far, MiB. Of this program alone: getrusage counts what the parent had at the fork."""
+    """The largest resident size so far, MiB. Getrusage would count what the parent had at the fork."""
     try:
         with open("/proc/self/status") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024

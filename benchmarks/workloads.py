@@ -1,11 +1,12 @@
 """The workloads: sizes, data, initial weights, and how many operations a step takes.
 
-Everything here is NumPy alone, so that every system's process can read it, whatever else is installed there. Weights lie
-as PyTorch keeps them, (outputs, inputs); each system brings them into the order that suits it.
+Everything here is NumPy alone, so that every system's process can read it, whatever else is installed there. Weights
+lie as PyTorch keeps them, (outputs, inputs); each system brings them into the order that suits it.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,7 +65,7 @@ _ALL = (
              settings=_mlp((30, 1), "none", "logistic")),
     Workload("W9", "pre-norm transformer block, width 64, 4 heads, T 64, batch 16, SGD", "transformer", 16, 20, "sgd",
              0.01, 1.5, settings={"width": 64, "heads": 4, "length": 64, "hidden": 256}),
-    Workload("W10", "heat equation, 3-32-32-1 tanh, batch 64, loss (u_t - u_xx - u_yy)² + (u - y)², SGD", "physics", 64, 100,
+    Workload("W10", "3-32-32-1 tanh, batch 64, loss (u_t - u_xx - u_yy)² + (u - y)², SGD", "physics", 64, 100,
              "sgd", 1e-3, 3.0, settings={"sizes": (3, 32, 32, 1)}),
 )  # fmt: skip
 WORKLOADS = {workload.name: workload for workload in _ALL}
@@ -111,7 +112,7 @@ def _mlp_arrays(workload: Workload, rng: np.random.Generator, images: str | None
         y = labels if loss == "softmax" else np.eye(sizes[-1])[labels]
     weights = {}
     gain = 2.0 if hidden == "relu" else 1.0
-    for place, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
+    for place, (n, m) in enumerate(itertools.pairwise(sizes), 1):
         weights[f"w{place}"] = rng.standard_normal((m, n)) * np.sqrt(gain / n)
         weights[f"b{place}"] = np.zeros(m)
     return x, y, weights
@@ -164,7 +165,7 @@ def _transformer_arrays(workload: Workload, rng: np.random.Generator, _: str | N
 def _physics_arrays(workload: Workload, rng: np.random.Generator, _: str | None):
     lead, sizes = (workload.batches, workload.batch), workload.settings["sizes"]
     weights = {}
-    for place, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
+    for place, (n, m) in enumerate(itertools.pairwise(sizes), 1):
         weights[f"w{place}"] = rng.standard_normal((m, n)) / np.sqrt(n)
         weights[f"b{place}"] = rng.standard_normal(m) / 10
     return rng.uniform(-1, 1, (*lead, 3)), rng.standard_normal((*lead, 1)), weights

@@ -7,7 +7,8 @@ import importlib.util
 from dataclasses import dataclass
 
 from ..workloads import Workload
-from .base import NotOffered, Trainer
+from .base import NotOffered as NotOffered
+from .base import Trainer
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from sympy import KroneckerDelta
 
@@ -14,7 +16,22 @@ from ..workloads import Workload
 from .base import Trainer
 
 L = gl.layers
-Names = dict[str, tuple[str, object]]  # a parameter's name: the weights that it is of, and which of them
+
+
+class Part(NamedTuple):
+    """Which of the weights a parameter is."""
+
+    of: str
+    rows: object = ...
+    turned: bool = False
+
+    def __call__(self, weights: dict[str, np.ndarray]) -> np.ndarray:
+        """A view of them."""
+        part = weights[self.of][self.rows]
+        return part.T if self.turned else part
+
+
+Names = dict[str, Part]
 
 
 def trainer(variant: str, workload: Workload, x: np.ndarray, y: np.ndarray, weights: dict[str, np.ndarray]) -> Trainer:
@@ -39,9 +56,8 @@ class Ours(Trainer):
         self.data = self.program.check((x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:])), {}).arrays
         self.weights = weights
         self.rows, self.variant = x.shape[0] * x.shape[1], variant
-        # A parameter's part of the weights: the whole, or a slice, in its own shape.
         shapes = {name: shape for name, (_, shape) in self.module.PARAMETERS.items()}
-        given = {name: weights[of][part].reshape(shapes[name]) for name, (of, part) in names.items()}
+        given = {name: part(weights).reshape(shapes[name]) for name, part in names.items()}
         self.initial = self.program.flat(given)
         self.params = self.initial.copy()
         self.grads = np.zeros_like(self.params)
@@ -77,9 +93,9 @@ class Ours(Trainer):
 
     def gradients(self):
         _, found = self.program.loss_and_gradients(self.initial, *(part[: self.batch] for part in self.data))
-        made = {of: np.zeros(self.weights[of].shape) for of, _ in self.names.values()}
-        for name, (of, part) in self.names.items():
-            made[of][part] = found[name].reshape(made[of][part].shape)
+        made = {part.of: np.zeros(self.weights[part.of].shape) for part in self.names.values()}
+        for name, part in self.names.items():
+            part(made)[...] = found[name].reshape(part(made).shape)
         return made
 
 
@@ -87,7 +103,7 @@ class Ours(Trainer):
 
 
 def dense_names(count: int, first: int = 1) -> Names:
-    return {f"{kind.upper() if kind == 'w' else kind}{place}": (f"{kind}{place}", ...)
+    return {f"{kind.upper() if kind == 'w' else kind}{place}": Part(f"{kind}{place}")
             for place in range(first, first + count) for kind in "wb"}  # fmt: skip
 
 
@@ -113,13 +129,13 @@ def conv(workload: Workload) -> tuple[gl.Network, Names]:
     network = gl.Sequential([*images, *dense], input_shape=(1, 28, 28), loss=objective, name=workload.name)
     weights = [parameter.name for parameter in network.parameters]
     kept = [name for layer in ("c1", "c2", "w1", "w2", "w3") for name in (layer, "b" + layer)]
-    return network, {name: (of, ...) for name, of in zip(weights, kept, strict=True)}
+    return network, {name: Part(of) for name, of in zip(weights, kept, strict=True)}
 
 
 def recurrent(workload: Workload) -> tuple[gl.Network, Names]:
     """Equations, as the input is a row of the weights for each symbol: nothing is multiplied by one-hot vectors."""
     m, symbols, length = (workload.settings[name] for name in ("hidden", "symbols", "length"))
-    (B,) = gl.dims("B")
+    B = gl.dims("B")
     i, t, j, k = gl.indices("i t j k")
     network = gl.Network(workload.name)
     x = network.input("x", (B, length), classes=symbols)
@@ -127,10 +143,11 @@ def recurrent(workload: Workload) -> tuple[gl.Network, Names]:
     names: Names = {}
 
     def pre(gate: str, place: int) -> object:
-        W, U, b = (network.parameter(kind + gate, shape) for kind, shape in zip("WUb", ((m, symbols), (m, m), m)))
+        shapes = {"W": (symbols, m), "U": (m, m), "b": (m,)}
+        W, U, b = (network.parameter(kind + gate, shape) for kind, shape in shapes.items())
         rows = slice(place * m, (place + 1) * m)
-        names.update({W.name: ("wx", rows), U.name: ("wh", rows), b.name: ("b", rows)})
-        body = W[j, x[i, t]] + gl.Sum(U[j, k] * gl.padded(h[i, t - 1, k]), k) + b[j]
+        names.update({W.name: Part("wx", rows, turned=True), U.name: Part("wh", rows), b.name: Part("b", rows)})
+        body = W[x[i, t], j] + gl.Sum(U[j, k] * gl.padded(h[i, t - 1, k]), k) + b[j]
         return network.define(f"z{gate}", (i, t, j), body)[i, t, j]
 
     if workload.settings["cell"] == "rnn":
@@ -143,9 +160,9 @@ def recurrent(workload: Workload) -> tuple[gl.Network, Names]:
         network.define("c", (i, t, j), gates["f"] * gl.padded(c[i, t - 1, j]) + gates["i"] * gates["g"])
         network.define("h", (i, t, j), gates["o"] * gl.tanh(c[i, t, j]))
     V, d = network.parameter("V", (symbols, m)), network.parameter("d", symbols)
-    names |= {"V": ("wo", ...), "d": ("bo", ...)}
-    z = network.define("z", (i, t, j), gl.Sum(V[j, k] * h[i, t, k], k) + d[j])
-    network.minimize(gl.losses.CrossEntropy(targets="labels").term(network, z))
+    names |= {"V": Part("wo"), "d": Part("bo")}
+    s = network.define("s", (i, t, j), gl.Sum(V[j, k] * h[i, t, k], k) + d[j])
+    network.minimize(gl.losses.CrossEntropy(targets="labels").term(network, s))
     return network, names
 
 
@@ -154,10 +171,13 @@ def transformer(workload: Workload) -> tuple[gl.Network, Names]:
     block = L.TransformerBlock(n, heads, hidden, causal=True)
     network = gl.Sequential([block], input_shape=(length, n), loss=gl.losses.SquaredError("mean"), name=workload.name)
     rows = {"q": slice(0, n), "k": slice(n, 2 * n), "v": slice(2 * n, 3 * n)}
-    names: Names = {f"W{part}1_1_2": ("wqkv", where) for part, where in rows.items()}
-    names |= {f"b{part}1_1_2": ("bqkv", rows[part]) for part in "qv"} | {"Wo1_1_2": ("wo", ...), "bo1_1_2": ("bo", ...)}
-    names |= {"gamma1_1_1": ("g1", ...), "beta1_1_1": ("h1", ...), "gamma1_2_1": ("g2", ...), "beta1_2_1": ("h2", ...)}
-    names |= {"W1_2_2": ("w1", ...), "b1_2_2": ("b1", ...), "W1_2_3": ("w2", ...), "b1_2_3": ("b2", ...)}
+    names: Names = {f"W{part}1_1_2": Part("wqkv", where) for part, where in rows.items()}
+    names |= {f"b{part}1_1_2": Part("bqkv", rows[part]) for part in "qv"} | {
+        "Wo1_1_2": Part("wo"),
+        "bo1_1_2": Part("bo"),
+    }
+    names |= {"gamma1_1_1": Part("g1"), "beta1_1_1": Part("h1"), "gamma1_2_1": Part("g2"), "beta1_2_1": Part("h2")}
+    names |= {"W1_2_2": Part("w1"), "b1_2_2": Part("b1"), "W1_2_3": Part("w2"), "b1_2_3": Part("b2")}
     return network, names
 
 

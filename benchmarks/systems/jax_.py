@@ -13,7 +13,6 @@ from ..workloads import Workload
 from .base import Stepwise, Trainer
 
 Tree = dict[str, jax.Array]
-PRECISE = jax.lax.Precision.HIGHEST
 
 
 def trainer(variant: str, workload: Workload, x: np.ndarray, y: np.ndarray, weights: dict[str, np.ndarray]) -> Trainer:
@@ -99,7 +98,7 @@ class Scan(_Jax):
         return [float(loss) for loss in losses[:steps]]
 
 
-# ---- one function for each kind: the loss, how the weights lie, and how the data do -----------------------------------
+# ---- one function for each kind: the loss, how the weights lie, and how the data do ---------------------------------
 
 
 def transposed(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

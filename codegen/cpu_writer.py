@@ -10,7 +10,7 @@ from sympy import Expr
 
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
 from .kernels import Body, with_batch
-from .nests import Clear, Dot, Finish, Item, Loop, Set, Start, Step, paragraphs, reads
+from .nests import Clear, Dot, Finish, Item, Loop, Set, Start, Step, paragraphs, read_anywhere, reads, written
 from .ops import Contraction
 from .product_calls import Products
 from .scalar import ScalarPrinter
@@ -36,6 +36,7 @@ class CpuWriter:
     def __init__(self, storage: Storage, sizes: Sizes, rows: str, real: str, products: Products) -> None:
         self.storage, self.sizes, self.rows, self.real, self.products = storage, sizes, rows, real, products
         self._letters: dict[Any, str] = {}
+        self._extents: dict[Any, Expr] = {}
         self._locals: dict[Expr, str] = {}
         self._used_names: set[str] = set()
         self._views: dict[Tensor, None] = {}
@@ -95,12 +96,30 @@ class CpuWriter:
         lines = [line for item in loop.before for line in self._item(item, ())]
         around = dict(self._locals)
         self._letters[loop.index] = letter = self._letter(loop.index)
+        self._extents[loop.index] = loop.extent
+        lines += self._invariants(loop)
         lines.append(f"for {letter} in {self._range(loop)}:")
         for place, item in enumerate(loop.body):
             lines += [INDENT + line for line in self._item(item, loop.body[place + 1 :])]
         del self._letters[loop.index]
         self._locals = around
         lines += [line for item in loop.after for line in self._item(item, rest)]
+        return lines
+
+    def _invariants(self, loop: Loop) -> list[str]:
+        """Locals for what an innermost loop reads at one place: LLVM cannot know that no store of the loop changes it."""
+        if any(isinstance(item, Loop | Dot) for item in loop.body):
+            return []
+        changed = set(written(loop))
+        lines = []
+        for element in dict.fromkeys(part for item in loop.body for part in read_anywhere(item)):
+            tensor = tensor_of(element)
+            if element in self._locals or tensor in changed or not tensor.rank:
+                continue
+            axes = zip(indices_of(element), self.sizes.shape(tensor.shape), strict=True)
+            # A place that runs further than its axis is read under a guard alone.
+            if all(place != loop.index and self._extents.get(place) == size for place, size in axes):
+                lines.append(f"{self._local(element)} = {self._memory(element)}")
         return lines
 
     def _range(self, loop: Loop) -> str:

@@ -239,8 +239,11 @@ class Lowering:
         time = self._time_of(body)
         batch, rows, columns, bound = product.batch, product.rows, product.columns, product.bound
         when = tuple(factor for factor in Mul.make_args(body) if _is_when(factor, time))
-        left = self._operand(product.left, batch, rows, bound, space, time, when)
-        right = self._operand(product.right, batch, bound, columns, space, time, when)
+        sides = product.left, product.right
+        if self.strided and time is not None:
+            sides = (self._turned(sides[0], bound, space), self._turned(sides[1], bound, space))
+        left = self._operand(sides[0], batch, rows, bound, space, time, when)
+        right = self._operand(sides[1], batch, bound, columns, space, time, when)
         target = into
         lies = is_plain if self.strided else lambda element: lies_well(element, time, batch, rows, columns)
         if target is None or not lies(target):
@@ -281,6 +284,24 @@ class Lowering:
         target = self.temporary("factor", axes, self._equation)
         self._known[self._key(product, axes)] = tensor_of(target)
         return self._emit(Pointwise(target, self._plain(product, axes), tuple(axes.items()), self._equation))
+
+    def _turned(self, factors: tuple[Expr, ...], bound: Any, space: Extents) -> tuple[Expr, ...]:
+        """A matrix that every step of a recurrence reads along what is summed over, turned once before all of them."""
+        element = factors[0]
+        if len(factors) > 1 or not self._is_operand(element) or not is_plain(element) or element.has(self._time):
+            return factors
+        places = indices_of(element)
+        if not places or places[-1] not in bound or all(place in bound for place in places):
+            return factors
+        axes = {index: space[index] for index in (*bound, *(place for place in places if place not in bound))}
+        if set(axes) != set(places):
+            return factors
+        known = self._recall(element, axes)
+        if known is not None:
+            return (known,)
+        target = self.temporary("turned", axes, self._equation)
+        self._known[self._key(element, axes)] = tensor_of(target)
+        return (self._emit(Pointwise(target, element, tuple(axes.items()), self._equation)),)
 
     def _windows(self, product: Expr, space: Extents) -> Expr | None:
         """What is read through windows, from a copy without them; None where it is not read so."""

@@ -118,6 +118,15 @@ def reads(item: Item) -> Iterator[Expr]:
                 yield from elements(place)
 
 
+def read_anywhere(item: Item) -> Iterator[Expr]:
+    """The elements that a nest reads, and those that say where to read and write."""
+    for element in reads(item):
+        yield element
+        if isinstance(element, Indexed):
+            for place in element.indices:
+                yield from elements(place)
+
+
 def written(item: Item) -> Iterator[Tensor]:
     """The tensors that a nest writes."""
     for statement in statements(item):

@@ -17,7 +17,8 @@ NOTES = {
     "W6l": "Symbols are rows looked up in gradloom, JAX and torch.compile; `torch.nn.LSTM` multiplies one-hot vectors.",
     "W9": "PyTorch and JAX project queries, keys and values in one product, and have a bias of the keys, whose "
     "gradient is 0; gradloom's layer has none.",
-    "W10": "PyTorch differentiates in reverse, twice, JAX and gradloom forward mode over forward mode, which is less work.",
+    "W10": "PyTorch differentiates in reverse, twice, "
+    "JAX and gradloom forward mode over forward mode, which is less work.",
 }
 
 

@@ -37,6 +37,11 @@ class Trainer:
         self.reset()
         return [self.run(1) for _ in range(steps)]
 
+    def mean_loss(self, steps: int) -> float:
+        """The mean loss of the first steps from the initial weights, trained as it is timed."""
+        self.reset()
+        return self.run(steps)
+
     def gradients(self) -> dict[str, np.ndarray]:
         """The gradients of the first batch at the initial weights, by the names of `workloads`."""
         raise NotOffered("gradients are compared between gradloom and PyTorch")

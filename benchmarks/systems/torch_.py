@@ -194,7 +194,7 @@ def transformer(workload: Workload, variant: str) -> tuple[Callable, Callable]:
 
 
 def physics(workload: Workload, variant: str) -> tuple[Callable, Callable]:
-    """Derivatives by ``autograd.grad`` with ``create_graph``, as the field writes them; compiled: ``func.grad`` of ``func.grad``."""
+    """Derivatives by ``autograd.grad`` with ``create_graph``, as the field writes them; compiled: by ``func.grad``."""
     depth = len(workload.settings["sizes"]) - 1
 
     def network(p: Tensors, x):

@@ -9,7 +9,7 @@ from typing import Any
 from sympy import Dummy, Integer
 
 from ..symbolic.tensors import Tensor
-from .carried import ELEMENTARY, carry
+from .carried import CALLED, carry
 from .cpu_writer import CpuWriter
 from .fuse import fuse
 from .kernels import Bodies, Body, with_inference
@@ -21,6 +21,7 @@ from .plan import Plan
 from .product_calls import Products
 from .scalar import SizePrinter
 from .scan import gather_steps
+from .short_loops import without_short_loops
 from .sizes import Sizes
 from .storage import Storage, place_tensors
 from .update import UpdatePlan
@@ -40,7 +41,10 @@ def _write_mode(plan: Plan, products: Products) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
     nests = [
-        fuse(nest(op, plan.sizes, plan.real, plan.lowering.temporary) for op in gather_steps(part)) for part in parts
+        without_short_loops(
+            fuse(nest(op, plan.sizes, plan.real, plan.lowering.temporary) for op in gather_steps(part))
+        )
+        for part in parts
     ]
     # Not fused: an assignment must not run before what reads the old state.
     nests[3:] = [nests[3] + nests[4]]
@@ -68,7 +72,7 @@ def _needs(bodies: list[Body]) -> dict[str, Any]:
     """What of other modules the functions need."""
     lines = [line for body in bodies for line in (*body.views, *body.lines) if not line.lstrip().startswith("#")]
     called = {name for line in lines for name in re.findall(r"(?<![\w.])\w+(?=\()", line)}
-    return {"uses_math": any("math." in line for line in lines), "carried": carry(called & ELEMENTARY)}
+    return {"uses_math": any("math." in line for line in lines), "carried": carry(called & CALLED)}
 
 
 def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:

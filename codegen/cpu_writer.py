@@ -178,7 +178,7 @@ class CpuWriter:
         value = self.printer.text(item.value)
         lines = self._flush()
         if item.kind == "sum":
-            return [*lines, f"{name} += {value}"]
+            return [*lines, f"{name} = plus({name}, {value})"]
         if item.kind == "max":
             return [*lines, f"{name} = max({name}, {value})"]
         # The first of equal ones stays: later ones are not larger.

@@ -46,7 +46,14 @@ def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, *, whole: bool)
     kept = [index for index in order if index not in op.bound]
     inner = order[len(kept) :]
     if op.is_scatter or order[: len(kept)] != kept:
-        made = _wrap(order, extents, (AddTo(op.target, op.body, op.equation),), limits)
+        body: tuple[Item, ...] = (AddTo(op.target, op.body, op.equation),)
+        last = [] if op.is_scatter else _last_of(order, op.bound)
+        outer = order[: len(order) - len(last)]
+        if last:
+            # What is summed over innermost is summed up by itself, in a variable.
+            part = temporary("part", {index: extents[index] for index in outer}, op.equation)
+            body = (_reduce(op, part, outer, last, temporary, limits), AddTo(op.target, part, op.equation))
+        made = _wrap(outer, extents, body, limits)
         return replace(made, before=(Clear(op.tensor, op.equation),))
     made = _reduce(op, op.target, kept, inner, temporary, limits)
     return _wrap(kept, extents, (made,)) if kept else made
@@ -68,6 +75,16 @@ def _product(op: Contraction, sizes: Sizes, real: str) -> Item | None:
 
 def _set(op: Op) -> Item:
     return Set(op.target, op.body, op.equation)
+
+
+def _last_of(order: Sequence[Any], bound: Sequence[Any]) -> list[Any]:
+    """The innermost indices of `order`, as far as all are in `bound`."""
+    last: list[Any] = []
+    for index in reversed(order):
+        if index not in bound:
+            break
+        last.insert(0, index)
+    return last
 
 
 def _limits(op: Reduction, order: Sequence[Any]) -> tuple[dict[Any, list[Expr]], Reduction]:

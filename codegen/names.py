@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..symbolic.tensors import Tensor
 
 # What the templates and printers use; a tensor of such a name gets an underscore.
 _MODULE = """PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit types erf erfc expit special einsum total
-    exp expm1 log log1p logaddexp logistic tanh done value row at i1 i2 i3 i4 dtype quiet compiled training_loss
+    exp expm1 log log1p logaddexp logistic tanh plus contraction done value row at i1 i2 i3 i4 dtype quiet compiled training_loss
     advance fill_noise uniform mixed seed GOLDEN""".split()
 _TAKEN = RESERVED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist)
 
@@ -52,6 +53,6 @@ class Names:
         """`wanted`, or with underscores after it, so that it is neither a module-wide name nor in `used`."""
         used = set(used)
         name = wanted
-        while name in self._taken or name in used:
+        while name in self._taken or name in used or re.fullmatch(r"product_\d+", name):
             name += "_"
         return name

@@ -21,6 +21,7 @@ from gradloom.symbolic.evaluate import evaluate
 LIBM = {
     **{name: getattr(np, name) for name in ("exp", "expm1", "log", "log1p", "logaddexp", "tanh")},
     "logistic": lambda x: 1 / (1 + np.exp(-x)),
+    "plus": lambda total, value: total + value,
     "erf": math.erf,
     "erfc": math.erfc,
 }
@@ -34,8 +35,7 @@ def plain(source: str) -> types.ModuleType:
         exec(compile(source, "<generated>", "exec"), module.__dict__)
     finally:
         numba.config.DISABLE_JIT = before
-    if hasattr(module, "elementary"):
-        module.__dict__.update({name: LIBM[name] for name in LIBM.keys() & module.__dict__.keys()})
+    module.__dict__.update({name: LIBM[name] for name in LIBM.keys() & module.__dict__.keys()})
     return module
 
 

@@ -18,6 +18,7 @@ from .loops import nest
 from .nests import Loop, Set
 from .once import OnceWriter, sum_by_loop
 from .plan import Plan
+from .product_calls import Products
 from .scalar import SizePrinter
 from .scan import gather_steps
 from .sizes import Sizes
@@ -27,20 +28,26 @@ from .update import UpdatePlan
 
 def write_cpu(plan: Plan) -> Bodies:
     """The bodies of the functions of ``cpu.py.j2``."""
-    made = _write_mode(plan)
-    return made if plan.inference is None else with_inference(made, _write_mode(plan.inference))
+    products = Products()
+    made = _write_mode(plan, products)
+    if plan.inference is not None:
+        made = with_inference(made, _write_mode(plan.inference, products))
+    carried = carry({*made.carried.names, *(["contraction"] if products.declarations else [])})
+    return replace(made, products=products.declarations, carried=carried)
 
 
-def _write_mode(plan: Plan) -> Bodies:
+def _write_mode(plan: Plan, products: Products) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
-    nests = [fuse(nest(op, batch, plan.lowering.temporary) for op in gather_steps(part)) for part in parts]
+    nests = [
+        fuse(nest(op, plan.sizes, plan.real, plan.lowering.temporary) for op in gather_steps(part)) for part in parts
+    ]
     # Not fused: an assignment must not run before what reads the old state.
     nests[3:] = [nests[3] + nests[4]]
     storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests)
 
     def writer(tensors: list[Tensor]) -> CpuWriter:
-        return CpuWriter(storage, plan.sizes, plan.rows(tensors), plan.real)
+        return CpuWriter(storage, plan.sizes, plan.rows(tensors), plan.real, products)
 
     forward = writer(plan.network.inputs).body(nests[0])
     loss = None if plan.network.loss is None else writer(plan.data).body(nests[1], plan.network.loss)
@@ -69,7 +76,7 @@ def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
     names = plan.names
     place = Place(Integer(0), (Integer(trainable),))
     storage = Storage({tensor: (buffer, place) for tensor, buffer in plan.vectors}, names, Integer(0))
-    writer = CpuWriter(storage, Sizes(None, {}), "", real)
+    writer = CpuWriter(storage, Sizes(None, {}), "", real, Products())
     for tensor in plan.scalars:
         writer.preset(tensor)
     once = OnceWriter(plan, sum_by_loop(plan, trainable, real))

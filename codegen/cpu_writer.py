@@ -1,4 +1,4 @@
-"""One compiled function: fused loop nests as Numba source, matrix products as ``np.dot``."""
+"""One compiled function: fused loop nests as Numba source, products in blocks of registers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import sympy
-from sympy import Expr, Symbol, prod
+from sympy import Expr
 
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
 from .kernels import Body, with_batch
-from .nests import Clear, Dot, Finish, Item, Loop, Set, Start, Step, paragraphs, reads
+from .nests import Clear, Dot, Finish, Item, Loop, Set, Start, Step, paragraphs, read_anywhere, reads, written
 from .ops import Contraction
+from .product_calls import Products
 from .scalar import ScalarPrinter
 from .sizes import Sizes
 from .storage import Storage
@@ -29,11 +30,13 @@ class CpuWriter:
     sizes : the batch size's symbol
     rows : the name of the argument whose first axis is the batch, or ""
     real : "float32" or "float64"
+    products : collects what the products of the module are
     """
 
-    def __init__(self, storage: Storage, sizes: Sizes, rows: str, real: str) -> None:
-        self.storage, self.sizes, self.rows, self.real = storage, sizes, rows, real
+    def __init__(self, storage: Storage, sizes: Sizes, rows: str, real: str, products: Products) -> None:
+        self.storage, self.sizes, self.rows, self.real, self.products = storage, sizes, rows, real, products
         self._letters: dict[Any, str] = {}
+        self._extents: dict[Any, Expr] = {}
         self._locals: dict[Expr, str] = {}
         self._used_names: set[str] = set()
         self._views: dict[Tensor, None] = {}
@@ -75,7 +78,7 @@ class CpuWriter:
         if isinstance(item, Loop):
             return self._loop(item, rest)
         if isinstance(item, Dot):
-            return self._dot(item.op)
+            return self._dot(item)
         if isinstance(item, Set):
             return self._set(item, rest)
         if isinstance(item, Start):
@@ -93,12 +96,30 @@ class CpuWriter:
         lines = [line for item in loop.before for line in self._item(item, ())]
         around = dict(self._locals)
         self._letters[loop.index] = letter = self._letter(loop.index)
+        self._extents[loop.index] = loop.extent
+        lines += self._invariants(loop)
         lines.append(f"for {letter} in {self._range(loop)}:")
         for place, item in enumerate(loop.body):
             lines += [INDENT + line for line in self._item(item, loop.body[place + 1 :])]
         del self._letters[loop.index]
         self._locals = around
         lines += [line for item in loop.after for line in self._item(item, rest)]
+        return lines
+
+    def _invariants(self, loop: Loop) -> list[str]:
+        """Locals for what an innermost loop reads at one place: LLVM cannot know that no store of the loop changes it."""
+        if any(isinstance(item, Loop | Dot) for item in loop.body):
+            return []
+        changed = set(written(loop))
+        lines = []
+        for element in dict.fromkeys(part for item in loop.body for part in read_anywhere(item)):
+            tensor = tensor_of(element)
+            if element in self._locals or tensor in changed or not tensor.rank:
+                continue
+            axes = zip(indices_of(element), self.sizes.shape(tensor.shape), strict=True)
+            # A place that runs further than its axis is read under a guard alone.
+            if all(place != loop.index and self._extents.get(place) == size for place, size in axes):
+                lines.append(f"{self._local(element)} = {self._memory(element)}")
         return lines
 
     def _range(self, loop: Loop) -> str:
@@ -168,39 +189,23 @@ class CpuWriter:
         lines += [f"if {value} > {name}_max:", f"{INDENT}{name}_max = {value}", f"{INDENT}{name} = {position}"]
         return lines
 
-    def _dot(self, op: Contraction) -> list[str]:
-        left = self._matrix(op.left, op.rows, op.bound, op)
-        right = self._matrix(op.right, op.bound, op.columns, op)
-        if not op.tensor.rank:
-            name = self._local(op.target)
-            return [f"{name} = np.dot({left}, {right})", *self._store(op.target, name)]
-        out = self._matrix(op.target, op.rows, op.columns, op)
-        product = f"np.dot({left}, {right}, {out})"
+    def _dot(self, dot: Dot) -> list[str]:
+        op = dot.op
+        product = self.products.call(
+            dot, self.sizes, self._batch, self._array, lambda place: self.printer.integer(place).text
+        )
         if not op.when:
             return [product]
         condition = " and ".join(f"{self.printer.integer(guard.args[0]).text} >= 0" for guard in op.when)
-        return [f"if {condition}:", INDENT + product, "else:", f"{INDENT}{self._part(op.target, op)[0]}[:] = real(0)"]
+        return [f"if {condition}:", INDENT + product, "else:", f"{INDENT}{self._part(op.target, op)}[:] = real(0)"]
 
-    def _matrix(self, element: Expr, rows: Sequence[Symbol], columns: Sequence[Symbol], op: Contraction) -> str:
-        """An array, or its part that the loops around choose, as the matrix (or vector) that a product takes."""
-        name, where = self._part(element, op)
-        transposed = where != (*rows, *columns)
-        blocks = [block for block in ((columns, rows) if transposed else (rows, columns)) if block]
-        if any(len(block) > 1 for block in blocks):
-            extents = dict(op.space)
-            shape = ", ".join(self._size(prod(extents[index] for index in block)) for block in blocks)
-            name = f"{name}.reshape({shape})"
-        return f"{name}.T" if transposed else name
-
-    def _part(self, element: Expr, op: Contraction) -> tuple[str, tuple[Any, ...]]:
-        """The part of an array that one product takes, and the indices of its axes."""
+    def _part(self, element: Expr, op: Contraction) -> str:
+        """The part of an array that one product fills."""
         where = indices_of(element)
         own = {*op.rows, *op.columns, *op.bound}
         lead = next((place for place, index in enumerate(where) if index in own), len(where))
         name = self._array(tensor_of(element))
-        if lead:
-            name += f"[{', '.join(self.printer.integer(place).text for place in where[:lead])}]"
-        return name, where[lead:]
+        return f"{name}[{', '.join(self.printer.integer(place).text for place in where[:lead])}]" if lead else name
 
     # ---- names -----------------------------------------------------------------------------------------------------
 

@@ -104,6 +104,7 @@ class Bodies:
     carried : the functions that are defined elsewhere, and copied into the module
     training_loss, advance : where training does other things than inference, the loss in training, which `backward`
         then follows, and what the states become; else None
+    products : lines that declare what the module's products are
     """
 
     forward: Body
@@ -117,6 +118,7 @@ class Bodies:
     carried: Carried = NOTHING
     training_loss: Body | None = None
     advance: Body | None = None
+    products: tuple[str, ...] = ()
 
 
 def with_inference(training: Bodies, inference: Bodies) -> Bodies:

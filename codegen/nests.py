@@ -10,6 +10,7 @@ from sympy import Expr, Indexed
 
 from ..symbolic.equations import Equation
 from ..symbolic.tensors import Tensor, elements, tensor_of
+from .blocks import Blocks
 from .ops import Contraction
 
 
@@ -69,9 +70,10 @@ class AddTo:
 
 @dataclass(frozen=True)
 class Dot:
-    """A matrix product by the BLAS; the loops over its batch stand around it."""
+    """A product in blocks of registers; the loops over its batch stand around it."""
 
     op: Contraction
+    blocks: Blocks
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,15 @@ def reads(item: Item) -> Iterator[Expr]:
             yield from elements(statement.value)
             places = statement.target.indices if isinstance(statement.target, Indexed) else ()
             for place in places:
+                yield from elements(place)
+
+
+def read_anywhere(item: Item) -> Iterator[Expr]:
+    """The elements that a nest reads, and those that say where to read and write."""
+    for element in reads(item):
+        yield element
+        if isinstance(element, Indexed):
+            for place in element.indices:
                 yield from elements(place)
 
 
@@ -165,7 +176,7 @@ def rename(item: Any, names: Mapping[Any, Any]) -> Any:
         sides: dict[str, Any] = {
             name: getattr(op, name).xreplace(names) for name in ("target", "body", "left", "right")
         }
-        return Dot(replace(op, when=tuple(guard.xreplace(names) for guard in op.when), **sides))
+        return replace(item, op=replace(op, when=tuple(guard.xreplace(names) for guard in op.when), **sides))
     if isinstance(item, Clear):
         return item
     held = [name for name in ("target", "value", "position") if hasattr(item, name)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-FILES = ("elementary.py",)
+FILES = ("elementary.py", "contraction.py")
 INSTALLED = ("llvmlite", "numba")
 # What generated code calls of them.
 ELEMENTARY = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc".split())

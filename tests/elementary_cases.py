@@ -1,4 +1,4 @@
-"""The functions of ``codegen/elementary.py``: their exact values, the arguments to try, and errors in ulps.
+"""The functions of ``codegen/carried/elementary.py``: their exact values, the arguments to try, and errors in ulps.
 
 Run as a program it prints the largest error of each function and type, for the processor that Numba is told of.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from scipy import special
 
-from gradloom.codegen import elementary
+from gradloom.codegen.carried import elementary
 
 NAMES = ("exp", "expm1", "tanh", "logistic", "log", "log1p", "erf", "erfc")
 # The largest error in ulps: what the docstrings say.

@@ -4,7 +4,7 @@ A plain installation of Numba has no vector versions of exp, log and their kin: 
 element at a time. These functions are Numba intrinsics instead. Each emits its formula where it is called, without
 branches: nothing is compiled on its own, and LLVM can vectorise the loop around it, for any width of vector.
 
-A generated module carries what it uses of this file, word for word (``carried.py``); so a function here may use nothing
+A generated module carries what it uses of this file, word for word; so a function here may use nothing
 but what stands in this file.
 
 Errors are in ulps, units in the last place of the exact result: the largest that ``tests/test_elementary.py`` found,

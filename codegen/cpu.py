@@ -19,6 +19,7 @@ from .scalar import SizePrinter
 from .scan import gather_steps
 from .sizes import Sizes
 from .storage import Storage, place_tensors
+from .unrolled_step import unroll_epoch
 from .update import UpdatePlan
 
 
@@ -30,6 +31,7 @@ def write_cpu(plan: Plan) -> Bodies:
 
 def _write_mode(plan: Plan) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
+    epoch = unroll_epoch(plan)
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
     nests = [fuse(nest(op, batch, plan.lowering.temporary) for op in gather_steps(part)) for part in parts]
     # Not fused: an assignment must not run before what reads the old state.
@@ -50,9 +52,9 @@ def _write_mode(plan: Plan) -> Bodies:
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
     advance = writer(plan.data).body(nests[3]) if schedule.assign else None
-    lines = [line for body in (forward, loss, backward, advance) if body for line in body.lines]
+    lines = [line for body in (forward, loss, backward, advance, epoch) if body for line in body.lines]
     uses_math = any("math." in line for line in lines)
-    return Bodies(forward, loss, backward, predict, update, size, uses_math=uses_math, advance=advance)
+    return Bodies(forward, loss, backward, predict, update, size, uses_math=uses_math, advance=advance, epoch=epoch)
 
 
 def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:

@@ -102,6 +102,7 @@ class Bodies:
     uses_math : whether the standard library's math is used
     training_loss, advance : where training does other things than inference, the loss in training, which `backward`
         then follows, and what the states become; else None
+    epoch : the whole of it where that is not calls of the others, after `total` and `done` are set to 0; else None
     """
 
     forward: Body
@@ -114,6 +115,7 @@ class Bodies:
     uses_math: bool = False
     training_loss: Body | None = None
     advance: Body | None = None
+    epoch: Body | None = None
 
 
 def with_inference(training: Bodies, inference: Bodies) -> Bodies:

@@ -1,0 +1,210 @@
+"""Writes `epoch` as straight-line scalar code: every element is a local variable."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sympy import Expr, Integer, Pow
+
+from ..symbolic.equations import Equation
+from ..symbolic.indices import Index
+from ..symbolic.tensors import Tensor, indices_of, tensor_of
+from .cpu_writer import INDENT
+from .earliest import STEP, EarliestPrinter, join_earliest
+from .kernels import Body
+from .plan import Plan
+from .unrolled_update import UpdateWriter
+
+ROW = Index("row_")  # stands for the row of the batch in every element
+LATE = 100  # when parameters are ready: they were changed last, data were there long before
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """One scalar operation.
+
+    Attributes
+    ----------
+    target : the element, with numbers for its indices, and `ROW` for that of the batch
+    terms : the value, or what is combined into it
+    kind : "set" for one value, else how terms are combined: "sum", "max", "argmax"
+    over_rows : whether it is a sum over the batch: the terms are those of one row
+    equation : the equation that it belongs to
+    """
+
+    target: Expr
+    terms: tuple[Expr, ...]
+    kind: str
+    over_rows: bool
+    equation: Equation
+
+
+def trained(plan: Plan) -> list[Tensor]:
+    """The parameters that an update changes, in the order of `params`."""
+    return [tensor for tensor in plan.network.parameters if tensor.name not in plan.network.frozen]
+
+
+class StepWriter:
+    """Writes the body of `epoch`; make a new one for each."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.names = plan, plan.names.copy()
+        self._locals: dict[Expr, str] = {}
+        self._ready: dict[Expr, int] = {}
+        self._shared: dict[str, str] = {}
+        self._head: list[str] = []
+        self._loads: list[str] = []
+        self._lines: list[str] = []
+        assert plan.sizes.batch is not None
+        self._inverse = Tensor(self.names.fresh("inverse"))
+        self._locals[self._inverse], self._ready[self._inverse] = self._inverse.name, 0
+        self._numbers = {Pow(plan.sizes.batch, -1): self._inverse}
+        letters = {plan.sizes.batch: "count"}
+        self.printer = EarliestPrinter(self._element, letters, self._let, ready=self._when)
+
+    def epoch(self, before: Sequence[Scalar], rows: Sequence[Scalar], after: Sequence[Scalar]) -> Body:
+        """The function's statements, after those of the template that set `total` and `done` to 0."""
+        places = [self._all(tensor) for tensor in trained(self.plan)]
+        parameters = [self._local(element) for elements in places for element in elements]
+        first = self._statements(before)
+        starts = [f"{self._name(scalar.target)} = real(0)" for scalar in rows if scalar.over_rows]
+        inner = self._statements(rows)
+        last = self._statements(after)
+        gradients = [self.plan.schedule.gradients[tensor.name] for tensor in trained(self.plan)]
+        found = [self._locals[element] for tensor in gradients for element in self._all(tensor)]
+        update = UpdateWriter(self.plan, self.names, parameters, found)
+        loss = self._locals[self.plan.network.loss]
+        steps = update.step()
+        inverse = f"{self._inverse.name} = real(1) / real(count)"
+        step = [
+            "count = min(batch, len(order) - first)",
+            *([inverse] if any(self._inverse.name in line for line in (*first, *inner, *last)) else []),
+            *first,
+            *starts,
+            "for row in range(first, first + count):",
+            *(f"{INDENT}{line}" for line in ("at = order[row]", *self._loads, *inner)),
+            *last,
+            f"if not np.isfinite({loss}):",
+            f"{INDENT}total = {loss}",
+            f"{INDENT}break",
+            "done += 1",
+            *steps,
+            f"total += {loss} * count",
+        ]
+        lines = [
+            *self._head,
+            *update.head,
+            "for first in range(0, len(order), batch):",
+            *(f"{INDENT}{line}" for line in step),
+            *(f"params[{place}] = {name}" for place, name in enumerate(parameters)),
+            *update.tail,
+        ]
+        return Body((), tuple(lines), "total, done")
+
+    # ---- statements ------------------------------------------------------------------------------------------------
+
+    def _statements(self, scalars: Sequence[Scalar]) -> list[str]:
+        self._lines, self._shared = [], {}
+        for equation, group in itertools.groupby(scalars, key=lambda scalar: scalar.equation):
+            self._lines.append(f"# {equation}")
+            for scalar in group:
+                self._write(scalar)
+        return self._lines
+
+    def _write(self, scalar: Scalar) -> None:
+        terms = [term.xreplace(self._numbers) for term in scalar.terms]
+        ready = max(map(self.printer.ready, terms))
+        if scalar.kind == "argmax":
+            self._write_argmax(scalar.target, terms)
+        else:
+            value = self._value(scalar.kind, terms)
+            name = self._name(scalar.target)
+            self._lines.append(f"{name} {'+=' if scalar.over_rows else '='} {value}")
+        self._ready[scalar.target] = ready + STEP * len(terms).bit_length()
+
+    def _value(self, kind: str, terms: list[Expr]) -> str:
+        if kind == "max":
+            parts = ((self.printer.ready(term), self.printer.text(term)) for term in terms)
+            return str(join_earliest(parts, STEP, lambda left, right: f"max({left}, {right})")[1])
+        return self.printer.text(terms[0]) if kind == "set" else self.printer.total(terms).text
+
+    def _write_argmax(self, target: Expr, terms: list[Expr]) -> None:
+        """The first place of the largest value."""
+        largest, name = self._let(self.printer.text(terms[0])), self._name(target)
+        self._lines.append(f"{name} = 0")
+        for place, term in enumerate(terms[1:], 1):
+            value = self._let(self.printer.text(term))
+            self._lines.append(f"{name} = {place} if {value} > {largest} else {name}")
+            largest = self._let(f"max({largest}, {value})")
+
+    def _let(self, text: str) -> str:
+        """A local variable with the value of `text`, the same one where it was asked for before."""
+        if text not in self._shared:
+            self._shared[text] = text if text.isidentifier() else self.names.fresh("t")
+            if self._shared[text] != text:
+                self._lines.append(f"{self._shared[text]} = {text}")
+        return self._shared[text]
+
+    # ---- elements --------------------------------------------------------------------------------------------------
+
+    def _all(self, tensor: Tensor) -> list[Expr]:
+        """The elements of a tensor in order."""
+        shape = self.plan.sizes.shape(tensor.shape)
+        if not shape:
+            return [tensor]
+        return [tensor[places] for places in itertools.product(*(map(Integer, range(int(size))) for size in shape))]
+
+    def _element(self, element: Expr) -> str:
+        choice = self._choice(element)
+        if choice is None:
+            return self._local(element)
+        place, found = choice
+        position = self._let(self.printer.integer(place).text)
+        tests = [f"{self._local(at)} if {position} == {number} else " for number, at in enumerate(found[:-1])]
+        return f"({''.join(tests)}{self._local(found[-1])})"
+
+    def _choice(self, element: Expr) -> tuple[Any, list[Expr]] | None:
+        """If data say which element of an axis is meant: their element, and all that may be meant."""
+        shape = self.plan.sizes.shape(tensor_of(element).shape)
+        for axis, place in enumerate(indices_of(element)):
+            if place != ROW and not isinstance(place, Integer):
+                where = list(indices_of(element))
+                numbers = range(int(shape[axis]))
+                all_of_them = [[*where[:axis], Integer(number), *where[axis + 1 :]] for number in numbers]
+                return place, [tensor_of(element)[tuple(places)] for places in all_of_them]
+        return None
+
+    def _when(self, element: Expr) -> int:
+        choice = self._choice(element)
+        if choice is not None:
+            return max(map(self._when, choice[1])) + STEP
+        return self._ready.get(element, LATE if tensor_of(element).name in self.plan.layout.parameters else 0)
+
+    def _name(self, element: Expr) -> str:
+        """The local variable of an element that is computed."""
+        if element not in self._locals:
+            tensor = tensor_of(element)
+            if not tensor.rank and tensor not in self.plan.data:
+                self.names.declare([tensor])
+                self._locals[element] = self.names.of(tensor)
+            else:
+                parts = ("row" if place == ROW else str(place) for place in indices_of(element))
+                self._locals[element] = self.names.fresh("_".join([tensor.name, *parts]))
+        return self._locals[element]
+
+    def _local(self, element: Expr) -> str:
+        """The local variable of an element that is read."""
+        if element in self._locals:
+            return self._locals[element]
+        tensor, name = tensor_of(element), self._name(element)
+        if tensor.name in self.plan.layout.parameters:
+            place = self._all(tensor).index(element) + self.plan.layout.parameters[tensor.name].offset
+            self._head.append(f"{name} = params[{place}]")
+            return name
+        places = ["at" if place == ROW else str(place) for place in indices_of(element)]
+        lines = self._loads if "at" in places else self._head
+        lines.append(f"{name} = {self.plan.names.of(tensor)}[{', '.join(places) or '()'}]")
+        return name

@@ -25,6 +25,18 @@ class Body:
     result: str = ""
 
 
+@dataclass(frozen=True)
+class UnrolledEpoch:
+    """The insides of an epoch that calls nothing: for mini-batches of one row, and for any."""
+
+    by_row: Body
+    by_batch: Body
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return (*self.by_row.lines, *self.by_batch.lines)
+
+
 def with_batch(views: Sequence[str], lines: Sequence[str], batch: str, rows: str) -> tuple[str, ...]:
     """`views`, after a line that reads the batch size off the array `rows` if the code uses it.
 
@@ -102,7 +114,7 @@ class Bodies:
     uses_math : whether the standard library's math is used
     training_loss, advance : where training does other things than inference, the loss in training, which `backward`
         then follows, and what the states become; else None
-    epoch : the whole of it where that is not calls of the others, after `total` and `done` are set to 0; else None
+    epoch : all of `epoch` in one function, where that is not calls of the others; else None
     """
 
     forward: Body
@@ -115,7 +127,7 @@ class Bodies:
     uses_math: bool = False
     training_loss: Body | None = None
     advance: Body | None = None
-    epoch: Body | None = None
+    epoch: UnrolledEpoch | None = None
 
 
 def with_inference(training: Bodies, inference: Bodies) -> Bodies:

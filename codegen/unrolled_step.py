@@ -15,8 +15,8 @@ from typing import Any
 import sympy
 from sympy import Expr, Integer, KroneckerDelta, Symbol
 
-from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
-from .kernels import Body
+from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_of
+from .kernels import UnrolledEpoch
 from .ops import Op, Reduction, Scan, tensors_read
 from .plan import Plan
 from .scan import gather_steps
@@ -29,7 +29,7 @@ Moment = tuple[Op, dict[Symbol, Integer]]  # an op, and where in time: recurrenc
 BEFORE, ROWS, AFTER = range(3)
 
 
-def unroll_epoch(plan: Plan, unroll: bool | None = None) -> Body | None:
+def unroll_epoch(plan: Plan, unroll: bool | None = None) -> UnrolledEpoch | None:
     """The body of `epoch` as straight-line code, or None where the ordinary schedule is to make it.
 
     Parameters
@@ -51,7 +51,8 @@ def unroll_epoch(plan: Plan, unroll: bool | None = None) -> Body | None:
     phases = _phases(moments, plan)
     if phases is None:
         return None
-    return StepWriter(plan).epoch(*([s for op, at in phase for s in _scalars(op, at, plan)] for phase in phases))
+    scalars = [[scalar for op, at in phase for scalar in _scalars(op, at, plan)] for phase in phases]
+    return UnrolledEpoch(by_row=StepWriter(plan, by_row=True).epoch(*scalars), by_batch=StepWriter(plan).epoch(*scalars))
 
 
 def operations(plan: Plan, ops: Sequence[Op]) -> int:
@@ -93,9 +94,14 @@ def _is_regular(op: Op, batch: Any) -> bool:
     read = [element for element in (*op.reads, op.target) if isinstance(element, sympy.Indexed)]
     for element in read:
         for place, size in zip(indices_of(element), tensor_of(element).shape, strict=True):
-            if (size == batch) != (place in rows) or (place not in rows and place.has(*rows)):
+            if (size == batch) != (place in rows) or (place not in rows and _has_beside_elements(place, rows)):
                 return False
-    return not op.body.xreplace({element: Integer(1) for element in read}).has(*rows)
+    return not _has_beside_elements(op.body, rows)
+
+
+def _has_beside_elements(expr: Any, indices: Sequence[Symbol]) -> bool:
+    """Whether `expr` uses one of `indices` other than to say which element it reads."""
+    return bool(expr.xreplace({element: Integer(1) for element in elements(expr)}).has(*indices))
 
 
 def _moments(plan: Plan, wanted: set[Tensor]) -> list[Moment]:

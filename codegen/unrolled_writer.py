@@ -50,36 +50,59 @@ def trained(plan: Plan) -> list[Tensor]:
 class StepWriter:
     """Writes the body of `epoch`; make a new one for each."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.names = plan, plan.names.copy()
+    def __init__(self, plan: Plan, by_row: bool = False) -> None:
+        self.plan, self.by_row, self.names = plan, by_row, plan.names.copy()
         self._locals: dict[Expr, str] = {}
         self._ready: dict[Expr, int] = {}
         self._shared: dict[str, str] = {}
         self._head: list[str] = []
         self._loads: list[str] = []
         self._lines: list[str] = []
-        assert plan.sizes.batch is not None
+        batch = plan.sizes.batch
+        assert batch is not None
         self._inverse = Tensor(self.names.fresh("inverse"))
         self._locals[self._inverse], self._ready[self._inverse] = self._inverse.name, 0
-        self._numbers = {Pow(plan.sizes.batch, -1): self._inverse}
-        letters = {plan.sizes.batch: "count"}
-        self.printer = EarliestPrinter(self._element, letters, self._let, ready=self._when)
+        self._numbers = {batch: Integer(1)} if by_row else {Pow(batch, -1): self._inverse}
+        self.printer = EarliestPrinter(self._element, {batch: "count"}, self._let, ready=self._when)
 
     def epoch(self, before: Sequence[Scalar], rows: Sequence[Scalar], after: Sequence[Scalar]) -> Body:
-        """The function's statements, after those of the template that set `total` and `done` to 0."""
-        places = [self._all(tensor) for tensor in trained(self.plan)]
-        parameters = [self._local(element) for elements in places for element in elements]
-        first = self._statements(before)
-        starts = [f"{self._name(scalar.target)} = real(0)" for scalar in rows if scalar.over_rows]
-        inner = self._statements(rows)
-        last = self._statements(after)
+        """The function's statements."""
+        parameters = [self._local(element) for tensor in trained(self.plan) for element in self._all(tensor)]
+        step = self._row_step(before, rows, after) if self.by_row else self._batch_step(before, rows, after)
         gradients = [self.plan.schedule.gradients[tensor.name] for tensor in trained(self.plan)]
         found = [self._locals[element] for tensor in gradients for element in self._all(tensor)]
         update = UpdateWriter(self.plan, self.names, parameters, found)
         loss = self._locals[self.plan.network.loss]
-        steps = update.step()
+        step += [
+            f"if not np.isfinite({loss}):",
+            f"{INDENT}total = {loss}",
+            f"{INDENT}break",
+            "done += 1",
+            *update.step(),
+            f"total += {loss}" if self.by_row else f"total += {loss} * count",
+        ]
+        lines = [
+            "total = 0.0",
+            "done = 0",
+            *self._head,
+            *update.head,
+            "for at in order:" if self.by_row else "for first in range(0, len(order), batch):",
+            *(f"{INDENT}{line}" for line in step),
+            *(f"params[{place}] = {name}" for place, name in enumerate(parameters)),
+            *update.tail,
+        ]
+        return Body((), tuple(lines), "total, done")
+
+    def _row_step(self, *phases: Sequence[Scalar]) -> list[str]:
+        lines = self._statements([scalar for phase in phases for scalar in phase])
+        return [*self._loads, *lines]
+
+    def _batch_step(self, before: Sequence[Scalar], rows: Sequence[Scalar], after: Sequence[Scalar]) -> list[str]:
+        first = self._statements(before)
+        starts = [f"{self._name(scalar.target)} = real(0)" for scalar in rows if scalar.over_rows]
+        inner, last = self._statements(rows), self._statements(after)
         inverse = f"{self._inverse.name} = real(1) / real(count)"
-        step = [
+        return [
             "count = min(batch, len(order) - first)",
             *([inverse] if any(self._inverse.name in line for line in (*first, *inner, *last)) else []),
             *first,
@@ -87,22 +110,7 @@ class StepWriter:
             "for row in range(first, first + count):",
             *(f"{INDENT}{line}" for line in ("at = order[row]", *self._loads, *inner)),
             *last,
-            f"if not np.isfinite({loss}):",
-            f"{INDENT}total = {loss}",
-            f"{INDENT}break",
-            "done += 1",
-            *steps,
-            f"total += {loss} * count",
         ]
-        lines = [
-            *self._head,
-            *update.head,
-            "for first in range(0, len(order), batch):",
-            *(f"{INDENT}{line}" for line in step),
-            *(f"params[{place}] = {name}" for place, name in enumerate(parameters)),
-            *update.tail,
-        ]
-        return Body((), tuple(lines), "total, done")
 
     # ---- statements ------------------------------------------------------------------------------------------------
 
@@ -122,7 +130,7 @@ class StepWriter:
         else:
             value = self._value(scalar.kind, terms)
             name = self._name(scalar.target)
-            self._lines.append(f"{name} {'+=' if scalar.over_rows else '='} {value}")
+            self._lines.append(f"{name} {'+=' if scalar.over_rows and not self.by_row else '='} {value}")
         self._ready[scalar.target] = ready + STEP * len(terms).bit_length()
 
     def _value(self, kind: str, terms: list[Expr]) -> str:

@@ -60,7 +60,7 @@ def operations(plan: Plan, ops: Sequence[Op]) -> int:
     total = 0
     for op in ops:
         times = math.prod(int(size) for index, size in op.space if size != plan.sizes.batch)
-        total += times * (_nodes(op.body) + isinstance(op, Reduction))
+        total += times * (_nodes(op.body) + bool(op.bound))
     assert plan.update is not None
     return total + plan.layout.trainable * sum(_nodes(body) for stage in plan.update.stages for body in stage.bodies)
 
@@ -68,7 +68,7 @@ def operations(plan: Plan, ops: Sequence[Op]) -> int:
 def _nodes(expr: Any) -> int:
     if is_element(expr) or not expr.args or expr.is_number:
         return 0
-    own = len(expr.args) - 1 if isinstance(expr, sympy.Add | sympy.Mul) else 1
+    own = len(expr.args) - 1 - (expr.args[0] == -1) if isinstance(expr, sympy.Add | sympy.Mul) else 1
     return own + sum(map(_nodes, expr.args))
 
 

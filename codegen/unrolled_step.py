@@ -20,7 +20,8 @@ from .kernels import UnrolledEpoch
 from .ops import Op, Reduction, Scan, tensors_read
 from .plan import Plan
 from .scan import gather_steps
-from .unrolled_writer import ROW, Scalar, StepWriter, trained
+from .unrolled_fold import Scalar
+from .unrolled_writer import ROW, StepWriter, trained
 
 LIMIT = 400
 """Up to how many operations per row and step loops are unrolled: beyond, compilation takes longer than it is worth."""
@@ -52,7 +53,9 @@ def unroll_epoch(plan: Plan, unroll: bool | None = None) -> UnrolledEpoch | None
     if phases is None:
         return None
     scalars = [[scalar for op, at in phase for scalar in _scalars(op, at, plan)] for phase in phases]
-    return UnrolledEpoch(by_row=StepWriter(plan, by_row=True).epoch(*scalars), by_batch=StepWriter(plan).epoch(*scalars))
+    return UnrolledEpoch(
+        by_row=StepWriter(plan, by_row=True).epoch(*scalars), by_batch=StepWriter(plan).epoch(*scalars)
+    )
 
 
 def operations(plan: Plan, ops: Sequence[Op]) -> int:

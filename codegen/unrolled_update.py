@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from sympy import Expr, Integer
+from sympy import Expr, Integer, preorder_traversal
 
-from ..symbolic.tensors import Tensor, element_of, elements, tensor_of
+from ..symbolic.tensors import Tensor, elements, is_element, tensor_of
 from .earliest import EarliestPrinter, join_earliest
 from .names import Names
 from .once import OncePrinter
@@ -14,12 +15,19 @@ from .plan import Plan
 from .update import Once
 
 
+class Elements(Protocol):
+    """What prints elements of the network."""
+
+    def element(self, element: Expr) -> str: ...
+    def when(self, element: Expr) -> int: ...
+
+
 class UpdateWriter:
     """Writes the update of `epoch`.
 
     Parameters
     ----------
-    parameters, gradients : the local variables of what is trained, in order
+    parameters : the local variables of what is trained, in order
 
     Attributes
     ----------
@@ -27,14 +35,14 @@ class UpdateWriter:
     tail : lines after the last step
     """
 
-    def __init__(self, plan: Plan, names: Names, parameters: Sequence[str], gradients: Sequence[str]) -> None:
+    def __init__(self, plan: Plan, names: Names, parameters: Sequence[str]) -> None:
         assert plan.update is not None
         self.plan, self.names, self.update, self.real = plan, names, plan.update, plan.real
         self._lines: list[str] = []
         self._locals: dict[Expr, str] = {}
         self._late: set[Tensor] = set()
-        (theta, _), (gradient, _), *states = self.update.vectors
-        self._vectors: dict[Tensor, Sequence[str]] = {theta: parameters, gradient: gradients}
+        (theta, _), (self._gradient, _), *states = self.update.vectors
+        self._vectors: dict[Tensor, Sequence[str]] = {theta: parameters}
         loads, stores = [], []
         for row, (tensor, _) in enumerate(states):
             self._vectors[tensor] = [names.fresh(f"{tensor.name}_{name}") for name in parameters]
@@ -60,13 +68,30 @@ class UpdateWriter:
             self._known.add(once.tensor)
         return fixed
 
-    def step(self) -> list[str]:
-        """The lines of one step; `done` counts it already."""
-        self._lines = []
+    @property
+    def reads_gradient_once(self) -> bool:
+        """Whether each entry of the gradient is read but once, and never assigned."""
+        stages = self.update.stages
+        read = [body for stage in stages for body in (*stage.bodies, *(once.body for once in stage.once))]
+        times = sum(
+            tensor_of(node) == self._gradient for body in read for node in preorder_traversal(body) if is_element(node)
+        )
+        return times == 1 and all(equation.target != self._gradient for equation in self.update.equations)
+
+    def step(self, gradients: Sequence[Expr], outer: Elements) -> list[str]:
+        """The lines of one step; `done` counts it already.
+
+        Parameters
+        ----------
+        gradients : the value of every entry of the gradient, in elements of the network
+        outer : prints these
+        """
+        self._lines, self._outer = [], outer
+        self._values = {self._gradient[place]: value for place, value in enumerate(gradients)}
         changing = [once for stage in self.update.stages for once in stage.once if once.tensor not in self._known]
         if any(self.update.step in elements(once.body) for once in changing):
             self._lines.append(f"{self._locals[self.update.step]} = step + done")
-        printer = EarliestPrinter(lambda e: self._locals[e], {}, self._let, ready=self._when)
+        printer = EarliestPrinter(self._text, {}, self._let, ready=self._when)
         for stage in self.update.stages:
             for once in stage.once:
                 if once.tensor not in self._known:
@@ -75,15 +100,27 @@ class UpdateWriter:
             for place in range(self.plan.layout.trainable):
                 for equation, body in zip(stage.equations, stage.bodies, strict=True):
                     (index,) = equation.indices
-                    value = printer.text(body.xreplace({index: Integer(place)}))
-                    self._lines.append(f"{self._vectors[equation.target][place]} = {value}")
+                    value = printer.text(body.xreplace({index: Integer(place)}).xreplace(self._values))
+                    target = equation.target[place]
+                    name = (
+                        self._text(self._values[target]) if equation.target == self._gradient else self._locals[target]
+                    )
+                    self._lines.append(f"{name} = {value}")
         return self._lines
+
+    def _text(self, element: Expr) -> str:
+        """The local variable of an element, of the optimizer or the network."""
+        return (
+            self._locals[element]
+            if element in self._locals
+            else self._outer.element(self._values.get(element, element))
+        )
 
     def _write_once(self, once: Once) -> None:
         """What is computed once per step, in float64."""
         name = self._locals[once.tensor]
         if once.index is None:
-            printer = OncePrinter(lambda e: self._locals[e], {}, self._let, "np.float64")
+            printer = OncePrinter(self._text, {}, self._let, "np.float64")
             self._lines.append(f"{name} = real({printer.text(once.body)})")
             return
         printer = OncePrinter(self._wide, {}, self._let, "np.float64")
@@ -94,7 +131,7 @@ class UpdateWriter:
         self._lines.append(f"{name} = {total}")
 
     def _wide(self, element: Expr) -> str:
-        name = self._locals[element]
+        name = self._text(element)
         return name if self.real == "float64" or not tensor_of(element).rank else f"np.float64({name})"
 
     def _let(self, text: str) -> str:
@@ -105,5 +142,4 @@ class UpdateWriter:
         return name
 
     def _when(self, element: Expr) -> int:
-        """The gradient is ready last."""
-        return 1 if tensor_of(element) == self.update.vectors[1][0] else 0
+        return 0 if element in self._locals else self._outer.when(element)

@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from sympy import Expr, Integer, Pow
 
-from ..symbolic.equations import Equation
 from ..symbolic.indices import Index
-from ..symbolic.tensors import Tensor, indices_of, tensor_of
+from ..symbolic.tensors import Tensor, elements, indices_of, tensor_of
 from .cpu_writer import INDENT
 from .earliest import STEP, EarliestPrinter, join_earliest
 from .kernels import Body
 from .plan import Plan
+from .unrolled_fold import Scalar, fold, readings
 from .unrolled_update import UpdateWriter
 
 ROW = Index("row_")  # stands for the row of the batch in every element
 LATE = 100  # when parameters are ready: they were changed last, data were there long before
-
-
-@dataclass(frozen=True)
-class Scalar:
-    """One scalar operation.
-
-    Attributes
-    ----------
-    target : the element, with numbers for its indices, and `ROW` for that of the batch
-    terms : the value, or what is combined into it
-    kind : "set" for one value, else how terms are combined: "sum", "max", "argmax"
-    over_rows : whether it is a sum over the batch: the terms are those of one row
-    equation : the equation that it belongs to
-    """
-
-    target: Expr
-    terms: tuple[Expr, ...]
-    kind: str
-    over_rows: bool
-    equation: Equation
 
 
 def trained(plan: Plan) -> list[Tensor]:
@@ -55,6 +36,7 @@ class StepWriter:
         self._locals: dict[Expr, str] = {}
         self._ready: dict[Expr, int] = {}
         self._shared: dict[str, str] = {}
+        self._trained = set(trained(plan))
         self._head: list[str] = []
         self._loads: list[str] = []
         self._lines: list[str] = []
@@ -63,23 +45,32 @@ class StepWriter:
         self._inverse = Tensor(self.names.fresh("inverse"))
         self._locals[self._inverse], self._ready[self._inverse] = self._inverse.name, 0
         self._numbers = {batch: Integer(1)} if by_row else {Pow(batch, -1): self._inverse}
-        self.printer = EarliestPrinter(self._element, {batch: "count"}, self._let, ready=self._when)
+        self.printer = EarliestPrinter(self.element, {batch: "count"}, self._let, ready=self.when)
 
     def epoch(self, before: Sequence[Scalar], rows: Sequence[Scalar], after: Sequence[Scalar]) -> Body:
         """The function's statements."""
         parameters = [self._local(element) for tensor in trained(self.plan) for element in self._all(tensor)]
-        step = self._row_step(before, rows, after) if self.by_row else self._batch_step(before, rows, after)
-        gradients = [self.plan.schedule.gradients[tensor.name] for tensor in trained(self.plan)]
-        found = [self._locals[element] for tensor in gradients for element in self._all(tensor)]
-        update = UpdateWriter(self.plan, self.names, parameters, found)
-        loss = self._locals[self.plan.network.loss]
+        tensors = [self.plan.schedule.gradients[tensor.name] for tensor in trained(self.plan)]
+        gradients = [element for tensor in tensors for element in self._all(tensor)]
+        loss = self.plan.network.loss
+        phases = [before, rows, after]
+        if self.by_row:
+            phases = [[replace(scalar, over_rows=False) for phase in phases for scalar in phase]]
+        read = readings(scalar for phase in phases for scalar in phase)
+        phases = [fold(phase, read, [loss, *gradients]) for phase in phases]
+        update = UpdateWriter(self.plan, self.names, parameters)
+        ends = self._ends(phases[0], read, gradients) if self.by_row and update.reads_gradient_once else {}
+        phases = [[scalar for scalar in phase if scalar.target not in ends] for phase in phases]
+        values = {target: scalar.terms[0].xreplace(self._numbers) for target, scalar in ends.items()}
+        step = self._row_step(*phases) if self.by_row else self._batch_step(*phases)
         step += [
-            f"if not np.isfinite({loss}):",
-            f"{INDENT}total = {loss}",
+            f"if not np.isfinite({self._locals[loss]}):",
+            f"{INDENT}total = {self._locals[loss]}",
             f"{INDENT}break",
             "done += 1",
-            *update.step(),
-            f"total += {loss}" if self.by_row else f"total += {loss} * count",
+            *dict.fromkeys(f"# {scalar.equation}" for scalar in ends.values()),
+            *update.step([values.get(element, element) for element in gradients], self),
+            f"total += {self._locals[loss]}" + ("" if self.by_row else " * count"),
         ]
         lines = [
             "total = 0.0",
@@ -93,8 +84,20 @@ class StepWriter:
         ]
         return Body((), tuple(lines), "total, done")
 
-    def _row_step(self, *phases: Sequence[Scalar]) -> list[str]:
-        lines = self._statements([scalar for phase in phases for scalar in phase])
+    def _ends(self, scalars: Sequence[Scalar], read: Counter[Expr], gradients: Sequence[Expr]) -> dict[Expr, Scalar]:
+        """The gradients of one row that are products: the update may combine their factors with its own.
+
+        They are then computed during the update, and so may hold nothing that it changes.
+        """
+        return {
+            scalar.target: scalar
+            for scalar in scalars
+            if scalar.target in gradients and not read[scalar.target] and len(scalar.terms) == 1
+            if not any(tensor_of(element) in self._trained for element in elements(scalar.terms[0]))
+        }
+
+    def _row_step(self, scalars: Sequence[Scalar]) -> list[str]:
+        lines = self._statements(scalars)
         return [*self._loads, *lines]
 
     def _batch_step(self, before: Sequence[Scalar], rows: Sequence[Scalar], after: Sequence[Scalar]) -> list[str]:
@@ -130,7 +133,7 @@ class StepWriter:
         else:
             value = self._value(scalar.kind, terms)
             name = self._name(scalar.target)
-            self._lines.append(f"{name} {'+=' if scalar.over_rows and not self.by_row else '='} {value}")
+            self._lines.append(f"{name} {'+=' if scalar.over_rows else '='} {value}")
         self._ready[scalar.target] = ready + STEP * len(terms).bit_length()
 
     def _value(self, kind: str, terms: list[Expr]) -> str:
@@ -165,7 +168,7 @@ class StepWriter:
             return [tensor]
         return [tensor[places] for places in itertools.product(*(map(Integer, range(int(size))) for size in shape))]
 
-    def _element(self, element: Expr) -> str:
+    def element(self, element: Expr) -> str:
         choice = self._choice(element)
         if choice is None:
             return self._local(element)
@@ -185,11 +188,12 @@ class StepWriter:
                 return place, [tensor_of(element)[tuple(places)] for places in all_of_them]
         return None
 
-    def _when(self, element: Expr) -> int:
+    def when(self, element: Expr) -> int:
         choice = self._choice(element)
         if choice is not None:
-            return max(map(self._when, choice[1])) + STEP
-        return self._ready.get(element, LATE if tensor_of(element).name in self.plan.layout.parameters else 0)
+            return max(map(self.when, choice[1])) + STEP
+        changes = tensor_of(element) in self._trained
+        return self._ready.get(element, LATE if changes else 0)
 
     def _name(self, element: Expr) -> str:
         """The local variable of an element that is computed."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import sympy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,7 +51,7 @@ class Training:
         shape = tuple(int(size) if size.is_number else rows for size in tensor.shape)
         if tensor.classes is not None:
             return rng.integers(0, int(tensor.classes), size=shape)
-        if tensor.role == "target":
+        if tensor.role == "target" and len(shape) == 2:
             return rng.dirichlet(np.ones(shape[-1] + 1), size=rows)[:, :-1].astype(self.dtype)
         return rng.normal(size=shape).astype(self.dtype)
 
@@ -61,9 +60,7 @@ class Training:
         params, state, grads = self.params.copy(), self.state.copy(), np.zeros_like(self.params)
         work = self.module.workspace(batch)
         with np.errstate(all="ignore"):
-            total, done = self.module.epoch(
-                params, grads, state, *self.data, self.order, batch, self.hyper, step, work
-            )
+            total, done = self.module.epoch(params, grads, state, *self.data, self.order, batch, self.hyper, step, work)
         return params, state, total, done
 
     def step_by_step(self, batch, step=3):
@@ -167,7 +164,9 @@ def test_agrees_with_torch(kind, batch, unrolls_everything):
     assert found == pytest.approx(total, rel=1e-12)
     for name, (at, shape) in module.PARAMETERS.items():
         expected = theta[name].detach().numpy()
-        np.testing.assert_allclose(params[at : at + int(np.prod(shape))].reshape(shape), expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            params[at : at + int(np.prod(shape))].reshape(shape), expected, rtol=1e-9, atol=1e-12
+        )
 
 
 def two_two_two(trainable_bias=False):
@@ -254,6 +253,25 @@ def test_rows_of_a_table_and_maxima(batch, dtype, unrolls_everything):
     agree(training, batch, {"float32": 2e-3, "float64": 1e-9}[dtype])
 
 
+def product_of_parameters():
+    """Gradients that are products of other parameters: none may be that of changed ones."""
+    B = gl.dims("B")
+    (i,) = (gl.indices("i"),)
+    net = gl.Network("product_of_parameters")
+    x, y = net.input("x", (B,)), net.target("y", (B,))
+    u, v, w = (net.parameter(name) for name in "uvw")
+    net.minimize(gl.Sum(u * v * w * x[i] - y[i], i) / B)
+    return net
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_all_gradients_are_those_before_the_update(batch):
+    network, optimizer = product_of_parameters(), gl.optimizers.SGD(0.1)
+    module = plain(generate(network, dtype="float64", optimizer=optimizer).source)
+    assert hasattr(module, "epoch_by_row")
+    agree(Training(network, module, optimizer, "float64", 7, 11), batch, 1e-12)
+
+
 def statistics():
     """Rows that need the mean over the batch."""
     B = gl.dims("B")
@@ -277,17 +295,25 @@ def test_what_does_not_fit_is_left_to_the_ordinary_schedule(make):
     assert "\n@compiled\ndef epoch(" in source
 
 
-def test_the_size_at_which_it_ends_is_a_number_of_operations():
-    """30 features: 30 products and sums forward, as many products backward, as many updates of two operations."""
-    layers = [gl.layers.Dense(1, gl.sigmoid)]
-    found = {}
-    for features in (30, 31):
+def test_the_limit_is_a_number_of_operations(monkeypatch):
+    """A feature more: a product and a sum forward, the same backward, and two operations of the update."""
+    count, counted = unrolled_step.operations, []
+
+    def counting(*arguments):
+        counted.append(count(*arguments))
+        return counted[-1]
+
+    monkeypatch.setattr(unrolled_step, "operations", counting)
+
+    def source(features):
+        layers = [gl.layers.Dense(1, gl.sigmoid)]
         network = gl.Sequential(layers, input_shape=features, loss=gl.losses.SquaredError(), name="logistic")
-        monkey = pytest.MonkeyPatch()
-        counted = []
-        with monkey.context() as patch:
-            real = unrolled_step.operations
-            patch.setattr(unrolled_step, "operations", lambda *a: counted.append(real(*a)) or counted[-1])
-            generate(network, optimizer=gl.optimizers.SGD(0.1))
-        found[features] = counted[0]
-    assert found[31] - found[30] == 1 + 1 + 1 + 1 + 2
+        return generate(network, optimizer=gl.optimizers.SGD(0.1)).source
+
+    assert "epoch_by_row" in source(30)
+    assert "epoch_by_row" in source(31)
+    assert counted[1] - counted[0] == 6
+    monkeypatch.setattr(unrolled_step, "LIMIT", counted[1])
+    assert "epoch_by_row" in source(31)
+    monkeypatch.setattr(unrolled_step, "LIMIT", counted[1] - 1)
+    assert "epoch_by_row" not in source(31)

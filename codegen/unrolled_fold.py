@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sympy import Add, Expr, Mul
+from sympy import Add, Expr, Mul, preorder_traversal
 
 from ..symbolic.equations import Equation
-from ..symbolic.tensors import elements
+from ..symbolic.tensors import is_element
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def readings(scalars: Iterable[Scalar]) -> Counter[Expr]:
     found: Counter[Expr] = Counter()
     for scalar in scalars:
         for term in scalar.terms:
-            found.update({element: int(term.count(element)) for element in elements(term)})
+            found.update(node for node in preorder_traversal(term) if is_element(node))
     return found
 
 

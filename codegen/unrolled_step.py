@@ -23,7 +23,7 @@ from .scan import gather_steps
 from .unrolled_fold import Scalar
 from .unrolled_writer import ROW, StepWriter, trained
 
-LIMIT = 400
+LIMIT = 600
 """Up to how many operations per row and step loops are unrolled: beyond, compilation takes longer than it is worth."""
 
 Moment = tuple[Op, dict[Symbol, Integer]]  # an op, and where in time: recurrences are unrolled too

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -59,7 +59,7 @@ class StepWriter:
         read = readings(scalar for phase in phases for scalar in phase)
         phases = [fold(phase, read, [loss, *gradients]) for phase in phases]
         update = UpdateWriter(self.plan, self.names, parameters)
-        ends = self._ends(phases[0], read, gradients) if self.by_row and update.reads_gradient_once else {}
+        ends = self._ends(phases[0], read, set(gradients)) if self.by_row and update.reads_gradient_once else {}
         phases = [[scalar for scalar in phase if scalar.target not in ends] for phase in phases]
         values = {target: scalar.terms[0].xreplace(self._numbers) for target, scalar in ends.items()}
         step = self._row_step(*phases) if self.by_row else self._batch_step(*phases)
@@ -84,7 +84,7 @@ class StepWriter:
         ]
         return Body((), tuple(lines), "total, done")
 
-    def _ends(self, scalars: Sequence[Scalar], read: Counter[Expr], gradients: Sequence[Expr]) -> dict[Expr, Scalar]:
+    def _ends(self, scalars: Sequence[Scalar], read: Counter[Expr], gradients: Collection[Expr]) -> dict[Expr, Scalar]:
         """The gradients of one row that are products: the update may combine their factors with its own.
 
         They are then computed during the update, and so may hold nothing that it changes.
@@ -213,7 +213,10 @@ class StepWriter:
             return self._locals[element]
         tensor, name = tensor_of(element), self._name(element)
         if tensor.name in self.plan.layout.parameters:
-            place = self._all(tensor).index(element) + self.plan.layout.parameters[tensor.name].offset
+            inside = 0
+            for number, size in zip(indices_of(element), self.plan.sizes.shape(tensor.shape), strict=True):
+                inside = inside * int(size) + int(number)
+            place = self.plan.layout.parameters[tensor.name].offset + inside
             self._head.append(f"{name} = params[{place}]")
             return name
         places = ["at" if place == ROW else str(place) for place in indices_of(element)]

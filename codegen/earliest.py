@@ -106,12 +106,12 @@ class EarliestPrinter(ScalarPrinter):
         return Text(f"{top.within(PRODUCT)} / {self.product(below).within(SIGN)}", PRODUCT) if below else top
 
     def call(self, expr: Any) -> Text:
-        if not isinstance(expr, LogAddExp):
+        if not isinstance(expr, LogAddExp) or expr.args[0] != 0:
             return super().call(expr)
-        # log(exp(u) + exp(v)) = max(u, v) + log(1 + exp(-|u - v|)); of u = 0 the second part is that of -v too.
-        u, v = expr.args
-        rest = self.let(self.text(Log1p(sympy.exp(-sympy.Abs(u - v)))))
-        return Text(f"max({self.text(u)}, {self.text(v)}) + {rest}", SUM)
+        # log(1 + exp(v)) = max(0, v) + log(1 + exp(-|v|)): the second part is that of -v too.
+        v = expr.args[1]
+        rest = self.let(self.text(Log1p(sympy.exp(-sympy.Abs(v)))))
+        return Text(f"max({self.number(Integer(0)).text}, {self.text(v)}) + {rest}", SUM)
 
 
 def _is_divisor(factor: Pow) -> bool:

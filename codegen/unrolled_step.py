@@ -43,7 +43,7 @@ def unroll_epoch(plan: Plan, unroll: bool | None = None) -> UnrolledEpoch | None
     by sums that only the loss and the gradients are made of.
     """
     batch = plan.sizes.batch
-    if unroll is False or plan.update is None or batch is None or plan.network.has_modes:
+    if unroll is False or plan.update is None or not plan.layout.trainable or batch is None or plan.network.has_modes:
         return None
     ops = _needed(plan)
     if not all(_is_regular(op, batch) for op in ops) or (unroll is None and operations(plan, ops) > LIMIT):

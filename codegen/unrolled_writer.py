@@ -219,6 +219,7 @@ class StepWriter:
             place = self.plan.layout.parameters[tensor.name].offset + inside
             self._head.append(f"{name} = params[{place}]")
             return name
+        assert tensor in self.plan.data, f"{element} is read but not computed"
         places = ["at" if place == ROW else str(place) for place in indices_of(element)]
         lines = self._loads if "at" in places else self._head
         lines.append(f"{name} = {self.plan.names.of(tensor)}[{', '.join(places) or '()'}]")

@@ -253,6 +253,44 @@ def test_rows_of_a_table_and_maxima(batch, dtype, unrolls_everything):
     agree(training, batch, {"float32": 2e-3, "float64": 1e-9}[dtype])
 
 
+def test_compiled_code_gives_the_same_bits_every_time_and_what_python_gives(tmp_path, unrolls_everything):
+    network, optimizer = lookup(), gl.optimizers.AdamW(0.1, weight_decay=0.1, clip_norm=0.5)
+    source = generate(network, optimizer=optimizer).source
+    fast = Training(network, compiled(source, tmp_path, "lookup_unrolled"), optimizer, "float32", 9, 5)
+    slow = Training(network, plain(source), optimizer, "float32", 9, 5)
+    for batch in (1, 4):
+        found, again, expected = fast.epoch(batch), fast.epoch(batch), slow.epoch(batch)
+        assert [array.tobytes() for array in found[:2]] == [array.tobytes() for array in again[:2]]
+        assert found[2:] == again[2:]
+        assert found[3] == expected[3]
+        for one, other in zip(found[:3], expected[:3], strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+LAYERS = {
+    "rnn": ([gl.layers.RNN(2), gl.layers.Dense(1)], (3, 2)),
+    "lstm_backwards": ([gl.layers.LSTM(2, reverse=True), gl.layers.Dense(2)], (2, 3)),
+    "gru_of_all_steps": ([gl.layers.GRU(2, return_sequences=True), gl.layers.Flatten(), gl.layers.Dense(1)], (3, 1)),
+    "convolution": (
+        [gl.layers.Conv1D(2, 3, padding=1, activation=gl.tanh), gl.layers.Flatten(), gl.layers.Dense(1)],
+        (1, 5),
+    ),
+    "maxima": ([gl.layers.Conv1D(2, 2), gl.layers.MaxPool1D(2), gl.layers.Flatten(), gl.layers.Dense(2)], (1, 5)),
+    "normalised": ([gl.layers.Dense(3), gl.layers.LayerNorm(), gl.layers.Dense(2, gl.sigmoid)], (2,)),
+}
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("name", LAYERS)
+def test_other_layers(name, batch, unrolls_everything):
+    layers, shape = LAYERS[name]
+    network = gl.Sequential(layers, input_shape=shape, loss=gl.losses.SquaredError("mean"), name=name)
+    optimizer = gl.optimizers.SGD(0.1, momentum=0.5)
+    module = plain(generate(network, dtype="float64", optimizer=optimizer).source)
+    assert hasattr(module, "epoch_by_row")
+    agree(Training(network, module, optimizer, "float64", 3, 17), batch, 1e-9)
+
+
 def product_of_parameters():
     """Gradients that are products of other parameters: none may be that of changed ones."""
     B = gl.dims("B")

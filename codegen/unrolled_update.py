@@ -40,7 +40,6 @@ class UpdateWriter:
         self.plan, self.names, self.update, self.real = plan, names, plan.update, plan.real
         self._lines: list[str] = []
         self._locals: dict[Expr, str] = {}
-        self._late: set[Tensor] = set()
         (theta, _), (self._gradient, _), *states = self.update.vectors
         self._vectors: dict[Tensor, Sequence[str]] = {theta: parameters}
         loads, stores = [], []

@@ -16,6 +16,7 @@ from .cpu_writer import INDENT
 from .earliest import STEP, EarliestPrinter, join_earliest
 from .kernels import Body
 from .plan import Plan
+from .printers import SUM
 from .unrolled_fold import Scalar, fold, readings
 from .unrolled_update import UpdateWriter
 
@@ -173,7 +174,7 @@ class StepWriter:
         if choice is None:
             return self._local(element)
         place, found = choice
-        position = self._let(self.printer.integer(place).text)
+        position = self.printer.integer(place).within(SUM)
         tests = [f"{self._local(at)} if {position} == {number} else " for number, at in enumerate(found[:-1])]
         return f"({''.join(tests)}{self._local(found[-1])})"
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Any
 
 from sympy import Dummy, Integer
 
 from ..symbolic.tensors import Tensor
+from .carried import ELEMENTARY, carry
 from .cpu_writer import CpuWriter
 from .fuse import fuse
 from .kernels import Bodies, Body, with_inference
@@ -15,6 +18,7 @@ from .loops import nest
 from .nests import Loop, Set
 from .once import OnceWriter, sum_by_loop
 from .plan import Plan
+from .product_calls import Products
 from .scalar import SizePrinter
 from .scan import gather_steps
 from .sizes import Sizes
@@ -25,21 +29,27 @@ from .update import UpdatePlan
 
 def write_cpu(plan: Plan) -> Bodies:
     """The bodies of the functions of ``cpu.py.j2``."""
-    made = _write_mode(plan)
-    return made if plan.inference is None else with_inference(made, _write_mode(plan.inference))
+    products = Products()
+    made = _write_mode(plan, products)
+    if plan.inference is not None:
+        made = with_inference(made, _write_mode(plan.inference, products))
+    carried = carry({*made.carried.names, *(["contraction"] if products.declarations else [])})
+    return replace(made, products=products.declarations, carried=carried)
 
 
-def _write_mode(plan: Plan) -> Bodies:
+def _write_mode(plan: Plan, products: Products) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
     epoch = unroll_epoch(plan)
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
-    nests = [fuse(nest(op, batch, plan.lowering.temporary) for op in gather_steps(part)) for part in parts]
+    nests = [
+        fuse(nest(op, plan.sizes, plan.real, plan.lowering.temporary) for op in gather_steps(part)) for part in parts
+    ]
     # Not fused: an assignment must not run before what reads the old state.
     nests[3:] = [nests[3] + nests[4]]
     storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests)
 
     def writer(tensors: list[Tensor]) -> CpuWriter:
-        return CpuWriter(storage, plan.sizes, plan.rows(tensors), plan.real)
+        return CpuWriter(storage, plan.sizes, plan.rows(tensors), plan.real, products)
 
     forward = writer(plan.network.inputs).body(nests[0])
     loss = None if plan.network.loss is None else writer(plan.data).body(nests[1], plan.network.loss)
@@ -52,9 +62,16 @@ def _write_mode(plan: Plan) -> Bodies:
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
     advance = writer(plan.data).body(nests[3]) if schedule.assign else None
-    lines = [line for body in (forward, loss, backward, advance, epoch) if body for line in body.lines]
-    uses_math = any("math." in line for line in lines)
-    return Bodies(forward, loss, backward, predict, update, size, uses_math=uses_math, advance=advance, epoch=epoch)
+    bodies = Bodies(forward, loss, backward, predict, update, size, advance=advance, epoch=epoch)
+    written = [forward, loss, backward, update, advance, *([epoch.by_row, epoch.by_batch] if epoch else [])]
+    return replace(bodies, **_needs([body for body in written if body]))
+
+
+def _needs(bodies: list[Body]) -> dict[str, Any]:
+    """What of other modules the functions need."""
+    lines = [line for body in bodies for line in (*body.views, *body.lines) if not line.lstrip().startswith("#")]
+    called = {name for line in lines for name in re.findall(r"(?<![\w.])\w+(?=\()", line)}
+    return {"uses_math": any("math." in line for line in lines), "carried": carry(called & ELEMENTARY)}
 
 
 def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
@@ -62,7 +79,7 @@ def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
     names = plan.names
     place = Place(Integer(0), (Integer(trainable),))
     storage = Storage({tensor: (buffer, place) for tensor, buffer in plan.vectors}, names, Integer(0))
-    writer = CpuWriter(storage, Sizes(None, {}), "", real)
+    writer = CpuWriter(storage, Sizes(None, {}), "", real, Products())
     for tensor in plan.scalars:
         writer.preset(tensor)
     once = OnceWriter(plan, sum_by_loop(plan, trainable, real))

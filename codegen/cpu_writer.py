@@ -1,4 +1,4 @@
-"""One compiled function: fused loop nests as Numba source, matrix products as ``np.dot``."""
+"""One compiled function: fused loop nests as Numba source, products in blocks of registers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import sympy
-from sympy import Expr, Symbol, prod
+from sympy import Expr
 
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
 from .kernels import Body, with_batch
 from .nests import Clear, Dot, Finish, Item, Loop, Set, Start, Step, paragraphs, reads
 from .ops import Contraction
+from .product_calls import Products
 from .scalar import ScalarPrinter
 from .sizes import Sizes
 from .storage import Storage
@@ -29,10 +30,11 @@ class CpuWriter:
     sizes : the batch size's symbol
     rows : the name of the argument whose first axis is the batch, or ""
     real : "float32" or "float64"
+    products : collects what the products of the module are
     """
 
-    def __init__(self, storage: Storage, sizes: Sizes, rows: str, real: str) -> None:
-        self.storage, self.sizes, self.rows, self.real = storage, sizes, rows, real
+    def __init__(self, storage: Storage, sizes: Sizes, rows: str, real: str, products: Products) -> None:
+        self.storage, self.sizes, self.rows, self.real, self.products = storage, sizes, rows, real, products
         self._letters: dict[Any, str] = {}
         self._locals: dict[Expr, str] = {}
         self._used_names: set[str] = set()
@@ -75,7 +77,7 @@ class CpuWriter:
         if isinstance(item, Loop):
             return self._loop(item, rest)
         if isinstance(item, Dot):
-            return self._dot(item.op)
+            return self._dot(item)
         if isinstance(item, Set):
             return self._set(item, rest)
         if isinstance(item, Start):
@@ -168,39 +170,23 @@ class CpuWriter:
         lines += [f"if {value} > {name}_max:", f"{INDENT}{name}_max = {value}", f"{INDENT}{name} = {position}"]
         return lines
 
-    def _dot(self, op: Contraction) -> list[str]:
-        left = self._matrix(op.left, op.rows, op.bound, op)
-        right = self._matrix(op.right, op.bound, op.columns, op)
-        if not op.tensor.rank:
-            name = self._local(op.target)
-            return [f"{name} = np.dot({left}, {right})", *self._store(op.target, name)]
-        out = self._matrix(op.target, op.rows, op.columns, op)
-        product = f"np.dot({left}, {right}, {out})"
+    def _dot(self, dot: Dot) -> list[str]:
+        op = dot.op
+        product = self.products.call(
+            dot, self.sizes, self._batch, self._array, lambda place: self.printer.integer(place).text
+        )
         if not op.when:
             return [product]
         condition = " and ".join(f"{self.printer.integer(guard.args[0]).text} >= 0" for guard in op.when)
-        return [f"if {condition}:", INDENT + product, "else:", f"{INDENT}{self._part(op.target, op)[0]}[:] = real(0)"]
+        return [f"if {condition}:", INDENT + product, "else:", f"{INDENT}{self._part(op.target, op)}[:] = real(0)"]
 
-    def _matrix(self, element: Expr, rows: Sequence[Symbol], columns: Sequence[Symbol], op: Contraction) -> str:
-        """An array, or its part that the loops around choose, as the matrix (or vector) that a product takes."""
-        name, where = self._part(element, op)
-        transposed = where != (*rows, *columns)
-        blocks = [block for block in ((columns, rows) if transposed else (rows, columns)) if block]
-        if any(len(block) > 1 for block in blocks):
-            extents = dict(op.space)
-            shape = ", ".join(self._size(prod(extents[index] for index in block)) for block in blocks)
-            name = f"{name}.reshape({shape})"
-        return f"{name}.T" if transposed else name
-
-    def _part(self, element: Expr, op: Contraction) -> tuple[str, tuple[Any, ...]]:
-        """The part of an array that one product takes, and the indices of its axes."""
+    def _part(self, element: Expr, op: Contraction) -> str:
+        """The part of an array that one product fills."""
         where = indices_of(element)
         own = {*op.rows, *op.columns, *op.bound}
         lead = next((place for place, index in enumerate(where) if index in own), len(where))
         name = self._array(tensor_of(element))
-        if lead:
-            name += f"[{', '.join(self.printer.integer(place).text for place in where[:lead])}]"
-        return name, where[lead:]
+        return f"{name}[{', '.join(self.printer.integer(place).text for place in where[:lead])}]" if lead else name
 
     # ---- names -----------------------------------------------------------------------------------------------------
 

@@ -90,7 +90,8 @@ def _generate(
 ) -> GeneratedModule:
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
-    planned, lowering = schedule(network, derivation, known, list(layout.gradients))
+    strided = TARGETS[target].strided
+    planned, lowering = schedule(network, derivation, known, list(layout.gradients), strided=strided)
     identifiers = Names()
     identifiers.declare([known.batch] if known.batch is not None else [])
     identifiers.declare(tensor for tensor in network.tensors.values() if tensor not in planned.replaced)
@@ -98,7 +99,7 @@ def _generate(
     update = None if optimizer is None else plan_update(optimizer, layout.trainable)
     plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype)
     if network.has_modes and not network.is_of_training:
-        planned, lowering = schedule_inference(network, known)
+        planned, lowering = schedule_inference(network, known, strided=strided)
         other = replace(
             plan, schedule=planned, lowering=lowering, names=identifiers.copy(), layout=replace(layout, gradients={})
         )

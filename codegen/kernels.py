@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..symbolic.errors import UnsupportedError
+from .carried import NOTHING, Carried, carry
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,11 @@ class Bodies:
     workspace : the length of the workspace in numbers, as source
     special : names to import from scipy.special
     uses_math : whether the standard library's math is used
+    carried : the functions that are defined elsewhere, and copied into the module
     training_loss, advance : where training does other things than inference, the loss in training, which `backward`
         then follows, and what the states become; else None
     epoch : all of `epoch` in one function, where that is not calls of the others; else None
+    products : lines that declare what the module's products are
     """
 
     forward: Body
@@ -125,9 +128,11 @@ class Bodies:
     workspace: str
     special: tuple[str, ...] = ()
     uses_math: bool = False
+    carried: Carried = NOTHING
     training_loss: Body | None = None
     advance: Body | None = None
     epoch: UnrolledEpoch | None = None
+    products: tuple[str, ...] = ()
 
 
 def with_inference(training: Bodies, inference: Bodies) -> Bodies:
@@ -142,6 +147,7 @@ def with_inference(training: Bodies, inference: Bodies) -> Bodies:
         workspace=f"max({', '.join(longest)})" if len(longest) > 1 else training.workspace,
         special=tuple(sorted({*training.special, *inference.special})),
         uses_math=training.uses_math or inference.uses_math,
+        carried=carry({*training.carried.names, *inference.carried.names}),
     )
 
 

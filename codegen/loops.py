@@ -12,28 +12,34 @@ from sympy import Dummy, Expr, Integer, Mul, expand
 from ..symbolic.equations import Equation
 from ..symbolic.guards import Guard
 from ..symbolic.tensors import indices_of
+from .blocks import choose_blocks
 from .nests import AddTo, Clear, Dot, Finish, Item, Loop, Set, Start, Step, rename
 from .ops import Contraction, Op, Reduction, Scan
+from .sizes import Sizes
+from .strides import axes_of
 
 SHORT = 7  # a loop of no more steps is not worth being the innermost
 Temporary: TypeAlias = Callable[[str, dict[Any, Expr], Equation], Expr]  # makes the element of a new tensor
 
 
-def nest(op: Op | Scan, batch: Any, temporary: Temporary) -> Item:
-    """The loops of one op; `batch` is the batch size, whose loop goes outside; `temporary` names partial sums."""
+def nest(op: Op | Scan, sizes: Sizes, real: str, temporary: Temporary) -> Item:
+    """The loops of one op in numbers of type `real`, those of the batch outside; `temporary` names partial sums."""
     if isinstance(op, Scan):
         time = Dummy(op.time.name, integer=True)
-        steps = tuple(rename(_nest(part, batch, temporary, whole=False), {op.time: time}) for part in op.ops)
+        steps = tuple(rename(_nest(part, sizes, real, temporary, whole=False), {op.time: time}) for part in op.ops)
         return Loop(time, op.length, steps, step=op.step)
-    return _nest(op, batch, temporary, whole=True)
+    return _nest(op, sizes, real, temporary, whole=True)
 
 
-def _nest(op: Op, batch: Any, temporary: Temporary, *, whole: bool) -> Item:
+def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, *, whole: bool) -> Item:
     """The loops of an op, over the `whole` of its target or over a part that a loop around chooses."""
     extents = dict(op.space)
     if isinstance(op, Contraction):
-        return _wrap(op.batch, extents, (Dot(op),)) if op.batch else Dot(op)
-    order = loop_order(op, batch) if whole else [*op.free, *op.bound]
+        product = _product(op, sizes, real)
+        if product is not None:
+            return product
+        op = Reduction(op.target, Mul(op.left, op.right, *op.when), op.space, op.equation, op.bound)
+    order = loop_order(op, sizes.batch) if whole else [*op.free, *op.bound]
     if not isinstance(op, Reduction):
         return _wrap(order, extents, (Set(op.target, op.body, op.equation),)) if order else _set(op)
     limits, op = _limits(op, order)
@@ -44,6 +50,20 @@ def _nest(op: Op, batch: Any, temporary: Temporary, *, whole: bool) -> Item:
         return replace(made, before=(Clear(op.tensor, op.equation),))
     made = _reduce(op, op.target, kept, inner, temporary, limits)
     return _wrap(kept, extents, (made,)) if kept else made
+
+
+def _product(op: Contraction, sizes: Sizes, real: str) -> Item | None:
+    """A product in blocks, with loops around it over its batch; None where no block fits, as in a dot product."""
+    blocks = choose_blocks(axes_of(op, sizes), real, sizes.batch)
+    if blocks is None:
+        return None
+    # What is done for each example anyway is done in a loop over them: what follows can then be done there, too.
+    apart = [index for index in (*op.rows, *op.columns) if any(axis.name == index.name for axis in blocks.around)]
+    apart = [index for index in apart if dict(op.space)[index] == sizes.batch]
+    if apart:
+        rows, columns = (tuple(i for i in side if i not in apart) for side in (op.rows, op.columns))
+        return _product(replace(op, rows=rows, columns=columns, batch=(*apart, *op.batch)), sizes, real)
+    return _wrap(op.batch, dict(op.space), (Dot(op, blocks),)) if op.batch else Dot(op, blocks)
 
 
 def _set(op: Op) -> Item:

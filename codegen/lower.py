@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -16,15 +16,22 @@ from ..symbolic.network import Network
 from ..symbolic.ranges import axis_guard, within
 from ..symbolic.recurrence import Recurrence, blocks
 from ..symbolic.tensors import Tensor, element_of, elements, indices_of, is_element, tensor_of
-from .ops import Contraction, Extents, Op, Pointwise, Reduction, is_index
+from .digits import digits_of
+from .ops import Contraction, Extents, Op, Pointwise, Reduction, is_index, is_plain
 from .products import Product, is_small, is_wasteful, lies_well, matrix_product
 from .safe_reads import guard_reads
 from .sizes import Sizes
 from .stable import stabilise
+from .strides import is_strided
+from .windows import windows_of
 
 
 class Lowering:
     """Lowers the equations of one network in order; temporaries are shared between all that need them.
+
+    Parameters
+    ----------
+    strided : whether the operands of a product may lie with any strides, or must lie as matrices
 
     Attributes
     ----------
@@ -32,8 +39,8 @@ class Lowering:
     temporaries : the tensors that no equation names → the tensor of the equation that made each
     """
 
-    def __init__(self, network: Network, sizes: Sizes) -> None:
-        self.network, self.sizes = network, sizes
+    def __init__(self, network: Network, sizes: Sizes, *, strided: bool = False) -> None:
+        self.network, self.sizes, self.strided = network, sizes, strided
         self.ops: list[Op] = []
         self.temporaries: dict[Tensor, Tensor] = {}
         self._definitions = {equation.target: equation for equation in network.equations}
@@ -65,17 +72,24 @@ class Lowering:
     def _add(self, equation: Equation) -> None:
         self._equation = equation
         space: Extents = dict(zip(equation.indices, equation.target.shape, strict=True))
+        target = equation.lhs
         body = stabilise(equation.body.xreplace(self._constants), self._definitions)
         if body.has(Guard, floor, Mod):
             numbers = self.sizes.numbers
             ranges = {index: size.xreplace(numbers) for index, size in space.items()}
-            body = guard_reads(within(body.xreplace(numbers), ranges), ranges, numbers)
+            body = within(body.xreplace(numbers), ranges)
+            if self.strided and self._time is None and not isinstance(body, Binder):
+                places, ranges = digits_of(body, ranges, self._fresh(space))
+                if places:
+                    space, target = ranges, target.xreplace(places)
+                    body = within(rename_free(body, places), ranges)
+            body = guard_reads(body, ranges, numbers)
         if isinstance(body, Binder) and all(body.has(index) for index in space):
-            value = self._bind(body, space, equation.lhs)
+            value = self._bind(body, space, target)
         else:
             value = self._plain(body, space)
-        if value != equation.lhs:
-            self._emit(Pointwise(equation.lhs, value, tuple(space.items()), equation))
+        if value != target:
+            self._emit(Pointwise(target, value, tuple(space.items()), equation))
 
     def temporary(self, kind: str, space: Extents, equation: Equation, classes: Any = None) -> Expr:
         """A new tensor over `space`, named after the equation and what it holds, as an element."""
@@ -210,9 +224,16 @@ class Lowering:
         touched = [index for index in free if body.has(index) and index != time]
         if is_small(self.sizes.shape(size for index, size in space.items() if body.has(index))):
             return None
-        if is_wasteful(factors, {index: self.sizes.resolve(size) for index, size in space.items()}):
+        if is_wasteful(factors, {index: self.sizes.resolve(size) for index, size in space.items()}, self.strided):
             return None
-        return matrix_product(factors, touched, tuple(bound))
+        found = matrix_product(factors, touched, tuple(bound), self._is_operand)
+        return None if self.strided and found is not None and not (found.rows or found.columns) else found
+
+    def _is_operand(self, factor: Any) -> bool:
+        """Whether a factor is read as it is, without a copy."""
+        if self.strided:
+            return is_strided(factor, factor.free_symbols)
+        return is_element(factor) and is_plain(factor)
 
     def _contract(self, product: Product, body: Expr, space: Extents, free: Extents, into: Expr | None) -> Expr:
         time = self._time_of(body)
@@ -221,12 +242,13 @@ class Lowering:
         left = self._operand(product.left, batch, rows, bound, space, time, when)
         right = self._operand(product.right, batch, bound, columns, space, time, when)
         target = into
-        if target is None or not lies_well(target, time, batch, rows, columns):
+        lies = is_plain if self.strided else lambda element: lies_well(element, time, batch, rows, columns)
+        if target is None or not lies(target):
             target = self.temporary("dot", free, self._equation)
-        if not lies_well(target, time, batch, rows, columns):
+        if not lies(target):
             axes = [*([time] if time in free else []), *batch, *rows, *columns]
             target = self.temporary("dot", {index: free[index] for index in axes}, self._equation)
-        if indices_of(target)[-len(columns) :] != columns and rows and columns:
+        if not self.strided and indices_of(target)[-len(columns) :] != columns and rows and columns:
             left, right, rows, columns = right, left, columns, rows
         extents = tuple(space.items())
         return self._emit(
@@ -237,6 +259,12 @@ class Lowering:
         self, factors: tuple[Expr, ...], batch: Any, one: Any, other: Any, space: Extents, time: Any, when: Any
     ) -> Expr:
         """The product of `factors` as an element that lies as the matrix `one` by `other`, made first if need be."""
+        if self.strided and len(factors) == 1 and is_strided(factors[0], space):
+            return factors[0]
+        if self.strided and time is None:
+            copied = self._windows(Mul(*factors), space)
+            if copied is not None:
+                return copied
         if len(factors) == 1 and lies_well(factors[0], time, batch, one, other) and self._is_whole(factors[0], space):
             return factors[0]
         product = Mul(*factors)
@@ -253,6 +281,33 @@ class Lowering:
         target = self.temporary("factor", axes, self._equation)
         self._known[self._key(product, axes)] = tensor_of(target)
         return self._emit(Pointwise(target, self._plain(product, axes), tuple(axes.items()), self._equation))
+
+    def _windows(self, product: Expr, space: Extents) -> Expr | None:
+        """What is read through windows, from a copy without them; None where it is not read so."""
+        numbers = self.sizes.numbers
+        ranges = {index: self.sizes.resolve(size) for index, size in space.items()}
+        found = windows_of(within(product.xreplace(numbers), ranges), ranges, self._fresh(space))
+        if found is None:
+            return None
+        axes = dict(sorted(found.axes.items(), key=lambda pair: pair[1] != self.sizes.batch))
+        known = self._recall(found.body, axes)
+        target = self.temporary("padded", axes, self._equation) if known is None else known
+        if known is None:
+            self._known[self._key(found.body, axes)] = tensor_of(target)
+            body = guard_reads(within(found.body, axes), axes, numbers)
+            self._emit(Pointwise(target, body, tuple(axes.items()), self._equation))
+        places = dict(zip(found.axes, found.places, strict=True))
+        return tensor_of(target)[tuple(places[index] for index in axes)]
+
+    def _fresh(self, space: Extents) -> Callable[[Expr], Symbol]:
+        """Gives an index for a size, a new one each time."""
+        used = [*space]
+
+        def fresh(size: Expr) -> Symbol:
+            used.extend(self.network.fresh_indices([size], used))
+            return used[-1]
+
+        return fresh
 
     def _is_whole(self, element: Expr, space: Extents) -> bool:
         """Whether all of a tensor is read, not the first places of an axis alone."""

@@ -11,9 +11,8 @@ from ..symbolic.tensors import Tensor
 
 # What the templates and printers use; a tensor of such a name gets an underscore.
 _MODULE = """PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit types erf erfc expit special einsum total
-    done value row at i1 i2 i3 i4 dtype quiet compiled training_loss advance epoch_by_row epoch_by_batch
-    fill_noise uniform mixed seed
-    GOLDEN""".split()
+    exp expm1 log log1p logaddexp logistic tanh done value row at i1 i2 i3 i4 dtype quiet compiled training_loss
+    advance epoch_by_row epoch_by_batch fill_noise uniform mixed seed GOLDEN""".split()
 _TAKEN = RESERVED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist)
 
 

@@ -10,6 +10,7 @@ from sympy import Expr, Indexed
 
 from ..symbolic.equations import Equation
 from ..symbolic.tensors import Tensor, elements, tensor_of
+from .blocks import Blocks
 from .ops import Contraction
 
 
@@ -69,9 +70,10 @@ class AddTo:
 
 @dataclass(frozen=True)
 class Dot:
-    """A matrix product by the BLAS; the loops over its batch stand around it."""
+    """A product in blocks of registers; the loops over its batch stand around it."""
 
     op: Contraction
+    blocks: Blocks
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def rename(item: Any, names: Mapping[Any, Any]) -> Any:
         sides: dict[str, Any] = {
             name: getattr(op, name).xreplace(names) for name in ("target", "body", "left", "right")
         }
-        return Dot(replace(op, when=tuple(guard.xreplace(names) for guard in op.when), **sides))
+        return replace(item, op=replace(op, when=tuple(guard.xreplace(names) for guard in op.when), **sides))
     if isinstance(item, Clear):
         return item
     held = [name for name in ("target", "value", "position") if hasattr(item, name)]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
+import sympy
 from sympy import Expr, Integer
 
 from ..symbolic.binders import Sum
 from ..symbolic.tensors import Tensor, tensor_of
 from ..symbolic.text import text
-from .printers import ATOM, SIGN, Text, float_text
+from .printers import ATOM, PRODUCT, SIGN, Printer, Text, float_text
 from .scalar import ScalarPrinter
+from .stable_functions import Erfc, Logistic
 from .update import Once, UpdatePlan
 from .vector import VectorPrinter
 
@@ -18,10 +21,21 @@ WriteSum = Callable[[Once], list[str]]
 
 
 class OncePrinter(ScalarPrinter):
-    """Prints plain numbers, which are float64."""
+    """Prints plain numbers, which are float64, and libm's functions."""
+
+    functions: ClassVar[dict[type, str]] = Printer.functions | {
+        sympy.Abs: "abs",
+        sympy.erf: "math.erf",
+        sympy.erfc: "math.erfc",
+        Erfc: "math.erfc",
+    }
 
     def number(self, value: Expr) -> Text:
         return Text(float_text(value), SIGN if value.is_negative else ATOM)
+
+    def logistic(self, expr: Logistic) -> Text:
+        # exp may overflow to infinity for a large negative argument: the quotient is then 0, as it should be.
+        return Text(f"1 / (1 + np.exp({self.text(-expr.args[0])}))", PRODUCT)
 
 
 class OnceWriter:

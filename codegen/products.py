@@ -7,21 +7,22 @@ of a convolution (im2col) are such a copy, its adjoint's too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Expr, Integer, Symbol
+from sympy import Expr, Integer, Mod, Symbol, floor
 
 from ..symbolic.guards import Guard
 from ..symbolic.ranges import bounds
 from ..symbolic.tensors import elements, indices_of, is_element
-from .ops import is_plain
 
 # np.dot costs more than the loops where every size but the batch is this small (measured on one core).
 SMALL = 4
 # A product that runs over more than so many times what its guards let through is left to loops, which skip the rest.
 WASTE = 3
+# The same for products that read windows of a padded copy, where nothing else is lost.
+WASTE_OF_WINDOWS = 8
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,16 @@ class Product:
     bound: tuple[Symbol, ...]
 
 
-def matrix_product(factors: Sequence[Expr], free: Sequence[Symbol], bound: Sequence[Symbol]) -> Product | None:
-    """Read ``Σ_bound Π factors`` as matrix products, or None; `free` is the order of the target's indices."""
+def matrix_product(
+    factors: Sequence[Expr], free: Sequence[Symbol], bound: Sequence[Symbol], is_operand: Callable[[Expr], bool]
+) -> Product | None:
+    """Read ``Σ_bound Π factors`` as matrix products, or None.
+
+    Parameters
+    ----------
+    free : the order of the target's indices
+    is_operand : whether a factor is read as it is; a matrix times a vector is not worth a copy
+    """
     plain = [factor for factor in factors if not isinstance(factor, Guard)]
     summed = [factor for factor in plain if any(factor.has(index) for index in bound)]
     shared = [index for index in free if len(summed) > 1 and all(factor.has(index) for factor in summed)]
@@ -113,7 +122,7 @@ def _guards(guard: Expr, side: Sequence[Expr]) -> bool:
     )
 
 
-def is_wasteful(factors: Sequence[Expr], ranges: Mapping[Any, Expr]) -> bool:
+def is_wasteful(factors: Sequence[Expr], ranges: Mapping[Any, Expr], strided: bool) -> bool:
     """Whether most of the product is cut off by guards, as in the adjoint of a convolution with a stride."""
     let_through = 1.0
     seen: list[tuple[Expr, float]] = []
@@ -129,15 +138,12 @@ def is_wasteful(factors: Sequence[Expr], ranges: Mapping[Any, Expr]) -> bool:
         other = next((f for g, f in seen if not _moves(guard.args[0] + g, ranges)), None)
         let_through *= fraction if other is None else max(fraction + other - 1, 1e-9) / other
         seen.append((guard.args[0], fraction))
-    return let_through * WASTE < 1
+    waste = WASTE_OF_WINDOWS if strided and not any(factor.has(floor, Mod) for factor in factors) else WASTE
+    return let_through * waste < 1
 
 
 def _moves(place: Expr, ranges: Mapping[Any, Expr]) -> bool:
     return any(index in ranges for index in place.expand().free_symbols)
-
-
-def is_operand(factor: Any) -> bool:
-    return is_element(factor) and is_plain(factor)
 
 
 def lies_well(

@@ -12,13 +12,13 @@ from ..symbolic.guards import Guard
 from ..symbolic.indices import Dim
 from ..symbolic.tensors import elements, is_element
 from .printers import ATOM, COMPARISON, CONDITIONAL, OR, PRODUCT, SIGN, SUM, Printer, Text, float_text
-from .stable_functions import Erfc, Logistic
+from .stable_functions import Erfc, Expm1, Log1p, LogAddExp, Logistic
 
 _LONGEST_PRODUCT = 8  # z**9 and above call pow; below, products are faster and keep float32
 
 
 class ScalarPrinter(Printer):
-    """Prints expressions in the elements at one point of a loop nest.
+    """Prints expressions in the elements at one point of a loop nest, in functions of ``elementary.py``.
 
     Parameters
     ----------
@@ -31,9 +31,16 @@ class ScalarPrinter(Printer):
     brackets = (Guard, KroneckerDelta)
     functions: ClassVar[dict[type, str]] = Printer.functions | {
         sympy.Abs: "abs",
-        sympy.erf: "math.erf",
-        sympy.erfc: "math.erfc",
-        Erfc: "math.erfc",
+        sympy.exp: "exp",
+        sympy.log: "log",
+        sympy.tanh: "tanh",
+        sympy.erf: "erf",
+        sympy.erfc: "erfc",
+        Erfc: "erfc",
+        Log1p: "log1p",
+        Expm1: "expm1",
+        Logistic: "logistic",
+        LogAddExp: "logaddexp",
     }
 
     def __init__(
@@ -114,9 +121,7 @@ class ScalarPrinter(Printer):
         return self.guarded([expr], Integer(1))
 
     def logistic(self, expr: Logistic) -> Text:
-        one = self.number(Integer(1)).text
-        # exp may overflow to infinity for a large negative argument: the quotient is then 0, as it should be.
-        return Text(f"{one} / ({one} + np.exp({self.text(-expr.args[0])}))", PRODUCT)
+        return self.call(expr)
 
 
 class SizePrinter(Printer):

@@ -55,10 +55,13 @@ class Schedule:
 
 
 def schedule(
-    network: Network, derivation: Derivation, sizes: Sizes, wanted: Sequence[str]
+    network: Network, derivation: Derivation, sizes: Sizes, wanted: Sequence[str], *, strided: bool
 ) -> tuple[Schedule, Lowering]:
-    """Lower all equations, drop what nothing needs, and divide the rest; in training, where that is another mode."""
-    lowering = Lowering(network, sizes)
+    """Lower all equations, drop what nothing needs, and divide the rest; in training, where that is another mode.
+
+    `strided` says how the target's products take their operands, see `Lowering`.
+    """
+    lowering = Lowering(network, sizes, strided=strided)
     output = None if network.has_modes else output_of(network)
     gradients = {name: derivation.gradients[name].target for name in wanted}
     stored = _Stored(network, [*network.equations, *derivation.adjoints], [output, *gradients.values()])
@@ -103,7 +106,7 @@ class _Stored:
         return self._copies.get(tensor, tensor)
 
 
-def schedule_inference(network: Network, sizes: Sizes) -> tuple[Schedule, Lowering]:
+def schedule_inference(network: Network, sizes: Sizes, *, strided: bool) -> tuple[Schedule, Lowering]:
     """The same for `predict` and `loss` in inference, of a network with modes.
 
     Raises
@@ -113,7 +116,7 @@ def schedule_inference(network: Network, sizes: Sizes) -> tuple[Schedule, Loweri
     """
     view = copy(network)
     view.equations = network.for_inference()
-    lowering = Lowering(view, sizes)
+    lowering = Lowering(view, sizes, strided=strided)
     declared = output_of(view)
     stored = _Stored(view, view.equations, [declared])
     lowering.add_all(stored.equations)

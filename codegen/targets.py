@@ -20,15 +20,17 @@ class Target:
     template : the file in ``templates/``
     write : writes the bodies of the template's functions
     summary : what the module needs, for its docstring
+    strided : whether its products take operands that lie with any strides
     """
 
     template: str
     write: Callable[[Plan], Bodies]
     summary: str
+    strided: bool = False
 
 
 TARGETS = {
-    "cpu": Target("cpu.py.j2", write_cpu, "compiled by Numba"),
+    "cpu": Target("cpu.py.j2", write_cpu, "compiled by Numba", strided=True),
     "numpy": Target("numpy.py.j2", write_numpy, "NumPy, the readable reference"),
 }
 DTYPES = ("float32", "float64")

@@ -1,0 +1,1 @@
+"""How fast gradloom trains, next to everything else that is installed: ``python -m benchmarks``."""

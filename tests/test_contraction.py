@@ -1,0 +1,127 @@
+"""The micro-kernels, in every form and way of blocking, against sums in float64; sizes 1 to 70 in every dimension."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sympy import Integer, Symbol
+
+from gradloom.codegen.blocks import all_blocks, number_text
+from gradloom.codegen.carried.contraction import contraction
+from gradloom.codegen.strides import Axis, merged
+
+COUNT = Symbol("count", integer=True, positive=True)
+compiled = numba.njit(error_model="numpy", fastmath={"contract", "arcp", "nsz"})
+LIMIT = 60_000  # numbers in an operand
+
+
+@st.composite
+def contractions(draw):
+    """Axes with the operands they stand in, sizes, and the order in which each operand holds them."""
+    kinds = draw(st.lists(st.sampled_from(["left", "right", "both", "bound"]), min_size=1, max_size=5))
+    kinds = [*dict.fromkeys(["bound", *kinds])] if draw(st.booleans()) else ["bound", *kinds]
+    if not {"left", "right", "both"} & set(kinds):
+        kinds.append("left")
+    sizes, left = [], LIMIT
+    for _ in kinds:
+        size = draw(st.integers(1, max(1, min(70, left))))
+        left //= size
+        sizes.append(size)
+    growing = draw(st.integers(-1, len(kinds) - 1))  # which extent is only known at run time; -1 for none
+    window = draw(st.booleans()) and {"right", "bound"} <= set(kinds)
+    orders = [draw(st.permutations(range(len(kinds)))) for _ in range(3)]
+    return kinds, sizes, growing, window, orders
+
+
+HELD = {
+    "left": (True, False, True),
+    "right": (False, True, True),
+    "both": (True, True, True),
+    "bound": (True, True, False),
+}
+
+
+def lay_out(case, sizes):
+    """The strides of every axis in left, right and target, and how long each operand is; `sizes` may be symbols."""
+    kinds, numbers, _, window, orders = case
+    strides = [[Integer(0)] * 3 for _ in kinds]
+    lengths = []
+    free, bound = kinds.index("right") if window else None, kinds.index("bound")
+    for side, order in enumerate(orders):
+        step = Integer(1)
+        for axis in order:
+            if not HELD[kinds[axis]][side]:
+                continue
+            extent = sizes[axis]
+            if window and side == 1 and axis == bound:
+                continue  # lies along the free one's axis
+            if window and side == 1 and axis == free:
+                strides[bound][1] = step
+                extent = sizes[free] + sizes[bound] - 1
+            strides[axis][side] = step
+            step = (step * extent).expand()
+        lengths.append(step)
+    return strides, lengths
+
+
+def run(case, real, way, axes, values, lengths):
+    """The target of one contraction, computed in one way; NaN where nothing is written."""
+    specification = {a.name: tuple(eval(number_text(v, COUNT)) for v in (a.extent, *a.steps)) for a in way.axes}
+    product = contraction(way.form, way.rows, way.vector, way.columns, way.pack, **specification)
+
+    @compiled
+    def call(left, right, target, count):
+        product(left, (right, 0), (target, 3), count)
+
+    _, numbers, growing, *_ = case
+    target = np.full(lengths[2] + 3, np.nan, real)
+    sides = values[::-1] if way.swapped else values
+    call(*sides, target, numbers[growing] if growing >= 0 else 0)
+    assert np.isnan(target[:3]).all()
+    return target[3:]
+
+
+def check(case, real, pick):
+    kinds, numbers, growing, *_ = case
+    sizes = [COUNT if axis == growing else Integer(size) for axis, size in enumerate(numbers)]
+    strides, _ = lay_out(case, sizes)
+    plain, lengths = lay_out(case, list(map(Integer, numbers)))
+    lengths = list(map(int, lengths))
+    rng = np.random.default_rng(sum(numbers))
+    values = [rng.standard_normal(length).astype(real) for length in lengths[:2]]
+    places = [np.zeros([1] * len(kinds), int) for _ in range(3)]
+    for axis, size in enumerate(numbers):
+        shape = [size if other == axis else 1 for other in range(len(kinds))]
+        places = [p + np.arange(size).reshape(shape) * int(plain[axis][side]) for side, p in enumerate(places)]
+    terms = values[0].astype(float)[places[0]] * values[1].astype(float)[places[1]]
+    summed = tuple(axis for axis, kind in enumerate(kinds) if kind == "bound")
+    wanted = np.zeros(lengths[2])
+    where = places[2][tuple(slice(0, 1) if axis in summed else slice(None) for axis in range(len(kinds)))]
+    wanted[where] = terms.sum(summed, keepdims=True)
+    scale = np.abs(terms).sum(summed, keepdims=True)
+    slack = np.zeros(lengths[2])
+    slack[where] = scale * np.prod([numbers[axis] for axis in summed]) * np.finfo(real).eps
+
+    axes = [Axis(f"i{at}", size, *strides[at]) for at, size in enumerate(sizes)]
+    joined = merged(axes)
+    ways = [(way, joined) for way in all_blocks(joined, real, COUNT)]
+    for way, used in pick(ways):
+        found = run(case, real, way, used, values, lengths)
+        assert not np.isnan(found).any(), way
+        assert np.all(np.abs(found - wanted) <= slack + 1e-300), way
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(contractions(), st.sampled_from(["float32", "float64"]), st.data())
+def test_a_way_of_blocking_gives_the_sum(case, real, data):
+    check(case, real, lambda ways: [data.draw(st.sampled_from(ways))] if ways else [])
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(contractions(), st.sampled_from(["float32", "float64"]))
+def test_every_way_of_blocking_gives_the_sum(case, real):
+    check(case, real, lambda ways: ways[:12])

@@ -119,10 +119,7 @@ def _outer(axes: Sequence[Axis], real: str, numbers: Mapping[Any, int], swapped:
                     if pack:
                         each = 2.0 / lanes if vector.right == 1 else SPREAD
                         copied = deep * vectors * lanes * panels * each
-                    elif (
-                        deep * beside * lanes * 64 / lanes > PANEL
-                        and max(size(a.right) for a in axes if a.is_bound) > 4 * 64
-                    ):
+                    elif deep * beside * lanes * 64 / lanes > PANEL and max(size(a.right) for a in axes if a.is_bound) > 4 * 64:
                         again = 1.5
                     cost = products * slow * again + tiles * TILE + spread + copied
                     yield Blocks(

@@ -36,12 +36,7 @@ def contractions(draw):
     return kinds, sizes, growing, window, orders
 
 
-HELD = {
-    "left": (True, False, True),
-    "right": (False, True, True),
-    "both": (True, True, True),
-    "bound": (True, True, False),
-}
+HELD = {"left": (True, False, True), "right": (False, True, True), "both": (True, True, True), "bound": (True, True, False)}
 
 
 def lay_out(case, sizes):

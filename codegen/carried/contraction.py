@@ -85,7 +85,9 @@ class Vectors:
         while lanes > 1:
             lanes //= 2
             order = [lane + lanes if lane < lanes else lane for lane in range(self.lanes)]
-            other = self.builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(SMALL, self.lanes), order))
+            other = self.builder.shuffle_vector(
+                value, value, ir.Constant(ir.VectorType(SMALL, self.lanes), order)
+            )
             value = self.builder.fadd(value, other)
         return self.builder.extract_element(value, SMALL(0))
 
@@ -132,9 +134,7 @@ def _without_compiler(indices):
             array, place = operand if isinstance(operand, tuple) else (operand, 0)
             steps = [number(steps[1 + side]) for steps in indices.values()]
             kept = [axis for axis, step in enumerate(steps) if step]
-            shape, strides = (
-                zip(*((extents[axis], steps[axis] * array.itemsize) for axis in kept)) if kept else ((), ())
-            )
+            shape, strides = zip(*((extents[axis], steps[axis] * array.itemsize) for axis in kept)) if kept else ((), ())
             flat = array.reshape(-1)[place:]
             return np.lib.stride_tricks.as_strided(flat, shape, strides), kept
 
@@ -361,17 +361,10 @@ class Emitter:
     def _copy(self, panel, indices, widths, begin):
         """Fill `panel` from the place `begin` of `right` on."""
         builder, lanes = self.builder, self.vectors.lanes
-        copier = Emitter(
-            builder,
-            [panel, self.pointers[1], panel],
-            self.count,
-            {name: (indices[name][0], indices[name][2], self.indices[name][2], indices[name][2]) for name in self.bound}
-            | {self.vector: (0, 1, self.indices[self.vector][2], 1)},
-            "",
-            self.vector,
-            "",
-            False,
-        )
+        copier = Emitter(builder, [panel, self.pointers[1], panel], self.count, {
+            name: (indices[name][0], indices[name][2], self.indices[name][2], indices[name][2])
+            for name in self.bound
+        } | {self.vector: (0, 1, self.indices[self.vector][2], 1)}, "", self.vector, "", False)
 
         def vectors_of(at):
             for v, width in enumerate(widths):
@@ -391,9 +384,7 @@ class Emitter:
     def dot(self):
         """Blocks of rows × columns, each a vector of partial sums."""
         most = 4 if REGISTERS == 32 else 2
-        rows, columns = (
-            self.sizes(name, size) if name else [1] for name, size in ((self.rows, most), (self.columns, 4))
-        )
+        rows, columns = (self.sizes(name, size) if name else [1] for name, size in ((self.rows, most), (self.columns, 4)))
         block = lambda c, at: self.blocks(self.rows, rows, at, lambda r, here: self._dot_tile(r, c, here))
         self.loops(self.around, [INT(0)] * 3, lambda places: self.blocks(self.columns, columns, places, block))
 
@@ -406,9 +397,7 @@ class Emitter:
         def inside(widths, at):
             for v, width in enumerate(widths):
                 here = self.move(at, self.vector, INT(v * vectors.lanes))
-                left = [
-                    vectors.load(self.pointers[0], self.move(here, self.rows, INT(r))[0], width) for r in range(rows)
-                ]
+                left = [vectors.load(self.pointers[0], self.move(here, self.rows, INT(r))[0], width) for r in range(rows)]
                 for c in range(columns):
                     right = vectors.load(self.pointers[1], self.move(here, self.columns, INT(c))[1], width)
                     for r in range(rows):

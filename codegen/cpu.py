@@ -24,6 +24,7 @@ from .scan import gather_steps
 from .short_loops import without_short_loops
 from .sizes import Sizes
 from .storage import Storage, place_tensors
+from .unrolled_step import unroll_epoch
 from .update import UpdatePlan
 
 
@@ -39,6 +40,7 @@ def write_cpu(plan: Plan) -> Bodies:
 
 def _write_mode(plan: Plan, products: Products) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
+    epoch = unroll_epoch(plan)
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
     nests = [
         without_short_loops(
@@ -64,8 +66,9 @@ def _write_mode(plan: Plan, products: Products) -> Bodies:
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
     advance = writer(plan.data).body(nests[3]) if schedule.assign else None
-    bodies = Bodies(forward, loss, backward, predict, update, size, advance=advance)
-    return replace(bodies, **_needs([body for body in (forward, loss, backward, update, advance) if body]))
+    bodies = Bodies(forward, loss, backward, predict, update, size, advance=advance, epoch=epoch)
+    written = [forward, loss, backward, update, advance, *([epoch.by_row, epoch.by_batch] if epoch else [])]
+    return replace(bodies, **_needs([body for body in written if body]))
 
 
 def _needs(bodies: list[Body]) -> dict[str, Any]:

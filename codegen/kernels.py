@@ -26,6 +26,18 @@ class Body:
     result: str = ""
 
 
+@dataclass(frozen=True)
+class UnrolledEpoch:
+    """The insides of an epoch that calls nothing: for mini-batches of one row, and for any."""
+
+    by_row: Body
+    by_batch: Body
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return (*self.by_row.lines, *self.by_batch.lines)
+
+
 def with_batch(views: Sequence[str], lines: Sequence[str], batch: str, rows: str) -> tuple[str, ...]:
     """`views`, after a line that reads the batch size off the array `rows` if the code uses it.
 
@@ -104,6 +116,7 @@ class Bodies:
     carried : the functions that are defined elsewhere, and copied into the module
     training_loss, advance : where training does other things than inference, the loss in training, which `backward`
         then follows, and what the states become; else None
+    epoch : all of `epoch` in one function, where that is not calls of the others; else None
     products : lines that declare what the module's products are
     """
 
@@ -118,6 +131,7 @@ class Bodies:
     carried: Carried = NOTHING
     training_loss: Body | None = None
     advance: Body | None = None
+    epoch: UnrolledEpoch | None = None
     products: tuple[str, ...] = ()
 
 

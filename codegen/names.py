@@ -9,12 +9,13 @@ from typing import Any
 
 from ..symbolic.indices import RESERVED
 from ..symbolic.tensors import Tensor
+from .carried import CALLED
 
 # What the templates and printers use; a tensor of such a name gets an underscore.
 _MODULE = """PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit types erf erfc expit special einsum total
-    exp expm1 log log1p logaddexp logistic tanh plus contraction done value row at i1 i2 i3 i4 dtype quiet compiled training_loss
-    advance fill_noise uniform mixed seed GOLDEN""".split()
-_TAKEN = RESERVED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist)
+    done value row at i1 i2 i3 i4 dtype quiet compiled training_loss advance epoch_by_row epoch_by_batch fill_noise
+    uniform mixed seed GOLDEN""".split()
+_TAKEN = RESERVED | CALLED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist)
 
 
 class Names:

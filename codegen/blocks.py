@@ -1,13 +1,14 @@
-"""The cost model of contractions: which of the forms that ``contraction.py`` has computes one, and along what.
+"""The cost model of contractions: which of the forms that ``carried/contraction.py`` has computes one, and along what.
 
 Costs are cycles on a core that starts two multiply-adds and two loads of vectors per cycle. They choose between forms,
-nothing else; the numbers below were fitted to measurements (`benchmarks/README.md`), and each can be changed.
+nothing else; the numbers were fitted to measurements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil, prod
 from typing import Any
 
 from sympy import Expr
@@ -16,12 +17,14 @@ from .strides import Axis, at_batch
 
 LANES = {"float32": 16, "float64": 8}  # of a vector of 64 bytes; choices hold for narrower ones too
 ROWS, ACCUMULATORS = 12, 24  # the largest block
+SQUARE = 4  # rows and columns of a block of the dot form
 LATENCY = 8  # multiply-adds that must be under way at once
 BATCH = 64  # the batch size that is reckoned with
 SPREAD = 2.0  # cycles to copy a number that does not lie beside the last one
 FINISH = 6.0  # cycles to add up the lanes of a vector
 TILE = 12.0  # cycles to begin and end a block
-PANEL = 1 << 15  # bytes of an operand that are read again and again without loss; larger ones are copied first
+PANEL = 1 << 15  # bytes that are read again and again without loss if they lie side by side
+FAR, SLOW = 256, 1.5  # numbers that lie further apart are slower to read, where they are many
 
 
 @dataclass(frozen=True)
@@ -55,112 +58,113 @@ class Blocks:
 
 def choose_blocks(axes: Sequence[Axis], real: str, batch: Any) -> Blocks | None:
     """The cheapest way of computing a contraction over `axes`; None where it has no free index, or lies badly."""
-    order = lambda way: (way.cost, way.swapped, way.form, way.rows, way.columns)
-    return min(all_blocks(axes, real, batch), key=order, default=None)
+    ways = all_blocks(axes, real, batch)
+    return min(ways, key=lambda way: (way.cost, way.swapped, way.form, way.rows, way.columns), default=None)
 
 
 def all_blocks(axes: Sequence[Axis], real: str, batch: Any) -> list[Blocks]:
     """Every way of computing a contraction over `axes` in blocks, with its cost."""
-    numbers = {} if batch is None else {batch: BATCH}
-    outer = [way for swapped in (False, True) for way in _outer(_sides(axes, swapped), real, numbers, swapped)]
-    return [*outer, *_dot(axes, real, numbers)]
+    straight, turned = _Model(axes, real, batch, swapped=False), _Model(axes, real, batch, swapped=True)
+    return [*straight.outer(), *turned.outer(), *straight.dot()]
 
 
-def _sides(axes: Sequence[Axis], swapped: bool) -> list[Axis]:
-    if not swapped:
-        return list(axes)
-    return [Axis(axis.name, axis.extent, axis.right, axis.left, axis.target) for axis in axes]
+class _Model:
+    """The ways of one contraction."""
+
+    def __init__(self, axes: Sequence[Axis], real: str, batch: Any, *, swapped: bool) -> None:
+        self.lanes, self.swapped = LANES[real], swapped
+        self._numbers = {} if batch is None else {batch: BATCH}
+        if swapped:
+            axes = [Axis(axis.name, axis.extent, axis.right, axis.left, axis.target) for axis in axes]
+        self.free = [axis for axis in axes if not axis.is_bound]
+        # What is summed over lies with the longest steps outside.
+        self.bound = [axis for axis in axes if axis.is_bound]
+        self.bound.sort(key=lambda axis: -max(self.size(axis.left), self.size(axis.right)))
+        self.axes = (*self.free, *self.bound)
+        self.of_left = [axis for axis in self.free if axis.right == 0]
+        self.of_right = [axis for axis in self.free if axis.left == 0]
+        self.depth = self.volume(self.bound)
+
+    def size(self, value: Expr) -> int:
+        return at_batch(value, self._numbers)
+
+    def volume(self, axes: Iterable[Axis | None]) -> float:
+        return float(prod(self.size(axis.extent) for axis in axes if axis is not None))
+
+    # ---- outer -----------------------------------------------------------------------------------------------------
+
+    def outer(self) -> Iterator[Blocks]:
+        """Vectors along an index of the right operand, rows of the left one."""
+        for vector in self.of_right:
+            if vector.target != 1 and not vector.extent.is_Integer:
+                continue
+            for rows in _or_none(self.of_left):
+                for columns in [None, *(axis for axis in self.of_right if axis is not vector)]:
+                    for pack in (False, True):
+                        if self._fits(vector, rows, columns, pack):
+                            yield self._outer(vector, rows, columns, pack)
+
+    def _fits(self, vector: Axis, rows: Axis | None, columns: Axis | None, pack: bool) -> bool:
+        if columns is not None:
+            # Columns are for blocks that would be too small without.
+            small = self._rows(rows) * ceil(self.size(vector.extent) / self.lanes) < LATENCY
+            return small and not pack and vector.right == 1 and bool(vector.extent.is_Integer)
+        if pack:
+            # Of a panel only the first index that is summed over is cut, so no other may grow with the batch.
+            return bool(self.bound) and all(axis.extent.is_Integer for axis in self.bound[1:])
+        return vector.right == 1
+
+    def _rows(self, rows: Axis | None) -> int:
+        return 1 if rows is None else min(self.size(rows.extent), ROWS)
+
+    def _outer(self, vector: Axis, rows: Axis | None, columns: Axis | None, pack: bool) -> Blocks:
+        tall = self._rows(rows)
+        vectors = ceil(self.size(vector.extent) / self.lanes)
+        wide = max(1, min(vectors, ACCUMULATORS // tall))
+        if columns is not None:
+            wide *= max(1, min(self.size(columns.extent), ACCUMULATORS // tall // vectors))
+        sums = tall * wide
+        lines = self.volume(axis for axis in self.free if axis is not vector) * vectors  # vectors of the target
+        slow = max(1.0, LATENCY / sums, (tall + wide) / sums)
+        cost = lines * self.depth / 2 * slow + lines / sums * TILE
+        if vector.target != 1:
+            cost += self.volume(self.free) * SPREAD
+        if pack:
+            panels = self.volume(axis for axis in self.free if axis not in (vector, rows))
+            each = 2 / self.lanes if vector.right == 1 else SPREAD
+            cost += self.depth * vectors * self.lanes * panels * each
+        elif self.depth * wide * 64 > PANEL and max(self.size(axis.right) for axis in self.bound) > FAR:
+            cost *= SLOW
+        return self._made("outer", rows, vector, columns, pack, cost)
+
+    # ---- dot -------------------------------------------------------------------------------------------------------
+
+    def dot(self) -> Iterator[Blocks]:
+        """Vectors along an index that is summed over and lies side by side in both operands."""
+        for vector in self.bound:
+            if vector.left == 1 and vector.right == 1:
+                for rows in _or_none(self.of_left):
+                    for columns in _or_none(self.of_right):
+                        yield self._dot(vector, rows, columns)
+
+    def _dot(self, vector: Axis, rows: Axis | None, columns: Axis | None) -> Blocks:
+        tall, wide = (1 if axis is None else min(self.size(axis.extent), SQUARE) for axis in (rows, columns))
+        sums = tall * wide
+        numbers = self.volume(self.free)
+        vectors = self.depth / self.size(vector.extent) * ceil(self.size(vector.extent) / self.lanes)
+        slow = max(1.0, LATENCY / sums, (tall + wide) / sums)
+        cost = numbers * vectors / 2 * slow + numbers * FINISH + numbers / sums * TILE
+        return self._made("dot", rows, vector, columns, False, cost)
+
+    def _made(
+        self, form: str, rows: Axis | None, vector: Axis, columns: Axis | None, pack: bool, cost: float
+    ) -> Blocks:
+        row_name, column_name = ("" if axis is None else axis.name for axis in (rows, columns))
+        return Blocks(form, row_name, vector.name, column_name, pack, self.swapped, self.axes, cost)
 
 
-def _ordered(axes: Sequence[Axis], numbers: Mapping[Any, int]) -> tuple[Axis, ...]:
-    """Free indices as they are, those summed over with the longest steps outside."""
-    bound = [axis for axis in axes if axis.is_bound]
-    bound.sort(key=lambda axis: -max(at_batch(axis.left, numbers), at_batch(axis.right, numbers)))
-    return (*(axis for axis in axes if not axis.is_bound), *bound)
-
-
-def _outer(axes: Sequence[Axis], real: str, numbers: Mapping[Any, int], swapped: bool) -> Iterator[Blocks]:
-    lanes = LANES[real]
-    size = lambda value: at_batch(value, numbers)
-    work = _product(size(axis.extent) for axis in axes)
-    deep = _product(size(axis.extent) for axis in axes if axis.is_bound)
-    rows_left = [axis for axis in axes if not axis.is_bound and axis.right == 0]
-    of_right = [axis for axis in axes if not axis.is_bound and axis.left == 0]
-    for vector in of_right:
-        if vector.target != 1 and not vector.extent.is_Integer:
-            continue
-        extent = size(vector.extent)
-        vectors = -(-extent // lanes)
-        others = work / extent / deep  # how many times the panel of right is run over, rows included
-        for rows in rows_left or [None]:
-            tall = 1 if rows is None else min(size(rows.extent), ROWS)
-            beside = max(1, min(vectors, ACCUMULATORS // tall))
-            for columns in [None, *(axis for axis in of_right if axis is not vector)]:
-                wide = 1
-                if columns is not None:
-                    if tall * vectors >= LATENCY or not vector.extent.is_Integer:
-                        continue
-                    wide = max(1, min(size(columns.extent), ACCUMULATORS // tall // vectors))
-                sums = tall * beside * wide
-                many = beside * wide
-                slow = max(1.0, LATENCY / sums, (tall + many) / (tall * many))
-                products = work / extent * vectors / 2
-                tiles = work / deep / extent * vectors / sums
-                spread = 0.0 if vector.target == 1 else work / deep * SPREAD
-                ordered = _ordered(axes, numbers)
-                # Of a panel only the first index that is summed over is cut, so no other may grow with the batch.
-                fixed = all(axis.extent.is_Integer for axis in [a for a in ordered if a.is_bound][1:])
-                for pack in (False, True) if columns is None and fixed else (False,):
-                    if not pack and vector.right != 1:
-                        continue
-                    copied = 0.0
-                    again = 1.0
-                    panels = others / (1 if rows is None else size(rows.extent))
-                    if pack:
-                        each = 2.0 / lanes if vector.right == 1 else SPREAD
-                        copied = deep * vectors * lanes * panels * each
-                    elif deep * beside * lanes * 64 / lanes > PANEL and max(size(a.right) for a in axes if a.is_bound) > 4 * 64:
-                        again = 1.5
-                    cost = products * slow * again + tiles * TILE + spread + copied
-                    yield Blocks(
-                        "outer",
-                        "" if rows is None else rows.name,
-                        vector.name,
-                        "" if columns is None else columns.name,
-                        pack,
-                        swapped,
-                        ordered,
-                        cost,
-                    )
-
-
-def _dot(axes: Sequence[Axis], real: str, numbers: Mapping[Any, int]) -> Iterator[Blocks]:
-    lanes = LANES[real]
-    size = lambda value: at_batch(value, numbers)
-    work = _product(size(axis.extent) for axis in axes)
-    free = [axis for axis in axes if not axis.is_bound]
-    outputs = _product(size(axis.extent) for axis in free)
-    for vector in axes:
-        if not (vector.is_bound and vector.left == 1 and vector.right == 1):
-            continue
-        extent = size(vector.extent)
-        vectors = -(-extent // lanes)
-        for rows in [axis for axis in free if axis.right == 0] or [None]:
-            for columns in [axis for axis in free if axis.left == 0] or [None]:
-                tall, wide = (1 if axis is None else min(size(axis.extent), 4) for axis in (rows, columns))
-                sums = tall * wide
-                slow = max(1.0, LATENCY / sums, (tall + wide) / sums)
-                cost = work / extent * vectors / 2 * slow + outputs * FINISH + outputs / sums * TILE
-                names = ("" if axis is None else axis.name for axis in (rows, columns))
-                row_name, column_name = names
-                yield Blocks("dot", row_name, vector.name, column_name, False, False, _ordered(axes, numbers), cost)
-
-
-def _product(values: Any) -> float:
-    made = 1.0
-    for value in values:
-        made *= value
-    return made
+def _or_none(axes: Sequence[Axis]) -> list[Axis | None]:
+    return [*axes] or [None]
 
 
 def number_text(value: Expr, batch: Any) -> str:

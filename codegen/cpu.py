@@ -43,9 +43,7 @@ def _write_mode(plan: Plan, products: Products) -> Bodies:
     epoch = unroll_epoch(plan)
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
     nests = [
-        without_short_loops(
-            fuse(nest(op, plan.sizes, plan.real, plan.lowering.temporary) for op in gather_steps(part))
-        )
+        without_short_loops(fuse(nest(op, plan.sizes, plan.real, plan.lowering.temporary) for op in gather_steps(part)))
         for part in parts
     ]
     # Not fused: an assignment must not run before what reads the old state.

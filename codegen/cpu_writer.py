@@ -107,7 +107,7 @@ class CpuWriter:
         return lines
 
     def _invariants(self, loop: Loop) -> list[str]:
-        """Locals for what an innermost loop reads at one place: LLVM cannot know that no store of the loop changes it."""
+        """Locals for what an innermost loop reads at one place: LLVM cannot know that no store in it changes that."""
         if any(isinstance(item, Loop | Dot) for item in loop.body):
             return []
         changed = set(written(loop))

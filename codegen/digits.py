@@ -1,6 +1,6 @@
 """Indices that stand in quotients and remainders, written as digits.
 
-Pooling's adjoint reads ``d[h // 2, w // 2]`` and compares ``h % 2``; flattening reads ``a[j // 25, (j // 5) % 5, j % 5]``.
+Pooling's adjoint reads ``d[h // 2, w // 2]`` and compares ``h % 2``; flattening reads ``a[j // 9, j % 9 // 3, j % 3]``.
 With h = 2 h' + u both are plain indices: no division is left in the loops, and what is the same for a whole window is
 computed once.
 """

@@ -1,8 +1,9 @@
 """Operands that are read through windows: the padded copy that stands for an element and its guards.
 
 A convolution reads ``x[b, c, h + u - 1, w + v - 1]`` where that lies inside of x, else 0. With P = h + u and Q = w + v
-the element and its guards are functions of (b, c, P, Q) alone, so a copy over those is made once, padded with zeros, and
-``copy[b, c, h + u, w + v]`` is read in its place. It is smaller than all the windows laid out (im2col) by their overlap.
+the element and its guards are functions of (b, c, P, Q) alone, so a copy over those is made once, padded with zeros,
+and ``copy[b, c, h + u, w + v]`` is read in its place. All windows laid out (im2col) would be as many times larger as
+they overlap.
 """
 
 from __future__ import annotations

@@ -36,12 +36,17 @@ def contractions(draw):
     return kinds, sizes, growing, window, orders
 
 
-HELD = {"left": (True, False, True), "right": (False, True, True), "both": (True, True, True), "bound": (True, True, False)}
+HELD = {
+    "left": (True, False, True),
+    "right": (False, True, True),
+    "both": (True, True, True),
+    "bound": (True, True, False),
+}
 
 
 def lay_out(case, sizes):
     """The strides of every axis in left, right and target, and how long each operand is; `sizes` may be symbols."""
-    kinds, numbers, _, window, orders = case
+    kinds, _, _, window, orders = case
     strides = [[Integer(0)] * 3 for _ in kinds]
     lengths = []
     free, bound = kinds.index("right") if window else None, kinds.index("bound")

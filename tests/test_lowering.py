@@ -14,7 +14,7 @@ from gradloom.codegen.lower import Lowering
 from gradloom.codegen.nests import Dot, Loop
 from gradloom.codegen.ops import Contraction, Pointwise, Reduction, tensors_read
 from gradloom.codegen.share import share_functions
-from gradloom.codegen.sizes import batch_of, resolve_sizes
+from gradloom.codegen.sizes import resolve_sizes
 
 B, n, m = gl.dims("B n m")
 i, j, k = gl.indices("i j k")

@@ -85,9 +85,7 @@ class Vectors:
         while lanes > 1:
             lanes //= 2
             order = [lane + lanes if lane < lanes else lane for lane in range(self.lanes)]
-            other = self.builder.shuffle_vector(
-                value, value, ir.Constant(ir.VectorType(SMALL, self.lanes), order)
-            )
+            other = self.builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(SMALL, self.lanes), order))
             value = self.builder.fadd(value, other)
         return self.builder.extract_element(value, SMALL(0))
 
@@ -127,14 +125,17 @@ def _without_compiler(indices):
     """The same product as plain Python, for generated modules that are run so."""
 
     def product(left, right, target, count):
-        number = lambda value: sum(c * count**power for power, c in enumerate(np.atleast_1d(value)))
+        def number(value):
+            return sum(factor * count**power for power, factor in enumerate(np.atleast_1d(value)))
+
         extents = [number(extent) for extent, *_ in indices.values()]
 
         def view(operand, side):
             array, place = operand if isinstance(operand, tuple) else (operand, 0)
             steps = [number(steps[1 + side]) for steps in indices.values()]
             kept = [axis for axis, step in enumerate(steps) if step]
-            shape, strides = zip(*((extents[axis], steps[axis] * array.itemsize) for axis in kept)) if kept else ((), ())
+            shape = [extents[axis] for axis in kept]
+            strides = [steps[axis] * array.itemsize for axis in kept]
             flat = array.reshape(-1)[place:]
             return np.lib.stride_tricks.as_strided(flat, shape, strides), kept
 
@@ -184,8 +185,10 @@ class Emitter:
         if not name:
             return places
         steps = self.indices[name][1:]
-        product = lambda step: self.builder.mul(self.number(step), by)
-        return [p if step == 0 else self.builder.add(p, product(step)) for p, step in zip(places, steps, strict=True)]
+        moved = []
+        for place, step in zip(places, steps, strict=True):
+            moved.append(place if step == 0 else self.builder.add(place, self.builder.mul(self.number(step), by)))
+        return moved
 
     def loops(self, names, places, body):
         """Loops over `names`, the first outside, around ``body(places)``."""
@@ -248,8 +251,10 @@ class Emitter:
 
     def rows_of(self, rows, columns, widths, places, start=None):
         """All rows and columns of a panel of vectors."""
-        tile = lambda r, c, at: self._outer_tile(r, c, widths, at, start)
-        along = lambda c, at: self.blocks(self.rows, rows, at, lambda r, here: tile(r, c, here))
+
+        def along(c, at):
+            self.blocks(self.rows, rows, at, lambda r, here: self._outer_tile(r, c, widths, here, start))
+
         self.blocks(self.columns, columns, places, along)
 
     def _along_vector(self, most, places, body):
@@ -355,16 +360,27 @@ class Emitter:
             pointers = [self.pointers[0], panel, self.pointers[2]]
             emitter = Emitter(builder, pointers, self.count, indices, self.rows, self.vector, self.columns, False)
             is_first = builder.icmp_signed("==", loop.index, INT(0))
-            start = lambda goal, width: builder.select(is_first, vectors.zero, emitter.take(goal, width))
-            body(emitter, None if most == extent else start, [at[0], INT(0), at[2]])
+            start = None if most == extent else self._start(is_first, emitter)
+            body(emitter, start, [at[0], INT(0), at[2]])
+
+    def _start(self, is_first, emitter):
+        """What a block begins at: 0, and what the target holds from the second part of the panel on."""
+        return lambda goal, width: self.builder.select(is_first, self.vectors.zero, emitter.take(goal, width))
 
     def _copy(self, panel, indices, widths, begin):
         """Fill `panel` from the place `begin` of `right` on."""
         builder, lanes = self.builder, self.vectors.lanes
-        copier = Emitter(builder, [panel, self.pointers[1], panel], self.count, {
-            name: (indices[name][0], indices[name][2], self.indices[name][2], indices[name][2])
-            for name in self.bound
-        } | {self.vector: (0, 1, self.indices[self.vector][2], 1)}, "", self.vector, "", False)
+        copier = Emitter(
+            builder,
+            [panel, self.pointers[1], panel],
+            self.count,
+            {name: (indices[name][0], indices[name][2], self.indices[name][2], indices[name][2]) for name in self.bound}
+            | {self.vector: (0, 1, self.indices[self.vector][2], 1)},
+            "",
+            self.vector,
+            "",
+            False,
+        )
 
         def vectors_of(at):
             for v, width in enumerate(widths):
@@ -384,9 +400,14 @@ class Emitter:
     def dot(self):
         """Blocks of rows × columns, each a vector of partial sums."""
         most = 4 if REGISTERS == 32 else 2
-        rows, columns = (self.sizes(name, size) if name else [1] for name, size in ((self.rows, most), (self.columns, 4)))
-        block = lambda c, at: self.blocks(self.rows, rows, at, lambda r, here: self._dot_tile(r, c, here))
-        self.loops(self.around, [INT(0)] * 3, lambda places: self.blocks(self.columns, columns, places, block))
+        rows, columns = (
+            self.sizes(name, size) if name else [1] for name, size in ((self.rows, most), (self.columns, 4))
+        )
+
+        def along(c, at):
+            self.blocks(self.rows, rows, at, lambda r, here: self._dot_tile(r, c, here))
+
+        self.loops(self.around, [INT(0)] * 3, lambda places: self.blocks(self.columns, columns, places, along))
 
     def _dot_tile(self, rows, columns, places):
         builder, vectors = self.builder, self.vectors
@@ -397,7 +418,9 @@ class Emitter:
         def inside(widths, at):
             for v, width in enumerate(widths):
                 here = self.move(at, self.vector, INT(v * vectors.lanes))
-                left = [vectors.load(self.pointers[0], self.move(here, self.rows, INT(r))[0], width) for r in range(rows)]
+                left = [
+                    vectors.load(self.pointers[0], self.move(here, self.rows, INT(r))[0], width) for r in range(rows)
+                ]
                 for c in range(columns):
                     right = vectors.load(self.pointers[1], self.move(here, self.columns, INT(c))[1], width)
                     for r in range(rows):

@@ -46,6 +46,11 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+def versions(results: list[dict]) -> dict[str, str]:
+    rows = [pair for result in results for pair in result["systems"].items()]
+    return {SYSTEMS[name].library: row["version"] for name, row in rows if "version" in row}
+
+
 def main(given: list[str] | None = None) -> int:
     options = arguments(given)
     if options.quick:
@@ -63,25 +68,20 @@ def main(given: list[str] | None = None) -> int:
     )
     chosen(",".join(asked.pythons), SYSTEMS, "system")
     pause = 0.02 if options.quick else 0.4
-    before = machine.limits(asked.threads, seconds=pause)
-    results = []
-    for name in asked.workloads:
-        results.append(run_workload(name, asked, say=lambda text: print(text, file=sys.stderr, flush=True)))
-        print(report.workload_text(summarise(results[-1], before)), flush=True)
-    after = machine.limits(asked.threads, seconds=pause)
-    found = {n: {key: max(value, after[n][key]) for key, value in limit.items()} for n, limit in before.items()}
-    versions = {
-        SYSTEMS[name].library: row["version"]
-        for result in results
-        for name, row in result["systems"].items()
-        if "version" in row
-    }
     setting = {**machine.description(), "name": options.name, "threads": asked.threads, "rounds": asked.rounds}
     setting |= {"seconds": asked.seconds, "data": Path(options.data).name if options.data else "random numbers"}
-    results = [summarise(result, found) for result in results]
-    run = {"setting": setting, "machine": found, "versions": versions, "results": results}
+    limits, results, written = machine.limits(asked.threads, seconds=pause), [], []
+    for name in asked.workloads:
+        results.append(run_workload(name, asked, say=lambda text: print(text, file=sys.stderr, flush=True)))
+        # The best of all times: the machine may be busy at one of them.
+        again = machine.limits(asked.threads, seconds=pause)
+        limits = {n: {key: max(value, again[n][key]) for key, value in limit.items()} for n, limit in limits.items()}
+        results = [summarise(result, limits) for result in results]
+        print(report.workload_text(results[-1]), flush=True)
+        run = {"setting": setting, "machine": limits, "versions": versions(results), "results": results}
+        written = report.write(run, Path(options.results))  # as far as it is, should it be ended
     print(report.summary(results))
-    for path in report.write(run, Path(options.results)):
+    for path in written:
         print(f"wrote {path}")
     wrong = [
         r for r in results if "disagrees" in r["gradients"] or any("disagrees" in s for s in r["systems"].values())

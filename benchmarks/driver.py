@@ -148,7 +148,11 @@ def _start(
     try:
         found = process.ask("start")
     except Failed as error:
-        found = {"absent": "failed", "error": str(error)}
+        found = {
+            "absent": "failed",
+            "error": str(error),
+            "disagrees": f"{system} failed: {str(error).strip().splitlines()[-1]}",
+        }
     if "absent" in found:
         process.end()
     else:
@@ -161,9 +165,19 @@ def _compare(workload: Workload, running: dict[str, Process], rows: dict[str, di
     count = min(workload.batches, 20)
     limit = 1e-9 if workload.dtype == "float64" else 1e-3 if workload.optimizer == "adam" else 1e-4
     reference = next((name for name in ("torch", "numpy", *running) if name in running), None)
-    for system, process in running.items():
-        rows[system]["losses"] = process.ask("losses", steps=count)
-        rows[system]["mean_loss"] = process.ask("mean")
+    for system, process in list(running.items()):
+        try:
+            rows[system]["losses"] = process.ask("losses", steps=count)
+            rows[system]["mean_loss"] = process.ask("mean")
+        except Failed as error:
+            running.pop(system).end()
+            rows[system] = {
+                "absent": "failed",
+                "error": str(error),
+                "disagrees": f"{system} failed: {str(error).strip().splitlines()[-1]}",
+            }
+    if reference not in running:
+        reference = next(iter(running), None)
     for system in running:
         apart = _apart(rows[system]["losses"], rows[reference]["losses"])
         mean = _apart([rows[system]["mean_loss"]], [rows[reference]["mean_loss"]])

@@ -55,9 +55,9 @@ def thread_environment(threads: int) -> dict[str, str]:
 
 
 def keep_to(threads: int) -> None:
-    """Keep this process to the first `threads` cores; XLA, for one, takes as many threads as it sees cores."""
+    """Keep this process to the last `threads` cores (the first is the busiest); XLA makes a thread for each it sees."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
 
 
 def description() -> dict[str, Any]:

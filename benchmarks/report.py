@@ -175,6 +175,7 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
             axes.hlines(result["goal"], x - 0.35, x + 0.35, color="black", label="goal" if not x else None)
     axes.axhline(1, color="grey", linewidth=0.8, linestyle=":")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xticks(range(len(results)), [result["workload"] for result in results])
     axes.set_ylabel("times as fast as (quartiles of rounds)")
     axes.legend(frameon=False)

@@ -10,6 +10,7 @@ from sympy import Dummy, Integer
 
 from ..symbolic.tensors import Tensor
 from .carried import CALLED, carry
+from .clocks import Clocks
 from .cpu_writer import CpuWriter
 from .fuse import fuse
 from .kernels import Bodies, Body, with_inference
@@ -30,17 +31,17 @@ from .update import UpdatePlan
 
 def write_cpu(plan: Plan) -> Bodies:
     """The bodies of the functions of ``cpu.py.j2``."""
-    products = Products()
-    made = _write_mode(plan, products)
+    products, clocks = Products(), Clocks() if plan.timed else None
+    made = _write_mode(plan, products, clocks)
     if plan.inference is not None:
-        made = with_inference(made, _write_mode(plan.inference, products))
+        made = with_inference(made, _write_mode(plan.inference, products, clocks))
     carried = carry({*made.carried.names, *(["contraction"] if products.declarations else [])})
-    return replace(made, products=products.declarations, carried=carried)
+    return replace(made, products=products.declarations, carried=carried, parts=tuple(clocks.parts) if clocks else ())
 
 
-def _write_mode(plan: Plan, products: Products) -> Bodies:
+def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
-    epoch = unroll_epoch(plan)
+    epoch = None if plan.timed else unroll_epoch(plan)
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
     nests = [
         without_short_loops(fuse(nest(op, plan.sizes, plan.real, plan.lowering.temporary) for op in gather_steps(part)))
@@ -53,17 +54,17 @@ def _write_mode(plan: Plan, products: Products) -> Bodies:
     def writer(tensors: list[Tensor]) -> CpuWriter:
         return CpuWriter(storage, plan.sizes, plan.rows(tensors), plan.real, products)
 
-    forward = writer(plan.network.inputs).body(nests[0])
-    loss = None if plan.network.loss is None else writer(plan.data).body(nests[1], plan.network.loss)
-    backward = None if loss is None else writer(plan.data).body(nests[2])
+    forward = writer(plan.network.inputs).body(nests[0], clocks=clocks)
+    loss = None if plan.network.loss is None else writer(plan.data).body(nests[1], plan.network.loss, clocks)
+    backward = None if loss is None else writer(plan.data).body(nests[2], clocks=clocks)
     predict = None
     if schedule.output is not None:
         predict = writer(plan.network.inputs).body((), schedule.output)
         if schedule.output.rank:
             predict = replace(predict, result=f"{predict.result}.copy()")
-    update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
+    update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real, clocks)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
-    advance = writer(plan.data).body(nests[3]) if schedule.assign else None
+    advance = writer(plan.data).body(nests[3], clocks=clocks) if schedule.assign else None
     bodies = Bodies(forward, loss, backward, predict, update, size, advance=advance, epoch=epoch)
     written = [forward, loss, backward, update, advance, *([epoch.by_row, epoch.by_batch] if epoch else [])]
     return replace(bodies, **_needs([body for body in written if body]))
@@ -76,7 +77,7 @@ def _needs(bodies: list[Body]) -> dict[str, Any]:
     return {"uses_math": any("math." in line for line in lines), "carried": carry(called & CALLED)}
 
 
-def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
+def write_update(plan: UpdatePlan, trainable: int, real: str, clocks: Clocks | None = None) -> Body:
     """The body of ``update(params, grads, state, hyper, step)``."""
     names = plan.names
     place = Place(Integer(0), (Integer(trainable),))
@@ -98,6 +99,6 @@ def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
         )
         for tensor in stage.summed:
             writer.view(tensor)
-        body = writer.body([Loop(index, Integer(trainable), sets)])
+        body = writer.body([Loop(index, Integer(trainable), sets)], clocks=clocks)
         lines += [*[""] * bool(lines), *once.before(at), *body.lines]
     return Body((*once.head(), *body.views), tuple(lines))

@@ -9,8 +9,23 @@ import sympy
 from sympy import Expr
 
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
+from .clocks import Clocks
 from .kernels import Body, with_batch
-from .nests import Clear, Dot, Finish, Item, Loop, Set, Start, Step, paragraphs, read_anywhere, reads, written
+from .nests import (
+    Clear,
+    Dot,
+    Finish,
+    Item,
+    Loop,
+    Set,
+    Start,
+    Step,
+    equations_of,
+    paragraphs,
+    read_anywhere,
+    reads,
+    written,
+)
 from .ops import Contraction
 from .product_calls import Products
 from .scalar import ScalarPrinter
@@ -54,15 +69,17 @@ class CpuWriter:
         """Name the part of its buffer that `tensor` lies in, for lines that are written elsewhere."""
         self._views.setdefault(tensor)
 
-    def body(self, items: Sequence[Item], result: Tensor | None = None) -> Body:
-        """The function's statements for `items`; it returns the scalar `result`."""
+    def body(self, items: Sequence[Item], result: Tensor | None = None, clocks: Clocks | None = None) -> Body:
+        """The function's statements for `items`; it returns the scalar `result`. With `clocks`, marks stand between."""
         lines: list[str] = []
         start = 0
         for group, equations in paragraphs(items):
             lines += [""] * bool(lines) + [f"# {equation}" for equation in equations]
             for place, item in enumerate(group, start):
+                lines += [] if clocks is None else [clocks.mark(equations_of(item))]
                 lines += self._item(item, items[place + 1 :])
             start += len(group)
+        lines += [] if clocks is None or not lines else [clocks.end()]
         returned = "" if result is None else self._array(result) if result.rank else self._read_whole(result)
         return Body(with_batch(self._view_lines(), lines, self._batch, self.rows), tuple(lines), returned)
 

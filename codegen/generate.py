@@ -38,10 +38,11 @@ from .update import plan_update
 
 @dataclass(frozen=True)
 class GeneratedModule:
-    """The source of a module, and where things lie in its buffers."""
+    """The source of a module, and where things lie in its buffers; with `timed`, the equations after each mark."""
 
     source: str
     layout: Layout
+    parts: tuple[tuple[str, ...], ...] = ()
 
 
 def generate(
@@ -52,6 +53,7 @@ def generate(
     sizes: Mapping[str, int] | None = None,
     optimizer: Any = None,
     wrt: Iterable[str] | None = None,
+    timed: bool = False,
 ) -> GeneratedModule:
     """Generate the module that evaluates, differentiates and trains `network`.
 
@@ -64,6 +66,7 @@ def generate(
     sizes : numbers for every symbolic size but the batch's, by name
     optimizer : one of ``gl.optimizers``; adds ``update`` and ``epoch``
     wrt : names to give gradients of; by default the parameters, or the inputs where there are none
+    timed : whether the code counts where its time goes, in ``CYCLES`` (target "cpu", on x86 processors)
 
     Raises
     ------
@@ -78,15 +81,17 @@ def generate(
         raise UnsupportedError(f"target {target!r} is not offered; choose from {', '.join(TARGETS)}")
     if dtype not in DTYPES:
         raise UnsupportedError(f"dtype {dtype!r} is not offered; choose from {', '.join(DTYPES)}")
+    if timed and target != "cpu":
+        raise UnsupportedError(f"target {target!r} cannot count where its time goes; choose cpu")
     known = resolve_sizes(network, sizes or {})
     if network.loss is None and network.has_output and wrt is None and optimizer is None:
-        return _generate(network, Derivation(network), target, dtype, known, None)
+        return _generate(network, Derivation(network), target, dtype, known, None, timed)
     names = list(wrt) if wrt is not None else network.asked or [tensor.name for tensor in network.parameters] or None
-    return _generate(network, network.derive(names), target, dtype, known, optimizer)
+    return _generate(network, network.derive(names), target, dtype, known, optimizer, timed)
 
 
 def _generate(
-    network: Network, derivation: Derivation, target: str, dtype: str, known: Sizes, optimizer: Any
+    network: Network, derivation: Derivation, target: str, dtype: str, known: Sizes, optimizer: Any, timed: bool
 ) -> GeneratedModule:
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
@@ -97,15 +102,15 @@ def _generate(
     identifiers.declare(tensor for tensor in network.tensors.values() if tensor not in planned.replaced)
     identifiers.declare(planned.gradients.values())
     update = None if optimizer is None else plan_update(optimizer, layout.trainable)
-    plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype)
+    plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype, timed=timed)
     if network.has_modes and not network.is_of_training:
         planned, lowering = schedule_inference(network, known, strided=strided)
         other = replace(
             plan, schedule=planned, lowering=lowering, names=identifiers.copy(), layout=replace(layout, gradients={})
         )
         plan = replace(plan, inference=replace(other, update=None))
-    source = render(TARGETS[target].template, _module(plan, derivation, target))
-    return GeneratedModule(source, layout)
+    module = _module(plan, derivation, target)
+    return GeneratedModule(render(TARGETS[target].template, module), layout, module.bodies.parts)
 
 
 def _module(plan: Plan, derivation: Derivation, target: str) -> Module:

@@ -118,6 +118,7 @@ class Bodies:
         then follows, and what the states become; else None
     epoch : all of `epoch` in one function, where that is not calls of the others; else None
     products : lines that declare what the module's products are
+    parts : where the code counts its time, the equations after each mark
     """
 
     forward: Body
@@ -133,6 +134,7 @@ class Bodies:
     advance: Body | None = None
     epoch: UnrolledEpoch | None = None
     products: tuple[str, ...] = ()
+    parts: tuple[tuple[str, ...], ...] = ()
 
 
 def with_inference(training: Bodies, inference: Bodies) -> Bodies:

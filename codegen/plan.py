@@ -24,6 +24,7 @@ class Plan:
     update : the optimizer's step, or None
     real : "float32" or "float64"
     inference : the plan of `predict` and `loss` in inference, if this one, of the training, is another
+    timed : whether the code counts where its time goes
     """
 
     network: Network
@@ -35,6 +36,7 @@ class Plan:
     update: UpdatePlan | None
     real: str
     inference: Plan | None = None
+    timed: bool = False
 
     @property
     def data(self) -> list[Tensor]:

@@ -159,6 +159,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_sizes(command)
     command.add_argument("--save", metavar="FILE", help="write the trained model to FILE (.npz)")
 
+    command = _command(commands, "bench", "how fast a network trains, and which equations take the time")
+    command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    command.add_argument("--batch", type=_positive, metavar="N", help="rows a step (default: the MODEL file's, or 100)")
+    command.add_argument("--dtype", choices=("float32", "float64"), help="default: the MODEL file's, or float32")
+    command.add_argument("--seconds", type=float, default=1.0, help="of training (default: %(default)s)")
+    _add_optimizer(command)
+    _add_sizes(command)
+
     command = _command(commands, "explain", "one forward pass, backward pass and update in numbers")
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     command.add_argument(

@@ -217,6 +217,25 @@ def _save_last_good(model: Any, path: Path) -> str:
     return f"they are saved to {beside}, and {path} is left as it was"
 
 
+def bench(options: argparse.Namespace) -> int:
+    from .runtime.bench import bench as measure
+
+    file = load_model_file(options.model)
+    settings = file.training
+    batch = options.batch or settings.get("batch") or 100
+    timing = measure(
+        file.network,
+        file.data,
+        batch=batch,
+        optimizer=_optimizer(options, file),
+        dtype=options.dtype or settings.get("dtype") or "float32",
+        sizes=_sizes(options, file),
+        seconds=options.seconds,
+    )
+    print(timing)
+    return 0
+
+
 def explain(options: argparse.Namespace) -> int:
     from .runtime.explain import explain as explained
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-FILES = ("elementary.py", "contraction.py", "sums.py")
+FILES = ("elementary.py", "contraction.py", "sums.py", "clock.py")
 INSTALLED = ("llvmlite", "numba")
 # What generated code calls of them.
-CALLED = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc plus contraction".split())
+CALLED = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc plus contraction clock".split())
 
 
 @dataclass(frozen=True)

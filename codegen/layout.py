@@ -10,7 +10,6 @@ from sympy import Add, Expr, Integer, ceiling, prod
 
 from ..symbolic.errors import UndefinedError, UnsupportedError
 from ..symbolic.network import Network
-from ..symbolic.tensors import Tensor
 from .sizes import Sizes
 
 LINE = 16  # numbers: a line of 64 bytes, or two
@@ -52,11 +51,8 @@ class Layout:
     hyper: tuple[str, ...] = ()
 
 
-def pack(tensors: Iterable[tuple[Any, Sequence[Any]]], sizes: Sizes, line: int = 1) -> dict[Any, Place]:
-    """Places one behind the other; those that grow with the batch come last, so that the others never move.
-
-    Each begins at a multiple of `line` numbers, whatever the batch size is.
-    """
+def pack(tensors: Iterable[tuple[Any, Sequence[Any]]], sizes: Sizes) -> dict[Any, Place]:
+    """Places one behind the other; those that grow with the batch come last, so that the others never move."""
     shapes = {key: sizes.shape(shape) for key, shape in tensors}
     places: dict[Any, Place] = {}
     offset: Expr = Integer(0)
@@ -64,20 +60,14 @@ def pack(tensors: Iterable[tuple[Any, Sequence[Any]]], sizes: Sizes, line: int =
         for key, shape in shapes.items():
             if grows == any(size.free_symbols for size in shape):
                 places[key] = Place(offset, shape)
-                offset = _rounded_up(places[key].end.expand(), line)
+                offset = places[key].end.expand()
     return places
 
 
-def _rounded_up(end: Expr, line: int) -> Expr:
+def rounded_up(end: Expr, line: int) -> Expr:
     """The next polynomial in the batch size whose every coefficient is a multiple of `line`."""
     terms = (term.as_coeff_Mul() for term in Add.make_args(end))
     return Add(*(ceiling(count / line) * line * rest for count, rest in terms))
-
-
-def end_of(places: dict[Any, Place]) -> Expr:
-    """How long the buffer is."""
-    last = list(places.values())[-1:]
-    return last[0].end.expand() if last else Integer(0)
 
 
 def make_layout(network: Network, sizes: Sizes, wrt: Mapping[str, Sequence[Any]], optimizer: Any) -> Layout:
@@ -118,8 +108,3 @@ def make_layout(network: Network, sizes: Sizes, wrt: Mapping[str, Sequence[Any]]
         return Layout(parameters, trainable, gradients)
     state = tuple(tensor.name for tensor in optimizer.states)
     return Layout(parameters, trainable, gradients, state, tuple(tensor.name for tensor in optimizer.hyper))
-
-
-def memory_places(tensors: Sequence[Tensor], sizes: Sizes) -> dict[Tensor, Place]:
-    """Places in the workspace, each where a line of the processor's cache may begin."""
-    return pack([(tensor, tensor.shape) for tensor in tensors], sizes, LINE)

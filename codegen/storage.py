@@ -8,7 +8,8 @@ from typing import Any
 
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor, element_of, indices_of, tensor_of
-from .layout import Layout, Place, end_of, memory_places
+from .layout import Layout, Place
+from .lifetimes import share_places, spans
 from .names import Names
 from .nests import AddTo, Dot, Finish, Item, Loop, Set, reads, statements
 from .schedule import Schedule
@@ -46,13 +47,17 @@ def place_tensors(
     # A product whose owner is but a local variable has the memory for itself, under the owner's name.
     guests = {tensor for tensor, owner in shared.items() if owner in kept or owner in buffers}
     in_work = [tensor for tensor in dict.fromkeys(made) if tensor in kept and tensor not in {*buffers, *guests}]
-    places = memory_places(in_work, sizes)
+    alive = spans(functions, [] if plan.output is None else [plan.output])
+    for tensor in guests:
+        ends = (alive[tensor], alive[shared[tensor]])
+        alive[shared[tensor]] = (min(first for first, _ in ends), max(last for _, last in ends))
+    places, work_size = share_places(in_work, alive, sizes)
     buffers |= {tensor: ("work", place) for tensor, place in places.items()}
     buffers |= {tensor: buffers[shared[tensor]] for tensor in shared if tensor in guests}
     names.declare(tensor for tensor in dict.fromkeys(made) if tensor not in shared)
     for tensor, owner in shared.items():
         names.share(tensor, owner)
-    return Storage(buffers, names, end_of(places))
+    return Storage(buffers, names, work_size)
 
 
 def _made(item: Item) -> Iterable[Tensor]:

@@ -35,7 +35,8 @@ def plain(source: str) -> types.ModuleType:
         exec(compile(source, "<generated>", "exec"), module.__dict__)
     finally:
         numba.config.DISABLE_JIT = before
-    module.__dict__.update({name: LIBM[name] for name in LIBM.keys() & module.__dict__.keys()})
+    if hasattr(module, "compiled"):
+        module.__dict__.update({name: LIBM[name] for name in LIBM.keys() & module.__dict__.keys()})
     return module
 
 

@@ -49,7 +49,9 @@ def test_counting_changes_no_number():
     kept = [line for line in timed.source.splitlines() if "clock(" not in line]
     assert len(timed.parts) > len(net.equations) / 2
     wanted = plain.source.splitlines()
-    start, stop = (next(at for at, line in enumerate(wanted) if line.startswith(head)) for head in ("def forward", "# --"))
+    start, stop = (
+        next(at for at, line in enumerate(wanted) if line.startswith(head)) for head in ("def forward", "# --")
+    )
     assert "\n".join(wanted[start:stop]) in "\n".join(kept)
 
 

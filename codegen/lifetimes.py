@@ -1,0 +1,86 @@
+"""Where tensors lie in the workspace: those that are never needed at the same time may have the same place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sympy import Expr, Integer, expand, prod
+
+from ..symbolic.tensors import Tensor, tensor_of
+from .layout import LINE, Place, rounded_up
+from .nests import Clear, Item, reads, statements, written
+from .sizes import Sizes
+
+Span = tuple[int, int]  # the first and the last of the nests, counted through all functions, that touch a tensor
+
+
+def spans(functions: Sequence[Sequence[Item]], handed_out: Iterable[Tensor]) -> dict[Tensor, Span]:
+    """When each tensor is touched; `handed_out` is read once more at the end of the first function."""
+    found: dict[Tensor, Span] = {}
+
+    def touch(tensor: Tensor, at: int) -> None:
+        first, last = found.get(tensor, (at, at))
+        found[tensor] = (min(first, at), max(last, at))
+
+    place = 0
+    for number, items in enumerate(functions):
+        for item in items:
+            for element in reads(item):
+                touch(tensor_of(element), place)
+            for tensor in written(item):
+                touch(tensor, place)
+            for statement in statements(item):
+                if isinstance(statement, Clear):
+                    touch(statement.target, place)
+            place += 1
+        if number == 0:
+            for tensor in handed_out:
+                touch(tensor, place)
+        place += 1  # what one function leaves is there for all of the next
+    return found
+
+
+def share_places(
+    tensors: Sequence[Tensor], alive: dict[Tensor, Span], sizes: Sizes
+) -> tuple[dict[Tensor, Place], Expr]:
+    """A place in the workspace for each tensor, and how long it is.
+
+    The largest come first, each to the lowest place that no tensor has that is alive at the same time (Y. Pisarchyk and
+    J. Lee, "Efficient memory management for deep neural net inference", 2020: greedy by size). Tensors of a fixed size
+    lie in front of those that grow with the batch; what grows faster lies behind, each by itself.
+    """
+    shapes = {tensor: sizes.shape(tensor.shape) for tensor in tensors}
+    lengths = {tensor: expand(prod(shape)) for tensor, shape in shapes.items()}
+    places: dict[Tensor, Place] = {}
+    start: Expr = Integer(0)
+    units: list[Any] = [Integer(1), *([] if sizes.batch is None else [sizes.batch])]
+    for unit in units:
+        group = {tensor: int(length / unit) for tensor, length in lengths.items() if _is_multiple(length, unit)}
+        offsets, end = _greedy(group, alive)
+        for tensor, offset in offsets.items():
+            places[tensor] = Place(expand(start + offset * unit), shapes[tensor])
+        start = expand(start + end * unit) if group else start
+    for tensor in (tensor for tensor in tensors if tensor not in places):
+        places[tensor] = Place(start, shapes[tensor])
+        start = rounded_up(places[tensor].end.expand(), LINE)
+    return {tensor: places[tensor] for tensor in tensors}, start
+
+
+def _is_multiple(length: Expr, unit: Any) -> bool:
+    return bool((length / unit).is_Integer)
+
+
+def _greedy(lengths: dict[Tensor, int], alive: dict[Tensor, Span]) -> tuple[dict[Tensor, int], int]:
+    """Offsets, multiples of a line, and the end of the last."""
+    offsets: dict[Tensor, int] = {}
+    for tensor in sorted(lengths, key=lambda tensor: -lengths[tensor]):
+        first, last = alive[tensor]
+        others = [o for o in offsets if alive[o][0] <= last and first <= alive[o][1]]
+        at = 0
+        for other in sorted(others, key=lambda other: offsets[other]):
+            if at + lengths[tensor] <= offsets[other]:
+                break
+            at = max(at, -(-(offsets[other] + lengths[other]) // LINE) * LINE)
+        offsets[tensor] = at
+    return offsets, max((-(-(offsets[t] + lengths[t]) // LINE) * LINE for t in offsets), default=0)

@@ -24,6 +24,7 @@ SPREAD = 2.0  # cycles to copy a number that does not lie beside the last one
 FINISH = 6.0  # cycles to add up the lanes of a vector
 TILE = 12.0  # cycles to begin and end a block
 PANEL = 1 << 15  # bytes that are read again and again without loss if they lie side by side
+DEEPEST = 256  # lines of a panel that may not be cut
 FAR, SLOW = 256, 1.5  # numbers that lie further apart are slower to read, where they are many
 
 
@@ -111,7 +112,8 @@ class _Model:
             return small and not pack and vector.right == 1 and bool(vector.extent.is_Integer)
         if pack:
             # Of a panel only the first index that is summed over is cut, so no other may grow with the batch.
-            return bool(self.bound) and all(axis.extent.is_Integer for axis in self.bound[1:])
+            fixed = bool(self.bound) and all(axis.extent.is_Integer for axis in self.bound[1:])
+            return fixed and self.volume(self.bound[1:]) <= DEEPEST
         return vector.right == 1
 
     def _rows(self, rows: Axis | None) -> int:

@@ -15,6 +15,7 @@ from .cpu_writer import CpuWriter
 from .fuse import fuse
 from .kernels import Bodies, Body, with_inference
 from .layout import Place
+from .lifetimes import results_early
 from .loops import nest
 from .nests import Loop, Set
 from .once import OnceWriter, sum_by_loop
@@ -47,6 +48,7 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
         without_short_loops(fuse(nest(op, plan.sizes, plan.real, plan.lowering.temporary) for op in gather_steps(part)))
         for part in parts
     ]
+    nests[:3] = [results_early(part) for part in nests[:3]]
     # Not fused: an assignment must not run before what reads the old state.
     nests[3:] = [nests[3] + nests[4]]
     storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests)

@@ -41,6 +41,25 @@ def spans(functions: Sequence[Sequence[Item]], handed_out: Iterable[Tensor]) -> 
     return found
 
 
+def results_early(items: Iterable[Item]) -> tuple[Item, ...]:
+    """The same nests; what no other one needs, as a weight's gradient, comes right behind what it is made of.
+
+    What that was made of is then not kept until the end.
+    """
+    listed = list(items)
+    touched = [set(written(item)) | {tensor_of(element) for element in reads(item)} for item in listed]
+    made: list[Item] = []
+    for place, item in enumerate(listed):
+        own = set(written(item))
+        if any(own & others for other, others in enumerate(touched) if other != place):
+            made.append(item)
+            continue
+        needed = {tensor_of(element) for element in reads(item)}
+        behind = [at for at, other in enumerate(made) if needed.intersection(written(other))]
+        made.insert(behind[-1] + 1 if behind else len(made), item)
+    return tuple(made)
+
+
 def share_places(
     tensors: Sequence[Tensor], alive: dict[Tensor, Span], sizes: Sizes
 ) -> tuple[dict[Tensor, Place], Expr]:

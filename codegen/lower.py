@@ -239,7 +239,7 @@ class Lowering:
         time = self._time_of(body)
         batch, rows, columns, bound = product.batch, product.rows, product.columns, product.bound
         when = tuple(factor for factor in Mul.make_args(body) if _is_when(factor, time))
-        sides = product.left, product.right
+        sides = self._inside(product.left, space), self._inside(product.right, space)
         if self.strided and time is not None:
             sides = (self._turned(sides[0], bound, space), self._turned(sides[1], bound, space))
         left = self._operand(sides[0], batch, rows, bound, space, time, when)
@@ -284,6 +284,17 @@ class Lowering:
         target = self.temporary("factor", axes, self._equation)
         self._known[self._key(product, axes)] = tensor_of(target)
         return self._emit(Pointwise(target, self._plain(product, axes), tuple(axes.items()), self._equation))
+
+    def _inside(self, factors: tuple[Expr, ...], space: Extents) -> tuple[Expr, ...]:
+        """The factors of one side, with guards where they are read beyond an axis and the guard stands on the other."""
+        numbers = self.sizes.numbers
+        ranges = {index: self.sizes.resolve(size) for index, size in space.items()}
+        product = Mul(*factors).xreplace(numbers)
+        guarded = within(guard_reads(product, ranges, numbers, alone=True), ranges)
+        new = [part for part in Mul.make_args(guarded) if isinstance(part, Guard) and not product.has(part)]
+        # What depends on the step of time alone is seen to where the product is called.
+        new = [part for part in new if not _is_when(part, self._time)]
+        return (*factors, *new)
 
     def _turned(self, factors: tuple[Expr, ...], bound: Any, space: Extents) -> tuple[Expr, ...]:
         """A matrix that every step of a recurrence reads along what is summed over, turned once before all of them."""

@@ -31,12 +31,12 @@ class Products:
 
     def name(self, blocks: Blocks, batch: Any) -> str:
         """The name of the product that is computed in these blocks."""
-        options = [f'"{blocks.form}"', f'"{blocks.rows}"', f'"{blocks.vector}"']
+        axes = ", ".join(f'"{axis.name}": {_axis_text(axis, batch)}' for axis in blocks.axes)
+        options = [f'"{blocks.form}"', f'"{blocks.rows}"', f'"{blocks.vector}"', f"{{{axes}}}"]
         if blocks.columns:
             options.append(f'columns="{blocks.columns}"')
         if blocks.pack:
             options.append("pack=True")
-        options += [f"{axis.name}={_axis_text(axis, batch)}" for axis in blocks.axes]
         text = f"contraction({', '.join(options)})"
         return self._names.setdefault(text, f"product_{len(self._names) + 1}")
 

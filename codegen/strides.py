@@ -19,7 +19,7 @@ class Axis:
 
     Attributes
     ----------
-    name : its letters
+    name : its letter; those of several that run on, with commas
     extent : how far it runs: a number, or a polynomial in the batch size
     left, right, target : how many numbers a step along it is in each operand; 0 where it does not stand
     """
@@ -106,7 +106,7 @@ def merged(axes: Sequence[Axis]) -> list[Axis]:
                 continue
             pairs = zip(outer.steps, inner.steps, strict=True)
             if all(expand(step - inner.extent * small) == 0 for step, small in pairs):
-                one = replace(inner, name=outer.name + inner.name, extent=expand(outer.extent * inner.extent))
+                one = replace(inner, name=f"{outer.name},{inner.name}", extent=expand(outer.extent * inner.extent))
                 return merged([one if axis is outer else axis for axis in made if axis is not inner])
     return made
 

@@ -175,8 +175,8 @@ class StepWriter:
             return self._local(element)
         place, found = choice
         position = self.printer.integer(place).within(SUM)
-        tests = [f"{self._local(at)} if {position} == {number} else " for number, at in enumerate(found[:-1])]
-        return f"({''.join(tests)}{self._local(found[-1])})"
+        tests = [f"{self.element(at)} if {position} == {number} else " for number, at in enumerate(found[:-1])]
+        return f"({''.join(tests)}{self.element(found[-1])})"
 
     def _choice(self, element: Expr) -> tuple[Any, list[Expr]] | None:
         """If data say which element of an axis is meant: their element, and all that may be meant."""

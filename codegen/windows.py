@@ -69,8 +69,7 @@ def windows_of(product: Expr, space: Mapping[Any, Expr], fresh: Any) -> Windows 
     if not places or len(axes) != len(reading):
         return None
     made = _rewritten(product, places, set(space))
-    inner = {index for moving in places for index in moving.free_symbols}
-    if made is None or made.free_symbols & (inner - set(axes)):
+    if made is None or made.free_symbols & (set(space) - set(axes)):
         return None
     return Windows(made, axes, tuple(reading))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import math
 import sys
 import types
 from typing import Any
@@ -17,15 +16,6 @@ import gradloom as gl
 from gradloom.codegen.generate import generate
 from gradloom.symbolic.evaluate import evaluate
 
-# What Python computes in place of the functions that exist in compiled code only.
-LIBM = {
-    **{name: getattr(np, name) for name in ("exp", "expm1", "log", "log1p", "logaddexp", "tanh")},
-    "logistic": lambda x: 1 / (1 + np.exp(-x)),
-    "plus": lambda total, value: total + value,
-    "erf": math.erf,
-    "erfc": math.erfc,
-}
-
 
 def plain(source: str) -> types.ModuleType:
     """A generated module, a "cpu" one without the compiler: the same source, run by Python."""
@@ -35,8 +25,6 @@ def plain(source: str) -> types.ModuleType:
         exec(compile(source, "<generated>", "exec"), module.__dict__)
     finally:
         numba.config.DISABLE_JIT = before
-    if hasattr(module, "compiled"):
-        module.__dict__.update({name: LIBM[name] for name in LIBM.keys() & module.__dict__.keys()})
     return module
 
 

@@ -70,7 +70,7 @@ def lay_out(case, sizes):
 def run(case, real, way, axes, values, lengths):
     """The target of one contraction, computed in one way; NaN where nothing is written."""
     specification = {a.name: tuple(eval(number_text(v, COUNT)) for v in (a.extent, *a.steps)) for a in way.axes}
-    product = contraction(way.form, way.rows, way.vector, way.columns, way.pack, **specification)
+    product = contraction(way.form, way.rows, way.vector, specification, way.columns, way.pack)
 
     @compiled
     def call(left, right, target, count):

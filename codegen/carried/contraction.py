@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 INT, SMALL, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 FEATURES = get_host_cpu_features()
 VECTOR_BYTES = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16
-REGISTERS = 32 if FEATURES.get("avx512f") else 16
+REGISTERS = 32 if FEATURES.get("avx512f") or FEATURES.get("neon") else 16
 PANEL_BYTES = 1 << 17  # of `right`, copied to lie side by side
 
 
@@ -76,7 +76,7 @@ class Vectors:
         return self.builder.shuffle_vector(self.builder.insert_element(unknown, number, SMALL(0)), unknown, zeros)
 
     def multiply_add(self, left, right, value):
-        fma = self._function(f"llvm.fma.{self._suffix}", self.type, [self.type] * 3)
+        fma = self._function(f"llvm.fmuladd.{self._suffix}", self.type, [self.type] * 3)
         return self.builder.call(fma, [left, right, value])
 
     def total(self, value):
@@ -90,16 +90,16 @@ class Vectors:
         return self.builder.extract_element(value, SMALL(0))
 
 
-def contraction(form, rows, vector, columns="", pack=False, **indices):
+def contraction(form, rows, vector, indices, columns="", pack=False):
     """A compiled ``product(left, right, target, count)`` that writes ``Σ left · right`` to `target`.
 
     Parameters
     ----------
     form : "outer" or "dot"
     rows, vector, columns : the indices that run through a block of registers, as the form says
-    pack : whether a panel of `right` is copied before use, so that its vectors lie side by side
     indices : per index its extent, and how far apart its elements lie in left, right and target; numbers, or the
         coefficients (a, b, …) of a + b · count + …. An index that lies 0 apart in the target is summed over.
+    pack : whether a panel of `right` is copied before use, so that its vectors lie side by side
 
     The operands are arrays, or pairs of an array and the place where the operand begins in it.
     """
@@ -343,7 +343,10 @@ class Emitter:
         extent = self.indices[first][0]
         if isinstance(extent, int) and extent <= most:
             most = extent
-        panel = cgutils.alloca_once(builder, vectors.real, INT(most * steps[0]))
+        # The panel is on the stack for this product alone, however many of them a function has.
+        pointer = ir.IntType(8).as_pointer()
+        stack = builder.call(builder.module.declare_intrinsic("llvm.stacksave", (), ir.FunctionType(pointer, ())), ())
+        panel = builder.alloca(vectors.real, INT(most * steps[0]))
         panel.align = 64
         total = self.number(extent)
         parts = builder.sdiv(builder.add(total, INT(most - 1)), INT(most))
@@ -362,6 +365,8 @@ class Emitter:
             is_first = builder.icmp_signed("==", loop.index, INT(0))
             start = None if most == extent else self._start(is_first, emitter)
             body(emitter, start, [at[0], INT(0), at[2]])
+        kind = ir.FunctionType(ir.VoidType(), (pointer,))
+        builder.call(builder.module.declare_intrinsic("llvm.stackrestore", (), kind), (stack,))
 
     def _start(self, is_first, emitter):
         """What a block begins at: 0, and what the target holds from the second part of the panel on."""

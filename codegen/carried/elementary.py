@@ -15,10 +15,12 @@ infinities and NaN as C's do, and subnormal numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic
 
 
@@ -152,12 +154,21 @@ def elementary(emit: Callable[..., Number]) -> Any:
 
         return kind(*[kind] * len(kinds)), generate
 
+    if config.DISABLE_JIT:
+        return in_python(emit.__name__)
     if emit.__code__.co_argcount == 1:
         found: Any = intrinsic(lambda typing_context, x: made(typing_context, [x]))
     else:
         found = intrinsic(lambda typing_context, x, y: made(typing_context, [x, y]))
     found.emit = emit
     return found
+
+
+def in_python(name: str) -> Callable[..., Any]:
+    """What computes a function where modules are run without the compiler."""
+    if name == "logistic":
+        return lambda x: 1 / (1 + np.exp(-x))
+    return getattr(np, name, None) or getattr(import_module("math"), name)
 
 
 def polynomial(x: Number, coefficients: Sequence[float]) -> Number:

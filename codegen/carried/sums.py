@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic
 
 
-@intrinsic
-def plus(typing_context: Any, total: Any, value: Any) -> Any:
+def reordered_sum(typing_context: Any, total: Any, value: Any) -> Any:
     """``total + value``, where LLVM may reorder such sums: a loop of them can then add vectors.
 
     No other operation is set free; and the order is fixed when the code is compiled, so the same machine gives the
@@ -21,3 +20,6 @@ def plus(typing_context: Any, total: Any, value: Any) -> Any:
         return builder.fadd(*arguments, flags=["reassoc", "nsz", "contract"])
 
     return kind(kind, kind), generate
+
+
+plus = (lambda total, value: total + value) if config.DISABLE_JIT else intrinsic(reordered_sum)

@@ -70,10 +70,14 @@ class AddTo:
 
 @dataclass(frozen=True)
 class Dot:
-    """A product in blocks of registers; the loops over its batch stand around it."""
+    """A product in blocks of registers; the loops over its batch stand around it.
+
+    `shared` names the axis of which each thread computes a part; "" for none.
+    """
 
     op: Contraction
     blocks: Blocks
+    shared: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ class Loop:
     """``for index in range(extent)``; `before` and `after` belong to it and stand outside.
 
     `limits` are expressions, linear in the index, that are at least 0 where the body is run; `step` is 1 or -1 for a
-    loop over time, whose steps need each other, and 0 for one whose order does not matter.
+    loop over time, whose steps need each other, and 0 for one whose order does not matter. Of a loop that is shared
+    each thread runs a part.
     """
 
     index: Any
@@ -91,6 +96,7 @@ class Loop:
     after: tuple[Item, ...] = ()
     limits: tuple[Expr, ...] = ()
     step: int = 0
+    is_shared: bool = False
 
 
 Item: TypeAlias = Set | Start | Step | Finish | Clear | AddTo | Dot | Loop

@@ -90,8 +90,8 @@ class Vectors:
         return self.builder.extract_element(value, SMALL(0))
 
 
-def contraction(form, rows, vector, indices, columns="", pack=False):
-    """A compiled ``product(left, right, target, count)`` that writes ``Σ left · right`` to `target`.
+def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
+    """A compiled ``product(left, right, target, count, part)`` that writes ``Σ left · right`` to `target`.
 
     Parameters
     ----------
@@ -100,25 +100,41 @@ def contraction(form, rows, vector, indices, columns="", pack=False):
     indices : per index its extent, and how far apart its elements lie in left, right and target; numbers, or the
         coefficients (a, b, …) of a + b · count + …. An index that lies 0 apart in the target is summed over.
     pack : whether a panel of `right` is copied before use, so that its vectors lie side by side
+    shared : the index of the target of which a call computes a part; "" for none
 
-    The operands are arrays, or pairs of an array and the place where the operand begins in it.
+    The operands are arrays, or pairs of an array and the place where the operand begins in it. `part` is the pair of
+    the first and the last but one value of the shared index; it is not there where none is shared.
     """
 
     if config.DISABLE_JIT:
         return _without_compiler(indices)
 
+    def emit(context, builder, signature, operands, number, part):
+        pointers = [_pointer(context, builder, *pair) for pair in zip(signature.args, operands, strict=False)]
+        chosen, places = dict(indices), [INT(0)] * 3
+        emitter = Emitter(builder, pointers, number, chosen, rows, vector, columns, pack)
+        if part:
+            low, high = part
+            places = emitter.move(places, shared, low)
+            chosen[shared] = (builder.sub(high, low), *chosen[shared][1:])
+        (emitter.outer if form == "outer" else emitter.dot)(places)
+        return context.get_dummy_value()
+
     @intrinsic
     def product(typing_context, left, right, target, count):
         def generate(context, builder, signature, arguments):
-            *operands, number = arguments
-            pointers = [_pointer(context, builder, *pair) for pair in zip(signature.args, operands, strict=False)]
-            emitter = Emitter(builder, pointers, number, indices, rows, vector, columns, pack)
-            (emitter.outer if form == "outer" else emitter.dot)()
-            return context.get_dummy_value()
+            return emit(context, builder, signature, arguments[:3], arguments[3], ())
 
         return types.void(left, right, target, types.int64), generate
 
-    return product
+    @intrinsic
+    def part_of_product(typing_context, left, right, target, count, low, high):
+        def generate(context, builder, signature, arguments):
+            return emit(context, builder, signature, arguments[:3], arguments[3], arguments[4:])
+
+        return types.void(left, right, target, types.int64, types.int64, types.int64), generate
+
+    return part_of_product if shared else product
 
 
 def _without_compiler(indices):
@@ -233,7 +249,7 @@ class Emitter:
 
     # ---- outer: vectors along an index of the target ---------------------------------------------------------------
 
-    def outer(self):
+    def outer(self, start):
         """Blocks of rows × columns × vectors; the columns are taken in where the others are too few for a block."""
         lanes, extent = self.vectors.lanes, self.indices[self.vector][0]
         rows = self.sizes(self.rows, 12 if REGISTERS == 32 else 6) if self.rows else [1]
@@ -247,7 +263,7 @@ class Emitter:
             else:
                 self.rows_of(rows, columns, widths, places)
 
-        self.loops(self.around, [INT(0)] * 3, lambda places: self._along_vector(vectors, places, panel))
+        self.loops(self.around, start, lambda places: self._along_vector(vectors, places, panel))
 
     def rows_of(self, rows, columns, widths, places, start=None):
         """All rows and columns of a panel of vectors."""
@@ -402,7 +418,7 @@ class Emitter:
 
     # ---- dot: vectors along what is summed over --------------------------------------------------------------------
 
-    def dot(self):
+    def dot(self, start):
         """Blocks of rows × columns, each a vector of partial sums."""
         most = 4 if REGISTERS == 32 else 2
         rows, columns = (
@@ -412,7 +428,7 @@ class Emitter:
         def along(c, at):
             self.blocks(self.rows, rows, at, lambda r, here: self._dot_tile(r, c, here))
 
-        self.loops(self.around, [INT(0)] * 3, lambda places: self.blocks(self.columns, columns, places, along))
+        self.loops(self.around, start, lambda places: self.blocks(self.columns, columns, places, along))
 
     def _dot_tile(self, rows, columns, places):
         builder, vectors = self.builder, self.vectors

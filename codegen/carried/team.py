@@ -1,0 +1,51 @@
+"""Threads that run the same kernel, each its part, and wait for each other where they must."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+SPINS = 4096  # a thread that has waited so often lets others run: its partner may have lost its core
+
+
+@intrinsic
+def wait(typing_context: Any, gate: Any, threads: Any) -> Any:
+    """Go on when all `threads` have come here; `gate` is an array of int64 that is 0 before the first use.
+
+    gate[0] counts arrivals, gate[8] how often all have gone on: the last to come adds to it.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = ir.IntType(64)
+        data = context.make_array(gate)(context, builder, arguments[0]).data
+        arrived, passed = data, builder.gep(data, [number(8)])
+        team = context.cast(builder, arguments[1], threads, types.int64)
+        yielded = ir.FunctionType(ir.IntType(32), ())
+        give_way = builder.module.globals.get("sched_yield") or ir.Function(builder.module, yielded, "sched_yield")
+        with builder.if_then(builder.icmp_signed(">", team, number(1))):
+            turn = builder.load_atomic(passed, "acquire", 8)
+            before = builder.atomic_rmw("add", arrived, number(1), "acq_rel")
+            is_last = builder.icmp_signed("==", builder.add(before, number(1)), team)
+            with builder.if_else(is_last) as (last, other):
+                with last:
+                    builder.store_atomic(number(0), arrived, "release", 8)
+                    builder.store_atomic(builder.add(turn, number(1)), passed, "release", 8)
+                with other:
+                    spins = builder.alloca(number)
+                    builder.store(number(0), spins)
+                    check, leave = builder.append_basic_block("check"), builder.append_basic_block("leave")
+                    builder.branch(check)
+                    builder.position_at_end(check)
+                    done = builder.add(builder.load(spins), number(1))
+                    builder.store(done, spins)
+                    with builder.if_then(builder.icmp_signed(">", done, number(SPINS))):
+                        builder.call(give_way, ())
+                    now = builder.load_atomic(passed, "acquire", 8)
+                    builder.cbranch(builder.icmp_signed("==", now, turn), check, leave)
+                    builder.position_at_end(leave)
+        return context.get_dummy_value()
+
+    return types.void(gate, threads), generate

@@ -1,0 +1,174 @@
+"""How threads share the work of a function: who does which part of each nest, and where all must wait for each other.
+
+A nest whose outermost loop runs over the rows of the batch is shared by rows; a product or a loop over anything else,
+by an index of what it writes. So no two threads ever add to the same number, and every number is made in one order,
+however many threads there are. Scalars are made by every thread for itself, the rest by the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+from sympy import Expr
+
+from ..symbolic.tensors import Tensor, indices_of, tensor_of
+from .nests import Clear, Dot, Item, Loop, reads, statements, targets, written
+from .sizes import Sizes
+
+Kind = Literal["rows", "parts", "each", "first"]
+LEAST = 64  # a loop over less is not worth being shared
+
+
+@dataclass(frozen=True)
+class Share:
+    """Who does what of a nest.
+
+    Attributes
+    ----------
+    item : the nest; of "rows" and "parts" its shared loops and products are marked
+    kind : "rows", by rows of the batch; "parts", by another index; "each", all of it by every thread; "first", by one
+    waits : whether all threads must have come so far before it
+    """
+
+    item: Item
+    kind: Kind
+    waits: bool = False
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a nest touches an element: who does it, and the axes of which it is the row of the step."""
+
+    kind: Kind
+    axes: frozenset[int]
+
+
+InMemory: TypeAlias = Callable[[Tensor], bool]
+
+
+def shared(items: Sequence[Item], sizes: Sizes, in_memory: InMemory) -> list[Share]:
+    """Share the nests of one function; `in_memory` says whether a tensor is seen by all threads."""
+    wrote: dict[Tensor, Access] = {}  # since all waited last
+    read: dict[Tensor, list[Access]] = {}
+    done = []
+    for item in items:
+        share = _share(item, sizes, in_memory)
+        reading, writing = _accesses(share)
+        seen = [*reading, *writing]
+        clash = any(not _may_follow(wrote.get(tensor), access) for tensor, access in seen)
+        clash = clash or any(not _may_follow(a, access) for tensor, access in writing for a in read.get(tensor, ()))
+        if clash:
+            wrote, read = {}, {}
+        wrote |= {tensor: access for tensor, access in writing if in_memory(tensor)}
+        for tensor, access in reading:
+            read.setdefault(tensor, []).append(access)
+        done.append(replace(share, waits=clash))
+    return done
+
+
+def _may_follow(before: Access | None, access: Access) -> bool:
+    """Whether a thread may go on with what others may not have finished: its own rows it has finished itself."""
+    if before is None:
+        return True
+    return before.kind == access.kind == "rows" and bool(before.axes & access.axes)
+
+
+def _accesses(share: Share) -> tuple[list[tuple[Tensor, Access]], list[tuple[Tensor, Access]]]:
+    """What a nest reads and what it writes, and along which axes every access is to the row of its step."""
+    reading: list[tuple[Tensor, Access]] = []
+    writing: list[tuple[Tensor, Access]] = []
+
+    def visit(item: Item, row: Any) -> None:
+        if isinstance(item, Loop):
+            inner = item.index if item.is_shared and share.kind == "rows" else row
+            for part in (*item.before, *item.body, *item.after):
+                visit(part, inner)
+            return
+        if isinstance(item, Dot) and share.kind == "rows" and row is None:
+            row = next(index for index in (*item.op.rows, *item.op.columns) if index.name == item.shared)
+
+        def access(element: Expr) -> tuple[Tensor, Access]:
+            axes = frozenset(axis for axis, place in enumerate(indices_of(element)) if place == row)
+            return tensor_of(element), Access(share.kind, axes)
+
+        reading.extend(access(element) for element in reads(item))
+        writing.extend(access(target) for target in targets(item))
+        if isinstance(item, Clear):
+            writing.append((item.target, Access(share.kind, frozenset())))
+
+    visit(share.item, None)
+    return reading, writing
+
+
+def _share(item: Item, sizes: Sizes, in_memory: InMemory) -> Share:
+    for kind, split in (("rows", by_rows), ("parts", by_parts)):
+        made = split(item, sizes, in_memory)
+        if made is not None:
+            return Share(made, kind)  # type: ignore[arg-type]
+    only_scalars = not any(in_memory(tensor) and tensor.rank for tensor in written(item))
+    return Share(item, "each" if only_scalars else "first")
+
+
+def by_rows(item: Item, sizes: Sizes, in_memory: InMemory) -> Item | None:
+    """The nest with its loops over the batch marked as shared, if each row is made of what belongs to that row."""
+    if isinstance(item, Loop) and item.step:
+        body = [by_rows(part, sizes, in_memory) for part in item.body]
+        return None if None in body or item.before or item.after else replace(item, body=tuple(body))  # type: ignore
+    if isinstance(item, Dot):
+        return _product_by(item, sizes, by_batch=True)
+    if not isinstance(item, Loop) or item.extent != sizes.batch or item.limits or item.before or item.after:
+        return None
+    return replace(item, is_shared=True) if _stays(item, in_memory) else None
+
+
+def _stays(loop: Loop, in_memory: InMemory) -> bool:
+    """Whether a step of the loop writes and reads, of all that the loop writes, what has the loop's index alone."""
+    axes: dict[Tensor, set[int]] = {}
+    for statement in statements(loop):
+        for target in [t for t in targets(statement) if in_memory(tensor_of(t))]:
+            own = {axis for axis, place in enumerate(indices_of(target)) if place == loop.index}
+            axes[tensor_of(target)] = axes.get(tensor_of(target), own) & own
+        if isinstance(statement, Clear) and in_memory(statement.target):
+            return False
+    if any(not found for found in axes.values()):
+        return False
+    for element in reads(loop):
+        own = axes.get(tensor_of(element))
+        if own is not None and not any(indices_of(element)[axis] == loop.index for axis in own):
+            return False
+    return True
+
+
+def by_parts(item: Item, sizes: Sizes, in_memory: InMemory) -> Item | None:
+    """The nest with its outermost loop, or an index of its product, marked as shared."""
+    if isinstance(item, Dot):
+        return _product_by(item, sizes, by_batch=False)
+    if not isinstance(item, Loop) or item.step or item.limits or item.before or item.after:
+        return None
+    return replace(item, is_shared=True) if _is_long(item) and _stays(item, in_memory) else None
+
+
+def _is_long(loop: Loop) -> bool:
+    count = 1
+    inner: Any = loop
+    while isinstance(inner, Loop):
+        count *= int(inner.extent) if inner.extent.is_Integer else LEAST
+        inner = inner.body[0] if len(inner.body) == 1 else None
+    return count >= LEAST and (not loop.extent.is_Integer or int(loop.extent) > 1)
+
+
+def _product_by(item: Dot, sizes: Sizes, *, by_batch: bool) -> Dot | None:
+    """The product with the axis that threads share: that of the batch, or the longest of the target."""
+    free = [axis for axis in item.blocks.axes if not axis.is_bound]
+    if by_batch:
+        rows = next((axis for axis in free if axis.extent == sizes.batch and "," not in axis.name), None)
+        return None if rows is None else replace(item, shared=rows.name)
+    # Along vectors only if nothing else is there: the last vector of a part may not be a whole one.
+    free.sort(key=lambda axis: (axis.name == item.blocks.vector, -_length(axis.extent)))
+    return replace(item, shared=free[0].name) if free and _length(free[0].extent) > 1 else None
+
+
+def _length(extent: Expr) -> float:
+    return int(extent) if extent.is_Integer else float("inf")

@@ -25,7 +25,8 @@ from .scalar import SizePrinter
 from .scan import gather_steps
 from .short_loops import without_short_loops
 from .sizes import Sizes
-from .storage import Storage, place_tensors
+from .storage import Storage, place_tensors, seen_by_all
+from .teams import Share, share_work, with_waits
 from .unrolled_step import unroll_epoch
 from .update import UpdatePlan
 
@@ -36,7 +37,7 @@ def write_cpu(plan: Plan) -> Bodies:
     made = _write_mode(plan, products, clocks)
     if plan.inference is not None:
         made = with_inference(made, _write_mode(plan.inference, products, clocks))
-    carried = carry({*made.carried.names, *(["contraction"] if products.declarations else [])})
+    carried = carry({*made.carried.names, "wait", *(["contraction"] if products.declarations else [])})
     return replace(made, products=products.declarations, carried=carried, parts=tuple(clocks.parts) if clocks else ())
 
 
@@ -51,14 +52,18 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
     nests[:3] = [results_early(part) for part in nests[:3]]
     # Not fused: an assignment must not run before what reads the old state.
     nests[3:] = [nests[3] + nests[4]]
+    memory = seen_by_all(schedule, nests) | {*schedule.gradients.values(), *plan.network.states}
+    shares = [share_work(items, plan.sizes, memory.__contains__) for items in nests]
+    nests = [tuple(share.item for share in part) for part in shares]
     storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests)
+    shares = [with_waits(part, storage.buffers.__contains__, storage.same, storage.overlap) for part in shares]
 
     def writer(tensors: list[Tensor]) -> CpuWriter:
         return CpuWriter(storage, plan.sizes, plan.rows(tensors), plan.real, products)
 
-    forward = writer(plan.network.inputs).body(nests[0], clocks=clocks)
-    loss = None if plan.network.loss is None else writer(plan.data).body(nests[1], plan.network.loss, clocks)
-    backward = None if loss is None else writer(plan.data).body(nests[2], clocks=clocks)
+    forward = writer(plan.network.inputs).body(shares[0], clocks=clocks)
+    loss = None if plan.network.loss is None else writer(plan.data).body(shares[1], plan.network.loss, clocks)
+    backward = None if loss is None else writer(plan.data).body(shares[2], clocks=clocks)
     predict = None
     if schedule.output is not None:
         predict = writer(plan.network.inputs).body((), schedule.output)
@@ -66,7 +71,7 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
             predict = replace(predict, result=f"{predict.result}.copy()")
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real, clocks)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
-    advance = writer(plan.data).body(nests[3], clocks=clocks) if schedule.assign else None
+    advance = writer(plan.data).body(shares[3], clocks=clocks) if schedule.assign else None
     bodies = Bodies(forward, loss, backward, predict, update, size, advance=advance, epoch=epoch)
     written = [forward, loss, backward, update, advance, *([epoch.by_row, epoch.by_batch] if epoch else [])]
     return replace(bodies, **_needs([body for body in written if body]))
@@ -101,6 +106,7 @@ def write_update(plan: UpdatePlan, trainable: int, real: str, clocks: Clocks | N
         )
         for tensor in stage.summed:
             writer.view(tensor)
-        body = writer.body([Loop(index, Integer(trainable), sets)], clocks=clocks)
+        loop = Loop(index, Integer(trainable), sets, is_shared=True)
+        body = writer.body([Share(loop, "parts", waits=True)], clocks=clocks)
         lines += [*[""] * bool(lines), *once.before(at), *body.lines]
     return Body((*once.head(), *body.views), tuple(lines))

@@ -31,6 +31,7 @@ from .product_calls import Products
 from .scalar import ScalarPrinter
 from .sizes import Sizes
 from .storage import Storage
+from .teams import Share
 
 INDENT = "    "
 LETTERS = "ijklmnpqrsuv"
@@ -56,6 +57,7 @@ class CpuWriter:
         self._used_names: set[str] = set()
         self._views: dict[Tensor, None] = {}
         self._prelude: list[str] = []
+        self._shares_rows = False
         self.printer = ScalarPrinter(self._element, self._letters, self._let)
         self._batch = "" if sizes.batch is None else storage.names.of(sizes.batch)
         if sizes.batch is not None:
@@ -69,18 +71,26 @@ class CpuWriter:
         """Name the part of its buffer that `tensor` lies in, for lines that are written elsewhere."""
         self._views.setdefault(tensor)
 
-    def body(self, items: Sequence[Item], result: Tensor | None = None, clocks: Clocks | None = None) -> Body:
-        """The function's statements for `items`; it returns the scalar `result`. With `clocks`, marks stand between."""
+    def body(self, shares: Sequence[Share], result: Tensor | None = None, clocks: Clocks | None = None) -> Body:
+        """The function's statements for nests; it returns the scalar `result`. With `clocks`, marks stand between."""
+        items = [share.item for share in shares]
         lines: list[str] = []
         start = 0
         for group, equations in paragraphs(items):
             lines += [""] * bool(lines) + [f"# {equation}" for equation in equations]
             for place, item in enumerate(group, start):
                 lines += [] if clocks is None else [clocks.mark(equations_of(item))]
-                lines += self._item(item, items[place + 1 :])
+                lines += ["wait(gate, threads)"] * shares[place].waits
+                written = self._item(item, items[place + 1 :])
+                if shares[place].kind == "first":
+                    written = ["if thread == 0:", *(INDENT + line for line in written)]
+                lines += written
             start += len(group)
         lines += [] if clocks is None or not lines else [clocks.end()]
         returned = "" if result is None else self._array(result) if result.rank else self._read_whole(result)
+        if self._shares_rows:
+            rows = f"{self._batch} * thread // threads, {self._batch} * (thread + 1) // threads"
+            lines = [f"first, last = {rows}", "", *lines]
         return Body(with_batch(self._view_lines(), lines, self._batch, self.rows), tuple(lines), returned)
 
     def _view_lines(self) -> tuple[str, ...]:
@@ -141,6 +151,8 @@ class CpuWriter:
 
     def _range(self, loop: Loop) -> str:
         stop = self._size(loop.extent)
+        if loop.is_shared:
+            return f"range({', '.join(self._part(stop))})"
         if loop.step < 0:
             return f"range({self._less_one(loop.extent)}, -1, -1)"
         if not loop.limits:
@@ -160,6 +172,13 @@ class CpuWriter:
         low = starts[0] if len(starts) == 1 else f"max({', '.join(starts)})"
         high = stops[0] if len(stops) == 1 else f"min({', '.join(stops)})"
         return f"range({low}, {high})"
+
+    def _part(self, stop: str) -> tuple[str, str]:
+        """The first and the last but one step of a loop over `stop` steps that belong to the thread."""
+        if stop == self._batch:
+            self._shares_rows = True
+            return "first", "last"
+        return f"{stop} * thread // threads", f"{stop} * (thread + 1) // threads"
 
     def _less_one(self, extent: Expr) -> str:
         return self.printer.integer(sympy.expand(extent - 1)).text
@@ -208,15 +227,18 @@ class CpuWriter:
 
     def _dot(self, dot: Dot) -> list[str]:
         op = dot.op
+        axis = next((axis for axis in dot.blocks.axes if axis.name == dot.shared), None)
+        part = () if axis is None else self._part(self._size(axis.extent))
         product = self.products.call(
-            dot, self.sizes, self._batch, self._array, lambda place: self.printer.integer(place).text
+            dot, self.sizes, self._batch, self._array, lambda place: self.printer.integer(place).text, part
         )
         if not op.when:
             return [product]
         condition = " and ".join(f"{self.printer.integer(guard.args[0]).text} >= 0" for guard in op.when)
-        return [f"if {condition}:", INDENT + product, "else:", f"{INDENT}{self._part(op.target, op)}[:] = real(0)"]
+        cleared = f"{self._filled(op.target, op)}[{':'.join(part) or ':'}] = real(0)"
+        return [f"if {condition}:", INDENT + product, "else:", INDENT + cleared]
 
-    def _part(self, element: Expr, op: Contraction) -> str:
+    def _filled(self, element: Expr, op: Contraction) -> str:
         """The part of an array that one product fills."""
         where = indices_of(element)
         own = {*op.rows, *op.columns, *op.bound}

@@ -52,8 +52,13 @@ def _partner(done: Sequence[Item], loop: Loop) -> int | None:
 
 
 def _alike(one: Loop, other: Loop) -> bool:
-    """Whether two loops run over the same range, all of it, in any order."""
-    return one.extent == other.extent and not (one.limits or other.limits or one.step or other.step)
+    """Whether two loops run over the same range, all of it, in any order.
+
+    A loop that sums over its steps stays apart from one that does not: threads share the steps of the other.
+    """
+    sums = [bool(loop.before or loop.after) for loop in (one, other)]
+    apart = sums[0] != sums[1] and not one.extent.is_Integer
+    return one.extent == other.extent and not (apart or one.limits or other.limits or one.step or other.step)
 
 
 def _in_step(first: Loop, second: Loop) -> bool:

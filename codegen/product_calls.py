@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sympy import Expr
@@ -29,7 +29,7 @@ class Products:
     def declarations(self) -> tuple[str, ...]:
         return tuple(f"{name} = {text}" for text, name in self._names.items())
 
-    def name(self, blocks: Blocks, batch: Any) -> str:
+    def name(self, blocks: Blocks, batch: Any, shared: str) -> str:
         """The name of the product that is computed in these blocks."""
         axes = ", ".join(f'"{axis.name}": {_axis_text(axis, batch)}' for axis in blocks.axes)
         options = [f'"{blocks.form}"', f'"{blocks.rows}"', f'"{blocks.vector}"', f"{{{axes}}}"]
@@ -37,11 +37,19 @@ class Products:
             options.append(f'columns="{blocks.columns}"')
         if blocks.pack:
             options.append("pack=True")
+        if shared:
+            options.append(f'shared="{shared}"')
         text = f"contraction({', '.join(options)})"
         return self._names.setdefault(text, f"product_{len(self._names) + 1}")
 
     def call(
-        self, dot: Dot, sizes: Sizes, batch: str, array: Callable[[Tensor], str], integer: Callable[[Expr], str]
+        self,
+        dot: Dot,
+        sizes: Sizes,
+        batch: str,
+        array: Callable[[Tensor], str],
+        integer: Callable[[Expr], str],
+        part: Sequence[str],
     ) -> str:
         """The call that computes a product.
 
@@ -49,6 +57,7 @@ class Products:
         ----------
         batch : the name of the batch size, or ""
         array, integer : print an array's name, and a whole number
+        part : the first and the last but one value of the index that threads share, as source; empty for none
         """
         op, blocks = dot.op, dot.blocks
         indices = [*op.rows, *op.columns, *op.bound]
@@ -58,7 +67,7 @@ class Products:
             start = lies(element, indices, sizes)[1]
             name = array(tensor_of(element))
             operands.append(name if start == 0 else f"({name}, {integer(start)})")
-        return f"{self.name(blocks, sizes.batch)}({', '.join(operands)}, {batch or 0})"
+        return f"{self.name(blocks, sizes.batch, dot.shared)}({', '.join([*operands, batch or '0', *part])})"
 
 
 def _axis_text(axis: Axis, batch: Any) -> str:

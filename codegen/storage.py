@@ -30,6 +30,32 @@ class Storage:
     names: Names
     work_size: Any
 
+    def same(self, one: Tensor, other: Tensor) -> bool:
+        """Whether two tensors lie in the same place in the same way, as a product and the sum that it is a part of."""
+        return one == other or self.buffers[one] == self.buffers[other]
+
+    def overlap(self, one: Tensor, other: Tensor) -> bool:
+        """Whether two tensors share a place in the workspace, for some size of the batch."""
+        if one not in self.buffers or other not in self.buffers:
+            return False
+        (buffer, first), (another, second) = self.buffers[one], self.buffers[other]
+        if buffer != another:
+            return False
+        growing = first.offset.free_symbols | first.end.free_symbols | second.offset.free_symbols | second.end.free_symbols
+        for number in (1, 997):
+            batch = dict.fromkeys(growing, number)
+            start, end, low, high = (
+                int(value.subs(batch)) for value in (first.offset, first.end, second.offset, second.end)
+            )
+            if start < high and low < end:
+                return True
+        return False
+
+
+def seen_by_all(plan: Schedule, functions: Sequence[Sequence[Item]]) -> set[Tensor]:
+    """The tensors that are made in memory, and not in local variables."""
+    return set(plan.kept).union(*(_need_memory(items) for items in functions))
+
 
 def place_tensors(
     network: Network, plan: Schedule, layout: Layout, sizes: Sizes, names: Names, functions: Sequence[Sequence[Item]]
@@ -41,7 +67,7 @@ def place_tensors(
     for name, place in layout.gradients.items():
         buffers[plan.gradients[name]] = ("grads", place)
     made = [tensor for items in functions for item in items for tensor in _made(item)]
-    kept = set(plan.kept).union(*(_need_memory(items) for items in functions))
+    kept = seen_by_all(plan, functions)
     alone = {tensor: owner for tensor, owner in plan.temporaries.items() if tensor not in plan.kept}
     shared = _in_place(functions, alone)
     # A product whose owner is but a local variable has the memory for itself, under the owner's name.

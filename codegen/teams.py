@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Literal, TypeAlias
 
 from sympy import Expr
@@ -48,31 +49,41 @@ class Access:
 InMemory: TypeAlias = Callable[[Tensor], bool]
 
 
-def shared(items: Sequence[Item], sizes: Sizes, in_memory: InMemory) -> list[Share]:
+def share_work(items: Sequence[Item], sizes: Sizes, in_memory: InMemory) -> list[Share]:
     """Share the nests of one function; `in_memory` says whether a tensor is seen by all threads."""
-    wrote: dict[Tensor, Access] = {}  # since all waited last
-    read: dict[Tensor, list[Access]] = {}
+    return [_share(item, sizes, in_memory) for item in items]
+
+
+def with_waits(
+    shares: Sequence[Share], in_memory: InMemory, same: Callable[[Tensor, Tensor], bool], overlap: Callable[[Tensor, Tensor], bool]
+) -> list[Share]:
+    """The same, with the places where all threads wait; `same` and `overlap` say how the places of tensors lie."""
+    wrote: list[tuple[Tensor, Access]] = []  # since all waited last
+    read: list[tuple[Tensor, Access]] = []
     done = []
-    for item in items:
-        share = _share(item, sizes, in_memory)
-        reading, writing = _accesses(share)
-        seen = [*reading, *writing]
-        clash = any(not _may_follow(wrote.get(tensor), access) for tensor, access in seen)
-        clash = clash or any(not _may_follow(a, access) for tensor, access in writing for a in read.get(tensor, ()))
+    for share in shares:
+        reading, writing = ([one for one in some if in_memory(one[0])] for some in _accesses(share))
+        pairs = [*product(wrote, [*reading, *writing]), *product(read, writing)]
+        clash = any(_clash(one, other, same, overlap) for one, other in pairs)
         if clash:
-            wrote, read = {}, {}
-        wrote |= {tensor: access for tensor, access in writing if in_memory(tensor)}
-        for tensor, access in reading:
-            read.setdefault(tensor, []).append(access)
+            wrote, read = [], []
+        wrote += writing
+        read += reading
         done.append(replace(share, waits=clash))
     return done
 
 
-def _may_follow(before: Access | None, access: Access) -> bool:
-    """Whether a thread may go on with what others may not have finished: its own rows it has finished itself."""
-    if before is None:
-        return True
-    return before.kind == access.kind == "rows" and bool(before.axes & access.axes)
+def _clash(
+    before: tuple[Tensor, Access],
+    now: tuple[Tensor, Access],
+    same: Callable[[Tensor, Tensor], bool],
+    overlap: Callable[[Tensor, Tensor], bool],
+) -> bool:
+    """Whether a thread must wait for the others between two accesses; its own rows it has finished itself."""
+    (one, first), (other, second) = before, now
+    if not same(one, other):
+        return overlap(one, other)
+    return not (first.kind == second.kind == "rows" and first.axes & second.axes)
 
 
 def _accesses(share: Share) -> tuple[list[tuple[Tensor, Access]], list[tuple[Tensor, Access]]]:

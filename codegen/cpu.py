@@ -26,7 +26,7 @@ from .scan import gather_steps
 from .short_loops import without_short_loops
 from .sizes import Sizes
 from .storage import Storage, place_tensors, seen_by_all
-from .teams import Share, share_work, with_waits
+from .teams import Share, rows_first, share_work, with_waits
 from .unrolled_step import unroll_epoch
 from .update import UpdatePlan
 
@@ -44,10 +44,11 @@ def write_cpu(plan: Plan) -> Bodies:
 def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
     epoch = None if plan.timed else unroll_epoch(plan)
+    temporary = plan.lowering.temporary
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
     nests = [
-        without_short_loops(fuse(nest(op, plan.sizes, plan.real, plan.lowering.temporary) for op in gather_steps(part)))
-        for part in parts
+        without_short_loops(fuse(nest(op, plan.sizes, plan.real, temporary) for op in gather_steps(part)))
+        for part in (rows_first(part, plan.sizes, temporary) for part in parts)
     ]
     nests[:3] = [results_early(part) for part in nests[:3]]
     # Not fused: an assignment must not run before what reads the old state.

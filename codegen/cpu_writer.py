@@ -115,7 +115,7 @@ class CpuWriter:
         if isinstance(item, Finish):
             return self._store(item.target, self._locals[item.target])
         if isinstance(item, Clear):
-            return [f"{self._array(item.target)}[:] = real(0)"]
+            return [f"{self._array(item.target)}[{self._cleared(item)}] = real(0)"]
         value = self.printer.text(item.value)
         return [*self._flush(), f"{self._memory(item.target)} += {value}"]
 
@@ -179,6 +179,12 @@ class CpuWriter:
             self._shares_rows = True
             return "first", "last"
         return f"{stop} * thread // threads", f"{stop} * (thread + 1) // threads"
+
+    def _cleared(self, item: Clear) -> str:
+        if item.axis is None:
+            return ":"
+        first, last = self._part(self._size(self.sizes.resolve(item.target.shape[item.axis])))
+        return ":, " * item.axis + f"{first}:{last}"
 
     def _less_one(self, extent: Expr) -> str:
         return self.printer.integer(sympy.expand(extent - 1)).text

@@ -53,10 +53,11 @@ class Finish:
 
 @dataclass(frozen=True)
 class Clear:
-    """Set the whole of a tensor to 0, before it is added to."""
+    """Set the whole of a tensor to 0, before it is added to; with `axis`, the thread's part along that axis."""
 
     target: Tensor
     equation: Equation
+    axis: int | None = None
 
 
 @dataclass(frozen=True)

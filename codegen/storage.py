@@ -41,7 +41,9 @@ class Storage:
         (buffer, first), (another, second) = self.buffers[one], self.buffers[other]
         if buffer != another:
             return False
-        growing = first.offset.free_symbols | first.end.free_symbols | second.offset.free_symbols | second.end.free_symbols
+        growing = (
+            first.offset.free_symbols | first.end.free_symbols | second.offset.free_symbols | second.end.free_symbols
+        )
         for number in (1, 997):
             batch = dict.fromkeys(growing, number)
             start, end, low, high = (

@@ -7,7 +7,7 @@ however many threads there are. Scalars are made by every thread for itself, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal, TypeAlias
@@ -15,7 +15,9 @@ from typing import Any, Literal, TypeAlias
 from sympy import Expr
 
 from ..symbolic.tensors import Tensor, indices_of, tensor_of
+from .loops import Temporary
 from .nests import Clear, Dot, Item, Loop, reads, statements, targets, written
+from .ops import Op, Pointwise, Reduction
 from .sizes import Sizes
 
 Kind = Literal["rows", "parts", "each", "first"]
@@ -49,13 +51,38 @@ class Access:
 InMemory: TypeAlias = Callable[[Tensor], bool]
 
 
+def rows_first(ops: Iterable[Op], sizes: Sizes, temporary: Temporary) -> list[Op]:
+    """The same ops; a sum over the batch and more, as a loss is, is a sum for each row first, which threads share."""
+    made: list[Op] = []
+    for op in ops:
+        extents = dict(op.space)
+        row = next((index for index in op.bound if extents[index] == sizes.batch), None)
+        if not isinstance(op, Reduction) or op.kind != "sum" or op.free or row is None or op.is_scatter:
+            made.append(op)
+            continue
+        rest = tuple((index, extents[index]) for index in op.bound if index != row)
+        part = temporary("row", {row: extents[row]}, op.equation)
+        space = ((row, extents[row]), *rest)
+        inner = tuple(index for index, _ in rest)
+        by_row = (
+            Reduction(part, op.body, space, op.equation, inner)
+            if rest
+            else Pointwise(part, op.body, space, op.equation)
+        )
+        made += [by_row, Reduction(op.target, part, space[:1], op.equation, (row,))]
+    return made
+
+
 def share_work(items: Sequence[Item], sizes: Sizes, in_memory: InMemory) -> list[Share]:
     """Share the nests of one function; `in_memory` says whether a tensor is seen by all threads."""
     return [_share(item, sizes, in_memory) for item in items]
 
 
 def with_waits(
-    shares: Sequence[Share], in_memory: InMemory, same: Callable[[Tensor, Tensor], bool], overlap: Callable[[Tensor, Tensor], bool]
+    shares: Sequence[Share],
+    in_memory: InMemory,
+    same: Callable[[Tensor, Tensor], bool],
+    overlap: Callable[[Tensor, Tensor], bool],
 ) -> list[Share]:
     """The same, with the places where all threads wait; `same` and `overlap` say how the places of tensors lie."""
     wrote: list[tuple[Tensor, Access]] = []  # since all waited last
@@ -146,8 +173,8 @@ def _stays(loop: Loop, in_memory: InMemory) -> bool:
     if any(not found for found in axes.values()):
         return False
     for element in reads(loop):
-        own = axes.get(tensor_of(element))
-        if own is not None and not any(indices_of(element)[axis] == loop.index for axis in own):
+        known = axes.get(tensor_of(element))
+        if known is not None and not any(indices_of(element)[axis] == loop.index for axis in known):
             return False
     return True
 
@@ -156,9 +183,37 @@ def by_parts(item: Item, sizes: Sizes, in_memory: InMemory) -> Item | None:
     """The nest with its outermost loop, or an index of its product, marked as shared."""
     if isinstance(item, Dot):
         return _product_by(item, sizes, by_batch=False)
-    if not isinstance(item, Loop) or item.step or item.limits or item.before or item.after:
+    if not isinstance(item, Loop) or item.step or item.limits or item.after:
         return None
+    if item.before:
+        return _added_by_parts(item, in_memory)
     return replace(item, is_shared=True) if _is_long(item) and _stays(item, in_memory) else None
+
+
+def _added_by_parts(loop: Loop, in_memory: InMemory) -> Loop | None:
+    """Sums that are added up in memory, shared by an index that everything which is added to has."""
+    if not all(isinstance(part, Clear) for part in loop.before):
+        return None
+    inner = next((part for part in loop.body if isinstance(part, Loop) and not part.is_shared), None)
+    while inner is not None:
+        axes: dict[Tensor, int | None] = {}
+        for statement in statements(loop):
+            for target in [t for t in targets(statement) if in_memory(tensor_of(t))]:
+                found = [axis for axis, place in enumerate(indices_of(target)) if place == inner.index]
+                axes[tensor_of(target)] = found[0] if found else None
+        if _is_long(inner) and None not in axes.values() and all(part.target in axes for part in loop.before):  # type: ignore[union-attr]
+            cleared = tuple(replace(part, axis=axes[part.target]) for part in loop.before if isinstance(part, Clear))
+            return replace(_with_shared(loop, inner), before=cleared)
+        inner = next((part for part in inner.body if isinstance(part, Loop)), None) if len(inner.body) == 1 else None
+    return None
+
+
+def _with_shared(loop: Loop, chosen: Loop) -> Loop:
+    """The nest with one of its inner loops marked as shared."""
+    if loop is chosen:
+        return replace(loop, is_shared=True)
+    body = tuple(_with_shared(part, chosen) if isinstance(part, Loop) else part for part in loop.body)
+    return replace(loop, body=body)
 
 
 def _is_long(loop: Loop) -> bool:

@@ -16,6 +16,7 @@ from ..symbolic.network import Network
 from .data import Data, size_of
 from .parameters import Parameters, aligned_zeros
 from .program import Program
+from .threads import threads_for
 
 Array = NDArray[Any]
 BLOCK = 2e8  # operations in one call of the epoch kernel, some 0.1 s: progress shows and Ctrl-C works in between
@@ -44,6 +45,7 @@ class Trainer:
         )
         self.steps = 0
         self._good: tuple[Array, Array, int] | None = None
+        self._per_row: float | None = None
 
     def resume(self, state: Array, steps: int) -> None:
         """Go on from an earlier training's state, if it is one of these kernels."""
@@ -95,8 +97,15 @@ class Trainer:
             return loss * data.rows, 1
         seed = (self.seed,) if self.program.network.noises else ()
         steps = (self.hyper, self.steps, *seed)
-        total, done = module.epoch(flat, self.grads, self.state, *arrays, order, batch, *steps, work)
+        team = (self._threads(batch),) if self.program.target == "cpu" else ()
+        total, done = module.epoch(flat, self.grads, self.state, *arrays, order, batch, *steps, work, *team)
         return float(total), int(done)
+
+    def _threads(self, batch: int) -> int:
+        """How many threads a step is worth: forward and backward are about three times the forward operations."""
+        if self._per_row is None:
+            self._per_row = operations_per_row(self.program.network, self.program.sizes)
+        return threads_for(3 * self._per_row * batch)
 
     def _restore(self, kept: tuple[Array, Array, int]) -> None:
         self.params.flat[:], self.state[:] = kept[0], kept[1]

@@ -1,0 +1,78 @@
+"""Training by several threads: the same bits as by one, whatever the network is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gradloom as gl
+from gradloom.runtime.threads import set_threads, threads_for
+from gradloom.symbolic.errors import DataError
+
+L = gl.layers
+
+NETWORKS = {
+    "dense": ([L.Dense(17, gl.gelu), L.Dense(13, gl.tanh), L.Dense(5)], (11,)),
+    "normalised": ([L.Dense(17), L.BatchNorm(), L.Activation(gl.relu), L.Dropout(0.3), L.Dense(5)], (11,)),
+    "convolutions": (
+        [L.Conv2D(3, 3, activation=gl.relu, padding=1), L.MaxPool2D(2), L.Flatten(), L.Dense(5)],
+        (2, 6, 8),
+    ),
+    "recurrent": ([L.LSTM(7), L.Flatten(), L.Dense(5)], (9, 3)),
+    "attention": ([L.TransformerBlock(4, 2, 11), L.Flatten(), L.Dense(5)], (7, 4)),
+    "row_normalised": ([L.Dense(17, gl.silu), L.LayerNorm(), L.Dense(5)], (11,)),
+}
+
+
+@pytest.fixture
+def threads():
+    yield set_threads
+    set_threads(None)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [gl.optimizers.Adam(clip_norm=0.1), gl.optimizers.SGD(lr=0.1, momentum=0.9)], ids=str
+)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_bits_do_not_depend_on_the_number_of_threads(name, optimizer, threads):
+    layers, shape = NETWORKS[name]
+    network = gl.Sequential(
+        layers, shape, loss=gl.losses.CrossEntropy(targets="labels"), penalties=[gl.losses.L2(0.01)]
+    )
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((41, *shape)), rng.integers(0, 5, 41)
+    found = []
+    for count in (1, 2, 5, 64):
+        threads(count)
+        model = gl.Model(network, seed=2)
+        history = model.fit(x, y, epochs=2, batch=13, optimizer=optimizer, progress=False)
+        found.append((history["loss"][-1], model.params.flat.copy()))
+    for loss, params in found[1:]:
+        assert loss == found[0][0]
+        np.testing.assert_array_equal(params, found[0][1])
+
+
+def test_a_loss_that_is_not_finite_stops_all_threads(threads):
+    threads(3)
+    network = gl.Sequential([L.Dense(17, gl.relu), L.Dense(5)], (11,), loss=gl.losses.SquaredError())
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((41, 11)), rng.standard_normal((41, 5))
+    model = gl.Model(network, seed=2)
+    with pytest.raises(gl.DivergenceError):
+        model.fit(x, y, epochs=50, batch=13, optimizer=gl.optimizers.SGD(lr=1e9), progress=False)
+    assert np.isfinite(model.params.flat).all()
+
+
+def test_how_many_threads(threads, monkeypatch):
+    assert threads_for(1) == 1
+    threads(7)
+    assert threads_for(1) == 7
+    threads(None)
+    monkeypatch.setenv("GRADLOOM_NUM_THREADS", "3")
+    assert threads_for(1) == 3
+    monkeypatch.setenv("GRADLOOM_NUM_THREADS", "many")
+    with pytest.raises(DataError, match="GRADLOOM_NUM_THREADS is 'many'"):
+        threads_for(1)
+    for wrong in (0, 1.5, True, "2"):
+        with pytest.raises(DataError, match="count is"):
+            set_threads(wrong)

@@ -13,6 +13,8 @@ K. Goto and R. van de Geijn, "Anatomy of high-performance matrix multiplication"
 R. van de Geijn, "BLIS", ACM TOMS 41(3), 2015.
 """
 
+from hashlib import sha256
+
 import numpy as np
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
@@ -109,8 +111,26 @@ def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
     if config.DISABLE_JIT:
         return _without_compiler(indices)
 
+    specification = repr((form, rows, vector, indices, columns, pack, shared))
+
     def emit(context, builder, signature, operands, number, part):
         pointers = [_pointer(context, builder, *pair) for pair in zip(signature.args, operands, strict=False)]
+        given = [*pointers, number, *part]
+        # A function of its own, so that it is compiled once however often it is called.
+        name = f"contraction_{sha256((specification + str(pointers[2].type)).encode()).hexdigest()[:24]}"
+        function = builder.module.globals.get(name)
+        if function is None:
+            kind = ir.FunctionType(ir.VoidType(), [value.type for value in given])
+            function = ir.Function(builder.module, kind, name)
+            function.linkage = "linkonce_odr"
+            function.attributes.add("noinline")
+            inside = ir.IRBuilder(function.append_basic_block("entry"))
+            write(inside, function.args[:3], function.args[3], function.args[4:])
+            inside.ret_void()
+        builder.call(function, given)
+        return context.get_dummy_value()
+
+    def write(builder, pointers, number, part):
         chosen, places = dict(indices), [INT(0)] * 3
         emitter = Emitter(builder, pointers, number, chosen, rows, vector, columns, pack)
         if part:
@@ -118,7 +138,6 @@ def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
             places = emitter.move(places, shared, low)
             chosen[shared] = (builder.sub(high, low), *chosen[shared][1:])
         (emitter.outer if form == "outer" else emitter.dot)(places)
-        return context.get_dummy_value()
 
     @intrinsic
     def product(typing_context, left, right, target, count):

@@ -15,7 +15,7 @@ from .cpu_writer import CpuWriter
 from .fuse import fuse
 from .kernels import Bodies, Body, with_inference
 from .layout import Place
-from .lifetimes import results_early
+from .lifetimes import results_early, work_bytes
 from .loops import nest
 from .nests import Loop, Set
 from .once import OnceWriter, sum_by_loop
@@ -26,9 +26,11 @@ from .scan import gather_steps
 from .short_loops import without_short_loops
 from .sizes import Sizes
 from .storage import Storage, place_tensors, seen_by_all
-from .teams import Share, rows_first, share_work, with_waits
+from .teams import Share, rows_before_parts, rows_first, share_work, with_waits
 from .unrolled_step import unroll_epoch
 from .update import UpdatePlan
+
+SMALL = 2**20  # bytes of workspace that need no saving: there it counts more that threads seldom wait for each other
 
 
 def write_cpu(plan: Plan) -> Bodies:
@@ -37,7 +39,7 @@ def write_cpu(plan: Plan) -> Bodies:
     made = _write_mode(plan, products, clocks)
     if plan.inference is not None:
         made = with_inference(made, _write_mode(plan.inference, products, clocks))
-    carried = carry({*made.carried.names, "wait", *(["contraction"] if products.declarations else [])})
+    carried = carry({*made.carried.names, "begin", "wait", *(["contraction"] if products.declarations else [])})
     return replace(made, products=products.declarations, carried=carried, parts=tuple(clocks.parts) if clocks else ())
 
 
@@ -50,14 +52,19 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
         without_short_loops(fuse(nest(op, plan.sizes, plan.real, temporary) for op in gather_steps(part)))
         for part in (rows_first(part, plan.sizes, temporary) for part in parts)
     ]
-    nests[:3] = [results_early(part) for part in nests[:3]]
+    made = seen_by_all(schedule, nests) - {*schedule.gradients.values()}
+    is_small = work_bytes(made, plan.sizes, plan.real) <= SMALL
+    if not is_small:
+        nests[:3] = [results_early(part) for part in nests[:3]]
     # Not fused: an assignment must not run before what reads the old state.
     nests[3:] = [nests[3] + nests[4]]
     memory = seen_by_all(schedule, nests) | {*schedule.gradients.values(), *plan.network.states}
     shares = [share_work(items, plan.sizes, memory.__contains__) for items in nests]
+    if is_small:
+        shares = [rows_before_parts(part) for part in shares]
     nests = [tuple(share.item for share in part) for part in shares]
-    storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests)
-    shares = [with_waits(part, storage.buffers.__contains__, storage.same, storage.overlap) for part in shares]
+    storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests, apart=is_small)
+    shares = with_waits(shares, storage.buffers.__contains__, storage.same, storage.overlap)
 
     def writer(tensors: list[Tensor]) -> CpuWriter:
         return CpuWriter(storage, plan.sizes, plan.rows(tensors), plan.real, products)
@@ -108,6 +115,9 @@ def write_update(plan: UpdatePlan, trainable: int, real: str, clocks: Clocks | N
         for tensor in stage.summed:
             writer.view(tensor)
         loop = Loop(index, Integer(trainable), sets, is_shared=True)
-        body = writer.body([Share(loop, "parts", waits=True)], clocks=clocks)
-        lines += [*[""] * bool(lines), *once.before(at), *body.lines]
+        body = writer.body([Share(loop, "parts")], clocks=clocks)
+        # What is made once, such as a norm, reads numbers of all threads that the stage may change.
+        before = once.before(at)
+        waiting = ["wait(gate, threads)", *before, *["wait(gate, threads)"] * bool(before)]
+        lines += [*[""] * bool(lines), *waiting, *body.lines]
     return Body((*once.head(), *body.views), tuple(lines))

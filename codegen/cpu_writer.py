@@ -37,6 +37,11 @@ INDENT = "    "
 LETTERS = "ijklmnpqrsuv"
 
 
+def part_of(stop: str) -> tuple[str, str]:
+    """The first and the last but one of `stop` steps that belong to the thread, as source."""
+    return f"begin({stop}, thread, threads)", f"begin({stop}, thread + 1, threads)"
+
+
 class CpuWriter:
     """Writes one function; make a new one for each.
 
@@ -89,8 +94,7 @@ class CpuWriter:
         lines += [] if clocks is None or not lines else [clocks.end()]
         returned = "" if result is None else self._array(result) if result.rank else self._read_whole(result)
         if self._shares_rows:
-            rows = f"{self._batch} * thread // threads, {self._batch} * (thread + 1) // threads"
-            lines = [f"first, last = {rows}", "", *lines]
+            lines = [f"first, last = {', '.join(part_of(self._batch))}", "", *lines]
         return Body(with_batch(self._view_lines(), lines, self._batch, self.rows), tuple(lines), returned)
 
     def _view_lines(self) -> tuple[str, ...]:
@@ -178,7 +182,7 @@ class CpuWriter:
         if stop == self._batch:
             self._shares_rows = True
             return "first", "last"
-        return f"{stop} * thread // threads", f"{stop} * (thread + 1) // threads"
+        return part_of(stop)
 
     def _cleared(self, item: Clear) -> str:
         if item.axis is None:

@@ -8,6 +8,7 @@ from typing import Any
 from sympy import Expr, Integer, expand, prod
 
 from ..symbolic.tensors import Tensor, tensor_of
+from .blocks import BATCH
 from .layout import LINE, Place, rounded_up
 from .nests import Clear, Item, reads, statements, written
 from .sizes import Sizes
@@ -58,6 +59,13 @@ def results_early(items: Iterable[Item]) -> tuple[Item, ...]:
         behind = [at for at, other in enumerate(made) if needed.intersection(written(other))]
         made.insert(behind[-1] + 1 if behind else len(made), item)
     return tuple(made)
+
+
+def work_bytes(tensors: Iterable[Tensor], sizes: Sizes, real: str) -> int:
+    """How long the workspace is, at the batch size that is reckoned with, if each tensor has a place of its own."""
+    numbers = {} if sizes.batch is None else {sizes.batch: BATCH}
+    lengths = (prod(sizes.shape(tensor.shape)).subs(numbers) for tensor in tensors)
+    return sum(int(length) for length in lengths) * (4 if real == "float32" else 8)
 
 
 def share_places(

@@ -60,9 +60,19 @@ def seen_by_all(plan: Schedule, functions: Sequence[Sequence[Item]]) -> set[Tens
 
 
 def place_tensors(
-    network: Network, plan: Schedule, layout: Layout, sizes: Sizes, names: Names, functions: Sequence[Sequence[Item]]
+    network: Network,
+    plan: Schedule,
+    layout: Layout,
+    sizes: Sizes,
+    names: Names,
+    functions: Sequence[Sequence[Item]],
+    *,
+    apart: bool = False,
 ) -> Storage:
-    """Decide what lies where: parameters and gradients as the layout says, the rest in the workspace if it must."""
+    """Decide what lies where: parameters and gradients as the layout says, the rest in the workspace if it must.
+
+    With `apart`, each tensor has a place of its own; else those that are never needed together may share one.
+    """
     buffers: dict[Tensor, tuple[str, Place]] = {}
     for name, place in layout.parameters.items():
         buffers[network.tensors[name]] = ("params", place)
@@ -79,6 +89,8 @@ def place_tensors(
     for tensor in guests:
         ends = (alive[tensor], alive[shared[tensor]])
         alive[shared[tensor]] = (min(first for first, _ in ends), max(last for _, last in ends))
+    if apart:
+        alive = dict.fromkeys(alive, (0, 0))
     places, work_size = share_places(in_work, alive, sizes)
     buffers |= {tensor: ("work", place) for tensor, place in places.items()}
     buffers |= {tensor: buffers[shared[tensor]] for tensor in shared if tensor in guests}

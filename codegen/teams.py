@@ -79,25 +79,52 @@ def share_work(items: Sequence[Item], sizes: Sizes, in_memory: InMemory) -> list
 
 
 def with_waits(
-    shares: Sequence[Share],
+    functions: Sequence[Sequence[Share]],
     in_memory: InMemory,
     same: Callable[[Tensor, Tensor], bool],
     overlap: Callable[[Tensor, Tensor], bool],
-) -> list[Share]:
-    """The same, with the places where all threads wait; `same` and `overlap` say how the places of tensors lie."""
+) -> list[list[Share]]:
+    """The functions that run one after another, with the places where all threads wait.
+
+    `same` and `overlap` say how the places of tensors lie. All wait before the first function.
+    """
     wrote: list[tuple[Tensor, Access]] = []  # since all waited last
     read: list[tuple[Tensor, Access]] = []
-    done = []
-    for share in shares:
-        reading, writing = ([one for one in some if in_memory(one[0])] for some in _accesses(share))
-        pairs = [*product(wrote, [*reading, *writing]), *product(read, writing)]
-        clash = any(_clash(one, other, same, overlap) for one, other in pairs)
-        if clash:
-            wrote, read = [], []
-        wrote += writing
-        read += reading
-        done.append(replace(share, waits=clash))
+    done: list[list[Share]] = []
+    for shares in functions:
+        done.append([])
+        for share in shares:
+            reading, writing = ([one for one in some if in_memory(one[0])] for some in _accesses(share))
+            pairs = [*product(wrote, [*reading, *writing]), *product(read, writing)]
+            clash = any(_clash(one, other, same, overlap) for one, other in pairs)
+            if clash:
+                wrote, read = [], []
+            wrote += writing
+            read += reading
+            done[-1].append(replace(share, waits=clash))
     return done
+
+
+def rows_before_parts(shares: Sequence[Share]) -> list[Share]:
+    """The same nests; what threads share by rows of the batch comes first, as far as it needs nothing of the rest.
+
+    Nobody waits between nests by rows, and all wait before one that sums over all rows: so all wait but once.
+    """
+    done: list[Share] = []
+    later: list[Share] = []
+    for share in shares:
+        if share.kind == "rows":
+            reading, writing = ({tensor for tensor, _ in some} for some in _accesses(share))
+            for other in later:
+                others_read, others_wrote = ({tensor for tensor, _ in some} for some in _accesses(other))
+                if others_wrote & (reading | writing) or others_read & writing:
+                    done += later
+                    later = []
+                    break
+            done.append(share)
+        else:
+            later.append(share)
+    return done + later
 
 
 def _clash(

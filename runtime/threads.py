@@ -7,7 +7,7 @@ from typing import Any
 
 from ..symbolic.errors import DataError
 
-WORTH = 2e5  # operations a step that one more thread is worth: waiting for each other costs about a microsecond
+WORTH = 2e6  # operations a step that one thread more is worth: all wait for each other several times in a step
 
 _chosen: int | None = None
 

@@ -52,4 +52,23 @@ def waiting(typing_context: Any, gate: Any, threads: Any) -> Any:
     return types.void(gate, threads), generate
 
 
+def beginning(typing_context: Any, count: Any, thread: Any, threads: Any) -> Any:
+    """Where the part of a thread begins, of `count` steps; the next thread's is where it ends.
+
+    LLVM is shown that it is small and not negative: else it must reckon with an index that overflows, or that counts
+    from the end as Python's do, and takes no vectors.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = ir.IntType(64)
+        count, thread, threads = (
+            context.cast(builder, value, given, types.int64)
+            for value, given in zip(arguments, signature.args, strict=True)
+        )
+        return builder.and_(builder.udiv(builder.mul(count, thread), threads), number(2**62 - 1))
+
+    return types.int64(count, thread, threads), generate
+
+
 wait = (lambda gate, threads: None) if config.DISABLE_JIT else intrinsic(waiting)
+begin = (lambda count, thread, threads: count * thread // threads) if config.DISABLE_JIT else intrinsic(beginning)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sympy import Expr, Integer, expand, prod
+from sympy import Expr, Integer, expand, prod, sympify
 
 from ..symbolic.tensors import Tensor, tensor_of
 from .blocks import BATCH
@@ -64,7 +64,7 @@ def results_early(items: Iterable[Item]) -> tuple[Item, ...]:
 def work_bytes(tensors: Iterable[Tensor], sizes: Sizes, real: str) -> int:
     """How long the workspace is, at the batch size that is reckoned with, if each tensor has a place of its own."""
     numbers = {} if sizes.batch is None else {sizes.batch: BATCH}
-    lengths = (prod(sizes.shape(tensor.shape)).subs(numbers) for tensor in tensors)
+    lengths = (sympify(prod(sizes.shape(tensor.shape))).subs(numbers) for tensor in tensors)
     return sum(int(length) for length in lengths) * (4 if real == "float32" else 8)
 
 

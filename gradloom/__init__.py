@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from .runtime.parameters import Parameters
     from .runtime.pictures import norms_by_layer, training_curves, weight_images
     from .runtime.program import Program
+    from .runtime.threads import set_threads
     from .symbolic.claims.check import check
     from .symbolic.claims.errors import AmbiguousClaimError, UnknownNameError
     from .symbolic.claims.verdict import Verdict
@@ -112,6 +113,7 @@ _LAZY = {
     "norms_by_layer": "runtime.pictures",
     "one_hot_rows": "runtime.array_checks",
     "set_cache_dir": "runtime.cache",
+    "set_threads": "runtime.threads",
     "training_curves": "runtime.pictures",
     "weight_images": "runtime.pictures",
 }
@@ -152,6 +154,6 @@ __all__ = [
     "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held", "hessian", "hessian_vector",
     "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu", "log_softmax", "losses",
     "normal", "norms_by_layer", "one_hot", "one_hot_rows", "optimizers", "padded", "per_example", "relu",
-    "schedules", "set_cache_dir", "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh", "training_curves",
-    "unrolled", "weight_images",
+    "schedules", "set_cache_dir", "set_threads", "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh",
+    "training_curves", "unrolled", "weight_images",
 ]  # fmt: skip

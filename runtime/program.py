@@ -18,6 +18,7 @@ from .cache import load_module
 from .data import Data, check_data, size_of
 from .hessian_blocks import LIMIT, hessian_blocks
 from .parameters import Parameters
+from .threads import operations_per_row, threads_for
 
 Array = NDArray[Any]
 TARGETS = ("cpu", "numpy")
@@ -68,6 +69,7 @@ class Program:
         self.seed, self.step = 0, 1
         self._capacity = batch
         self._work: Any = None
+        self._per_row: float | None = None
         self._products: Program | None = None
 
     def loss_and_gradients(self, params: Any, *data: Any, **named: Any) -> tuple[float, dict[str, Array]]:
@@ -100,6 +102,15 @@ class Program:
     def predict(self, params: Any, *inputs: Any, **named: Any) -> Array:
         """The network's output for `inputs` (targets are not needed); errors as in `loss_and_gradients`."""
         return self.run_predict(self.flat(params), self.check(inputs, named, self.network.inputs))
+
+    def threads(self, batch: int) -> int:
+        """How many threads train with mini-batches of `batch` rows: as many as the work of a step is worth.
+
+        `set_threads` and ``GRADLOOM_NUM_THREADS`` decide otherwise.
+        """
+        if self._per_row is None:
+            self._per_row = operations_per_row(self.network, self.sizes)
+        return threads_for(3 * self._per_row * batch)  # forward, and twice as much backward
 
     # ---- checking what is handed over ----------------------------------------------------------------------------
 

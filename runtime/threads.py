@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
+from sympy import Basic, Indexed
+
+from ..symbolic.binders import Binder
 from ..symbolic.errors import DataError
+from ..symbolic.network import Network
+from .data import size_of
 
 WORTH = 2e6  # operations a step that one thread more is worth: all wait for each other several times in a step
 
@@ -42,6 +49,24 @@ def threads_for(operations: float) -> int:
         return _checked("GRADLOOM_NUM_THREADS", int(given) if given.strip().isdecimal() else given)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, int(operations / WORTH)))
+
+
+def operations_per_row(network: Network, sizes: Mapping[str, int]) -> float:
+    """About how many operations the forward equations take per row of the batch."""
+    batch = network.batch
+    known = dict(sizes) | ({batch.name: 1} if batch is not None else {})
+
+    def cost(node: Basic) -> float:
+        if isinstance(node, Binder):
+            return math.prod(size_of(extent, known) for _, extent in node.limits) * cost(node.body)
+        if isinstance(node, Indexed) or not node.args:
+            return 1.0
+        return 1.0 + sum(cost(arg) for arg in node.args)
+
+    total = 0.0
+    for equation in network.equations:
+        total += math.prod(size_of(size, known) for size in equation.target.shape) * cost(equation.body)
+    return total
 
 
 def _checked(name: str, count: Any) -> int:

@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Basic, Indexed
 
-from ..symbolic.binders import Binder
 from ..symbolic.errors import DivergenceError
 from ..symbolic.network import Network
-from .data import Data, size_of
+from .data import Data
 from .parameters import Parameters, aligned_zeros
 from .program import Program
-from .threads import threads_for
+from .threads import operations_per_row
 
 Array = NDArray[Any]
 BLOCK = 2e8  # operations in one call of the epoch kernel, some 0.1 s: progress shows and Ctrl-C works in between
@@ -45,7 +43,6 @@ class Trainer:
         )
         self.steps = 0
         self._good: tuple[Array, Array, int] | None = None
-        self._per_row: float | None = None
 
     def resume(self, state: Array, steps: int) -> None:
         """Go on from an earlier training's state, if it is one of these kernels."""
@@ -97,15 +94,9 @@ class Trainer:
             return loss * data.rows, 1
         seed = (self.seed,) if self.program.network.noises else ()
         steps = (self.hyper, self.steps, *seed)
-        team = (self._threads(batch),) if self.program.target == "cpu" else ()
+        team = (self.program.threads(batch),) if self.program.target == "cpu" else ()
         total, done = module.epoch(flat, self.grads, self.state, *arrays, order, batch, *steps, work, *team)
         return float(total), int(done)
-
-    def _threads(self, batch: int) -> int:
-        """How many threads a step is worth: forward and backward are about three times the forward operations."""
-        if self._per_row is None:
-            self._per_row = operations_per_row(self.program.network, self.program.sizes)
-        return threads_for(3 * self._per_row * batch)
 
     def _restore(self, kept: tuple[Array, Array, int]) -> None:
         self.params.flat[:], self.state[:] = kept[0], kept[1]
@@ -129,21 +120,3 @@ def rows_per_block(network: Network, sizes: Mapping[str, int], batch: int) -> in
     per_row = operations_per_row(network, sizes)
     steps = max(1, int(BLOCK / (3 * per_row * batch + STEP)))
     return steps * batch
-
-
-def operations_per_row(network: Network, sizes: Mapping[str, int]) -> float:
-    """About how many operations the forward equations take per row of the batch."""
-    batch = network.batch
-    known = dict(sizes) | ({batch.name: 1} if batch is not None else {})
-
-    def cost(node: Basic) -> float:
-        if isinstance(node, Binder):
-            return math.prod(size_of(extent, known) for _, extent in node.limits) * cost(node.body)
-        if isinstance(node, Indexed) or not node.args:
-            return 1.0
-        return 1.0 + sum(cost(arg) for arg in node.args)
-
-    total = 0.0
-    for equation in network.equations:
-        total += math.prod(size_of(size, known) for size in equation.target.shape) * cost(equation.body)
-    return total

@@ -33,8 +33,11 @@ def threads():
 @pytest.mark.parametrize(
     "optimizer", [gl.optimizers.Adam(clip_norm=0.1), gl.optimizers.SGD(lr=0.1, momentum=0.9)], ids=str
 )
+@pytest.mark.parametrize("saves", [False, True], ids=["apart", "in_shared_places"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_bits_do_not_depend_on_the_number_of_threads(name, optimizer, threads):
+def test_the_bits_do_not_depend_on_the_number_of_threads(name, saves, optimizer, threads, monkeypatch):
+    if saves:  # as in networks with a large workspace
+        monkeypatch.setattr("gradloom.codegen.cpu.SMALL", 0)
     layers, shape = NETWORKS[name]
     network = gl.Sequential(
         layers, shape, loss=gl.losses.CrossEntropy(targets="labels"), penalties=[gl.losses.L2(0.01)]

@@ -65,6 +65,7 @@ class Ours(Trainer):
         values = self.program.optimizer.values
         self.hyper = np.array([values[name] for name in self.module.HYPER], float)
         self.work = self.program.workspace(workload.batch)
+        self.threads = self.program.threads(workload.batch)
         self.order, self.steps = np.arange(self.rows), 0
 
     def reset(self):
@@ -82,7 +83,16 @@ class Ours(Trainer):
             self.order = np.tile(np.arange(self.rows), -(-wanted // self.rows))
         order = self.order[first:wanted]
         total, done = self.module.epoch(
-            self.params, self.grads, self.state, *self.data, order, self.batch, self.hyper, self.steps, self.work
+            self.params,
+            self.grads,
+            self.state,
+            *self.data,
+            order,
+            self.batch,
+            self.hyper,
+            self.steps,
+            self.work,
+            self.threads,
         )
         self.steps += steps
         return total / len(order) if done == steps else float("nan")

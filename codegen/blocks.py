@@ -52,14 +52,22 @@ class Blocks:
     cost: float
 
     @property
+    def way(self) -> str:
+        """What it is called in a schedule."""
+        return f"{self.form} packed" if self.pack else self.form
+
+    @property
     def around(self) -> list[Axis]:
         """The indices of the loops around the blocks."""
         return [a for a in self.axes if not a.is_bound and a.name not in (self.rows, self.vector, self.columns)]
 
 
-def choose_blocks(axes: Sequence[Axis], real: str, batch: Any) -> Blocks | None:
-    """The cheapest way of computing a contraction over `axes`; None where it has no free index, or lies badly."""
-    ways = all_blocks(axes, real, batch)
+def choose_blocks(axes: Sequence[Axis], real: str, batch: Any, way: str = "") -> Blocks | None:
+    """The cheapest way of computing a contraction over `axes`, of those that are called `way` if that is given.
+
+    None where there is none: the contraction has no free index, or lies badly.
+    """
+    ways = [blocks for blocks in all_blocks(axes, real, batch) if way in ("", blocks.way)]
     return min(ways, key=lambda way: (way.cost, way.swapped, way.form, way.rows, way.columns), default=None)
 
 

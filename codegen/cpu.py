@@ -19,6 +19,7 @@ from .lifetimes import results_early, work_bytes
 from .loops import nest
 from .nests import Loop, Set
 from .once import OnceWriter, sum_by_loop
+from .ops import Contraction
 from .plan import Plan
 from .product_calls import Products
 from .scalar import SizePrinter
@@ -36,6 +37,8 @@ SMALL = 2**20  # bytes of workspace that need no saving: there it counts more th
 def write_cpu(plan: Plan) -> Bodies:
     """The bodies of the functions of ``cpu.py.j2``."""
     products, clocks = Products(), Clocks() if plan.timed else None
+    ops = [op for one in (plan, plan.inference) if one is not None for op in one.schedule.ops]
+    plan.chosen.check_names(op.equation.target.name for op in ops if isinstance(op, Contraction))
     made = _write_mode(plan, products, clocks)
     if plan.inference is not None:
         made = with_inference(made, _write_mode(plan.inference, products, clocks))
@@ -45,25 +48,27 @@ def write_cpu(plan: Plan) -> Bodies:
 
 def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
-    epoch = None if plan.timed else unroll_epoch(plan)
+    unroll = {None: None, "unrolled": True, "calls": False}[plan.chosen.epoch]
+    epoch = None if plan.timed else unroll_epoch(plan, unroll)
     temporary = plan.lowering.temporary
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
     nests = [
-        without_short_loops(fuse(nest(op, plan.sizes, plan.real, temporary) for op in gather_steps(part)))
+        without_short_loops(fuse(nest(op, plan.sizes, plan.real, temporary, plan.chosen) for op in gather_steps(part)))
         for part in (rows_first(part, plan.sizes, temporary) for part in parts)
     ]
     made = seen_by_all(schedule, nests) - {*schedule.gradients.values()}
     is_small = work_bytes(made, plan.sizes, plan.real) <= SMALL
-    if not is_small:
+    apart = is_small if plan.chosen.workspace is None else plan.chosen.workspace == "apart"
+    if not apart:
         nests[:3] = [results_early(part) for part in nests[:3]]
     # Not fused: an assignment must not run before what reads the old state.
     nests[3:] = [nests[3] + nests[4]]
     memory = seen_by_all(schedule, nests) | {*schedule.gradients.values(), *plan.network.states}
     shares = [share_work(items, plan.sizes, memory.__contains__) for items in nests]
-    if is_small:
+    if apart:
         shares = [rows_before_parts(part) for part in shares]
     nests = [tuple(share.item for share in part) for part in shares]
-    storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests, apart=is_small)
+    storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests, apart=apart)
     shares = with_waits(shares, storage.buffers.__contains__, storage.same, storage.overlap)
 
     def writer(tensors: list[Tensor]) -> CpuWriter:

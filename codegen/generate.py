@@ -24,13 +24,15 @@ from ..symbolic.derivation import Derivation
 from ..symbolic.errors import UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor, shape_text
+from .kernel_schedule import KernelSchedule, as_schedule
 from .kernels import Data, Entry, Module, Noise, tuple_text
 from .layout import Layout, Place, make_layout
 from .names import Names
 from .plan import Plan
 from .render import render
 from .scalar import SizePrinter
-from .schedule import schedule, schedule_inference
+from .schedule import schedule as make_schedule
+from .schedule import schedule_inference
 from .sizes import Sizes, resolve_sizes
 from .targets import DTYPES, TARGETS
 from .update import plan_update
@@ -53,6 +55,7 @@ def generate(
     sizes: Mapping[str, int] | None = None,
     optimizer: Any = None,
     wrt: Iterable[str] | None = None,
+    schedule: Any = None,
     timed: bool = False,
 ) -> GeneratedModule:
     """Generate the module that evaluates, differentiates and trains `network`.
@@ -66,6 +69,7 @@ def generate(
     sizes : numbers for every symbolic size but the batch's, by name
     optimizer : one of ``gl.optimizers``; adds ``update`` and ``epoch``
     wrt : names to give gradients of; by default the parameters, or the inputs where there are none
+    schedule : a `KernelSchedule`, or a mapping of its parameters: what is not left to cost models (target "cpu")
     timed : whether the code counts where its time goes, in ``CYCLES`` (target "cpu", on x86 processors)
 
     Raises
@@ -83,26 +87,36 @@ def generate(
         raise UnsupportedError(f"dtype {dtype!r} is not offered; choose from {', '.join(DTYPES)}")
     if timed and target != "cpu":
         raise UnsupportedError(f"target {target!r} cannot count where its time goes; choose cpu")
+    chosen = as_schedule(schedule)
+    if target != "cpu" and chosen != KernelSchedule():
+        raise UnsupportedError(f"target {target!r} has no schedule to choose; leave it out, or choose target 'cpu'")
     known = resolve_sizes(network, sizes or {})
     if network.loss is None and network.has_output and wrt is None and optimizer is None:
-        return _generate(network, Derivation(network), target, dtype, known, None, timed)
+        return _generate(network, Derivation(network), target, dtype, known, None, chosen, timed)
     names = list(wrt) if wrt is not None else network.asked or [tensor.name for tensor in network.parameters] or None
-    return _generate(network, network.derive(names), target, dtype, known, optimizer, timed)
+    return _generate(network, network.derive(names), target, dtype, known, optimizer, chosen, timed)
 
 
 def _generate(
-    network: Network, derivation: Derivation, target: str, dtype: str, known: Sizes, optimizer: Any, timed: bool
+    network: Network,
+    derivation: Derivation,
+    target: str,
+    dtype: str,
+    known: Sizes,
+    optimizer: Any,
+    chosen: KernelSchedule,
+    timed: bool,
 ) -> GeneratedModule:
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
     strided = TARGETS[target].strided
-    planned, lowering = schedule(network, derivation, known, list(layout.gradients), strided=strided)
+    planned, lowering = make_schedule(network, derivation, known, list(layout.gradients), strided=strided)
     identifiers = Names()
     identifiers.declare([known.batch] if known.batch is not None else [])
     identifiers.declare(tensor for tensor in network.tensors.values() if tensor not in planned.replaced)
     identifiers.declare(planned.gradients.values())
     update = None if optimizer is None else plan_update(optimizer, layout.trainable)
-    plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype, timed=timed)
+    plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype, chosen=chosen, timed=timed)
     if network.has_modes and not network.is_of_training:
         planned, lowering = schedule_inference(network, known, strided=strided)
         other = replace(

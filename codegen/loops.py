@@ -10,32 +10,43 @@ from typing import Any, TypeAlias
 from sympy import Dummy, Expr, Integer, Mul, expand
 
 from ..symbolic.equations import Equation
+from ..symbolic.errors import UnsupportedError
 from ..symbolic.guards import Guard
 from ..symbolic.tensors import indices_of
-from .blocks import choose_blocks
+from .blocks import all_blocks, choose_blocks
+from .kernel_schedule import KernelSchedule
 from .nests import AddTo, Clear, Dot, Finish, Item, Loop, Set, Start, Step, rename
 from .ops import Contraction, Op, Reduction, Scan
 from .sizes import Sizes
 from .strides import axes_of
 
+NOTHING = KernelSchedule()
 SHORT = 7  # a loop of no more steps is not worth being the innermost
 Temporary: TypeAlias = Callable[[str, dict[Any, Expr], Equation], Expr]  # makes the element of a new tensor
 
 
-def nest(op: Op | Scan, sizes: Sizes, real: str, temporary: Temporary) -> Item:
-    """The loops of one op in numbers of type `real`, those of the batch outside; `temporary` names partial sums."""
+def nest(op: Op | Scan, sizes: Sizes, real: str, temporary: Temporary, chosen: KernelSchedule = NOTHING) -> Item:
+    """The loops of one op in numbers of type `real`, those of the batch outside; `temporary` names partial sums.
+
+    Raises
+    ------
+    UnsupportedError
+        If a product cannot be computed in the way that is `chosen` for it.
+    """
     if isinstance(op, Scan):
         time = Dummy(op.time.name, integer=True)
-        steps = tuple(rename(_nest(part, sizes, real, temporary, whole=False), {op.time: time}) for part in op.ops)
+        steps = tuple(
+            rename(_nest(part, sizes, real, temporary, chosen, whole=False), {op.time: time}) for part in op.ops
+        )
         return Loop(time, op.length, steps, step=op.step)
-    return _nest(op, sizes, real, temporary, whole=True)
+    return _nest(op, sizes, real, temporary, chosen, whole=True)
 
 
-def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, *, whole: bool) -> Item:
+def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, chosen: KernelSchedule, *, whole: bool) -> Item:
     """The loops of an op, over the `whole` of its target or over a part that a loop around chooses."""
     extents = dict(op.space)
     if isinstance(op, Contraction):
-        product = _product(op, sizes, real)
+        product = _product(op, sizes, real, chosen.way(op.equation.target.name))
         if product is not None:
             return product
         op = Reduction(op.target, Mul(op.left, op.right, *op.when), op.space, op.equation, op.bound)
@@ -59,17 +70,23 @@ def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, *, whole: bool)
     return _wrap(kept, extents, (made,)) if kept else made
 
 
-def _product(op: Contraction, sizes: Sizes, real: str) -> Item | None:
+def _product(op: Contraction, sizes: Sizes, real: str, way: str) -> Item | None:
     """A product in blocks, with loops around it over its batch; None where no block fits, as in a dot product."""
-    blocks = choose_blocks(axes_of(op, sizes), real, sizes.batch)
+    axes = axes_of(op, sizes)
+    blocks = None if way == "loops" else choose_blocks(axes, real, sizes.batch, way)
     if blocks is None:
+        possible = dict.fromkeys(blocks.way for blocks in all_blocks(axes, real, sizes.batch))
+        if way not in ("", "loops") and possible:
+            offered = ", ".join(repr(one) for one in [*possible, "loops"])
+            name = op.equation.target.name
+            raise UnsupportedError(f"schedule: {name}'s product cannot be computed as {way!r}; choose from {offered}")
         return None
     # What is done for each example anyway is done in a loop over them: what follows can then be done there, too.
     apart = [index for index in (*op.rows, *op.columns) if any(axis.name == index.name for axis in blocks.around)]
     apart = [index for index in apart if dict(op.space)[index] == sizes.batch]
     if apart:
         rows, columns = (tuple(i for i in side if i not in apart) for side in (op.rows, op.columns))
-        return _product(replace(op, rows=rows, columns=columns, batch=(*apart, *op.batch)), sizes, real)
+        return _product(replace(op, rows=rows, columns=columns, batch=(*apart, *op.batch)), sizes, real, way)
     return _wrap(op.batch, dict(op.space), (Dot(op, blocks),)) if op.batch else Dot(op, blocks)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
+from .kernel_schedule import KernelSchedule
 from .layout import Layout
 from .lower import Lowering
 from .names import Names
@@ -24,6 +25,7 @@ class Plan:
     update : the optimizer's step, or None
     real : "float32" or "float64"
     inference : the plan of `predict` and `loss` in inference, if this one, of the training, is another
+    chosen : what of the kernels is not left to cost models
     timed : whether the code counts where its time goes
     """
 
@@ -36,6 +38,7 @@ class Plan:
     update: UpdatePlan | None
     real: str
     inference: Plan | None = None
+    chosen: KernelSchedule = field(default_factory=KernelSchedule)
     timed: bool = False
 
     @property

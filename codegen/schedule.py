@@ -53,6 +53,11 @@ class Schedule:
     advance: tuple[Op, ...] = ()
     assign: tuple[Op, ...] = ()
 
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """All of them."""
+        return (*self.forward, *self.loss, *self.backward, *self.advance, *self.assign)
+
 
 def schedule(
     network: Network, derivation: Derivation, sizes: Sizes, wanted: Sequence[str], *, strided: bool

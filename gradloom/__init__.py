@@ -69,6 +69,7 @@ from .symbolic.tensors import Tensor
 from .symbolic.unrolled import unrolled
 
 if TYPE_CHECKING:
+    from .codegen.kernel_schedule import KernelSchedule
     from .runtime import datasets, initializers
     from .runtime.array_checks import one_hot_rows
     from .runtime.cache import CacheWarning, cache_dir, set_cache_dir
@@ -98,6 +99,7 @@ _LAZY = {
     "EarlyStopping": "runtime.callbacks",
     "GradientNorms": "runtime.gradient_norms",
     "History": "runtime.history",
+    "KernelSchedule": "codegen.kernel_schedule",
     "Model": "runtime.model",
     "Parameters": "runtime.parameters",
     "Program": "runtime.program",
@@ -146,11 +148,11 @@ Network.compiler = staticmethod(_compile)
 __all__ = [
     "AlongAxis", "AmbiguousClaimError", "ArgMax", "CacheError", "CacheWarning", "Callback", "ClaimSyntaxError",
     "Costs", "DataError", "Derivation", "Dim", "DivergenceError", "Document", "Drawing", "EarlyStopping",
-    "Equation", "GradientNorms", "GradloomError", "History", "Index", "IndexingError", "LossError", "Max",
-    "MissingExtraError", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters", "PdfError",
-    "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum", "Tensor",
-    "UndefinedError", "UnknownNameError", "UnsupportedError", "UnusedParameterError", "Verdict", "activations",
-    "cache_dir", "check", "datasets", "dims", "elementwise", "elu", "errors", "evaluate", "explain",
+    "Equation", "GradientNorms", "GradloomError", "History", "Index", "IndexingError", "KernelSchedule",
+    "LossError", "Max", "MissingExtraError", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters",
+    "PdfError", "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum",
+    "Tensor", "UndefinedError", "UnknownNameError", "UnsupportedError", "UnusedParameterError", "Verdict",
+    "activations", "cache_dir", "check", "datasets", "dims", "elementwise", "elu", "errors", "evaluate", "explain",
     "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held", "hessian", "hessian_vector",
     "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu", "log_softmax", "losses",
     "normal", "norms_by_layer", "one_hot", "one_hot_rows", "optimizers", "padded", "per_example", "relu",

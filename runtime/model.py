@@ -35,6 +35,7 @@ class Model:
     target : "cpu" (Numba) or "numpy".
     dtype : "float32" or "float64".
     sizes : numbers for symbolic sizes; those not given are read off the data in `fit`.
+    schedule : a `KernelSchedule`: what of the kernels is not left to cost models (target "cpu").
 
     Attributes
     ----------
@@ -67,11 +68,13 @@ class Model:
         target: str = "cpu",
         dtype: Any = "float32",
         sizes: Mapping[str, int] | None = None,
+        schedule: Any = None,
     ) -> None:
         self.network = check_network(network)
         self.target = target
         self.dtype = check_choices(target, dtype)
         self.sizes = check_sizes({} if sizes is None else sizes)
+        self.schedule = schedule
         if seed is not None:
             check_count("seed", seed, least=0)
         self.seed = int(np.random.SeedSequence().entropy % 2**63) if seed is None else int(seed)  # type: ignore[operator]
@@ -312,7 +315,13 @@ class Model:
     def _compile(self, batch: int, optimizer: Any) -> Program:
         try:
             return compile_network(
-                self.network, target=self.target, dtype=self.dtype, batch=batch, sizes=self.sizes, optimizer=optimizer
+                self.network,
+                target=self.target,
+                dtype=self.dtype,
+                batch=batch,
+                sizes=self.sizes,
+                optimizer=optimizer,
+                schedule=self.schedule,
             )
         except SizeError as error:
             raise SizeError(f"{error}; or call fit, which reads sizes off the data") from error

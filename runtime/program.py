@@ -241,6 +241,7 @@ def compile_network(
     sizes: Mapping[str, int] | None = None,
     optimizer: Any = None,
     wrt: Iterable[str] | None = None,
+    schedule: Any = None,
 ) -> Program:
     """Generate and load the kernels of `network`; see `Network.compile` for the parameters.
 
@@ -260,7 +261,9 @@ def compile_network(
         raise SizeError(f"batch is {batch!r}; expected a whole number of at least 1")
     numbers = check_sizes(sizes or {})
     names = None if wrt is None else tuple(wrt)
-    generated = generate(network, target=target, dtype=dtype, sizes=numbers, optimizer=optimizer, wrt=names)
+    generated = generate(
+        network, target=target, dtype=dtype, sizes=numbers, optimizer=optimizer, wrt=names, schedule=schedule
+    )
     options = {"target": target, "dtype": dtype, "sizes": numbers, "optimizer": type(optimizer).__name__, "wrt": names}
     module = load_module(generated.source, options)
     return Program(

@@ -358,6 +358,7 @@ class Network(Modes):
         sizes : numbers for symbolic sizes, by name
         optimizer : one of ``gl.optimizers``; adds the update and whole-epoch functions
         wrt : names to give gradients of; by default the parameters, or the inputs where there are none
+        schedule : a `gradloom.KernelSchedule`: what of the kernels is not left to cost models
         """
         if Network.compiler is None:
             raise UndefinedError("no compiler is registered: import gradloom, not its symbolic part alone")

@@ -1,0 +1,84 @@
+"""What cost models decide of the kernels, and users may decide instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..symbolic.errors import UndefinedError, UnsupportedError
+
+WAYS = ("outer", "outer packed", "dot", "loops")
+EPOCHS, WORKSPACES = ("unrolled", "calls"), ("apart", "shared")
+
+
+@dataclass(frozen=True)
+class KernelSchedule:
+    """How the compiled target computes; what is None, or not named, is chosen by size and shape.
+
+    Parameters
+    ----------
+    epoch : "unrolled", one straight-line function with the parameters in local variables, as the tiniest networks have
+        it, or "calls", of forward, backward and update
+    workspace : "apart", a place for each tensor, so that threads seldom wait for each other, or "shared", one place for
+        tensors that are never needed together, which takes less memory
+    products : by the name, in the generated module, of what a product makes ("z1", "d_W1"), or "*" for all others:
+        "outer", vectors along an index of the result; "outer packed", the same from a copy of the right operand, a
+        panel at a time; "dot", vectors along what is summed over; "loops", no blocks of registers
+
+    Raises
+    ------
+    UnsupportedError
+        If a choice is none of these.
+
+    Examples
+    --------
+    >>> import gradloom as gl
+    >>> net = gl.Sequential([gl.layers.Dense(3), gl.layers.Dense(2)], (5,), loss=gl.losses.SquaredError())
+    >>> program = net.compile(schedule=gl.KernelSchedule(products={"z1": "dot", "*": "outer"}))
+    """
+
+    epoch: str | None = None
+    workspace: str | None = None
+    products: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value, offered in [
+            ("epoch", self.epoch, (None, *EPOCHS)),
+            ("workspace", self.workspace, (None, *WORKSPACES)),
+            *((f"products[{name!r}]", way, WAYS) for name, way in dict(self.products).items()),
+        ]:
+            if value not in offered:
+                known = ", ".join(repr(one) for one in offered if one)
+                raise UnsupportedError(f"{name} is {value!r}; choose from {known}")
+
+    def way(self, name: str) -> str:
+        """How the product that makes `name` is to be computed; "" where the model is to choose."""
+        return self.products.get(name, self.products.get("*", ""))
+
+    def check_names(self, products: Iterable[str]) -> None:
+        """Raise an `UndefinedError` if there is no product of a name."""
+        known = sorted(set(products))
+        for name in self.products:
+            if name != "*" and name not in known:
+                made = ", ".join(known) or "nothing"
+                raise UndefinedError(f"schedule: no product makes {name!r}; products make {made}")
+
+
+def as_schedule(given: Any) -> KernelSchedule:
+    """A schedule, from one or from a mapping of its parameters, or that in which all is chosen by the models.
+
+    Raises
+    ------
+    UndefinedError, UnsupportedError
+        If it is neither; if a choice is not offered.
+    """
+    if given is None:
+        return KernelSchedule()
+    if isinstance(given, KernelSchedule):
+        return given
+    fields = KernelSchedule.__dataclass_fields__
+    if not isinstance(given, Mapping) or not set(given) <= set(fields):
+        known = ", ".join(fields)
+        raise UndefinedError(f"schedule is {given!r}; expected a gl.KernelSchedule, or a mapping of {known}")
+    return KernelSchedule(**given)

@@ -8,7 +8,8 @@ from typing import Any
 import sympy
 from sympy import Expr
 
-from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
+from ..symbolic.ranges import bounds, is_never_negative
+from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_of
 from .clocks import Clocks
 from .kernels import Body, with_batch
 from .nests import (
@@ -58,7 +59,7 @@ class CpuWriter:
         self._views: dict[Tensor, None] = {}
         self._prelude: list[str] = []
         self._shares_rows = False
-        self.printer = ScalarPrinter(self._element, self._letters, self._let)
+        self.printer = ScalarPrinter(self._element, self._letters, self._let, is_there=self._is_there)
         self._batch = "" if sizes.batch is None else storage.names.of(sizes.batch)
         if sizes.batch is not None:
             self._letters[sizes.batch] = self._batch
@@ -212,7 +213,7 @@ class CpuWriter:
     def _start(self, item: Start) -> list[str]:
         name = self._local(item.target)
         if item.kind == "argmax":
-            return [f"{name} = 0", f"{name}_max = real(-np.inf)"]
+            return [f"{name} = {self._whole('0')}", f"{name}_max = real(-np.inf)"]
         return [f"{name} = real({'0' if item.kind == 'sum' else '-np.inf'})"]
 
     def _step(self, item: Step) -> list[str]:
@@ -228,8 +229,14 @@ class CpuWriter:
         if not is_element(item.value):
             value = self._let(value)
             lines = self._flush()
-        lines += [f"if {value} > {name}_max:", f"{INDENT}{name}_max = {value}", f"{INDENT}{name} = {position}"]
+        found = f"{value} > {name}_max"
+        lines.append(f"{name} = where({found}, {self._whole(position)}, {name})")
+        lines.append(f"{name}_max = where({found}, {value}, {name}_max)")
         return lines
+
+    def _whole(self, text: str) -> str:
+        """A whole number as wide as a real one, so that as many of both fit into a vector."""
+        return f"np.{'int32' if self.real == 'float32' else 'int64'}({text})"
 
     def _dot(self, dot: Dot) -> list[str]:
         op = dot.op
@@ -261,6 +268,16 @@ class CpuWriter:
         if tensor.rank:
             return self._memory(element)
         return self._read_whole(tensor)
+
+    def _is_there(self, element: Expr) -> bool:
+        """Whether an element can be read at every point of the loops around."""
+        if element in self._locals:
+            return True
+        for place, size in zip(indices_of(element), self.sizes.shape(tensor_of(element).shape), strict=True):
+            span = None if elements(place) else bounds(place, self._extents)
+            if span is None or not (is_never_negative(span[0]) and is_never_negative(size - 1 - span[1])):
+                return False
+        return True
 
     def _read_whole(self, tensor: Tensor) -> str:
         """A scalar: a local variable, a number in a buffer, or an argument, which is an array without axes."""

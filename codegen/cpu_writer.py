@@ -11,6 +11,7 @@ from sympy import Expr
 from ..symbolic.ranges import bounds, is_never_negative
 from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_of
 from .clocks import Clocks
+from .flat_loops import Run, flat_places, run_of
 from .kernels import Body, with_batch
 from .nests import (
     Clear,
@@ -58,6 +59,8 @@ class CpuWriter:
         self._used_names: set[str] = set()
         self._views: dict[Tensor, None] = {}
         self._prelude: list[str] = []
+        self._runs: dict[Any, tuple[Any, ...]] = {}  # the first index of loops that are written as one → all of theirs
+        self._flat_views: dict[tuple[str, tuple[Expr, ...]], str] = {}  # array, shape → name of a view
         self._shares_rows = False
         self.printer = ScalarPrinter(self._element, self._letters, self._let, is_there=self._is_there)
         self._batch = "" if sizes.batch is None else storage.names.of(sizes.batch)
@@ -98,7 +101,10 @@ class CpuWriter:
         """The lines that name what the function uses of the buffers."""
         order = {tensor: place for place, tensor in enumerate(self.storage.buffers)}
         used = sorted(self._views, key=lambda tensor: order[tensor])
-        return tuple(dict.fromkeys(self._view(tensor) for tensor in used))
+        lines = [self._view(tensor) for tensor in used]
+        for (name, shape), flat in self._flat_views.items():
+            lines.append(f"{flat} = {name}.reshape({', '.join(map(self._size, shape))})")
+        return tuple(dict.fromkeys(lines))
 
     # ---- statements ----------------------------------------------------------------------------------------------
 
@@ -123,6 +129,9 @@ class CpuWriter:
     def _loop(self, loop: Loop, rest: Sequence[Item]) -> list[str]:
         lines = [line for item in loop.before for line in self._item(item, ())]
         around = dict(self._locals)
+        run = run_of(loop, self._axes)
+        if run is not None:
+            return [*lines, *self._run(run), *(line for item in loop.after for line in self._item(item, rest))]
         self._letters[loop.index] = letter = self._letter(loop.index)
         self._extents[loop.index] = loop.extent
         lines += self._invariants(loop)
@@ -133,6 +142,26 @@ class CpuWriter:
         self._locals = around
         lines += [line for item in loop.after for line in self._item(item, rest)]
         return lines
+
+    def _run(self, run: Run) -> list[str]:
+        """One loop in the place of a few."""
+        around, body = dict(self._locals), run.inner.body
+        self._extents |= dict(zip(run.indices, run.extents, strict=True))
+        letter = self._letter(run.indices[-1])
+        self._letters |= dict.fromkeys(run.indices, "") | {run.indices[0]: letter}
+        self._runs[run.indices[0]] = run.indices
+        lines = [*self._invariants(run.inner), f"for {letter} in range({self._size(sympy.prod(run.extents))}):"]
+        for place, item in enumerate(body):
+            lines += [INDENT + line for line in self._item(item, body[place + 1 :])]
+        for index in run.indices:
+            del self._letters[index]
+        del self._runs[run.indices[0]]
+        self._locals = around
+        return lines
+
+    def _axes(self, tensor: Tensor) -> tuple[Expr, ...] | None:
+        """The axes of a tensor that lies in a buffer."""
+        return self.sizes.shape(tensor.shape) if tensor in self.storage.buffers else None
 
     def _invariants(self, loop: Loop) -> list[str]:
         """Locals for what an innermost loop reads at one place: LLVM cannot know that no store in it changes that."""
@@ -146,9 +175,13 @@ class CpuWriter:
                 continue
             axes = zip(indices_of(element), self.sizes.shape(tensor.shape), strict=True)
             # A place that runs further than its axis is read under a guard alone.
-            if all(place != loop.index and self._extents.get(place) == size for place, size in axes):
+            if all(self._is_fixed(place, loop) and self._extents.get(place) == size for place, size in axes):
                 lines.append(f"{self._local(element)} = {self._memory(element)}")
         return lines
+
+    def _is_fixed(self, place: Any, loop: Loop) -> bool:
+        """Whether a place is the same at every step of a loop, or of the run that it is the last of."""
+        return place != loop.index and not any(place in run and loop.index in run for run in self._runs.values())
 
     def _range(self, loop: Loop) -> str:
         stop = self._size(loop.extent)
@@ -290,8 +323,20 @@ class CpuWriter:
         return f"{name}[()]"
 
     def _memory(self, element: Expr) -> str:
-        places = ", ".join(self.printer.integer(place).text for place in indices_of(element))
-        return f"{self._array(tensor_of(element))}[{places}]"
+        places = flat_places(element, self._runs)
+        name = self._array(tensor_of(element))
+        if any(len(run) > 1 for run in places):
+            name = self._flat(tensor_of(element), tuple(map(len, places)))
+        return f"{name}[{', '.join(self.printer.integer(run[0]).text for run in places)}]"
+
+    def _flat(self, tensor: Tensor, runs: tuple[int, ...]) -> str:
+        """The name of an array with fewer axes, of each as many in one as `runs` says."""
+        name = self.storage.names.of(tensor)
+        axes = self.sizes.shape(tensor.shape)
+        shape = tuple(sympy.prod(axes[sum(runs[:at]) : sum(runs[: at + 1])]) for at in range(len(runs)))
+        if (name, shape) not in self._flat_views:
+            self._flat_views[name, shape] = self._unused(f"{name}_flat")
+        return self._flat_views[name, shape]
 
     def _array(self, tensor: Tensor) -> str:
         if tensor in self.storage.buffers:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from sympy import Dummy, Expr, Integer, Mul, expand
+from sympy import Dummy, Expr, Integer, Mul, expand, prod
 
 from ..symbolic.equations import Equation
 from ..symbolic.guards import Guard
@@ -19,6 +19,7 @@ from .sizes import Sizes
 from .strides import axes_of
 
 SHORT = 7  # a loop of no more steps is not worth being the innermost
+LONGEST_SUM = 4096  # numbers that are summed up one by one; of more there are sums of sums, which round less
 Temporary: TypeAlias = Callable[[str, dict[Any, Expr], Equation], Expr]  # makes the element of a new tensor
 
 
@@ -139,7 +140,7 @@ def _reduce(
     """The loop over the first bound index; a sum over more gets a variable per level, which also rounds less."""
     extents = dict(op.space)
     index, inner = bound[0], bound[1:]
-    if inner and op.kind == "sum":
+    if inner and op.kind == "sum" and not _runs_on(op, bound):
         part = temporary("part", {i: extents[i] for i in (*outer, index)}, op.equation)
         body: tuple[Item, ...] = (
             _reduce(op, part, [*outer, index], inner, temporary, limits),
@@ -154,6 +155,16 @@ def _reduce(
             body = (_wrap([place], extents, body, limits),)
     made = _wrap([index], extents, body, limits)
     return replace(made, before=(Start(target, op.kind, op.equation),), after=(Finish(target, op.equation),))
+
+
+def _runs_on(op: Reduction, bound: Sequence[Any]) -> bool:
+    """Whether what is summed over lies side by side, and is few enough to be summed up in one go."""
+    extents = dict(op.space)
+    if not all(extents[index].is_Integer for index in bound) or prod(extents[index] for index in bound) > LONGEST_SUM:
+        return False
+    return all(
+        tuple(bound) == indices_of(element)[-len(bound) :] for element in op.reads if element.has(*bound)
+    )
 
 
 def loop_order(op: Op, batch: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from sympy import Dummy, Expr, Integer, Mul, expand, prod
 
 from ..symbolic.equations import Equation
 from ..symbolic.guards import Guard
-from ..symbolic.tensors import indices_of
+from ..symbolic.tensors import indices_of, is_element, tensor_of
 from .blocks import choose_blocks
 from .nests import AddTo, Clear, Dot, Finish, Item, Loop, Set, Start, Step, rename
 from .ops import Contraction, Op, Reduction, Scan
@@ -42,6 +42,9 @@ def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, *, whole: bool)
         op = Reduction(op.target, Mul(op.left, op.right, *op.when), op.space, op.equation, op.bound)
     order = loop_order(op, sizes.batch) if whole else [*op.free, *op.bound]
     if not isinstance(op, Reduction):
+        padded = _padded(op, order)
+        if padded is not None:
+            return padded
         return _wrap(order, extents, (Set(op.target, op.body, op.equation),)) if order else _set(op)
     limits, op = _limits(op, order)
     kept = [index for index in order if index not in op.bound]
@@ -58,6 +61,30 @@ def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, *, whole: bool)
         return replace(made, before=(Clear(op.tensor, op.equation),))
     made = _reduce(op, op.target, kept, inner, temporary, limits)
     return _wrap(kept, extents, (made,)) if kept else made
+
+
+def _padded(op: Op, order: Sequence[Any]) -> Any:
+    """A copy of what lies inside of guards, in loops that go no further, behind one that clears all; else None."""
+    guards, rest = [], []
+    for factor in Mul.make_args(op.body):
+        (guards if isinstance(factor, Guard) else rest).append(factor)
+    if not guards or len(rest) != 1 or not is_element(rest[0]) or tensor_of(rest[0]).rank < 2:
+        return None
+    limits: dict[Any, list[Expr]] = {}
+    for guard in guards:
+        place = guard.args[0]
+        found = [index for index in order if place.has(index)]
+        if len(found) != 1 or not _is_linear(place, found[0]):
+            return None
+        limits.setdefault(found[0], []).append(place)
+    extents = dict(op.space)
+    first = min(order.index(index) for index in limits)
+    if any(not extents[index].is_Integer for index in order[first:]):
+        return None
+    cleared = _wrap(order[first:], extents, (Set(op.target, Integer(0), op.equation),))
+    copied = _wrap(order[first:], extents, (Set(op.target, rest[0], op.equation),), limits)
+    made = replace(copied, before=(cleared,))
+    return _wrap(order[:first], extents, (made,)) if first else made
 
 
 def _product(op: Contraction, sizes: Sizes, real: str) -> Item | None:

@@ -13,6 +13,7 @@ from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_
 from .clocks import Clocks
 from .flat_loops import Run, flat_places, run_of
 from .kernels import Body, with_batch
+from .lane_loops import are_straight, fills_lanes, in_last_place
 from .nests import (
     Clear,
     Dot,
@@ -60,6 +61,7 @@ class CpuWriter:
         self._views: dict[Tensor, None] = {}
         self._prelude: list[str] = []
         self._runs: dict[Any, tuple[Any, ...]] = {}  # the first index of loops that are written as one → all of theirs
+        self._across: Any = None  # the index whose steps are lanes
         self._flat_views: dict[tuple[str, tuple[Expr, ...]], str] = {}  # array, shape → name of a view
         self._shares_rows = False
         self.printer = ScalarPrinter(self._element, self._letters, self._let, is_there=self._is_there)
@@ -135,9 +137,16 @@ class CpuWriter:
         self._letters[loop.index] = letter = self._letter(loop.index)
         self._extents[loop.index] = loop.extent
         lines += self._invariants(loop)
-        lines.append(f"for {letter} in {self._range(loop)}:")
-        for place, item in enumerate(loop.body):
-            lines += [INDENT + line for line in self._item(item, loop.body[place + 1 :])]
+        self._across = loop.index if fills_lanes(loop, self._axes) else None
+        body = [line for place, item in enumerate(loop.body) for line in self._item(item, loop.body[place + 1 :])]
+        if self._across is not None and are_straight(body):
+            lanes = "LANES32" if self.real == "float32" else "LANES64"
+            lines.append(f"for start in range(0, {loop.extent}, {lanes}):")
+            body.insert(0, f"{letter} = in_lanes(start, {loop.extent})")
+        else:
+            lines.append(f"for {letter} in {self._range(loop)}:")
+        lines += [INDENT + line for line in body]
+        self._across = None
         del self._letters[loop.index]
         self._locals = around
         lines += [line for item in loop.after for line in self._item(item, rest)]
@@ -323,8 +332,14 @@ class CpuWriter:
         return f"{name}[()]"
 
     def _memory(self, element: Expr) -> str:
-        places = flat_places(element, self._runs)
         name = self._array(tensor_of(element))
+        if self._across is not None and any(place.has(self._across) for place in indices_of(element)):
+            axes = self.sizes.shape(tensor_of(element).shape)
+            found = in_last_place(element, self._across, axes)
+            if found is not None and len(found) < len(axes):
+                name = self._flat(tensor_of(element), (*[1] * (len(found) - 1), len(axes) - len(found) + 1))
+                return f"{name}[{', '.join(self.printer.integer(place).text for place in found)}]"
+        places = flat_places(element, self._runs)
         if any(len(run) > 1 for run in places):
             name = self._flat(tensor_of(element), tuple(map(len, places)))
         return f"{name}[{', '.join(self.printer.integer(run[0]).text for run in places)}]"

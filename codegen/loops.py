@@ -64,7 +64,7 @@ def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, *, whole: bool)
 
 
 def _padded(op: Op, order: Sequence[Any]) -> Any:
-    """A copy of what lies inside of guards, in loops that go no further, behind one that clears all; else None."""
+    """A copy of what lies inside of guards, in loops over that alone, behind one that clears all; else None."""
     guards, rest = [], []
     for factor in Mul.make_args(op.body):
         (guards if isinstance(factor, Guard) else rest).append(factor)
@@ -79,10 +79,20 @@ def _padded(op: Op, order: Sequence[Any]) -> Any:
         limits.setdefault(found[0], []).append(place)
     extents = dict(op.space)
     first = min(order.index(index) for index in limits)
-    if any(not extents[index].is_Integer for index in order[first:]):
-        return None
+    starts, inside = {}, dict(extents)
+    for index, places in limits.items():
+        bounds = [(place.coeff(index), expand(place - place.coeff(index) * index)) for place in places]
+        if not extents[index].is_Integer or any(abs(step) != 1 or not rest.is_Integer for step, rest in bounds):
+            return None
+        low = max(0, *(-int(rest) for step, rest in bounds if step == 1), 0)
+        high = min(int(extents[index]), *(int(rest) + 1 for step, rest in bounds if step == -1), int(extents[index]))
+        if low >= high:
+            return None
+        starts[index], inside[index] = index + low, Integer(high - low)
     cleared = _wrap(order[first:], extents, (Set(op.target, Integer(0), op.equation),))
-    copied = _wrap(order[first:], extents, (Set(op.target, rest[0], op.equation),), limits)
+    moved = (part.xreplace(starts) for part in (op.target, rest[0]))
+    target, value = (tensor_of(part)[tuple(expand(place) for place in indices_of(part))] for part in moved)
+    copied = _wrap(order[first:], inside, (Set(target, value, op.equation),))
     made = replace(copied, before=(cleared,))
     return _wrap(order[:first], extents, (made,)) if first else made
 

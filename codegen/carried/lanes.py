@@ -1,18 +1,18 @@
-"""Loops whose steps fill vectors: ``for start in range(0, 14, LANES32): q = lanes(start, 14)``, and then as for a number.
+"""Loops whose steps fill vectors: ``for start in range(0, 14, LANES32): q = in_lanes(start, 14)``, and then as for a number.
 
 LLVM leaves short loops alone: it would have to check first that no two arrays overlap, and what does not fill a vector
 is done one by one. Here each statement of such a loop is one for all lanes, the last ones masked out, and of places
-that lie a step apart whole vectors are read and shuffled. Without AVX-512, which has masks, `lanes` is a number.
+that lie a step apart whole vectors are read and shuffled. Without AVX-512, which has masks, `in_lanes` is `start`.
 """
 
-import operator
+from operator import add, and_, eq, ge, getitem, gt, le, lt, mul, neg, setitem, sub, truediv
 
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba import config, types
 from numba.core import cgutils
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.core.typing import templates
+from numba.extending import intrinsic, lower_builtin, models, overload, register_model
 
 HAS_MASKS = bool(get_host_cpu_features().get("avx512f")) and not config.DISABLE_JIT
 LANES32, LANES64 = (16, 8) if HAS_MASKS else (1, 1)
@@ -26,6 +26,13 @@ class Places(types.Type):
         super().__init__(name=f"places({step})")
 
 
+class PlacesModel(models.StructModel):
+    """The first place, and how many are left."""
+
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, [("at", types.int64), ("left", types.int64)])
+
+
 class Row(types.Type):
     """One number, or truth value, per lane."""
 
@@ -34,20 +41,18 @@ class Row(types.Type):
         super().__init__(name=f"row({dtype}, {lanes})")
 
 
-@register_model(Places)
-class PlacesModel(models.StructModel):
-    def __init__(self, manager, kind):
-        super().__init__(manager, kind, [("at", types.int64), ("left", types.int64)])
-
-
-@register_model(Row)
 class RowModel(models.PrimitiveModel):
+    """A vector."""
+
     def __init__(self, manager, kind):
         element = ir.IntType(1) if kind.dtype == types.boolean else manager.lookup(kind.dtype).get_value_type()
         super().__init__(manager, kind, ir.VectorType(element, kind.lanes))
 
 
-def lanes_from(typing_context, start, count):
+# ---- places: 2 * q + 1 ---------------------------------------------------------------------------------------------
+
+
+def places_from(typing_context, start, count):
     """The places from `start` on, of `count`."""
 
     def generate(context, builder, signature, arguments):
@@ -58,51 +63,45 @@ def lanes_from(typing_context, start, count):
     return Places(1)(types.int64, types.int64), generate
 
 
-lanes = intrinsic(lanes_from) if HAS_MASKS else (lambda start, count: start)
-if not (HAS_MASKS or config.DISABLE_JIT):
-    lanes = intrinsic(lambda typing_context, start, count: (types.int64(types.int64, types.int64), _first))
+class TimesPlaces(templates.AbstractTemplate):
+    """A literal times places."""
 
+    key = mul
 
-def _first(context, builder, signature, arguments):
-    return arguments[0]
-
-
-# ---- places: 2 * q + 1 ---------------------------------------------------------------------------------------------
-
-
-@infer_global(operator.mul)
-class TimesPlaces(AbstractTemplate):
     def generic(self, arguments, keywords):
         left, right = arguments
         if isinstance(left, types.IntegerLiteral) and isinstance(right, Places):
-            return signature(Places(left.literal_value * right.step), left, right)
+            return templates.signature(Places(left.literal_value * right.step), left, right)
+        return None
 
 
-@infer_global(operator.add)
-@infer_global(operator.sub)
-class MovedPlaces(AbstractTemplate):
+class MovedPlaces(templates.AbstractTemplate):
+    """Places plus or minus a whole number."""
+
     def generic(self, arguments, keywords):
         left, right = arguments
         if isinstance(left, Places) and isinstance(right, types.Integer):
-            return signature(left, left, types.int64)
+            return templates.signature(left, left, types.int64)
+        if isinstance(right, Places) and isinstance(left, types.Integer) and self.key is add:
+            return templates.signature(right, types.int64, right)
+        return None
 
 
-@lower_builtin(operator.mul, types.IntegerLiteral, Places)
 def times_places(context, builder, signature, arguments):
-    factor, places = signature.args[0].literal_value, arguments[1]
-    return builder.insert_value(places, builder.mul(builder.extract_value(places, 0), ir.IntType(64)(factor)), 0)
+    factor = ir.IntType(64)(signature.args[0].literal_value)
+    return builder.insert_value(arguments[1], builder.mul(builder.extract_value(arguments[1], 0), factor), 0)
 
 
-def moved_places(name):
-    def generate(context, builder, signature, arguments):
-        places, other = arguments
-        return builder.insert_value(places, getattr(builder, name)(builder.extract_value(places, 0), other), 0)
-
-    return generate
+def add_to_places(context, builder, signature, arguments):
+    return builder.insert_value(arguments[0], builder.add(builder.extract_value(arguments[0], 0), arguments[1]), 0)
 
 
-lower_builtin(operator.add, Places, types.Integer)(moved_places("add"))
-lower_builtin(operator.sub, Places, types.Integer)(moved_places("sub"))
+def places_added_to(context, builder, signature, arguments):
+    return add_to_places(context, builder, signature, arguments[::-1])
+
+
+def take_from_places(context, builder, signature, arguments):
+    return builder.insert_value(arguments[0], builder.sub(builder.extract_value(arguments[0], 0), arguments[1]), 0)
 
 
 # ---- elements of arrays --------------------------------------------------------------------------------------------
@@ -111,157 +110,175 @@ lower_builtin(operator.sub, Places, types.Integer)(moved_places("sub"))
 def row_of(array, index):
     """The type of the row at an index that ends with places; None for any other index."""
     where = tuple(index) if isinstance(index, types.BaseTuple) else (index,)
-    if isinstance(array, types.Array) and where and isinstance(where[-1], Places) and len(where) == array.ndim:
-        return Row(array.dtype, 64 * 8 // array.dtype.bitwidth)
+    if isinstance(array, types.Array) and len(where) == array.ndim and isinstance(where[-1], Places):
+        return Row(array.dtype, 512 // array.dtype.bitwidth)
+    return None
 
 
-@infer_global(operator.getitem)
-class ReadRow(AbstractTemplate):
-    def generic(self, arguments, keywords):
-        found = row_of(*arguments)
-        return None if found is None else signature(found, *arguments)
+def read_row(array, index):
+    return None if row_of(array, index) is None else (lambda array, index: row_read(array, index))
 
 
-@infer_global(operator.setitem)
-class WriteRow(AbstractTemplate):
-    def generic(self, arguments, keywords):
-        if row_of(*arguments[:2]) is not None:
-            return signature(types.none, *arguments)
+def write_row(array, index, value):
+    return None if row_of(array, index) is None else (lambda array, index, value: row_written(array, index, value))
 
 
-class Memory:
+def reading(typing_context, array, index):
+    def generate(context, builder, signature, arguments):
+        return RowMemory(context, builder, signature.args, arguments).read()
+
+    return row_of(array, index)(array, index), generate
+
+
+def writing(typing_context, array, index, value):
+    def generate(context, builder, signature, arguments):
+        memory = RowMemory(context, builder, signature.args, arguments)
+        memory.write(in_every_lane(context, builder, arguments[2], signature.args[2], memory.row))
+        return context.get_dummy_value()
+
+    return types.none(array, index, value), generate
+
+
+class RowMemory:
     """Vectors from the place of an element on, of which every `step`-th number is meant."""
 
-    def __init__(self, context, builder, kind, array, index, where):
+    def __init__(self, context, builder, kinds, arguments):
+        (kind, index), (array, where) = kinds[:2], arguments[:2]
         self.builder, self.row = builder, row_of(kind, index)
         parts = cgutils.unpack_tuple(builder, where) if isinstance(index, types.BaseTuple) else [where]
-        self.step = (index[-1] if isinstance(index, types.BaseTuple) else index).step
-        kinds = [*index][:-1] if isinstance(index, types.BaseTuple) else []
-        places = [context.cast(builder, part, one, types.intp) for part, one in zip(parts, kinds)]
+        types_of = [*index] if isinstance(index, types.BaseTuple) else [index]
+        self.step = types_of[-1].step
+        places = [context.cast(builder, *pair, types.intp) for pair in zip(parts[:-1], types_of[:-1], strict=True)]
         places.append(builder.extract_value(parts[-1], 0))
-        # What a step apart the last one in use is: nothing behind it is touched.
+        # How far, at most 2³¹, the last number that is meant lies from the first: nothing behind it is touched.
         left = builder.sub(builder.extract_value(parts[-1], 1), ir.IntType(64)(1))
-        self.last = builder.mul(left, ir.IntType(64)(self.step))
+        self.last = builder.trunc(builder.mul(left, ir.IntType(64)(self.step)), ir.IntType(32))
         made = context.make_array(kind)(context, builder, array)
         shape, strides = (cgutils.unpack_tuple(builder, part, kind.ndim) for part in (made.shape, made.strides))
         self.start = cgutils.get_item_pointer2(context, builder, made.data, shape, strides, kind.layout, places)
         self.type = context.get_value_type(self.row)
-        self.bytes = self.row.dtype.bitwidth // 8
 
     def _call(self, name, result, values):
+        letter = "f" if isinstance(self.row.dtype, types.Float) else "i"
+        name = f"llvm.masked.{name}.v{self.row.lanes}{letter}{self.row.dtype.bitwidth}.p0"
         kind = ir.FunctionType(result, [value.type for value in values])
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), values)
 
     def _vector(self, number):
         """The address of a vector, and which of its lanes are in use."""
-        lanes = self.row.lanes
-        address = self.builder.gep(self.start, [ir.IntType(64)(number * lanes)])
-        offsets = ir.Constant(ir.VectorType(ir.IntType(64), lanes), [number * lanes + lane for lane in range(lanes)])
-        unknown = ir.Constant(offsets.type, ir.Undefined)
-        first = self.builder.insert_element(unknown, self.last, ir.IntType(32)(0))
-        most = self.builder.shuffle_vector(first, unknown, _order([0] * lanes))
-        return self.builder.bitcast(address, self.type.as_pointer()), self.builder.icmp_signed("<=", offsets, most)
-
-    def _suffix(self):
-        letter = "f" if isinstance(self.row.dtype, types.Float) else "i"
-        return f"v{self.row.lanes}{letter}{self.row.dtype.bitwidth}.p0"
+        lanes, builder = self.row.lanes, self.builder
+        address = builder.bitcast(builder.gep(self.start, [ir.IntType(64)(number * lanes)]), self.type.as_pointer())
+        offsets = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [number * lanes + lane for lane in range(lanes)])
+        return address, builder.icmp_signed("<=", offsets, in_lanes_all(builder, self.last, lanes))
 
     def read(self):
         lanes, zero = self.row.lanes, ir.Constant(self.type, None)
         found = zero
         for number in range(self.step):
             address, mask = self._vector(number)
-            align = ir.IntType(32)(self.bytes)
-            some = self._call(f"llvm.masked.load.{self._suffix()}", self.type, [address, align, mask, zero])
+            some = self._call("load", self.type, [address, ir.IntType(32)(self.row.dtype.bitwidth // 8), mask, zero])
             places = [self.step * lane for lane in range(lanes)]
-            order = [
-                lanes + place % lanes if place // lanes == number else lane for lane, place in enumerate(places)
-            ]
-            found = some if self.step == 1 else self.builder.shuffle_vector(found, some, _order(order))
+            order = [lanes + place % lanes if place // lanes == number else lane for lane, place in enumerate(places)]
+            found = some if self.step == 1 else self.builder.shuffle_vector(found, some, lane_order(order))
         return found
 
     def write(self, value):
-        lanes = self.row.lanes
+        lanes, builder = self.row.lanes, self.builder
         for number in range(self.step):
             address, mask = self._vector(number)
-            places = [number * lanes + lane for lane in range(lanes)]
-            own = ir.Constant(mask.type, [place % self.step == 0 for place in places])
-            order = _order([place // self.step for place in places])
-            some = value if self.step == 1 else self.builder.shuffle_vector(value, value, order)
-            mask = mask if self.step == 1 else self.builder.and_(mask, own)
-            align = ir.IntType(32)(self.bytes)
-            self._call(f"llvm.masked.store.{self._suffix()}", ir.VoidType(), [some, address, align, mask])
+            some = value
+            if self.step > 1:
+                places = [number * lanes + lane for lane in range(lanes)]
+                mask = builder.and_(mask, ir.Constant(mask.type, [place % self.step == 0 for place in places]))
+                some = builder.shuffle_vector(value, value, lane_order([place // self.step for place in places]))
+            align = ir.IntType(32)(self.row.dtype.bitwidth // 8)
+            self._call("store", ir.VoidType(), [some, address, align, mask])
 
 
-def _order(lanes):
+def lane_order(lanes):
     return ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
 
 
-@lower_builtin(operator.getitem, types.Array, Places)
-@lower_builtin(operator.getitem, types.Array, types.BaseTuple)
-def read_row(context, builder, signature, arguments):
-    (kind, index), (array, where) = signature.args, arguments
-    return Memory(context, builder, kind, array, index, where).read()
+def in_lanes_all(builder, number, lanes):
+    """A vector of the same number."""
+    unknown = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
+    first = builder.insert_element(unknown, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, unknown, lane_order([0] * lanes))
 
 
-@lower_builtin(operator.setitem, types.Array, Places, types.Any)
-@lower_builtin(operator.setitem, types.Array, types.BaseTuple, types.Any)
-def write_row(context, builder, signature, arguments):
-    (kind, index, value), (array, where, row) = signature.args, arguments
-    memory = Memory(context, builder, kind, array, index, where)
-    memory.write(everywhere(context, builder, row, value, memory.row))
-    return context.get_dummy_value()
-
-
-def everywhere(context, builder, value, kind, row):
+def in_every_lane(context, builder, value, kind, row):
     """A value as a row: a number stands in every lane."""
     if isinstance(kind, Row):
         return value
-    number = context.cast(builder, value, kind, row.dtype)
-    unknown = ir.Constant(context.get_value_type(row), ir.Undefined)
-    return builder.shuffle_vector(
-        builder.insert_element(unknown, number, ir.IntType(32)(0)), unknown, _order([0] * row.lanes)
-    )
+    return in_lanes_all(builder, context.cast(builder, value, kind, row.dtype), row.lanes)
 
 
 # ---- arithmetic ----------------------------------------------------------------------------------------------------
 
+ROW_NUMBERS = {add: "fadd", sub: "fsub", mul: "fmul", truediv: "fdiv", max: "max", neg: "fneg"}
+ROW_TRUTHS = {gt: ">", ge: ">=", lt: "<", le: "<=", eq: "==", and_: "and_"}
 
-def emitted(name, result):
-    """Lower ``name`` of rows and numbers; the `result` is one of truth values, or of numbers."""
 
-    def typed(self, arguments, keywords):
-        rows = [kind for kind in arguments if isinstance(kind, Row)]
-        if rows and not any(isinstance(kind, Places) for kind in arguments):
-            kind = Row(types.boolean, rows[0].lanes) if result == "truth" else rows[0]
-            return signature(kind, *arguments)
+def of_rows(function):
+    """What gives the type of a function of rows and numbers, and what emits it."""
+    name, is_truth = {**ROW_NUMBERS, **ROW_TRUTHS}[function], function in ROW_TRUTHS
+
+    def generic(self, arguments, keywords):
+        row = next((kind for kind in arguments if isinstance(kind, Row)), None)
+        if row is None or any(isinstance(kind, Places) for kind in arguments):
+            return None
+        result = Row(types.boolean, row.lanes) if is_truth else row
+        return templates.signature(result, *(types.unliteral(kind) for kind in arguments))
 
     def generate(context, builder, signature, arguments):
         row = next(kind for kind in signature.args if isinstance(kind, Row))
-        values = [everywhere(context, builder, *pair, row) for pair in zip(arguments, signature.args)]
+        values = [in_every_lane(context, builder, *pair, row) for pair in zip(arguments, signature.args, strict=True)]
         is_float = isinstance(row.dtype, types.Float)
-        if name == "max":
+        if name == "max":  # as Python's
             return builder.select(builder.fcmp_ordered(">", values[1], values[0]), values[1], values[0])
-        if result == "truth" and name != "and_":
+        if is_truth and name != "and_":
             return (builder.fcmp_ordered if is_float else builder.icmp_signed)(name, *values)
-        if name == "neg":
-            return builder.fneg(*values)
         return getattr(builder, name)(*values, **({"flags": ["contract", "nsz"]} if is_float else {}))
 
-    return typed, generate
+    return type("OfRows", (templates.AbstractTemplate,), {"key": function, "generic": generic}), generate
 
 
-OPERATORS = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
-COMPARISONS = {operator.gt: ">", operator.ge: ">=", operator.lt: "<", operator.le: "<=", operator.eq: "=="}
-for function, (name, result) in (
-    {function: (name, "number") for function, name in OPERATORS.items()}
-    | {function: (name, "truth") for function, name in COMPARISONS.items()}
-    | {operator.and_: ("and_", "truth"), max: ("max", "number"), operator.neg: ("neg", "number")}
-).items():
-    typed, generate = emitted(name, result)
-    infer_global(function)(type("OfRows", (AbstractTemplate,), {"key": function, "generic": typed}))
-    if function is operator.neg:
-        lower_builtin(function, Row)(generate)
-    else:
-        lower_builtin(function, Row, types.Any)(generate)
-        lower_builtin(function, types.Any, Row)(generate)
+def rows_registered():
+    """Teach the compiler what rows are; gives what makes places."""
+    register_model(Places)(PlacesModel)
+    register_model(Row)(RowModel)
+    templates.infer_global(mul)(TimesPlaces)
+    lower_builtin(mul, types.IntegerLiteral, Places)(times_places)
+    for function, generate in ((add, add_to_places), (sub, take_from_places)):
+        templates.infer_global(function)(type("Moved", (MovedPlaces,), {"key": function}))
+        lower_builtin(function, Places, types.Integer)(generate)
+    lower_builtin(add, types.Integer, Places)(places_added_to)
+    overload(getitem)(read_row)
+    overload(setitem)(write_row)
+    for function in (*ROW_NUMBERS, *ROW_TRUTHS):
+        template, generate = of_rows(function)
+        templates.infer_global(function)(template)
+        if function is neg:
+            lower_builtin(function, Row)(generate)
+        else:
+            lower_builtin(function, Row, Row)(generate)
+            lower_builtin(function, Row, types.Any)(generate)
+            lower_builtin(function, types.Any, Row)(generate)
+    return intrinsic(places_from)
+
+
+def start_alone(typing_context, start, count):
+    """The first place, for loops of single steps."""
+    return types.int64(types.int64, types.int64), lambda context, builder, signature, arguments: arguments[0]
+
+
+def places_made():
+    """What a loop calls to have its places."""
+    if config.DISABLE_JIT:
+        return lambda start, count: start
+    return rows_registered() if HAS_MASKS else intrinsic(start_alone)
+
+
+row_read = None if config.DISABLE_JIT else intrinsic(reading)
+row_written = None if config.DISABLE_JIT else intrinsic(writing)
+in_lanes = places_made()

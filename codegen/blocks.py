@@ -135,7 +135,10 @@ class _Model:
             panels = self.volume(axis for axis in self.free if axis not in (vector, rows))
             each = 2 / self.lanes if vector.right == 1 else SPREAD
             cost += self.depth * vectors * self.lanes * panels * each
-        elif min(self.depth * wide * 64, self._reach(vector, columns)) > PANEL and max(self.size(axis.right) for axis in self.bound) > FAR:
+        elif (
+            min(self.depth * wide * 64, self._reach(vector, columns)) > PANEL
+            and max(self.size(axis.right) for axis in self.bound) > FAR
+        ):
             cost *= SLOW
         return self._made("outer", rows, vector, columns, pack, cost)
 

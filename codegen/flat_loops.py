@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from sympy import Dummy, Expr, Indexed
 
@@ -24,7 +24,7 @@ class Run:
     ----------
     indices : those of the loops, the outermost first
     extents : how far each runs
-    body : the innermost loop
+    inner : the innermost loop
     """
 
     indices: tuple[Any, ...]
@@ -53,7 +53,7 @@ def run_of(loop: Loop, shape: Callable[[Any], tuple[Expr, ...] | None]) -> Run |
     return Run(indices, tuple(part.extent for part in chain), inner) if _are_one(indices, chain, shape) else None
 
 
-def _is_simple(statement: Any) -> bool:
+def _is_simple(statement: Any) -> TypeGuard[Set | Step | AddTo]:
     return isinstance(statement, Set | AddTo) or (isinstance(statement, Step) and statement.kind != "argmax")
 
 
@@ -61,7 +61,7 @@ def _are_one(indices: tuple[Any, ...], chain: list[Loop], shape: Callable[[Any],
     """Whether the indices stand in every element side by side, all of each axis but the first's, and nowhere else."""
     if len(indices) < 2:
         return False
-    for statement in chain[-1].body:
+    for statement in filter(_is_simple, chain[-1].body):
         found = [*reads(statement), *targets(statement)]
         for element in found:
             places = indices_of(element)

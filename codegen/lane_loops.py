@@ -1,4 +1,4 @@
-"""Which short loops are written so that each of their statements is done for all lanes of a vector (`carried/lanes.py`).
+"""Which short loops are written so that each statement is done for all lanes of a vector (`carried/lanes.py`).
 
 Those over windows, which read and write places a step apart, and those that copy: what LLVM does one by one.
 """

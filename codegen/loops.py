@@ -65,7 +65,8 @@ def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, *, whole: bool)
 
 def _padded(op: Op, order: Sequence[Any]) -> Any:
     """A copy of what lies inside of guards, in loops over that alone, behind one that clears all; else None."""
-    guards, rest = [], []
+    guards: list[Expr] = []
+    rest: list[Expr] = []
     for factor in Mul.make_args(op.body):
         (guards if isinstance(factor, Guard) else rest).append(factor)
     if not guards or len(rest) != 1 or not is_element(rest[0]) or tensor_of(rest[0]).rank < 2:
@@ -199,9 +200,7 @@ def _runs_on(op: Reduction, bound: Sequence[Any]) -> bool:
     extents = dict(op.space)
     if not all(extents[index].is_Integer for index in bound) or prod(extents[index] for index in bound) > LONGEST_SUM:
         return False
-    return all(
-        tuple(bound) == indices_of(element)[-len(bound) :] for element in op.reads if element.has(*bound)
-    )
+    return all(tuple(bound) == indices_of(element)[-len(bound) :] for element in op.reads if element.has(*bound))
 
 
 def loop_order(op: Op, batch: Any) -> list[Any]:

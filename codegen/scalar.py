@@ -113,12 +113,13 @@ class ScalarPrinter(Printer):
         return Text(f"where({test}, {yes.text}, {no.text})")
 
     def piecewise(self, expr: Piecewise) -> Text:
-        if expr.args[-1][1] == True and all(elements(test) for _, test in expr.args[:-1]):  # noqa: E712
-            if self._are_light(*(part for pair in expr.args for part in pair)):
-                found = self.print(expr.args[-1][0])
-                for value, test in reversed(expr.args[:-1]):
-                    found = self._where(self.print(test).text, self.print(value), found)
-                return found
+        *first, (last, otherwise) = expr.args
+        light = self._are_light(*(part for pair in expr.args for part in pair))
+        if otherwise == True and light and all(elements(test) for _, test in first):  # noqa: E712
+            found = self.print(last)
+            for value, test in reversed(first):
+                found = self._where(self.print(test).text, self.print(value), found)
+            return found
         out = ""
         past: list[str] = []
         for value, condition in expr.args:

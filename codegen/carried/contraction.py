@@ -163,9 +163,7 @@ def _without_compiler(indices, shared):
         def number(value):
             return sum(factor * count**power for power, factor in enumerate(np.atleast_1d(value)))
 
-        extents = [
-            last - first if name == shared else number(extent) for name, (extent, *_) in indices.items()
-        ]
+        extents = [last - first if name == shared else number(extent) for name, (extent, *_) in indices.items()]
 
         def view(operand, side):
             array, place = operand if isinstance(operand, tuple) else (operand, 0)

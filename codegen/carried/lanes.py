@@ -1,4 +1,4 @@
-"""Loops whose steps fill vectors: ``for start in range(0, 14, LANES32): q = in_lanes(start, 14)``, and then as for a number.
+"""Loops whose steps fill vectors: ``for start in range(0, 14, LANES32): q = in_lanes(start, 14)``, as for a number.
 
 LLVM leaves short loops alone: it would have to check first that no two arrays overlap, and what does not fill a vector
 is done one by one. Here each statement of such a loop is one for all lanes, the last ones masked out, and of places

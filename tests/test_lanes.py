@@ -111,3 +111,20 @@ def test_not_a_number_is_routed_as_by_single_steps(tmp_path):
         np.testing.assert_allclose(gradient, expected[name], err_msg=name)
         assert (gradient != 0).any()
         assert not (gradient[np.isnan(x)] != 0).any()
+
+
+def test_without_masks_the_same_loop_goes_step_by_step(tmp_path):
+    """On a processor without AVX-512: what vectors give."""
+    layers = [L.Conv2D(2, 3, padding=1, activation=gl.relu), L.MaxPool2D(2)]
+    network = network_of(layers, (1, 10, 14))
+    rng = np.random.default_rng(11)
+    values = {tensor.name: rng.standard_normal(tensor.shape) for tensor in network.parameters}
+    values |= {network.inputs[0].name: rng.standard_normal((5, 1, 10, 14)), network.targets[0].name: np.ones((5, 3))}
+    source = generate(network, target="cpu").source
+    asked = 'bool(get_host_cpu_features().get("avx512f"))'
+    assert asked in source
+    _, loss, gradients = run(compiled_module(source, tmp_path, "lanes_any"), network, values, "float32")
+    alone = run(compiled_module(source.replace(asked, "False"), tmp_path, "lanes_none"), network, values, "float32")
+    assert loss == pytest.approx(alone[1], rel=1e-6)
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(gradient, alone[2][name], rtol=1e-5, atol=1e-6, err_msg=name)

@@ -17,7 +17,7 @@ from .strides import Axis, at_batch
 
 LANES = {"float32": 16, "float64": 8}  # of a vector of 64 bytes; choices hold for narrower ones too
 ROWS, ACCUMULATORS = 12, 24  # the largest block
-SQUARE = 4  # rows and columns of a block of the dot form
+WIDE, TALL = 4, 8  # the most columns and rows of a block of the dot form
 LATENCY = 8  # multiply-adds that must be under way at once
 BATCH = 64  # the batch size that is reckoned with
 SPREAD = 2.0  # cycles to copy a number that does not lie beside the last one
@@ -143,9 +143,17 @@ class _Model:
             panels = self.volume(axis for axis in self.free if axis not in (vector, rows))
             each = 2 / self.lanes if vector.right == 1 else SPREAD
             cost += self.depth * vectors * self.lanes * panels * each
-        elif self.depth * wide * 64 > PANEL and max(self.size(axis.right) for axis in self.bound) > FAR:
+        elif (
+            min(self.depth * wide * 64, self._reach(vector, columns)) > PANEL
+            and max(self.size(axis.right) for axis in self.bound) > FAR
+        ):
             cost *= SLOW
         return self._made("outer", rows, vector, columns, pack, cost)
+
+    def _reach(self, vector: Axis, columns: Axis | None) -> float:
+        """The bytes of the right operand from the first to the last that are read; windows read the same ones often."""
+        moving = [*self.bound, vector, *([] if columns is None else [columns])]
+        return 64 / self.lanes * sum((self.size(axis.extent) - 1) * abs(self.size(axis.right)) for axis in moving)
 
     # ---- dot -------------------------------------------------------------------------------------------------------
 
@@ -158,7 +166,8 @@ class _Model:
                         yield self._dot(vector, rows, columns)
 
     def _dot(self, vector: Axis, rows: Axis | None, columns: Axis | None) -> Blocks:
-        tall, wide = (1 if axis is None else min(self.size(axis.extent), SQUARE) for axis in (rows, columns))
+        wide = 1 if columns is None else min(self.size(columns.extent), WIDE)
+        tall = 1 if rows is None else min(self.size(rows.extent), TALL, ACCUMULATORS // wide)
         sums = tall * wide
         numbers = self.volume(self.free)
         vectors = self.depth / self.size(vector.extent) * ceil(self.size(vector.extent) / self.lanes)

@@ -94,7 +94,8 @@ def _needs(bodies: list[Body]) -> dict[str, Any]:
     """What of other modules the functions need."""
     lines = [line for body in bodies for line in (*body.views, *body.lines) if not line.lstrip().startswith("#")]
     called = {name for line in lines for name in re.findall(r"(?<![\w.])\w+(?=\()", line)}
-    return {"uses_math": any("math." in line for line in lines), "carried": carry(called & CALLED)}
+    names = (called & CALLED) | ({"LANES32", "LANES64"} if "in_lanes" in called else set())
+    return {"uses_math": any("math." in line for line in lines), "carried": carry(names)}
 
 
 def write_update(plan: UpdatePlan, trainable: int, real: str, clocks: Clocks | None = None) -> Body:

@@ -8,9 +8,12 @@ from typing import Any
 import sympy
 from sympy import Expr
 
-from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
+from ..symbolic.ranges import bounds, is_never_negative
+from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_of
 from .clocks import Clocks
+from .flat_loops import Run, flat_places, run_of
 from .kernels import Body, with_batch
+from .lane_loops import are_straight, fills_lanes, in_last_place
 from .nests import (
     Clear,
     Dot,
@@ -62,8 +65,11 @@ class CpuWriter:
         self._used_names: set[str] = set()
         self._views: dict[Tensor, None] = {}
         self._prelude: list[str] = []
+        self._runs: dict[Any, tuple[Any, ...]] = {}  # the first index of loops that are written as one → all of theirs
+        self._across: Any = None  # the index whose steps are lanes
+        self._flat_views: dict[tuple[str, tuple[Expr, ...]], str] = {}  # array, shape → name of a view
         self._shares_rows = False
-        self.printer = ScalarPrinter(self._element, self._letters, self._let)
+        self.printer = ScalarPrinter(self._element, self._letters, self._let, is_there=self._is_there)
         self._batch = "" if sizes.batch is None else storage.names.of(sizes.batch)
         if sizes.batch is not None:
             self._letters[sizes.batch] = self._batch
@@ -101,7 +107,10 @@ class CpuWriter:
         """The lines that name what the function uses of the buffers."""
         order = {tensor: place for place, tensor in enumerate(self.storage.buffers)}
         used = sorted(self._views, key=lambda tensor: order[tensor])
-        return tuple(dict.fromkeys(self._view(tensor) for tensor in used))
+        lines = [self._view(tensor) for tensor in used]
+        for (name, shape), flat in self._flat_views.items():
+            lines.append(f"{flat} = {name}.reshape({', '.join(map(self._size, shape))})")
+        return tuple(dict.fromkeys(lines))
 
     # ---- statements ----------------------------------------------------------------------------------------------
 
@@ -126,16 +135,46 @@ class CpuWriter:
     def _loop(self, loop: Loop, rest: Sequence[Item]) -> list[str]:
         lines = [line for item in loop.before for line in self._item(item, ())]
         around = dict(self._locals)
+        run = run_of(loop, self._axes)
+        if run is not None:
+            return [*lines, *self._run(run), *(line for item in loop.after for line in self._item(item, rest))]
         self._letters[loop.index] = letter = self._letter(loop.index)
         self._extents[loop.index] = loop.extent
         lines += self._invariants(loop)
-        lines.append(f"for {letter} in {self._range(loop)}:")
-        for place, item in enumerate(loop.body):
-            lines += [INDENT + line for line in self._item(item, loop.body[place + 1 :])]
+        self._across = loop.index if fills_lanes(loop, self._axes) else None
+        body = [line for place, item in enumerate(loop.body) for line in self._item(item, loop.body[place + 1 :])]
+        if self._across is not None and are_straight(body):
+            lanes = "LANES32" if self.real == "float32" else "LANES64"
+            lines.append(f"for start in range(0, {loop.extent}, {lanes}):")
+            body.insert(0, f"{letter} = in_lanes(start, {loop.extent})")
+        else:
+            lines.append(f"for {letter} in {self._range(loop)}:")
+        lines += [INDENT + line for line in body]
+        self._across = None
         del self._letters[loop.index]
         self._locals = around
         lines += [line for item in loop.after for line in self._item(item, rest)]
         return lines
+
+    def _run(self, run: Run) -> list[str]:
+        """One loop in the place of a few."""
+        around, body = dict(self._locals), run.inner.body
+        self._extents |= dict(zip(run.indices, run.extents, strict=True))
+        letter = self._letter(run.indices[-1])
+        self._letters |= dict.fromkeys(run.indices, "") | {run.indices[0]: letter}
+        self._runs[run.indices[0]] = run.indices
+        lines = [*self._invariants(run.inner), f"for {letter} in range({self._size(sympy.prod(run.extents))}):"]
+        for place, item in enumerate(body):
+            lines += [INDENT + line for line in self._item(item, body[place + 1 :])]
+        for index in run.indices:
+            del self._letters[index]
+        del self._runs[run.indices[0]]
+        self._locals = around
+        return lines
+
+    def _axes(self, tensor: Tensor) -> tuple[Expr, ...] | None:
+        """The axes of a tensor that lies in a buffer."""
+        return self.sizes.shape(tensor.shape) if tensor in self.storage.buffers else None
 
     def _invariants(self, loop: Loop) -> list[str]:
         """Locals for what an innermost loop reads at one place: LLVM cannot know that no store in it changes that."""
@@ -149,9 +188,13 @@ class CpuWriter:
                 continue
             axes = zip(indices_of(element), self.sizes.shape(tensor.shape), strict=True)
             # A place that runs further than its axis is read under a guard alone.
-            if all(place != loop.index and self._extents.get(place) == size for place, size in axes):
+            if all(self._is_fixed(place, loop) and self._extents.get(place) == size for place, size in axes):
                 lines.append(f"{self._local(element)} = {self._memory(element)}")
         return lines
+
+    def _is_fixed(self, place: Any, loop: Loop) -> bool:
+        """Whether a place is the same at every step of a loop, or of the run that it is the last of."""
+        return place != loop.index and not any(place in run and loop.index in run for run in self._runs.values())
 
     def _range(self, loop: Loop) -> str:
         stop = self._size(loop.extent)
@@ -216,7 +259,7 @@ class CpuWriter:
     def _start(self, item: Start) -> list[str]:
         name = self._local(item.target)
         if item.kind == "argmax":
-            return [f"{name} = 0", f"{name}_max = real(-np.inf)"]
+            return [f"{name} = {self._whole('0')}", f"{name}_max = real(-np.inf)"]
         return [f"{name} = real({'0' if item.kind == 'sum' else '-np.inf'})"]
 
     def _step(self, item: Step) -> list[str]:
@@ -232,8 +275,14 @@ class CpuWriter:
         if not is_element(item.value):
             value = self._let(value)
             lines = self._flush()
-        lines += [f"if {value} > {name}_max:", f"{INDENT}{name}_max = {value}", f"{INDENT}{name} = {position}"]
+        found = f"{value} > {name}_max"
+        lines.append(f"{name} = where({found}, {self._whole(position)}, {name})")
+        lines.append(f"{name}_max = where({found}, {value}, {name}_max)")
         return lines
+
+    def _whole(self, text: str) -> str:
+        """A whole number as wide as a real one, so that as many of both fit into a vector."""
+        return f"np.{'int32' if self.real == 'float32' else 'int64'}({text})"
 
     def _dot(self, dot: Dot) -> list[str]:
         op = dot.op
@@ -266,6 +315,16 @@ class CpuWriter:
             return self._memory(element)
         return self._read_whole(tensor)
 
+    def _is_there(self, element: Expr) -> bool:
+        """Whether an element can be read at every point of the loops around."""
+        if element in self._locals:
+            return True
+        for place, size in zip(indices_of(element), self.sizes.shape(tensor_of(element).shape), strict=True):
+            span = None if elements(place) else bounds(place, self._extents)
+            if span is None or not (is_never_negative(span[0]) and is_never_negative(size - 1 - span[1])):
+                return False
+        return True
+
     def _read_whole(self, tensor: Tensor) -> str:
         """A scalar: a local variable, a number in a buffer, or an argument, which is an array without axes."""
         if tensor in self._locals:
@@ -277,8 +336,26 @@ class CpuWriter:
         return f"{name}[()]"
 
     def _memory(self, element: Expr) -> str:
-        places = ", ".join(self.printer.integer(place).text for place in indices_of(element))
-        return f"{self._array(tensor_of(element))}[{places}]"
+        name = self._array(tensor_of(element))
+        if self._across is not None and any(place.has(self._across) for place in indices_of(element)):
+            axes = self.sizes.shape(tensor_of(element).shape)
+            found = in_last_place(element, self._across, axes)
+            if found is not None and len(found) < len(axes):
+                name = self._flat(tensor_of(element), (*[1] * (len(found) - 1), len(axes) - len(found) + 1))
+                return f"{name}[{', '.join(self.printer.integer(place).text for place in found)}]"
+        places = flat_places(element, self._runs)
+        if any(len(run) > 1 for run in places):
+            name = self._flat(tensor_of(element), tuple(map(len, places)))
+        return f"{name}[{', '.join(self.printer.integer(run[0]).text for run in places)}]"
+
+    def _flat(self, tensor: Tensor, runs: tuple[int, ...]) -> str:
+        """The name of an array with fewer axes, of each as many in one as `runs` says."""
+        name = self.storage.names.of(tensor)
+        axes = self.sizes.shape(tensor.shape)
+        shape = tuple(sympy.prod(axes[sum(runs[:at]) : sum(runs[: at + 1])]) for at in range(len(runs)))
+        if (name, shape) not in self._flat_views:
+            self._flat_views[name, shape] = self._unused(f"{name}_flat")
+        return self._flat_views[name, shape]
 
     def _array(self, tensor: Tensor) -> str:
         if tensor in self.storage.buffers:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from sympy import Dummy, Expr, Integer, Mul, expand
+from sympy import Dummy, Expr, Integer, Mul, expand, prod
 
 from ..symbolic.equations import Equation
 from ..symbolic.errors import UnsupportedError
 from ..symbolic.guards import Guard
-from ..symbolic.tensors import indices_of
+from ..symbolic.tensors import indices_of, is_element, tensor_of
 from .blocks import all_blocks, choose_blocks
 from .kernel_schedule import KernelSchedule
 from .nests import AddTo, Clear, Dot, Finish, Item, Loop, Set, Start, Step, rename
@@ -22,6 +22,7 @@ from .strides import axes_of
 
 NOTHING = KernelSchedule()
 SHORT = 7  # a loop of no more steps is not worth being the innermost
+LONGEST_SUM = 4096  # numbers that are summed up one by one; of more there are sums of sums, which round less
 Temporary: TypeAlias = Callable[[str, dict[Any, Expr], Equation], Expr]  # makes the element of a new tensor
 
 
@@ -52,6 +53,9 @@ def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, chosen: KernelS
         op = Reduction(op.target, Mul(op.left, op.right, *op.when), op.space, op.equation, op.bound)
     order = loop_order(op, sizes.batch) if whole else [*op.free, *op.bound]
     if not isinstance(op, Reduction):
+        padded = _padded(op, order)
+        if padded is not None:
+            return padded
         return _wrap(order, extents, (Set(op.target, op.body, op.equation),)) if order else _set(op)
     limits, op = _limits(op, order)
     kept = [index for index in order if index not in op.bound]
@@ -68,6 +72,41 @@ def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, chosen: KernelS
         return replace(made, before=(Clear(op.tensor, op.equation),))
     made = _reduce(op, op.target, kept, inner, temporary, limits)
     return _wrap(kept, extents, (made,)) if kept else made
+
+
+def _padded(op: Op, order: Sequence[Any]) -> Any:
+    """A copy of what lies inside of guards, in loops over that alone, behind one that clears all; else None."""
+    guards: list[Expr] = []
+    rest: list[Expr] = []
+    for factor in Mul.make_args(op.body):
+        (guards if isinstance(factor, Guard) else rest).append(factor)
+    if not guards or len(rest) != 1 or not is_element(rest[0]) or tensor_of(rest[0]).rank < 2:
+        return None
+    limits: dict[Any, list[Expr]] = {}
+    for guard in guards:
+        place = guard.args[0]
+        found = [index for index in order if place.has(index)]
+        if len(found) != 1 or not _is_linear(place, found[0]):
+            return None
+        limits.setdefault(found[0], []).append(place)
+    extents = dict(op.space)
+    first = min(order.index(index) for index in limits)
+    starts, inside = {}, dict(extents)
+    for index, places in limits.items():
+        bounds = [(place.coeff(index), expand(place - place.coeff(index) * index)) for place in places]
+        if not extents[index].is_Integer or any(abs(step) != 1 or not rest.is_Integer for step, rest in bounds):
+            return None
+        low = max(0, *(-int(rest) for step, rest in bounds if step == 1), 0)
+        high = min(int(extents[index]), *(int(rest) + 1 for step, rest in bounds if step == -1), int(extents[index]))
+        if low >= high:
+            return None
+        starts[index], inside[index] = index + low, Integer(high - low)
+    cleared = _wrap(order[first:], extents, (Set(op.target, Integer(0), op.equation),))
+    moved = (part.xreplace(starts) for part in (op.target, rest[0]))
+    target, value = (tensor_of(part)[tuple(expand(place) for place in indices_of(part))] for part in moved)
+    copied = _wrap(order[first:], inside, (Set(target, value, op.equation),))
+    made = replace(copied, before=(cleared,))
+    return _wrap(order[:first], extents, (made,)) if first else made
 
 
 def _product(op: Contraction, sizes: Sizes, real: str, way: str) -> Item | None:
@@ -156,7 +195,7 @@ def _reduce(
     """The loop over the first bound index; a sum over more gets a variable per level, which also rounds less."""
     extents = dict(op.space)
     index, inner = bound[0], bound[1:]
-    if inner and op.kind == "sum":
+    if inner and op.kind == "sum" and not _runs_on(op, bound):
         part = temporary("part", {i: extents[i] for i in (*outer, index)}, op.equation)
         body: tuple[Item, ...] = (
             _reduce(op, part, [*outer, index], inner, temporary, limits),
@@ -171,6 +210,14 @@ def _reduce(
             body = (_wrap([place], extents, body, limits),)
     made = _wrap([index], extents, body, limits)
     return replace(made, before=(Start(target, op.kind, op.equation),), after=(Finish(target, op.equation),))
+
+
+def _runs_on(op: Reduction, bound: Sequence[Any]) -> bool:
+    """Whether what is summed over lies side by side, and is few enough to be summed up in one go."""
+    extents = dict(op.space)
+    if not all(extents[index].is_Integer for index in bound) or prod(extents[index] for index in bound) > LONGEST_SUM:
+        return False
+    return all(tuple(bound) == indices_of(element)[-len(bound) :] for element in op.reads if element.has(*bound))
 
 
 def loop_order(op: Op, batch: Any) -> list[Any]:

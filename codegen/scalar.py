@@ -14,6 +14,7 @@ from ..symbolic.tensors import elements, is_element
 from .printers import ATOM, COMPARISON, CONDITIONAL, OR, PRODUCT, SIGN, SUM, Printer, Text, float_text
 from .stable_functions import Erfc, Expm1, Log1p, LogAddExp, Logistic
 
+_HEAVY = (sympy.Function, Guard)  # what is computed only where it must be
 _LONGEST_PRODUCT = 8  # z**9 and above call pow; below, products are faster and keep float32
 
 
@@ -26,6 +27,7 @@ class ScalarPrinter(Printer):
     names : letters of the loop indices, names of sizes
     let : takes the text of a sub-expression that is needed twice, returns the name of a local variable with its value
     real : the name of the kernel's floating-point type
+    is_there : whether an element can be read at every point of the loops, whatever conditions stand around it
     """
 
     brackets = (Guard, KroneckerDelta)
@@ -44,9 +46,15 @@ class ScalarPrinter(Printer):
     }
 
     def __init__(
-        self, element_text: Callable[[Expr], str], names: dict[Any, str], let: Callable[[str], str], real: str = "real"
+        self,
+        element_text: Callable[[Expr], str],
+        names: dict[Any, str],
+        let: Callable[[str], str],
+        real: str = "real",
+        is_there: Callable[[Expr], bool] = lambda element: False,
     ) -> None:
         self.element_text, self.names, self._let, self.real = element_text, names, let, real
+        self._is_there = is_there
         self._conditions: tuple[str, ...] = ()  # under which what is being printed is looked at
 
     def let(self, text: str) -> str:
@@ -92,7 +100,26 @@ class ScalarPrinter(Printer):
             return Text(" * ".join([name] * int(exponent)), PRODUCT)
         return Text(f"{self.print(base).within(ATOM)} ** {self.print(exponent).within(ATOM)}", SIGN)
 
+    def _are_light(self, *values: Any) -> bool:
+        """Whether all of these can be computed, and may as well be, where only one of them is asked for."""
+        return all(
+            all(isinstance(part, KroneckerDelta | Piecewise) for part in value.atoms(*_HEAVY))
+            and all(part.exp.is_Integer and abs(part.exp) <= _LONGEST_PRODUCT for part in value.atoms(Pow))
+            and all(self._is_there(element) for element in elements(value))
+            for value in values
+        )
+
+    def _where(self, test: str, yes: Text, no: Text) -> Text:
+        return Text(f"where({test}, {yes.text}, {no.text})")
+
     def piecewise(self, expr: Piecewise) -> Text:
+        *first, (last, otherwise) = expr.args
+        light = self._are_light(*(part for pair in expr.args for part in pair))
+        if otherwise == True and light and all(elements(test) for _, test in first):  # noqa: E712
+            found = self.print(last)
+            for value, test in reversed(first):
+                found = self._where(self.print(test).text, self.print(value), found)
+            return found
         out = ""
         past: list[str] = []
         for value, condition in expr.args:
@@ -108,6 +135,9 @@ class ScalarPrinter(Printer):
     def guarded(self, guards: list[Expr], value: Expr) -> Text:
         conditions = [self._condition(guard) for guard in sorted(guards, key=lambda guard: bool(elements(guard)))]
         zero = self.number(Integer(0)).text
+        if all(elements(guard) for guard in guards) and self._are_light(*guards, value):
+            test = conditions[0] if len(conditions) == 1 else " & ".join(f"({part})" for part in conditions)
+            return self._where(test, self.print(value), Text(zero))
         found = self._print_where(conditions, value).within(OR)
         return Text(f"{found} if {' and '.join(conditions)} else {zero}", CONDITIONAL)
 

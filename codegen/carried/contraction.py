@@ -109,7 +109,7 @@ def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
     """
 
     if config.DISABLE_JIT:
-        return _without_compiler(indices)
+        return _without_compiler(indices, shared)
 
     specification = repr((form, rows, vector, indices, columns, pack, shared))
 
@@ -156,14 +156,14 @@ def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
     return part_of_product if shared else product
 
 
-def _without_compiler(indices):
+def _without_compiler(indices, shared):
     """The same product as plain Python, for generated modules that are run so."""
 
-    def product(left, right, target, count):
+    def product(left, right, target, count, first=0, last=None):
         def number(value):
             return sum(factor * count**power for power, factor in enumerate(np.atleast_1d(value)))
 
-        extents = [number(extent) for extent, *_ in indices.values()]
+        extents = [last - first if name == shared else number(extent) for name, (extent, *_) in indices.items()]
 
         def view(operand, side):
             array, place = operand if isinstance(operand, tuple) else (operand, 0)
@@ -171,6 +171,7 @@ def _without_compiler(indices):
             kept = [axis for axis, step in enumerate(steps) if step]
             shape = [extents[axis] for axis in kept]
             strides = [steps[axis] * array.itemsize for axis in kept]
+            place += first * number(indices[shared][1 + side]) if shared else 0
             flat = array.reshape(-1)[place:]
             return np.lib.stride_tricks.as_strided(flat, shape, strides), kept
 
@@ -439,10 +440,9 @@ class Emitter:
 
     def dot(self, start):
         """Blocks of rows × columns, each a vector of partial sums."""
-        most = 4 if REGISTERS == 32 else 2
-        rows, columns = (
-            self.sizes(name, size) if name else [1] for name, size in ((self.rows, most), (self.columns, 4))
-        )
+        columns = self.sizes(self.columns, 4) if self.columns else [1]
+        most = min(8, 24 // columns[0]) if REGISTERS == 32 else 2
+        rows = self.sizes(self.rows, most) if self.rows else [1]
 
         def along(c, at):
             self.blocks(self.rows, rows, at, lambda r, here: self._dot_tile(r, c, here))
@@ -458,14 +458,19 @@ class Emitter:
         def inside(widths, at):
             for v, width in enumerate(widths):
                 here = self.move(at, self.vector, INT(v * vectors.lanes))
-                left = [
-                    vectors.load(self.pointers[0], self.move(here, self.rows, INT(r))[0], width) for r in range(rows)
-                ]
-                for c in range(columns):
-                    right = vectors.load(self.pointers[1], self.move(here, self.columns, INT(c))[1], width)
-                    for r in range(rows):
-                        total = sums[r, c]
-                        builder.store(vectors.multiply_add(left[r], right, builder.load(total)), total)
+                # The shorter side is held in registers, the other one read as it is needed.
+                held, passing = sorted(((0, self.rows, rows), (1, self.columns, columns)), key=lambda side: side[2])
+
+                def read(side, number, here=here, width=width):
+                    operand, name, _ = side
+                    return vectors.load(self.pointers[operand], self.move(here, name, INT(number))[operand], width)
+
+                kept = [read(held, number) for number in range(held[2])]
+                for number in range(passing[2]):
+                    one = read(passing, number)
+                    for place, other in enumerate(kept):
+                        total = sums[(place, number) if held[0] == 0 else (number, place)]
+                        builder.store(vectors.multiply_add(one, other, builder.load(total)), total)
 
         others = [name for name in self.bound if name != self.vector]
         self.loops(others, places, lambda at: self._along_vector(1, at, inside))

@@ -26,6 +26,7 @@ TILE = 12.0  # cycles to begin and end a block
 PANEL = 1 << 15  # bytes that are read again and again without loss if they lie side by side
 DEEPEST = 256  # lines of a panel that may not be cut
 FAR, SLOW = 256, 1.5  # numbers that lie further apart are slower to read, where they are many
+PAGE, CROWDED = 1024, 1.2  # rows so far apart, or a multiple of it, have the same few places in the cache
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,13 @@ class _Model:
         if vector.target != 1:
             cost += self.volume(self.free) * SPREAD
         if pack:
-            panels = self.volume(axis for axis in self.free if axis not in (vector, rows))
+            panels = self.volume(axis for axis in self.of_right if axis is not vector)
             each = 2 / self.lanes if vector.right == 1 else SPREAD
             cost += self.depth * vectors * self.lanes * panels * each
         elif self.depth * wide * 64 > PANEL and max(self.size(axis.right) for axis in self.bound) > FAR:
             cost *= SLOW
+        if rows is not None and self.size(rows.left) % PAGE == 0:
+            cost *= CROWDED
         return self._made("outer", rows, vector, columns, pack, cost)
 
     # ---- dot -------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ FILES = ("elementary.py", "contraction.py", "sums.py", "clock.py", "team.py")
 INSTALLED = ("llvmlite", "numba")
 # What generated code calls of them.
 ELEMENTARY = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc".split())
-CALLED = ELEMENTARY | {"plus", "contraction", "clock", "wait"}
+CALLED = ELEMENTARY | {"plus", "larger", "contraction", "clock", "wait"}
 
 
 @dataclass(frozen=True)

@@ -276,13 +276,20 @@ class Emitter:
         vectors = min(room, max(1, extent // lanes)) if isinstance(extent, int) else room
         columns = self.sizes(self.columns, max(1, room // vectors)) if self.columns else [1]
 
-        def panel(widths, places):
-            if self.pack:
-                self._packed(widths, places, lambda emitter, start, at: emitter.rows_of(rows, [1], widths, at, start))
-            else:
-                self.rows_of(rows, columns, widths, places)
+        # A panel is copied once for all that reads it.
+        inside = [name for name in self.around if self.pack and self.indices[name][2] == 0]
+        outside = [name for name in self.around if name not in inside]
 
-        self.loops(self.around, start, lambda places: self._along_vector(vectors, places, panel))
+        def panel(widths, places):
+            def blocks(emitter, begin, at):
+                emitter.loops(inside, at, lambda here: emitter.rows_of(rows, columns, widths, here, begin))
+
+            if self.pack:
+                self._packed(widths, places, blocks)
+            else:
+                blocks(self, None, places)
+
+        self.loops(outside, start, lambda places: self._along_vector(vectors, places, panel))
 
     def rows_of(self, rows, columns, widths, places, start=None):
         """All rows and columns of a panel of vectors."""

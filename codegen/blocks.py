@@ -21,6 +21,7 @@ SQUARE = 4  # rows and columns of a block of the dot form
 LATENCY = 8  # multiply-adds that must be under way at once
 BATCH = 64  # the batch size that is reckoned with
 SPREAD = 2.0  # cycles to copy a number that does not lie beside the last one
+TURNED = 0.5  # the same where vectors are read, and transposed
 FINISH = 6.0  # cycles to add up the lanes of a vector
 TILE = 12.0  # cycles to begin and end a block
 PANEL = 1 << 15  # bytes that are read again and again without loss if they lie side by side
@@ -134,7 +135,8 @@ class _Model:
             cost += self.volume(self.free) * SPREAD
         if pack:
             panels = self.volume(axis for axis in self.of_right if axis is not vector)
-            each = 2 / self.lanes if vector.right == 1 else SPREAD
+            near = any(axis.right == 1 and self.size(axis.extent) >= self.lanes // 2 for axis in self.bound)
+            each = 2 / self.lanes if vector.right == 1 else TURNED if near else SPREAD
             cost += self.depth * vectors * self.lanes * panels * each
         elif self.depth * wide * 64 > PANEL and max(self.size(axis.right) for axis in self.bound) > FAR:
             cost *= SLOW

@@ -123,7 +123,7 @@ def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
     """
 
     if config.DISABLE_JIT:
-        return _without_compiler(indices)
+        return _without_compiler(indices, shared)
 
     specification = repr((form, rows, vector, indices, columns, pack, shared))
 
@@ -170,14 +170,17 @@ def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
     return part_of_product if shared else product
 
 
-def _without_compiler(indices):
+def _without_compiler(indices, shared=""):
     """The same product as plain Python, for generated modules that are run so."""
 
-    def product(left, right, target, count):
+    def product(left, right, target, count, *part):
         def number(value):
             return sum(factor * count**power for power, factor in enumerate(np.atleast_1d(value)))
 
         extents = [number(extent) for extent, *_ in indices.values()]
+        low, high = part or (0, 0)
+        if part:
+            extents[list(indices).index(shared)] = high - low
 
         def view(operand, side):
             array, place = operand if isinstance(operand, tuple) else (operand, 0)
@@ -185,7 +188,8 @@ def _without_compiler(indices):
             kept = [axis for axis, step in enumerate(steps) if step]
             shape = [extents[axis] for axis in kept]
             strides = [steps[axis] * array.itemsize for axis in kept]
-            flat = array.reshape(-1)[place:]
+            begin = place + (low * number(indices[shared][1 + side]) if part else 0)
+            flat = array.reshape(-1)[begin:]
             return np.lib.stride_tricks.as_strided(flat, shape, strides), kept
 
         (a, of_a), (b, of_b), (c, of_c) = (view(operand, side) for side, operand in enumerate((left, right, target)))

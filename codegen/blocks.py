@@ -60,9 +60,17 @@ class Blocks:
 
 
 def choose_blocks(axes: Sequence[Axis], real: str, batch: Any) -> Blocks | None:
-    """The cheapest way of computing a contraction over `axes`; None where it has no free index, or lies badly."""
-    ways = all_blocks(axes, real, batch)
-    return min(ways, key=lambda way: (way.cost, way.swapped, way.form, way.rows, way.columns), default=None)
+    """The cheapest way of computing a contraction over `axes`; None where it has no free index, or lies badly.
+
+    Of equally cheap ones, that whose rows lie nearest to each other.
+    """
+    numbers = {} if batch is None else {batch: BATCH}
+
+    def order(way: Blocks) -> tuple[Any, ...]:
+        apart = next((at_batch(axis.left, numbers) for axis in way.axes if axis.name == way.rows), 0)
+        return way.cost, way.swapped, way.form, apart, way.rows, way.columns
+
+    return min(all_blocks(axes, real, batch), key=order, default=None)
 
 
 def all_blocks(axes: Sequence[Axis], real: str, batch: Any) -> list[Blocks]:

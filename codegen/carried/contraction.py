@@ -415,7 +415,9 @@ class Emitter:
         with cgutils.for_range(builder, parts) as loop:
             begin = builder.mul(loop.index, INT(most))
             left = builder.sub(total, begin)
-            length = extent if most == extent else builder.select(builder.icmp_signed("<", left, INT(most)), left, INT(most))
+            length = extent
+            if most != extent:
+                length = builder.select(builder.icmp_signed("<", left, INT(most)), left, INT(most))
             at = self.move(places, first, begin)
             indices = dict(self.indices)
             for name, step, size in zip(self.bound, steps, [length, *extents], strict=True):

@@ -21,11 +21,13 @@ WIDE, TALL = 4, 8  # the most columns and rows of a block of the dot form
 LATENCY = 8  # multiply-adds that must be under way at once
 BATCH = 64  # the batch size that is reckoned with
 SPREAD = 2.0  # cycles to copy a number that does not lie beside the last one
+TURNED = 0.5  # the same where vectors are read, and transposed
 FINISH = 6.0  # cycles to add up the lanes of a vector
 TILE = 12.0  # cycles to begin and end a block
 PANEL = 1 << 15  # bytes that are read again and again without loss if they lie side by side
 DEEPEST = 256  # lines of a panel that may not be cut
 FAR, SLOW = 256, 1.5  # numbers that lie further apart are slower to read, where they are many
+PAGE, CROWDED = 1024, 1.2  # rows so far apart, or a multiple of it, have the same few places in the cache
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,17 @@ class Blocks:
 def choose_blocks(axes: Sequence[Axis], real: str, batch: Any, way: str = "") -> Blocks | None:
     """The cheapest way of computing a contraction over `axes`, of those that are called `way` if that is given.
 
-    None where there is none: the contraction has no free index, or lies badly.
+    None where there is none: the contraction has no free index, or lies badly. Of equally cheap ones, that whose rows
+    lie nearest to each other.
     """
-    ways = [blocks for blocks in all_blocks(axes, real, batch) if way in ("", blocks.way)]
-    return min(ways, key=lambda way: (way.cost, way.swapped, way.form, way.rows, way.columns), default=None)
+    numbers = {} if batch is None else {batch: BATCH}
+
+    def order(blocks: Blocks) -> tuple[Any, ...]:
+        apart = next((at_batch(axis.left, numbers) for axis in blocks.axes if axis.name == blocks.rows), 0)
+        return blocks.cost, blocks.swapped, blocks.form, apart, blocks.rows, blocks.columns
+
+    ways = (blocks for blocks in all_blocks(axes, real, batch) if way in ("", blocks.way))
+    return min(ways, key=order, default=None)
 
 
 def all_blocks(axes: Sequence[Axis], real: str, batch: Any) -> list[Blocks]:
@@ -140,14 +149,17 @@ class _Model:
         if vector.target != 1:
             cost += self.volume(self.free) * SPREAD
         if pack:
-            panels = self.volume(axis for axis in self.free if axis not in (vector, rows))
-            each = 2 / self.lanes if vector.right == 1 else SPREAD
+            panels = self.volume(axis for axis in self.of_right if axis is not vector)
+            near = any(axis.right == 1 and self.size(axis.extent) >= self.lanes // 2 for axis in self.bound)
+            each = 2 / self.lanes if vector.right == 1 else TURNED if near else SPREAD
             cost += self.depth * vectors * self.lanes * panels * each
         elif (
             min(self.depth * wide * 64, self._reach(vector, columns)) > PANEL
             and max(self.size(axis.right) for axis in self.bound) > FAR
         ):
             cost *= SLOW
+        if rows is not None and self.size(rows.left) % PAGE == 0:
+            cost *= CROWDED
         return self._made("outer", rows, vector, columns, pack, cost)
 
     def _reach(self, vector: Axis, columns: Axis | None) -> float:

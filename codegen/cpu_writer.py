@@ -269,7 +269,7 @@ class CpuWriter:
         if item.kind == "sum":
             return [*lines, f"{name} = plus({name}, {value})"]
         if item.kind == "max":
-            return [*lines, f"{name} = max({name}, {value})"]
+            return [*lines, f"{name} = larger({name}, {value})"]
         # The first of equal ones stays: later ones are not larger.
         position = self.printer.integer(item.position).text
         if not is_element(item.value):

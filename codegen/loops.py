@@ -121,7 +121,9 @@ def _product(op: Contraction, sizes: Sizes, real: str, way: str) -> Item | None:
             raise UnsupportedError(f"schedule: {name}'s product cannot be computed as {way!r}; choose from {offered}")
         return None
     # What is done for each example anyway is done in a loop over them: what follows can then be done there, too.
-    apart = [index for index in (*op.rows, *op.columns) if any(axis.name == index.name for axis in blocks.around)]
+    # A panel is copied once for all of them.
+    around = {axis.name for axis in blocks.around if not (blocks.pack and axis.right == 0)}
+    apart = [index for index in (*op.rows, *op.columns) if index.name in around]
     apart = [index for index in apart if dict(op.space)[index] == sizes.batch]
     if apart:
         rows, columns = (tuple(i for i in side if i not in apart) for side in (op.rows, op.columns))

@@ -19,6 +19,7 @@ from ..symbolic.equations import Equation
 from ..symbolic.errors import UndefinedError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Adjoint, Tensor, tensor_of
+from .idle_axes import without_idle_axes
 from .lower import Lowering
 from .ops import Op, Pointwise, tensors_read
 from .scan import as_declared, time_axes, time_first
@@ -75,6 +76,9 @@ def schedule(
     following = [tensor_of(op.body) for op in assign]
     output = stored.as_declared(output)
     gradients = {name: stored.as_declared(tensor) for name, tensor in gradients.items()}
+    if strided:
+        handed_out = [output, network.loss, *gradients.values(), *following]
+        lowering.ops = without_idle_axes(lowering.ops, handed_out, lowering.temporary)
     # What the states are made of is computed before the parameters change, with the loss.
     needed = [lowering.ops[place] for place in sorted(_closure(lowering.ops, following))]
     forward_targets = {equation.target for equation in stored.equations[: len(network.equations)]}

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sympy import Integer, Symbol
 
-from gradloom.codegen.blocks import all_blocks, number_text
+from gradloom.codegen.blocks import all_blocks, choose_blocks, number_text
+from gradloom.codegen.carried import contraction as carried
 from gradloom.codegen.carried.contraction import contraction
 from gradloom.codegen.strides import Axis, merged
 
@@ -125,3 +126,52 @@ def test_a_way_of_blocking_gives_the_sum(case, real, data):
 @given(contractions(), st.sampled_from(["float32", "float64"]))
 def test_every_way_of_blocking_gives_the_sum(case, real):
     check(case, real, lambda ways: ways[:12])
+
+
+# Of the right operand what is summed over lies side by side, as in x Wᵀ; the left one has two axes of its own.
+ACROSS = ["left", "left", "right", "bound", "bound"], [3, 7, 37, 5, 29], [[0, 1, 2, 3, 4], [4, 3, 2], [2, 0, 1]]
+
+
+@pytest.mark.parametrize("growing", [-1, 0, 1, 4], ids=["fixed", "first", "second", "bound"])
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_panels_are_transposed_in_vectors_of_any_size(size, growing, monkeypatch):
+    monkeypatch.setattr(carried, "VECTOR_BYTES", size)
+    monkeypatch.setattr(carried, "PANEL_BYTES", 4096)  # in several parts
+    kinds, sizes, (left, right, target) = ACROSS
+    orders = [left, [*right, 0, 1], [*target, 3, 4]]
+
+    def packed(ways):
+        chosen = [way for way in ways if way[0].pack and not way[0].swapped and way[0].rows]
+        assert chosen
+        return chosen[:2]
+
+    check((kinds, sizes, growing, False, orders), "float32", packed)
+
+
+def test_a_panel_is_copied_once_for_all_that_reads_it():
+    """The cost model's choice for queries of heads, q[i, h, t, d] = Σ_j W[h, d, j] x[i, t, j], is not far off x Wᵀ."""
+    i, t, h, d, j = COUNT, Integer(61), Integer(4), Integer(16), Integer(67)
+    steps = {
+        "i": Axis("i", i, t * j, Integer(0), h * t * d),
+        "t": Axis("t", t, j, Integer(0), d),
+        "h": Axis("h", h, Integer(0), d * j, t * d),
+        "d": Axis("d", d, Integer(0), j, Integer(1)),
+        "j": Axis("j", j, Integer(1), Integer(1), Integer(0)),
+    }
+    way = choose_blocks(list(steps.values()), "float32", COUNT)
+    assert way is not None
+    assert (way.form, way.vector, way.pack) == ("outer", "d", True)
+    assert way.rows == "t"  # examples lie further apart
+    assert way.cost < 1.3 * (64 * 61 * 4 * 67 / 2)
+
+
+def test_parts_of_a_product_without_the_compiler():
+    rng = np.random.default_rng(1)
+    left, right, target = rng.standard_normal((11, 7)), rng.standard_normal((7, 5)), np.full((11, 5), np.nan)
+    indices = {"i": ((0, 1), 7, 0, 5), "j": (5, 0, 1, 1), "k": (7, 1, 5, 0)}
+    product = carried._without_compiler(indices, "i")
+    product(left, right, target, 11, 0, 3)
+    np.testing.assert_allclose(target[:3], (left @ right)[:3], rtol=1e-14)
+    assert np.isnan(target[3:]).all()
+    product(left, right, target, 11, 3, 11)
+    np.testing.assert_allclose(target, left @ right, rtol=1e-14)

@@ -16,7 +16,7 @@ FILES = ("elementary.py", "contraction.py", "sums.py", "choices.py", "lanes.py",
 INSTALLED = ("llvmlite", "numba")
 # What generated code calls of them.
 ELEMENTARY = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc".split())
-CALLED = ELEMENTARY | {"plus", "where", "in_lanes", "contraction", "clock", "wait", "begin"}
+CALLED = ELEMENTARY | {"plus", "larger", "where", "in_lanes", "contraction", "clock", "wait", "begin"}
 
 
 @dataclass(frozen=True)

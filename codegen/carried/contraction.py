@@ -81,14 +81,28 @@ class Vectors:
         fma = self._function(f"llvm.fmuladd.{self._suffix}", self.type, [self.type] * 3)
         return self.builder.call(fma, [left, right, value])
 
+    def _shuffle(self, one, other, order):
+        return self.builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(SMALL, self.lanes), order))
+
+    def transposed(self, rows):
+        """As many vectors as one has lanes, as a matrix, transposed: first pairs, then pairs of pairs, and so on."""
+        rows, lanes, step = list(rows), self.lanes, 1
+        while step < lanes:
+            low = [lanes + lane - step if lane & step else lane for lane in range(lanes)]
+            high = [lanes + lane if lane & step else lane + step for lane in range(lanes)]
+            for one in (row for row in range(lanes) if not row & step):
+                pair = rows[one], rows[one + step]
+                rows[one], rows[one + step] = self._shuffle(*pair, low), self._shuffle(*pair, high)
+            step *= 2
+        return rows
+
     def total(self, value):
         """The sum of the lanes, halves first."""
         lanes = self.lanes
         while lanes > 1:
             lanes //= 2
             order = [lane + lanes if lane < lanes else lane for lane in range(self.lanes)]
-            other = self.builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(SMALL, self.lanes), order))
-            value = self.builder.fadd(value, other)
+            value = self.builder.fadd(value, self._shuffle(value, value, order))
         return self.builder.extract_element(value, SMALL(0))
 
 
@@ -277,13 +291,20 @@ class Emitter:
         vectors = min(room, max(1, extent // lanes)) if isinstance(extent, int) else room
         columns = self.sizes(self.columns, max(1, room // vectors)) if self.columns else [1]
 
-        def panel(widths, places):
-            if self.pack:
-                self._packed(widths, places, lambda emitter, start, at: emitter.rows_of(rows, [1], widths, at, start))
-            else:
-                self.rows_of(rows, columns, widths, places)
+        # A panel is copied once for all that reads it.
+        inside = [name for name in self.around if self.pack and self.indices[name][2] == 0]
+        outside = [name for name in self.around if name not in inside]
 
-        self.loops(self.around, start, lambda places: self._along_vector(vectors, places, panel))
+        def panel(widths, places):
+            def blocks(emitter, begin, at):
+                emitter.loops(inside, at, lambda here: emitter.rows_of(rows, columns, widths, here, begin))
+
+            if self.pack:
+                self._packed(widths, places, blocks)
+            else:
+                blocks(self, None, places)
+
+        self.loops(outside, start, lambda places: self._along_vector(vectors, places, panel))
 
     def rows_of(self, rows, columns, widths, places, start=None):
         """All rows and columns of a panel of vectors."""
@@ -379,6 +400,8 @@ class Emitter:
         extent = self.indices[first][0]
         if isinstance(extent, int) and extent <= most:
             most = extent
+        elif most > vectors.lanes:
+            most -= most % vectors.lanes
         # The panel is on the stack for this product alone, however many of them a function has.
         pointer = ir.IntType(8).as_pointer()
         stack = builder.call(builder.module.declare_intrinsic("llvm.stacksave", (), ir.FunctionType(pointer, ())), ())
@@ -389,7 +412,9 @@ class Emitter:
         with cgutils.for_range(builder, parts) as loop:
             begin = builder.mul(loop.index, INT(most))
             left = builder.sub(total, begin)
-            length = builder.select(builder.icmp_signed("<", left, INT(most)), left, INT(most))
+            length = extent
+            if most != extent:
+                length = builder.select(builder.icmp_signed("<", left, INT(most)), left, INT(most))
             at = self.move(places, first, begin)
             indices = dict(self.indices)
             for name, step, size in zip(self.bound, steps, [length, *extents], strict=True):
@@ -434,7 +459,40 @@ class Emitter:
                     value = builder.load(builder.gep(self.pointers[1], [here[1]]))
                     builder.store(value, builder.gep(panel, [here[0]]))
 
-        copier.loops(self.bound, [INT(0), begin, INT(0)], vectors_of)
+        def turned(many, at):
+            """`many` places along what lies side by side, for every vector: read across, transposed in registers."""
+            for v, width in enumerate(widths):
+                starts = [copier.move(at, self.vector, INT(v * lanes + lane))[1] for lane in range(width)]
+                rows = [self.vectors.load(self.pointers[1], start, many) for start in starts]
+                made = self.vectors.transposed(rows + [self.vectors.zero] * (lanes - width))
+                for place in range(many):
+                    goal = builder.add(copier.move(at, near, INT(place))[0], INT(v * lanes))
+                    self.vectors.store(made[place], panel, goal, lanes)
+
+        def along(at):
+            extent = indices[near][0]
+            whole = extent // lanes if isinstance(extent, int) else builder.sdiv(extent, INT(lanes))
+            copier._run(near, INT(0), copier.number(whole), lanes, at, turned)
+            if isinstance(extent, int):
+                if extent % lanes:
+                    turned(extent % lanes, copier.move(at, near, INT(whole * lanes)))
+                return
+            done = builder.mul(whole, INT(lanes))
+            copier._run(near, done, builder.sub(extent, done), 1, at, lambda _, here: vectors_of(here))
+
+        near = self._near(widths)
+        if near:
+            copier.loops([name for name in self.bound if name != near], [INT(0), begin, INT(0)], along)
+        else:
+            copier.loops(self.bound, [INT(0), begin, INT(0)], vectors_of)
+
+    def _near(self, widths):
+        """What is summed over and lies side by side in `right`, where that is worth reading vectors along it."""
+        if self.indices[self.vector][2] == 1 or not all(isinstance(width, int) for width in widths):
+            return ""
+        extents = {name: self.indices[name][0] for name in self.bound if self.indices[name][2] == 1}
+        least = self.vectors.lanes // 2
+        return next((n for n, extent in extents.items() if not isinstance(extent, int) or extent >= least), "")
 
     # ---- dot: vectors along what is summed over --------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
 """The on-disk kernel cache: generated modules are written, loaded, and their machine code kept by Numba beside them.
 
 An entry is ``<digest>.py``, what Numba compiled from it (``__pycache__/<digest>.*``), and notes of what it was
-generated from (``<digest>-<origin>.made``, see `kept_sources`). The digest covers the source, the versions of what compiles it,
-and every option, so an entry never goes stale. What is executed is always the source that was generated: just now, or
-earlier and noted by its digest. A file that differs from its source is rewritten, and what was compiled from it is
-dropped.
+generated from (``<digest>-<origin>.made``, see `kept_sources`). The digest covers the source, the versions of what
+compiles it, and every option, so an entry never goes stale. What is executed is always the source that was generated:
+just now, or earlier and noted by its digest. A file that differs from its source is rewritten, and what was compiled
+from it is dropped.
 
 The directory is, in this order: the one given to `set_cache_dir`, the environment variable ``GRADLOOM_CACHE_DIR``,
 ``$XDG_CACHE_HOME/gradloom``, ``~/.cache/gradloom``. One that was chosen and cannot be used is an error; if the default

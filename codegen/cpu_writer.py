@@ -10,7 +10,7 @@ from sympy import Expr
 
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
 from .clocks import Clocks
-from .kernels import Body, with_batch
+from .kernels import Body, tuple_text, with_batch
 from .nests import (
     Clear,
     Dot,
@@ -328,9 +328,9 @@ class CpuWriter:
         if not tensor.rank:
             value = f"{buffer}[{text(place.offset)}]"
             return f"{name} = int({value})" if tensor.classes is not None else f"{name} = {value}"
-        view = f"{buffer}[{text(place.offset)}:{text(place.end)}]"
-        if tensor.classes is not None:
-            view += f".view(np.{'int32' if self.real == 'float32' else 'int64'})"
-        if tensor.rank > 1:
-            view += f".reshape({', '.join(text(size) for size in place.shape)})"
-        return f"{name} = {view}"
+        sizes = [text(size) for size in place.shape]
+        if tensor.classes is None:
+            return f"{name} = view({buffer}, {text(place.offset)}, {tuple_text(sizes)})"
+        kind = "int32" if self.real == "float32" else "int64"
+        view = f"{buffer}[{text(place.offset)}:{text(place.end)}].view(np.{kind})"
+        return f"{name} = {view}.reshape({', '.join(sizes)})" if tensor.rank > 1 else f"{name} = {view}"

@@ -149,7 +149,8 @@ class Bodies:
             return ()
         names = ["loss", "update"] if self.training_loss is None else ["update"]
         rest = [self.forward, self.backward] if self.training_loss is None else [self.training_loss, self.backward]
-        if sum(len(body.views) + len(body.lines) for body in rest if body) <= SHORT:
+        lines = [line for body in rest if body for line in (*body.views, *body.lines)]
+        if sum("clock(" not in line for line in lines) <= SHORT:
             names += ["forward", "backward", "training_loss", "advance"]
         return tuple(names)
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from numba import njit
 
-from gradloom.codegen.carried import views
+from gradloom.codegen.carried.views import _sliced, view
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_view_is_the_slice(dtype):
     @njit
     def compiled(buffer, start, rows):
-        part = views.view(buffer, start, (rows, 5, 3))
-        line = views.view(buffer, 2, (rows,))
+        part = view(buffer, start, (rows, 5, 3))
+        line = view(buffer, 2, (rows,))
         line[rows - 1] = 7
         for i in range(rows):
             part[i, 4, 2] += line[i]
@@ -20,7 +20,7 @@ def test_view_is_the_slice(dtype):
 
     def plain(buffer, start, rows):
         part, line = buffer[start : start + 15 * rows].reshape(rows, 5, 3), buffer[2 : 2 + rows]
-        assert np.shares_memory(views._sliced(buffer, start, (rows, 5, 3)), part)
+        assert np.shares_memory(_sliced(buffer, start, (rows, 5, 3)), part)
         line[rows - 1] = 7
         part[:, 4, 2] += line
         return part.sum(), part[1].sum(), part.reshape(-1)[4], part.shape, part.strides, part.size

@@ -12,7 +12,7 @@ from ..symbolic.ranges import bounds, is_never_negative
 from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_of
 from .clocks import Clocks
 from .flat_loops import Run, flat_places, run_of
-from .kernels import Body, with_batch
+from .kernels import Body, tuple_text, with_batch
 from .lane_loops import are_straight, fills_lanes, in_last_place
 from .nests import (
     Clear,
@@ -409,9 +409,9 @@ class CpuWriter:
         if not tensor.rank:
             value = f"{buffer}[{text(place.offset)}]"
             return f"{name} = int({value})" if tensor.classes is not None else f"{name} = {value}"
-        view = f"{buffer}[{text(place.offset)}:{text(place.end)}]"
-        if tensor.classes is not None:
-            view += f".view(np.{'int32' if self.real == 'float32' else 'int64'})"
-        if tensor.rank > 1:
-            view += f".reshape({', '.join(text(size) for size in place.shape)})"
-        return f"{name} = {view}"
+        sizes = [text(size) for size in place.shape]
+        if tensor.classes is None:
+            return f"{name} = view({buffer}, {text(place.offset)}, {tuple_text(sizes)})"
+        kind = "int32" if self.real == "float32" else "int64"
+        view = f"{buffer}[{text(place.offset)}:{text(place.end)}].view(np.{kind})"
+        return f"{name} = {view}.reshape({', '.join(sizes)})" if tensor.rank > 1 else f"{name} = {view}"

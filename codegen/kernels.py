@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from ..symbolic.errors import UnsupportedError
 from .carried import NOTHING, Carried, carry
 
+SHORT = 120  # lines of functions that are joined with what calls them
+
 
 @dataclass(frozen=True)
 class Body:
@@ -135,6 +137,22 @@ class Bodies:
     epoch: UnrolledEpoch | None = None
     products: tuple[str, ...] = ()
     parts: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def joined(self) -> tuple[str, ...]:
+        """The functions that are compiled into those that call them.
+
+        Numba optimises a function, and makes machine code of it, by itself and again with each that calls it. Joining
+        saves that, but takes time that grows faster than their length.
+        """
+        if self.epoch is not None or self.update is None:
+            return ()
+        names = ["loss", "update"] if self.training_loss is None else ["update"]
+        rest = [self.forward, self.backward] if self.training_loss is None else [self.training_loss, self.backward]
+        lines = [line for body in rest if body for line in (*body.views, *body.lines)]
+        if sum("clock(" not in line for line in lines) <= SHORT:
+            names += ["forward", "backward", "training_loss", "advance"]
+        return tuple(names)
 
 
 def with_inference(training: Bodies, inference: Bodies) -> Bodies:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..symbolic.network import Network
@@ -29,6 +29,7 @@ class Storage:
     buffers: dict[Tensor, tuple[str, Place]]
     names: Names
     work_size: Any
+    _known: dict[Place, tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
     def same(self, one: Tensor, other: Tensor) -> bool:
         """Whether two tensors lie in the same place in the same way, as a product and the sum that it is a part of."""
@@ -41,17 +42,18 @@ class Storage:
         (buffer, first), (another, second) = self.buffers[one], self.buffers[other]
         if buffer != another:
             return False
-        growing = (
-            first.offset.free_symbols | first.end.free_symbols | second.offset.free_symbols | second.end.free_symbols
+        return any(
+            start < high and low < end
+            for (start, end), (low, high) in zip(self._ends(first), self._ends(second), strict=True)
         )
-        for number in (1, 997):
-            batch = dict.fromkeys(growing, number)
-            start, end, low, high = (
-                int(value.subs(batch)) for value in (first.offset, first.end, second.offset, second.end)
-            )
-            if start < high and low < end:
-                return True
-        return False
+
+    def _ends(self, place: Place) -> tuple[tuple[int, int], ...]:
+        """Where `place` begins and ends, in a small batch and in a large one."""
+        if place not in self._known:
+            growing = place.offset.free_symbols | place.end.free_symbols
+            batches = [dict.fromkeys(growing, number) for number in (1, 997)]
+            self._known[place] = tuple((int(place.offset.subs(b)), int(place.end.subs(b))) for b in batches)
+        return self._known[place]
 
 
 def seen_by_all(plan: Schedule, functions: Sequence[Sequence[Item]]) -> set[Tensor]:

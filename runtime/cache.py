@@ -1,9 +1,10 @@
 """The on-disk kernel cache: generated modules are written, loaded, and their machine code kept by Numba beside them.
 
-An entry is ``<digest>.py`` and what Numba compiled from it (``__pycache__/<digest>.*``). The digest covers the source,
-the versions of what compiles it, and every option, so an entry never goes stale. What is executed is always the
-source just generated; the file exists so that Numba has something to cache by, and people something to read. A file
-that differs from its source is rewritten, and what was compiled from it is dropped.
+An entry is ``<digest>.py``, what Numba compiled from it (``__pycache__/<digest>.*``), and notes of what it was
+generated from (``<digest>-<origin>.made``, see `kept_sources`). The digest covers the source, the versions of what
+compiles it, and every option, so an entry never goes stale. What is executed is always the source that was generated:
+just now, or earlier and noted by its digest. A file that differs from its source is rewritten, and what was compiled
+from it is dropped.
 
 The directory is, in this order: the one given to `set_cache_dir`, the environment variable ``GRADLOOM_CACHE_DIR``,
 ``$XDG_CACHE_HOME/gradloom``, ``~/.cache/gradloom``. One that was chosen and cannot be used is an error; if the default
@@ -105,6 +106,43 @@ def load_module(source: str, options: Mapping[str, Any]) -> ModuleType:
             del sys.modules[name]
             raise
         return module
+
+
+def find_source(origin: str) -> str | None:
+    """The source that was generated from a declaration, if it is kept and is still what it was.
+
+    Parameters
+    ----------
+    origin : the declaration's digest, see `kept_sources`.
+
+    Raises
+    ------
+    CacheError
+        See `cache_dir`.
+    """
+    for digest, content in _space().notes(origin):
+        source = _space().read(digest)
+        if source is not None and content == _checksum(source):
+            return source.decode()
+    return None
+
+
+def note_origin(origin: str, source: str, options: Mapping[str, Any]) -> None:
+    """Keep `source`, and note that it was generated from the declaration of the digest `origin`.
+
+    Raises
+    ------
+    CacheError
+        See `cache_dir`.
+    """
+    digest = digest_of(source, options)
+    space = _space()
+    space.put(digest, source)
+    space.note(digest, origin, _checksum(source.encode()))
+
+
+def _checksum(source: bytes) -> bytes:
+    return hashlib.sha256(source).hexdigest().encode()
 
 
 def digest_of(source: str, options: Mapping[str, Any]) -> str:

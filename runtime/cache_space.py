@@ -65,11 +65,38 @@ class CacheSpace:
                 write_atomically(path, source.encode())
                 self._drop_surplus()
         except OSError as error:
-            raise CacheError(
-                f"cannot write {path} ({error.strerror or error}); make the kernel cache directory writable, "
-                "free some space, or choose another with GRADLOOM_CACHE_DIR or gradloom.set_cache_dir()"
-            ) from error
+            raise _unwritable(path, error) from error
         return path
+
+    def read(self, digest: str) -> bytes | None:
+        """What the file of `digest` holds, or None if there is none."""
+        return _read(self.directory / f"{digest}.py")
+
+    def note(self, digest: str, origin: str, content: bytes) -> None:
+        """Keep `content` beside the entry `digest`, to be found by `origin`; it is dropped with the entry.
+
+        Raises
+        ------
+        CacheError
+            If the directory can no longer be written.
+        """
+        path = self.directory / f"{digest}-{origin}.made"
+        try:
+            with self._locked():
+                write_atomically(path, content)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def notes(self, origin: str) -> list[tuple[str, bytes]]:
+        """The entries with a note of `origin`, and what it holds."""
+        found = sorted(self.directory.glob(f"*-{origin}.made"))
+        held = ((path.name.partition("-")[0], _read(path)) for path in found)
+        return [(digest, content) for digest, content in held if content is not None]
+
+    def _files(self, digest: str) -> list[Path]:
+        """All files of an entry, the source first."""
+        notes = sorted(self.directory.glob(f"{digest}-*.made"))
+        return [self.directory / f"{digest}.py", *self._compiled(digest), *notes]
 
     def _compiled(self, digest: str) -> list[Path]:
         return sorted((self.directory / "__pycache__").glob(f"{digest}.*"))
@@ -112,7 +139,7 @@ class CacheSpace:
     def _drop_surplus(self) -> None:
         entries = []
         for path in self.directory.glob("*.py"):
-            sizes = [_stat(file) for file in (path, *self._compiled(path.stem))]
+            sizes = [_stat(file) for file in self._files(path.stem)]
             entries.append((sizes[0][0], path.stem, sum(size for _, size in sizes)))
         number, size = len(entries), sum(held for _, _, held in entries)
         if number <= self.max_entries and size <= self.max_bytes:
@@ -123,9 +150,16 @@ class CacheSpace:
                 break
             if digest in used:
                 continue
-            for file in (self.directory / f"{digest}.py", *self._compiled(digest)):
+            for file in self._files(digest):
                 file.unlink(missing_ok=True)
             number, size = number - 1, size - held
+
+
+def _unwritable(path: Path, error: OSError) -> CacheError:
+    return CacheError(
+        f"cannot write {path} ({error.strerror or error}); make the kernel cache directory writable, "
+        "free some space, or choose another with GRADLOOM_CACHE_DIR or gradloom.set_cache_dir()"
+    )
 
 
 def _read(path: Path) -> bytes | None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codegen.generate import generate
 from ..symbolic.errors import DataError, LossError, SizeError, UndefinedError, UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.second_order import hessian_vector
@@ -17,6 +16,7 @@ from ..symbolic.tensors import Direction, Tensor
 from .cache import load_module
 from .data import Data, check_data, size_of
 from .hessian_blocks import LIMIT, hessian_blocks
+from .kept_sources import generated_source
 from .parameters import Parameters
 from .threads import operations_per_row, threads_for
 
@@ -261,14 +261,22 @@ def compile_network(
         raise SizeError(f"batch is {batch!r}; expected a whole number of at least 1")
     numbers = check_sizes(sizes or {})
     names = None if wrt is None else tuple(wrt)
-    generated = generate(
-        network, target=target, dtype=dtype, sizes=numbers, optimizer=optimizer, wrt=names, schedule=schedule
-    )
     options = {"target": target, "dtype": dtype, "sizes": numbers, "optimizer": type(optimizer).__name__, "wrt": names}
-    module = load_module(generated.source, options)
+    if schedule is not None:
+        options["schedule"] = repr(schedule)
+
+    def generate() -> str:
+        from ..codegen.generate import generate  # what is kept needs none of it
+
+        return generate(
+            network, target=target, dtype=dtype, sizes=numbers, optimizer=optimizer, wrt=names, schedule=schedule
+        ).source
+
+    source = generated_source(network, optimizer, options, generate)
+    module = load_module(source, options)
     return Program(
         network,
-        generated.source,
+        source,
         module,
         target=target,
         dtype=dtype,

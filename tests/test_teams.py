@@ -33,11 +33,9 @@ def threads():
 @pytest.mark.parametrize(
     "optimizer", [gl.optimizers.Adam(clip_norm=0.1), gl.optimizers.SGD(lr=0.1, momentum=0.9)], ids=str
 )
-@pytest.mark.parametrize("saves", [False, True], ids=["apart", "in_shared_places"])
+@pytest.mark.parametrize("workspace", ["apart", "shared"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_bits_do_not_depend_on_the_number_of_threads(name, saves, optimizer, threads, monkeypatch):
-    if saves:  # as in networks with a large workspace
-        monkeypatch.setattr("gradloom.codegen.cpu.SMALL", 0)
+def test_the_bits_do_not_depend_on_the_number_of_threads(name, workspace, optimizer, threads):
     layers, shape = NETWORKS[name]
     network = gl.Sequential(
         layers, shape, loss=gl.losses.CrossEntropy(targets="labels"), penalties=[gl.losses.L2(0.01)]
@@ -47,7 +45,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(name, saves, optimizer,
     found = []
     for count in (1, 2, 5, 64):
         threads(count)
-        model = gl.Model(network, seed=2)
+        model = gl.Model(network, seed=2, schedule={"workspace": workspace})
         history = model.fit(x, y, epochs=2, batch=13, optimizer=optimizer, progress=False)
         found.append((history["loss"][-1], model.params.flat.copy()))
     for loss, params in found[1:]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-FILES = ("elementary.py", "contraction.py", "sums.py", "choices.py", "lanes.py", "clock.py", "team.py")
+FILES = ("elementary.py", "contraction.py", "sums.py", "choices.py", "lanes.py", "clock.py", "team.py", "views.py")
 INSTALLED = ("llvmlite", "numba")
 # What generated code calls of them.
 ELEMENTARY = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc".split())
-CALLED = ELEMENTARY | {"plus", "larger", "where", "in_lanes", "contraction", "clock", "wait", "begin"}
+CALLED = ELEMENTARY | {"plus", "larger", "where", "in_lanes", "contraction", "clock", "wait", "begin", "view"}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ render      printed statements              the module
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..symbolic.derivation import Derivation
@@ -30,7 +30,7 @@ from .names import Names
 from .plan import Plan
 from .render import render
 from .scalar import SizePrinter
-from .schedule import schedule, schedule_inference
+from .schedule import schedule, schedule_inference, stored_shapes
 from .sizes import Sizes, resolve_sizes
 from .targets import DTYPES, TARGETS
 from .update import plan_update
@@ -38,11 +38,21 @@ from .update import plan_update
 
 @dataclass(frozen=True)
 class GeneratedModule:
-    """The source of a module, and where things lie in its buffers; with `timed`, the equations after each mark."""
+    """The source of a module, and what is known of it.
+
+    Attributes
+    ----------
+    layout : where things lie in its buffers
+    parts : with `timed`, the equations after each mark
+    stored : the stored activations: what the backward pass reads of the forward pass, name → shape; the batch size in
+        it is `batch`
+    """
 
     source: str
     layout: Layout
     parts: tuple[tuple[str, ...], ...] = ()
+    stored: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    batch: Any = None
 
 
 def generate(
@@ -110,7 +120,8 @@ def _generate(
         )
         plan = replace(plan, inference=replace(other, update=None))
     module = _module(plan, derivation, target)
-    return GeneratedModule(render(TARGETS[target].template, module), layout, module.bodies.parts)
+    source = render(TARGETS[target].template, module)
+    return GeneratedModule(source, layout, module.bodies.parts, stored_shapes(plan.schedule, known), known.batch)
 
 
 def _module(plan: Plan, derivation: Derivation, target: str) -> Module:

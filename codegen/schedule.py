@@ -14,6 +14,8 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
+from sympy import Expr
+
 from ..symbolic.derivation import Derivation
 from ..symbolic.equations import Equation
 from ..symbolic.errors import UndefinedError
@@ -104,6 +106,13 @@ class _Stored:
     def as_declared(self, tensor: Any) -> Any:
         """What holds `tensor` with its axes in the order declared."""
         return self._copies.get(tensor, tensor)
+
+
+def stored_shapes(made: Schedule, sizes: Sizes) -> dict[str, tuple[Expr, ...]]:
+    """The stored activations: the tensors of `forward` and `loss` that `backward` reads, and their shapes."""
+    read = set(tensors_read(made.backward))
+    stored = dict.fromkeys(op.tensor for op in (*made.forward, *made.loss) if op.tensor in read)
+    return {tensor.name: sizes.shape(tensor.shape) for tensor in stored}
 
 
 def schedule_inference(network: Network, sizes: Sizes, *, strided: bool) -> tuple[Schedule, Lowering]:

@@ -19,6 +19,7 @@ from .lifetimes import results_early
 from .loops import nest
 from .nests import Loop, Set
 from .once import OnceWriter, sum_by_loop
+from .one_step import without_time
 from .plan import Plan
 from .product_calls import Products
 from .scalar import SizePrinter
@@ -46,9 +47,12 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
     epoch = None if plan.timed else unroll_epoch(plan)
     temporary = plan.lowering.temporary
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
+    steps = [gather_steps(rows_first(part, plan.sizes, temporary)) for part in parts]
+    handed_out = [*schedule.kept, *schedule.gradients.values(), *([schedule.output] if schedule.output else [])]
+    steps, replaced = without_time(steps, handed_out, plan.names)
+    schedule = schedule.renamed(replaced)
     nests = [
-        without_short_loops(fuse(nest(op, plan.sizes, plan.real, temporary) for op in gather_steps(part)))
-        for part in (rows_first(part, plan.sizes, temporary) for part in parts)
+        without_short_loops(fuse(nest(op, plan.sizes, plan.real, temporary) for op in part)) for part in steps
     ]
     nests[:3] = [results_early(part) for part in nests[:3]]
     # Not fused: an assignment must not run before what reads the old state.

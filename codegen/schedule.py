@@ -9,9 +9,9 @@ everything from the inputs on, and `advance` what the states become.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sympy import Expr
@@ -54,6 +54,11 @@ class Schedule:
     replaced: frozenset[Tensor]
     advance: tuple[Op, ...] = ()
     assign: tuple[Op, ...] = ()
+
+    def renamed(self, names: Mapping[Tensor, Tensor]) -> Schedule:
+        """The same with other tensors for temporaries and their owners; the ops stay as they are."""
+        owners = {names.get(tensor, tensor): names.get(owner, owner) for tensor, owner in self.temporaries.items()}
+        return replace(self, temporaries=owners)
 
 
 def schedule(

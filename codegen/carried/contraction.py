@@ -159,7 +159,7 @@ def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
 def _without_compiler(indices):
     """The same product as plain Python, for generated modules that are run so."""
 
-    def product(left, right, target, count):
+    def product(left, right, target, count, *part):  # of one thread: all of it
         def number(value):
             return sum(factor * count**power for power, factor in enumerate(np.atleast_1d(value)))
 

@@ -10,6 +10,7 @@ from sympy import Dummy, Integer
 
 from ..symbolic.tensors import Tensor
 from .carried import CALLED, carry
+from .checkpoints import kept_between, with_checkpoints
 from .clocks import Clocks
 from .cpu_writer import CpuWriter
 from .fuse import fuse
@@ -44,11 +45,15 @@ def write_cpu(plan: Plan) -> Bodies:
 
 def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
-    epoch = None if plan.timed else unroll_epoch(plan)
+    epoch = None if plan.timed or plan.checkpoint is not None else unroll_epoch(plan)
     temporary = plan.lowering.temporary
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
     steps = [gather_steps(rows_first(part, plan.sizes, temporary)) for part in parts]
-    handed_out = [*schedule.kept, *schedule.gradients.values(), *([schedule.output] if schedule.output else [])]
+    handed_out = [*schedule.gradients.values(), *([schedule.output] if schedule.output else [])]
+    if plan.checkpoint is not None:
+        steps, owners = with_checkpoints(steps, plan.checkpoint, handed_out, plan.lowering, plan.sizes)
+        schedule = replace(schedule, kept=kept_between(steps), temporaries={**schedule.temporaries, **owners})
+    handed_out += schedule.kept
     steps, replaced = without_time(steps, handed_out, plan.names)
     schedule = schedule.renamed(replaced)
     nests = [

@@ -20,8 +20,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from ..symbolic.derivation import Derivation
-from ..symbolic.errors import UnsupportedError
+from ..symbolic.errors import SizeError, UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor, shape_text
 from .kernels import Data, Entry, Module, Noise, tuple_text
@@ -64,6 +66,7 @@ def generate(
     optimizer: Any = None,
     wrt: Iterable[str] | None = None,
     timed: bool = False,
+    checkpoint: int | bool | None = None,
 ) -> GeneratedModule:
     """Generate the module that evaluates, differentiates and trains `network`.
 
@@ -77,13 +80,16 @@ def generate(
     optimizer : one of ``gl.optimizers``; adds ``update`` and ``epoch``
     wrt : names to give gradients of; by default the parameters, or the inputs where there are none
     timed : whether the code counts where its time goes, in ``CYCLES`` (target "cpu", on x86 processors)
+    checkpoint : k: of a recurrence only the state at every k-th step is stored, and the backward pass computes the rest
+        again; True for about the square root of the number of steps (target "cpu")
 
     Raises
     ------
     UnsupportedError
-        If the target or type is unknown, or the network holds a function that the target has no counterpart of.
+        If the target or type is unknown, or the network holds a function that the target has no counterpart of; if
+        `checkpoint` is given and there is no recurrence, or several that do not run together.
     SizeError
-        If a size has no number.
+        If a size has no number, or `checkpoint` is more than the number of steps.
     LossError, UnusedParameterError
         As `Network.derive` does.
     """
@@ -93,15 +99,42 @@ def generate(
         raise UnsupportedError(f"dtype {dtype!r} is not offered; choose from {', '.join(DTYPES)}")
     if timed and target != "cpu":
         raise UnsupportedError(f"target {target!r} cannot count where its time goes; choose cpu")
+    checkpoint = check_checkpoint(checkpoint, target)
     known = resolve_sizes(network, sizes or {})
     if network.loss is None and network.has_output and wrt is None and optimizer is None:
-        return _generate(network, Derivation(network), target, dtype, known, None, timed)
+        return _generate(network, Derivation(network), target, dtype, known, None, timed, checkpoint)
     names = list(wrt) if wrt is not None else network.asked or [tensor.name for tensor in network.parameters] or None
-    return _generate(network, network.derive(names), target, dtype, known, optimizer, timed)
+    return _generate(network, network.derive(names), target, dtype, known, optimizer, timed, checkpoint)
+
+
+def check_checkpoint(checkpoint: Any, target: str) -> int | bool | None:
+    """What `checkpoint` asks for; False asks for nothing.
+
+    Raises
+    ------
+    SizeError
+        If it is no whole number of at least 1.
+    UnsupportedError
+        If the target has no checkpoints.
+    """
+    if checkpoint is None or checkpoint is False:
+        return None
+    if checkpoint is not True and (not isinstance(checkpoint, int | np.integer) or checkpoint < 1):
+        raise SizeError(f"checkpoint is {checkpoint!r}; expected a number of steps of at least 1, or True to choose one")
+    if target != "cpu":
+        raise UnsupportedError(f"target {target!r} stores every step of a recurrence; checkpoint needs target 'cpu'")
+    return True if checkpoint is True else int(checkpoint)
 
 
 def _generate(
-    network: Network, derivation: Derivation, target: str, dtype: str, known: Sizes, optimizer: Any, timed: bool
+    network: Network,
+    derivation: Derivation,
+    target: str,
+    dtype: str,
+    known: Sizes,
+    optimizer: Any,
+    timed: bool,
+    checkpoint: int | bool | None,
 ) -> GeneratedModule:
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
@@ -112,7 +145,7 @@ def _generate(
     identifiers.declare(tensor for tensor in network.tensors.values() if tensor not in planned.replaced)
     identifiers.declare(planned.gradients.values())
     update = None if optimizer is None else plan_update(optimizer, layout.trainable)
-    plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype, timed=timed)
+    plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype, timed=timed, checkpoint=checkpoint)
     if network.has_modes and not network.is_of_training:
         planned, lowering = schedule_inference(network, known, strided=strided)
         other = replace(

@@ -14,7 +14,7 @@ from ..symbolic.guards import Guard
 from ..symbolic.tensors import indices_of
 from .blocks import choose_blocks
 from .nests import AddTo, Clear, Dot, Finish, Item, Loop, Set, Start, Step, rename
-from .ops import Contraction, Op, Reduction, Scan
+from .ops import Contraction, Op, Reduction, Scan, Segments, Steps
 from .sizes import Sizes
 from .strides import axes_of
 
@@ -22,8 +22,12 @@ SHORT = 7  # a loop of no more steps is not worth being the innermost
 Temporary: TypeAlias = Callable[[str, dict[Any, Expr], Equation], Expr]  # makes the element of a new tensor
 
 
-def nest(op: Op | Scan, sizes: Sizes, real: str, temporary: Temporary) -> Item:
+def nest(op: Steps, sizes: Sizes, real: str, temporary: Temporary) -> Item:
     """The loops of one op in numbers of type `real`, those of the batch outside; `temporary` names partial sums."""
+    if isinstance(op, Segments):
+        index = Dummy(op.index.name, integer=True)
+        body = tuple(rename(nest(part, sizes, real, temporary), {op.index: index}) for part in op.ops)
+        return Loop(index, Integer(op.count), body, step=op.step, carries=op.carried)
     if isinstance(op, Scan):
         time = Dummy(op.time.name, integer=True)
         steps = tuple(rename(_nest(part, sizes, real, temporary, whole=False), {op.time: time}) for part in op.ops)

@@ -15,14 +15,14 @@ from sympy import Indexed
 
 from ..symbolic.tensors import Tensor, element_of, indices_of, tensor_of
 from .names import Names
-from .ops import Contraction, Op, Scan
+from .ops import Contraction, Op, Scan, Steps
 
 NONE: Mapping[Any, Any] = MappingProxyType({})
 
 
 def without_time(
-    parts: Sequence[Sequence[Op | Scan]], handed_out: Iterable[Tensor], names: Names
-) -> tuple[list[list[Op | Scan]], dict[Tensor, Tensor]]:
+    parts: Sequence[Sequence[Steps]], handed_out: Iterable[Tensor], names: Names
+) -> tuple[list[list[Steps]], dict[Tensor, Tensor]]:
     """The same ops, and which tensor stands for which; `handed_out` stay as they are. The new ones keep their names."""
     kept = set(handed_out)
     every = [op for part in parts for op in flat(part)]
@@ -31,7 +31,7 @@ def without_time(
         for element in op.reads:
             reads.setdefault(tensor_of(element), []).append((op, element))
     axes: dict[Tensor, int] = {}
-    for scan in (op for part in parts for op in part if isinstance(op, Scan)):
+    for scan in (scan for part in parts for scan in scans_of(part)):
         inside = set(map(id, scan.ops))
         for op in scan.ops:
             tensor, places = op.tensor, list(indices_of(op.target))
@@ -50,7 +50,16 @@ def without_time(
         axis = axes.get(tensor)
         return element_of(tensor, places) if axis is None else made[tensor][(*places[:axis], *places[axis + 1 :])]
 
-    return [[rewritten(op, of_step) if isinstance(op, Scan) else op for op in part] for part in parts], made
+    return [[op if isinstance(op, Op) else rewritten(op, of_step) for op in part] for part in parts], made
+
+
+def scans_of(ops: Iterable[Any]) -> Iterable[Scan]:
+    """The recurrences, those in segments too."""
+    for op in ops:
+        if isinstance(op, Scan):
+            yield op
+        elif not isinstance(op, Op):
+            yield from scans_of(op.ops)
 
 
 def flat(ops: Iterable[Any]) -> Iterable[Op]:

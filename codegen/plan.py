@@ -25,6 +25,7 @@ class Plan:
     real : "float32" or "float64"
     inference : the plan of `predict` and `loss` in inference, if this one, of the training, is another
     timed : whether the code counts where its time goes
+    checkpoint : how many steps of a recurrence are computed again from one that is stored; True chooses, None for none
     """
 
     network: Network
@@ -37,6 +38,7 @@ class Plan:
     real: str
     inference: Plan | None = None
     timed: bool = False
+    checkpoint: int | bool | None = None
 
     @property
     def data(self) -> list[Tensor]:

@@ -33,11 +33,13 @@ class Share:
     item : the nest; of "rows" and "parts" its shared loops and products are marked
     kind : "rows", by rows of the batch; "parts", by another index; "each", all of it by every thread; "first", by one
     waits : whether all threads must have come so far before it
+    inner : who does what in a loop over segments of time, which every thread runs through
     """
 
     item: Item
     kind: Kind
     waits: bool = False
+    inner: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,26 @@ def with_waits(
     overlap: Callable[[Tensor, Tensor], bool],
 ) -> list[Share]:
     """The same, with the places where all threads wait; `same` and `overlap` say how the places of tensors lie."""
+    return _waits(shares, in_memory, same, overlap)[0]
+
+
+def _waits(
+    shares: Sequence[Share],
+    in_memory: InMemory,
+    same: Callable[[Tensor, Tensor], bool],
+    overlap: Callable[[Tensor, Tensor], bool],
+) -> tuple[list[Share], list[tuple[Tensor, Access]], list[tuple[Tensor, Access]]]:
+    """The same, and what was read and written since all waited last."""
     wrote: list[tuple[Tensor, Access]] = []  # since all waited last
     read: list[tuple[Tensor, Access]] = []
     done = []
     for share in shares:
+        if share.inner:
+            # All wait where a segment begins: what came before it, the last one too, is done.
+            inner = [replace(part, waits=False) for part in share.inner]
+            inner, read, wrote = _waits(inner, in_memory, same, overlap)
+            done.append(replace(share, inner=(replace(inner[0], waits=True), *inner[1:])))
+            continue
         reading, writing = ([one for one in some if in_memory(one[0])] for some in _accesses(share))
         pairs = [*product(wrote, [*reading, *writing]), *product(read, writing)]
         clash = any(_clash(one, other, same, overlap) for one, other in pairs)
@@ -97,7 +115,7 @@ def with_waits(
         wrote += writing
         read += reading
         done.append(replace(share, waits=clash))
-    return done
+    return done, read, wrote
 
 
 def _clash(
@@ -141,6 +159,9 @@ def _accesses(share: Share) -> tuple[list[tuple[Tensor, Access]], list[tuple[Ten
 
 
 def _share(item: Item, sizes: Sizes, in_memory: InMemory) -> Share:
+    if isinstance(item, Loop) and item.carries is not None:
+        inner = tuple(share_work(item.body, sizes, in_memory))
+        return Share(replace(item, body=tuple(share.item for share in inner)), "each", inner=inner)
     for kind, split in (("rows", by_rows), ("parts", by_parts)):
         made = split(item, sizes, in_memory)
         if made is not None:

@@ -72,6 +72,7 @@ class AlongTime:
         self.local = {t for t in self.axes if t not in kept and self.makers[t].time is not None}
         self.local -= {tensor for part in parts[3:] for op in part for tensor in map(tensor_of, _reads(op))}
         self._find_levels()
+        self._leave_out_what_is_whole()
         self.halos: dict[Tensor, tuple[int, int]] = {}
         self._find_halos()
         again = {t for unit in self.needed_again(self.units) for t in targets_of(unit.op)}
@@ -227,6 +228,17 @@ class AlongTime:
                 if maker is not None and maker.part == unit.part and maker.level != unit.level:
                     if tensor_of(element) in self.axes and self._is_step(unit, element):
                         self.local.discard(tensor_of(element))
+
+    def _leave_out_what_is_whole(self) -> None:
+        """Segments in which nothing is local save nothing."""
+        groups: dict[tuple[int, int], list[Unit]] = {}
+        for unit in self.units:
+            if unit.time is not None:
+                groups.setdefault((unit.part, unit.level), []).append(unit)
+        for group in groups.values():
+            if not self.needed_again(group) and not any(t in self.local for u in group for t in targets_of(u.op)):
+                for unit in group:
+                    unit.time = None
 
     def _note_fixed(self, tensor: Tensor, place: Any) -> None:
         """A step that is read for itself is stored if it is in the segment that is done last; else all are."""

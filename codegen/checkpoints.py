@@ -262,15 +262,16 @@ class Checkpoints:
         return self._tensors[key]
 
 
-def kept_between(parts: Sequence[Sequence[Steps]]) -> tuple[Tensor, ...]:
-    """The tensors that one function makes and another reads without making them itself."""
+def kept_between(parts: Sequence[Sequence[Steps]], output: Tensor | None) -> tuple[Tensor, ...]:
+    """The tensors that one function makes and another reads without making them itself, and the output."""
     made = [dict.fromkeys(op.tensor for op in flat(part)) for part in parts]
     read = [set(tensors_read(flat(part))) for part in parts]
     return tuple(
         tensor
         for place, own in enumerate(made)
         for tensor in own
-        if any(tensor in read[other] and tensor not in made[other] for other in range(len(parts)) if other != place)
+        if tensor == output
+        or any(tensor in read[other] and tensor not in made[other] for other in range(len(parts)) if other != place)
     )
 
 

@@ -52,7 +52,7 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
     handed_out = [*schedule.gradients.values(), *([schedule.output] if schedule.output else [])]
     if plan.checkpoint is not None:
         steps, owners = with_checkpoints(steps, plan.checkpoint, handed_out, plan.lowering, plan.sizes)
-        schedule = replace(schedule, kept=kept_between(steps), temporaries={**schedule.temporaries, **owners})
+        schedule = replace(schedule, kept=kept_between(steps, schedule.output), temporaries={**schedule.temporaries, **owners})
     handed_out += schedule.kept
     steps, replaced = without_time(steps, handed_out, plan.names)
     schedule = schedule.renamed(replaced)

@@ -2,10 +2,12 @@
 
 ``python -m benchmarks.memory`` prints a table and writes ``benchmarks/results/memory.json``. The *need* is parameters,
 optimizer state, stored activations and one batch of data. A stored activation is what the backward pass reads of what
-the forward pass made, each tensor once, at its own size: without it the forward pass would have to be done again. Beyond
-the need a step has the gradients, which an optimizer reads once all of them are there, and what lives for a part of the
-step only (deltas, sums, copies): both share the rest of the plan. "peak" is how far the largest resident set of a fresh
-process that trains grew over what it was after the kernels were loaded, run once on a batch of one row.
+the forward pass made, each tensor once, at its own size: without it the forward pass would have to be done again.
+Beyond the need a step has the gradients, which an optimizer reads once all of them are there, and what lives for a part
+of the step only (deltas, sums, copies), in the workspace as the stored activations are. "of need" is what is planned
+over the need, "with gradients" the same with the gradients counted as needed. "peak" is how far
+the largest resident set of a fresh process that trains grew over what it was after the kernels were loaded, run once on
+a batch of one row.
 """
 
 from __future__ import annotations
@@ -161,14 +163,20 @@ def main(given: list[str] | None = None) -> None:
     for name in options.networks.split(","):
         network, batch, chosen = network_of(name)
         planned = memory_of(network, batch, **chosen)
-        entry: dict[str, Any] = {**asdict(planned), "ratio": planned.ratio, "with_gradients": planned.ratio_with_gradients}
+        entry: dict[str, Any] = {
+            **asdict(planned),
+            "ratio": planned.ratio,
+            "with_gradients": planned.ratio_with_gradients,
+        }
         shown = "–"
         if options.peak:
             command = [sys.executable, "-m", "benchmarks.memory", "--only-peak", name]
             entry["peak"] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             shown = mib(entry["peak"]["grown"])
         parts = [mib(part) for part in asdict(planned).values()]
-        rows.append([name, *parts, mib(planned.planned), shown, f"{planned.ratio:.2f}", f"{planned.ratio_with_gradients:.2f}"])
+        rows.append(
+            [name, *parts, mib(planned.planned), shown, f"{planned.ratio:.2f}", f"{planned.ratio_with_gradients:.2f}"]
+        )
         found[name] = entry
     head = ["MiB", "parameters", "state", "gradients", "stored", "workspace", "batch", "planned", "peak", "of need"]
     print(table([*head, "with gradients"], rows))

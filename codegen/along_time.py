@@ -62,7 +62,7 @@ class AlongTime:
     stored_at_bounds : the tensors of the forward pass whose steps a segment begins with are stored
     """
 
-    def __init__(self, parts: Sequence[Sequence[Op | Scan]], every: int | bool, kept: set[Tensor], name: str) -> None:
+    def __init__(self, parts: Sequence[Sequence[Any]], every: int | bool, kept: set[Tensor], name: str) -> None:
         self.units = [Unit(op, number) for number, part in enumerate(parts[:3]) for op in part]
         self._find_recurrences(every, name)
         self.makers = {tensor: unit for unit in self.units for tensor in targets_of(unit.op)}
@@ -224,10 +224,11 @@ class AlongTime:
                 unit.level = max(unit.level, maker.level + after)
         for unit in self.units:
             for element in _reads(unit.op):
-                maker = self.makers.get(tensor_of(element))
-                if maker is not None and maker.part == unit.part and maker.level != unit.level:
-                    if tensor_of(element) in self.axes and self._is_step(unit, element):
-                        self.local.discard(tensor_of(element))
+                tensor = tensor_of(element)
+                maker = self.makers.get(tensor)
+                other = maker is not None and maker.part == unit.part and maker.level != unit.level
+                if other and tensor in self.axes and self._is_step(unit, element):
+                    self.local.discard(tensor)
 
     def _leave_out_what_is_whole(self) -> None:
         """Segments in which nothing is local save nothing."""
@@ -242,9 +243,8 @@ class AlongTime:
 
     def _note_fixed(self, tensor: Tensor, place: Any) -> None:
         """A step that is read for itself is stored if it is in the segment that is done last; else all are."""
-        start = self.last_start(self.every, self.makers[tensor].part == BACKWARD)
-        count, rest = divmod(self.length, self.every)
         backward = self.makers[tensor].part == BACKWARD
+        start, rest = self.last_start(self.every, backward), self.length % self.every
         length = self.every if backward or not rest else rest
         if isinstance(place, Integer) and start <= int(place) < start + length:
             self.fixed.setdefault(tensor, set()).add(int(place))
@@ -265,4 +265,3 @@ class AlongTime:
 def _reads(op: Any) -> Iterator[Any]:
     for part in parts_of(op):
         yield from part.reads
-

@@ -1,4 +1,4 @@
-"""Checkpoints: of a recurrence only the state at every k-th step is stored, the rest is computed again for the gradients.
+"""Checkpoints: of a recurrence only the state at every k-th step is stored; the rest is computed again for gradients.
 
 All that runs along time, the recurrences and what each step of theirs is made of or leads to, is done in segments of k
 steps, in buffers of k steps. The forward pass stores what every segment begins with. The backward pass takes the
@@ -23,12 +23,13 @@ from ..symbolic.tensors import Tensor, element_of, indices_of
 from .along_time import AlongTime, Unit, parts_of, targets_of
 from .lower import Lowering
 from .one_step import flat, rewritten
-from .ops import Contraction, Op, Pointwise, Scan, Segments, Steps, tensors_read
+from .ops import Op, Pointwise, Reduction, Scan, Segments, Steps, tensors_read
 from .sizes import Sizes
+
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment, or all full ones: the first step, how many steps, the number among all, and the index of their loop."""
+    """A segment, or all full ones: the first step, how many, the number among all, and the index of their loop."""
 
     start: Expr
     length: int
@@ -167,7 +168,7 @@ class Checkpoints:
         shape = self.sizes.shape(op.tensor.shape)
         part = self._tensor((op.tensor, "part", segment.index), f"{op.tensor.name}_part", shape, op.tensor)
         of_part = element_of(part, indices_of(op.target))
-        if isinstance(op, Contraction) or not op.is_scatter:
+        if not isinstance(op, Reduction) or not op.is_scatter:
             space = tuple((index, size) for index, size in op.space if index in op.free)
             target, added = op.target, of_part
         else:
@@ -276,7 +277,7 @@ def kept_between(parts: Sequence[Sequence[Steps]], output: Tensor | None) -> tup
 
 
 def with_checkpoints(
-    parts: Sequence[Sequence[Op | Scan]],
+    parts: Sequence[Sequence[Steps]],
     every: int | bool,
     handed_out: Iterable[Tensor],
     lowering: Lowering,
@@ -303,4 +304,3 @@ def with_checkpoints(
     found = AlongTime(parts, every, set(handed_out), lowering.network.name)
     made = Checkpoints(found, found.every, lowering, sizes)
     return [made.part(number) if number < 3 else list(part) for number, part in enumerate(parts)], made.owners
-

@@ -21,6 +21,7 @@ from .loops import nest
 from .nests import Loop, Set
 from .once import OnceWriter, sum_by_loop
 from .one_step import without_time
+from .ops import Steps
 from .plan import Plan
 from .product_calls import Products
 from .scalar import SizePrinter
@@ -48,17 +49,17 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
     epoch = None if plan.timed or plan.checkpoint is not None else unroll_epoch(plan)
     temporary = plan.lowering.temporary
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
-    steps = [gather_steps(rows_first(part, plan.sizes, temporary)) for part in parts]
+    steps: list[list[Steps]] = [[*gather_steps(rows_first(part, plan.sizes, temporary))] for part in parts]
     handed_out = [*schedule.gradients.values(), *([schedule.output] if schedule.output else [])]
     if plan.checkpoint is not None:
         steps, owners = with_checkpoints(steps, plan.checkpoint, handed_out, plan.lowering, plan.sizes)
-        schedule = replace(schedule, kept=kept_between(steps, schedule.output), temporaries={**schedule.temporaries, **owners})
+        schedule = replace(
+            schedule, kept=kept_between(steps, schedule.output), temporaries={**schedule.temporaries, **owners}
+        )
     handed_out += schedule.kept
     steps, replaced = without_time(steps, handed_out, plan.names)
     schedule = schedule.renamed(replaced)
-    nests = [
-        without_short_loops(fuse(nest(op, plan.sizes, plan.real, temporary) for op in part)) for part in steps
-    ]
+    nests = [without_short_loops(fuse(nest(op, plan.sizes, plan.real, temporary) for op in part)) for part in steps]
     nests[:3] = [results_early(part) for part in nests[:3]]
     # Not fused: an assignment must not run before what reads the old state.
     nests[3:] = [nests[3] + nests[4]]

@@ -46,8 +46,8 @@ class GeneratedModule:
     ----------
     layout : where things lie in its buffers
     parts : with `timed`, the equations after each mark
-    stored : the stored activations: what the backward pass reads of the forward pass, name → shape; the batch size in
-        it is `batch`
+    stored : the activations that are stored without checkpoints, name → shape: what the backward pass reads of the
+        forward pass; the batch size in it is `batch`
     """
 
     source: str
@@ -120,7 +120,7 @@ def check_checkpoint(checkpoint: Any, target: str) -> int | bool | None:
     if checkpoint is None or checkpoint is False:
         return None
     if checkpoint is not True and (not isinstance(checkpoint, int | np.integer) or checkpoint < 1):
-        raise SizeError(f"checkpoint is {checkpoint!r}; expected a number of steps of at least 1, or True to choose one")
+        raise SizeError(f"checkpoint is {checkpoint!r}; expected a number of steps, or True to choose one")
     if target != "cpu":
         raise UnsupportedError(f"target {target!r} stores every step of a recurrence; checkpoint needs target 'cpu'")
     return True if checkpoint is True else int(checkpoint)
@@ -145,7 +145,9 @@ def _generate(
     identifiers.declare(tensor for tensor in network.tensors.values() if tensor not in planned.replaced)
     identifiers.declare(planned.gradients.values())
     update = None if optimizer is None else plan_update(optimizer, layout.trainable)
-    plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype, timed=timed, checkpoint=checkpoint)
+    plan = Plan(
+        network, planned, lowering, layout, known, identifiers, update, dtype, timed=timed, checkpoint=checkpoint
+    )
     if network.has_modes and not network.is_of_training:
         planned, lowering = schedule_inference(network, known, strided=strided)
         other = replace(

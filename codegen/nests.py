@@ -164,7 +164,9 @@ def paragraphs(items: Iterable[Item]) -> list[tuple[list[Item], list[Equation]]]
     for item in items:
         equations = equations_of(item)
         known = {id(equation) for equation in groups[-1][1]} if groups else set()
-        alone = any(isinstance(one, Loop) and one.carries is not None for one in (item, *(groups[-1][0] if groups else ())))
+        alone = any(
+            isinstance(one, Loop) and one.carries is not None for one in (item, *(groups[-1][0] if groups else ()))
+        )
         if alone or known.isdisjoint(map(id, equations)):
             groups.append(([item], equations))
         else:

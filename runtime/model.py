@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codegen.generate import check_checkpoint
 from ..symbolic.errors import SizeError
 from ..symbolic.network import Network
 from .data import Data, check_data, name_data
@@ -35,6 +36,7 @@ class Model:
     target : "cpu" (Numba) or "numpy".
     dtype : "float32" or "float64".
     sizes : numbers for symbolic sizes; those not given are read off the data in `fit`.
+    checkpoint : k: of recurrences only the state at every k-th step is stored, as `Network.compile` says.
 
     Attributes
     ----------
@@ -45,7 +47,7 @@ class Model:
     Raises
     ------
     UndefinedError, UnsupportedError, SizeError
-        If the network is none, or the target, dtype or a size is not one that can be compiled for.
+        If the network is none, or the target, dtype, `checkpoint` or a size is not one that can be compiled for.
 
     Examples
     --------
@@ -67,10 +69,12 @@ class Model:
         target: str = "cpu",
         dtype: Any = "float32",
         sizes: Mapping[str, int] | None = None,
+        checkpoint: int | bool | None = None,
     ) -> None:
         self.network = check_network(network)
         self.target = target
         self.dtype = check_choices(target, dtype)
+        self.checkpoint = check_checkpoint(checkpoint, target)
         self.sizes = check_sizes({} if sizes is None else sizes)
         if seed is not None:
             check_count("seed", seed, least=0)
@@ -312,7 +316,13 @@ class Model:
     def _compile(self, batch: int, optimizer: Any) -> Program:
         try:
             return compile_network(
-                self.network, target=self.target, dtype=self.dtype, batch=batch, sizes=self.sizes, optimizer=optimizer
+                self.network,
+                target=self.target,
+                dtype=self.dtype,
+                batch=batch,
+                sizes=self.sizes,
+                optimizer=optimizer,
+                checkpoint=self.checkpoint,
             )
         except SizeError as error:
             raise SizeError(f"{error}; or call fit, which reads sizes off the data") from error

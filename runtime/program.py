@@ -230,6 +230,7 @@ def compile_network(
     sizes: Mapping[str, int] | None = None,
     optimizer: Any = None,
     wrt: Iterable[str] | None = None,
+    checkpoint: int | bool | None = None,
 ) -> Program:
     """Generate and load the kernels of `network`; see `Network.compile` for the parameters.
 
@@ -238,7 +239,9 @@ def compile_network(
     LossError
         If the network has no loss.
     SizeError
-        If a symbolic size, other than the batch, has no number.
+        If a symbolic size, other than the batch, has no number, or `checkpoint` is more than the number of steps.
+    UnsupportedError
+        If `checkpoint` is given for the target "numpy", or for a network without a recurrence.
     UndefinedError
         If `target`, `dtype` or `optimizer` is unknown.
     CacheError
@@ -249,7 +252,9 @@ def compile_network(
         raise SizeError(f"batch is {batch!r}; expected a whole number of at least 1")
     numbers = check_sizes(sizes or {})
     names = None if wrt is None else tuple(wrt)
-    generated = generate(network, target=target, dtype=dtype, sizes=numbers, optimizer=optimizer, wrt=names)
+    generated = generate(
+        network, target=target, dtype=dtype, sizes=numbers, optimizer=optimizer, wrt=names, checkpoint=checkpoint
+    )
     options = {"target": target, "dtype": dtype, "sizes": numbers, "optimizer": type(optimizer).__name__, "wrt": names}
     module = load_module(generated.source, options)
     return Program(

@@ -168,7 +168,9 @@ class AlongTime:
                         continue
                     places = indices_of(element)
                     found = [axis for axis, place in enumerate(places) if steps_apart(place, unit.time) is not None]
-                    if len(found) == 1:
+                    maker = self.makers[tensor]
+                    # What was made by a sum over time, or along another index, has no time here.
+                    if len(found) == 1 and maker.time is None:
                         self.axes[tensor] = found[0]
 
     def _time_of(self, unit: Unit) -> Any:

@@ -48,6 +48,16 @@ def steps_apart(place: Any, time: Any) -> int | None:
     return int(gap) if isinstance(gap, Integer) else None
 
 
+def good_length(steps: int) -> int:
+    """How many steps a segment has by default: about the square root; a divisor within a factor of two, if there is one.
+
+    All segments are then alike, and there is half as much code.
+    """
+    root = isqrt(steps - 1) + 1 if steps > 1 else 1
+    fitting = [k for k in range((root + 1) // 2, 2 * root + 1) if steps % k == 0 and k < steps]
+    return min(fitting, key=lambda k: (max(k / root, root / k), k), default=root)
+
+
 class AlongTime:
     """What runs along time in the functions of a module; `with_checkpoints` says which errors are raised.
 
@@ -137,11 +147,11 @@ class AlongTime:
             )
         ((length, self.step),) = kinds
         self.length = int(length)
-        self.every = max(1, isqrt(self.length - 1) + 1) if every is True else int(every)
+        self.every = good_length(self.length) if every is True else int(every)
         if self.every > self.length:
             raise SizeError(
                 f"checkpoint is {self.every}, but {name} has {self.length} steps; take fewer, such as "
-                f"{isqrt(self.length - 1) + 1}, about the square root, or True"
+                f"{good_length(self.length)}, about the square root, or True"
             )
         for unit in scans:
             unit.time = unit.op.time  # type: ignore[union-attr]

@@ -49,13 +49,13 @@ def steps_apart(place: Any, time: Any) -> int | None:
 
 
 def good_length(steps: int) -> int:
-    """How many steps a segment has by default: about the square root; a divisor within a factor of two, if there is one.
+    """How many steps a segment has by default: about the square root, a divisor within a factor of two if there is one.
 
     All segments are then alike, and there is half as much code.
     """
     root = isqrt(steps - 1) + 1 if steps > 1 else 1
     fitting = [k for k in range((root + 1) // 2, 2 * root + 1) if steps % k == 0 and k < steps]
-    return min(fitting, key=lambda k: (max(k / root, root / k), k), default=root)
+    return min(fitting, key=lambda k: (max(k * k / steps, steps / (k * k)), k), default=root)
 
 
 class AlongTime:

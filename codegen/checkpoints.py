@@ -251,9 +251,11 @@ class Checkpoints:
             shape = (*tensor.shape[:axis], Integer(low + length + high), *tensor.shape[axis + 1 :])
             self._tensor(key, f"{tensor.name}_{'again' if again else 'steps'}", shape, tensor)
             owner = self.lowering.temporaries.get(tensor)
-            if owner is not None:
-                local = owner in self.found.local
-                self.owners[self._tensors[key]] = self._local(owner, segment, backward) if local else owner
+            # A product may lie in the place of what it is a part of: where both have buffers of the same shape.
+            if owner is not None and owner in self.found.local:
+                other = self._local(owner, segment, backward)
+                if other.shape == self._tensors[key].shape:
+                    self.owners[self._tensors[key]] = other
         return self._tensors[key]
 
     def _tensor(self, key: Any, name: str, shape: Any, like: Tensor) -> Tensor:

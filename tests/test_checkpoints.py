@@ -1,4 +1,4 @@
-"""Checkpoints of recurrences: the same losses and gradients from less memory, at any number of steps and of segments."""
+"""Checkpoints of recurrences: the same losses and gradients from less memory, however many steps and segments."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ BATCH, FEATURES = 3, 2
 
 def network_of(name, length):
     shape = (length,) if name == "symbols" else (length, FEATURES)
-    return gl.Sequential(LAYERS[name](), shape, loss=LABELS)
+    classes = {"input_classes": 11} if name == "symbols" else {}
+    return gl.Sequential(LAYERS[name](), shape, loss=LABELS, **classes)
 
 
 @functools.cache
@@ -197,7 +198,7 @@ def test_what_has_no_checkpoints():
         generate(recurrent, target="numpy", checkpoint=2)
     with pytest.raises(UnsupportedError, match="target 'cpu'"):
         gl.Model(recurrent, target="numpy", checkpoint=2)
-    with pytest.raises(SizeError, match="checkpoint is 6, but .* has 5 steps; take fewer, such as 3"):
+    with pytest.raises(SizeError, match=r"checkpoint is 6, but .* has 5 steps; take fewer, such as 3"):
         generate(recurrent, checkpoint=6)
     for wrong in (0, -1, 2.5, "2"):
         with pytest.raises(SizeError, match="checkpoint is"):

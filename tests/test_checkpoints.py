@@ -165,7 +165,7 @@ def test_memory_goes_as_segments_and_steps_of_one(kind, states):
 
 
 def test_how_many_steps_are_chosen():
-    assert [good_length(steps) for steps in (1, 2, 3, 512, 100, 97, 30)] == [1, 1, 2, 16, 10, 10, 6]
+    assert [good_length(steps) for steps in (1, 2, 3, 512, 100, 97, 30)] == [1, 1, 1, 16, 10, 10, 5]
 
 
 def test_the_bits_do_not_depend_on_the_number_of_threads():
@@ -211,16 +211,16 @@ def test_the_command(tmp_path, capsys):
     model.write_text(
         "import gradloom as gl\n"
         "layers = [gl.layers.RNN(3), gl.layers.Dense(2)]\n"
-        "network = gl.Sequential(layers, (12, 2), loss=gl.losses.SquaredError())\n"
+        "network = gl.Sequential(layers, (16, 2), loss=gl.losses.SquaredError())\n"
     )
     plainly = run_command(capsys, "generate", model)
-    by_three = run_command(capsys, "generate", model, "--checkpoint", "3")
+    by_eight = run_command(capsys, "generate", model, "--checkpoint", "8")
     chosen = run_command(capsys, "generate", model, "--checkpoint", "auto")
-    assert [status for status, _, _ in (plainly, by_three, chosen)] == [0, 0, 0]
-    assert "for s in range(4):" in by_three[1]
-    assert "for s in range(3):" in chosen[1]
+    assert [status for status, _, _ in (plainly, by_eight, chosen)] == [0, 0, 0]
+    assert "for s in range(2):" in by_eight[1]
+    assert "for s in range(4):" in chosen[1]
     assert "h1_kept" not in plainly[1]
-    model.write_text(model.read_text() + "training = {'checkpoint': 3}\n")
-    assert run_command(capsys, "generate", model)[1] == by_three[1]
+    model.write_text(model.read_text() + "training = {'checkpoint': 8}\n")
+    assert run_command(capsys, "generate", model)[1] == by_eight[1]
     status, _, err = run_command(capsys, "generate", model, "--checkpoint", "99")
     assert (status, "checkpoint is 99" in err) == (2, True)

@@ -13,6 +13,7 @@ a batch of one row.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import subprocess
 import sys
@@ -119,8 +120,6 @@ def network_of(name: str) -> tuple[Any, int, dict[str, Any]]:
 
 def peak(name: str) -> dict[str, Any]:
     """Bytes that the largest resident set of this process grows by when it trains; run it in a fresh one."""
-    from .worker import memory
-
     network, batch, options = network_of(name)
     program = network.compile(batch=1, **options)
     module, rng = program.module, np.random.default_rng(0)
@@ -142,11 +141,18 @@ def peak(name: str) -> dict[str, Any]:
 
     held: list[Any] = []
     trained(1, 1)
-    before = memory()
     held.clear()
+    ctypes.CDLL(None).malloc_trim(0)  # what the first step left goes back to the system (glibc)
+    Path("/proc/self/clear_refs").write_text("5")  # the largest size is counted anew (Linux)
+    before = resident("VmRSS")
     trained(batch, 2)
-    data = sum(array.nbytes for array in held[0][3])
-    return {"before": before * 2**20, "grown": (memory() - before) * 2**20, "data": data}
+    return {"before": before, "grown": resident("VmHWM") - before, "data": sum(a.nbytes for a in held[0][3])}
+
+
+def resident(kind: str) -> int:
+    """Bytes of this process that are in memory, "VmRSS" now or "VmHWM" at most."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(kind))
 
 
 def main(given: list[str] | None = None) -> None:
@@ -171,6 +177,7 @@ def main(given: list[str] | None = None) -> None:
         shown = "–"
         if options.peak:
             command = [sys.executable, "-m", "benchmarks.memory", "--only-peak", name]
+            subprocess.run(command, check=True, capture_output=True)  # compiles: the next one loads kernels from disk
             entry["peak"] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             shown = mib(entry["peak"]["grown"])
         parts = [mib(part) for part in asdict(planned).values()]

@@ -10,6 +10,7 @@ from sympy import Dummy, Integer
 
 from ..symbolic.tensors import Tensor
 from .carried import CALLED, carry
+from .checkpoints import kept_between, with_checkpoints
 from .clocks import Clocks
 from .cpu_writer import CpuWriter
 from .fuse import fuse
@@ -19,7 +20,8 @@ from .lifetimes import results_early, work_bytes
 from .loops import nest
 from .nests import Loop, Set
 from .once import OnceWriter, sum_by_loop
-from .ops import Contraction
+from .one_step import without_time
+from .ops import Contraction, Steps
 from .plan import Plan
 from .product_calls import Products
 from .scalar import SizePrinter
@@ -49,15 +51,25 @@ def write_cpu(plan: Plan) -> Bodies:
 def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies:
     schedule, batch = plan.schedule, plan.sizes.batch
     unroll = {None: None, "unrolled": True, "calls": False}[plan.chosen.epoch]
-    epoch = None if plan.timed else unroll_epoch(plan, unroll)
+    epoch = None if plan.timed or plan.checkpoint is not None else unroll_epoch(plan, unroll)
     temporary = plan.lowering.temporary
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
+    steps: list[list[Steps]] = [[*gather_steps(rows_first(part, plan.sizes, temporary))] for part in parts]
+    handed_out = [*schedule.gradients.values(), *([schedule.output] if schedule.output else [])]
+    if plan.checkpoint is not None:
+        steps, owners = with_checkpoints(steps, plan.checkpoint, handed_out, plan.lowering, plan.sizes)
+        schedule = replace(
+            schedule, kept=kept_between(steps, schedule.output), temporaries={**schedule.temporaries, **owners}
+        )
+    handed_out += schedule.kept
+    steps, replaced = without_time(steps, handed_out, plan.names)
+    schedule = schedule.renamed(replaced)
     nests = [
-        without_short_loops(fuse(nest(op, plan.sizes, plan.real, temporary, plan.chosen) for op in gather_steps(part)))
-        for part in (rows_first(part, plan.sizes, temporary) for part in parts)
+        without_short_loops(fuse(nest(op, plan.sizes, plan.real, temporary, plan.chosen) for op in part))
+        for part in steps
     ]
     made = seen_by_all(schedule, nests) - {*schedule.gradients.values()}
-    is_small = work_bytes(made, plan.sizes, plan.real) <= SMALL
+    is_small = plan.checkpoint is None and work_bytes(made, plan.sizes, plan.real) <= SMALL
     apart = is_small if plan.chosen.workspace is None else plan.chosen.workspace == "apart"
     if not apart:
         nests[:3] = [results_early(part) for part in nests[:3]]

@@ -84,24 +84,43 @@ class CpuWriter:
 
     def body(self, shares: Sequence[Share], result: Tensor | None = None, clocks: Clocks | None = None) -> Body:
         """The function's statements for nests; it returns the scalar `result`. With `clocks`, marks stand between."""
-        items = [share.item for share in shares]
-        lines: list[str] = []
-        start = 0
-        for group, equations in paragraphs(items):
-            lines += [""] * bool(lines) + [f"# {equation}" for equation in equations]
-            for place, item in enumerate(group, start):
-                lines += [] if clocks is None else [clocks.mark(equations_of(item))]
-                lines += ["wait(gate, threads)"] * shares[place].waits
-                written = self._item(item, items[place + 1 :])
-                if shares[place].kind == "first":
-                    written = ["if thread == 0:", *(INDENT + line for line in written)]
-                lines += written
-            start += len(group)
+        lines = self._paragraphs(shares, clocks)
         lines += [] if clocks is None or not lines else [clocks.end()]
         returned = "" if result is None else self._array(result) if result.rank else self._read_whole(result)
         if self._shares_rows:
             lines = [f"first, last = {', '.join(part_of(self._batch))}", "", *lines]
         return Body(with_batch(self._view_lines(), lines, self._batch, self.rows), tuple(lines), returned)
+
+    def _paragraphs(self, shares: Sequence[Share], clocks: Clocks | None) -> list[str]:
+        """The statements of nests, with the equations that they compute, and with waits."""
+        items = [share.item for share in shares]
+        lines: list[str] = []
+        start = 0
+        for group, equations in paragraphs(items):
+            comments = [] if shares[start].inner else [f"# {equation}" for equation in equations]
+            lines += [""] * bool(lines) + comments
+            for place, item in enumerate(group, start):
+                lines += [] if clocks is None else [clocks.mark(equations_of(item))]
+                lines += ["wait(gate, threads)"] * shares[place].waits
+                if isinstance(item, Loop) and shares[place].inner:
+                    written = self._segments(item, shares[place])
+                else:
+                    written = self._item(item, items[place + 1 :])
+                if shares[place].kind == "first":
+                    written = ["if thread == 0:", *(INDENT + line for line in written)]
+                lines += written
+            start += len(group)
+        return lines
+
+    def _segments(self, loop: Loop, share: Share) -> list[str]:
+        """A loop over segments of time."""
+        around = dict(self._locals)
+        self._letters[loop.index] = letter = self._letter(loop.index)
+        lines = [f"for {letter} in {self._range(loop)}:", f"{INDENT}# A segment of time."]
+        lines += [INDENT + line if line else "" for line in self._paragraphs(share.inner, None)]
+        del self._letters[loop.index]
+        self._locals = around
+        return lines
 
     def _view_lines(self) -> tuple[str, ...]:
         """The lines that name what the function uses of the buffers."""
@@ -368,10 +387,15 @@ class CpuWriter:
         if target not in self._locals:
             name = self.storage.names.of(tensor)
             if tensor.rank:
-                letters = "".join(self._letters.get(place, str(place)) for place in indices_of(target))
+                letters = "".join(map(self._letters_of, indices_of(target)))
                 name = self._unused(f"{name}_{letters}")
             self._locals[target] = name
         return self._locals[target]
+
+    def _letters_of(self, place: Expr) -> str:
+        if place in self._letters or not place.args:
+            return self._letters.get(place, str(place))
+        return "".join(self._letters.get(part, "") for part in sorted(place.free_symbols, key=str))
 
     def _let(self, text: str) -> str:
         """A local variable for a value that is used twice, assigned before the statement."""

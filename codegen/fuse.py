@@ -36,18 +36,19 @@ def _partner(done: Sequence[Item], loop: Loop) -> int | None:
 
     All that stands between must be independent of it.
     """
-    read = set(map(tensor_of, reads(loop)))
+    read, own = set(map(tensor_of, reads(loop))), set(written(loop))
     second_best = None
     for place in range(len(done) - 1, -1, -1):
         other = done[place]
         makes = bool(read.intersection(written(other)))
-        if isinstance(other, Loop) and _alike(other, loop) and _in_step(other, loop):
+        over = own.intersection(map(tensor_of, reads(other))) or own.intersection(written(other))
+        if isinstance(other, Loop) and not over and _alike(other, loop) and _in_step(other, loop):
             if makes:
                 return place
             if second_best is None and read.intersection(map(tensor_of, reads(other))):
                 second_best = place
-        if makes:
-            break
+        if makes or over:
+            break  # what is read must have been made, and what is written over must have been read
     return second_best
 
 

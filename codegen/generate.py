@@ -17,14 +17,14 @@ render      printed statements              the module
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..symbolic.derivation import Derivation
 from ..symbolic.errors import UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor, shape_text
-from .kernel_schedule import KernelSchedule, as_schedule
+from .kernel_schedule import KernelSchedule, as_schedule, check_checkpoint
 from .kernels import Data, Entry, Module, Noise, tuple_text
 from .layout import Layout, Place, make_layout
 from .names import Names
@@ -32,7 +32,7 @@ from .plan import Plan
 from .render import render
 from .scalar import SizePrinter
 from .schedule import schedule as make_schedule
-from .schedule import schedule_inference
+from .schedule import schedule_inference, stored_shapes
 from .sizes import Sizes, resolve_sizes
 from .targets import DTYPES, TARGETS
 from .update import plan_update
@@ -40,11 +40,21 @@ from .update import plan_update
 
 @dataclass(frozen=True)
 class GeneratedModule:
-    """The source of a module, and where things lie in its buffers; with `timed`, the equations after each mark."""
+    """The source of a module, and what is known of it.
+
+    Attributes
+    ----------
+    layout : where things lie in its buffers
+    parts : with `timed`, the equations after each mark
+    stored : the activations that are stored without checkpoints, name → shape: what the backward pass reads of the
+        forward pass; the batch size in it is `batch`
+    """
 
     source: str
     layout: Layout
     parts: tuple[tuple[str, ...], ...] = ()
+    stored: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    batch: Any = None
 
 
 def generate(
@@ -57,6 +67,7 @@ def generate(
     wrt: Iterable[str] | None = None,
     schedule: Any = None,
     timed: bool = False,
+    checkpoint: int | bool | None = None,
 ) -> GeneratedModule:
     """Generate the module that evaluates, differentiates and trains `network`.
 
@@ -71,13 +82,16 @@ def generate(
     wrt : names to give gradients of; by default the parameters, or the inputs where there are none
     schedule : a `KernelSchedule`, or a mapping of its parameters: what is not left to cost models (target "cpu")
     timed : whether the code counts where its time goes, in ``CYCLES`` (target "cpu", on x86 processors)
+    checkpoint : k: of a recurrence only the state at every k-th step is stored, and the backward pass computes the rest
+        again; True for about the square root of the number of steps (target "cpu")
 
     Raises
     ------
     UnsupportedError
-        If the target or type is unknown, or the network holds a function that the target has no counterpart of.
+        If the target or type is unknown, or the network holds a function that the target has no counterpart of; if
+        `checkpoint` is given and there is no recurrence, or several that do not run together.
     SizeError
-        If a size has no number.
+        If a size has no number, or `checkpoint` is more than the number of steps.
     LossError, UnusedParameterError
         As `Network.derive` does.
     """
@@ -90,11 +104,12 @@ def generate(
     chosen = as_schedule(schedule)
     if target != "cpu" and chosen != KernelSchedule():
         raise UnsupportedError(f"target {target!r} has no schedule to choose; leave it out, or choose target 'cpu'")
+    checkpoint = check_checkpoint(checkpoint, target)
     known = resolve_sizes(network, sizes or {})
     if network.loss is None and network.has_output and wrt is None and optimizer is None:
-        return _generate(network, Derivation(network), target, dtype, known, None, chosen, timed)
+        return _generate(network, Derivation(network), target, dtype, known, None, chosen, timed, checkpoint)
     names = list(wrt) if wrt is not None else network.asked or [tensor.name for tensor in network.parameters] or None
-    return _generate(network, network.derive(names), target, dtype, known, optimizer, chosen, timed)
+    return _generate(network, network.derive(names), target, dtype, known, optimizer, chosen, timed, checkpoint)
 
 
 def _generate(
@@ -106,6 +121,7 @@ def _generate(
     optimizer: Any,
     chosen: KernelSchedule,
     timed: bool,
+    checkpoint: int | bool | None,
 ) -> GeneratedModule:
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
@@ -116,7 +132,19 @@ def _generate(
     identifiers.declare(tensor for tensor in network.tensors.values() if tensor not in planned.replaced)
     identifiers.declare(planned.gradients.values())
     update = None if optimizer is None else plan_update(optimizer, layout.trainable)
-    plan = Plan(network, planned, lowering, layout, known, identifiers, update, dtype, chosen=chosen, timed=timed)
+    plan = Plan(
+        network,
+        planned,
+        lowering,
+        layout,
+        known,
+        identifiers,
+        update,
+        dtype,
+        chosen=chosen,
+        timed=timed,
+        checkpoint=checkpoint,
+    )
     if network.has_modes and not network.is_of_training:
         planned, lowering = schedule_inference(network, known, strided=strided)
         other = replace(
@@ -124,7 +152,8 @@ def _generate(
         )
         plan = replace(plan, inference=replace(other, update=None))
     module = _module(plan, derivation, target)
-    return GeneratedModule(render(TARGETS[target].template, module), layout, module.bodies.parts)
+    source = render(TARGETS[target].template, module)
+    return GeneratedModule(source, layout, module.bodies.parts, stored_shapes(plan.schedule, known), known.batch)
 
 
 def _module(plan: Plan, derivation: Derivation, target: str) -> Module:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..symbolic.errors import UndefinedError, UnsupportedError
+import numpy as np
+
+from ..symbolic.errors import SizeError, UndefinedError, UnsupportedError
 
 WAYS = ("outer", "outer packed", "dot", "loops")
 EPOCHS, WORKSPACES = ("unrolled", "calls"), ("apart", "shared")
@@ -82,3 +84,22 @@ def as_schedule(given: Any) -> KernelSchedule:
         known = ", ".join(fields)
         raise UndefinedError(f"schedule is {given!r}; expected a gl.KernelSchedule, or a mapping of {known}")
     return KernelSchedule(**given)
+
+
+def check_checkpoint(checkpoint: Any, target: str) -> int | bool | None:
+    """What `checkpoint` asks for; False asks for nothing.
+
+    Raises
+    ------
+    SizeError
+        If it is no whole number of at least 1.
+    UnsupportedError
+        If the target has no checkpoints.
+    """
+    if checkpoint is None or checkpoint is False:
+        return None
+    if checkpoint is not True and (not isinstance(checkpoint, int | np.integer) or checkpoint < 1):
+        raise SizeError(f"checkpoint is {checkpoint!r}; expected a number of steps, or True to choose one")
+    if target != "cpu":
+        raise UnsupportedError(f"target {target!r} stores every step of a recurrence; checkpoint needs target 'cpu'")
+    return True if checkpoint is True else int(checkpoint)

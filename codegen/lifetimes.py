@@ -10,7 +10,7 @@ from sympy import Expr, Integer, expand, prod, sympify
 from ..symbolic.tensors import Tensor, tensor_of
 from .blocks import BATCH
 from .layout import LINE, Place, rounded_up
-from .nests import Clear, Item, reads, statements, written
+from .nests import Clear, Item, Loop, reads, statements, written
 from .sizes import Sizes
 
 Span = tuple[int, int]  # the first and the last of the nests, counted through all functions, that touch a tensor
@@ -19,6 +19,7 @@ Span = tuple[int, int]  # the first and the last of the nests, counted through a
 def spans(functions: Sequence[Sequence[Item]], handed_out: Iterable[Tensor]) -> dict[Tensor, Span]:
     """When each tensor is touched; `handed_out` is read once more at the end of the first function."""
     found: dict[Tensor, Span] = {}
+    segments: list[tuple[Span, set[Tensor]]] = []  # loops over segments of time, and what they carry from one on
 
     def touch(tensor: Tensor, at: int) -> None:
         first, last = found.get(tensor, (at, at))
@@ -27,19 +28,30 @@ def spans(functions: Sequence[Sequence[Item]], handed_out: Iterable[Tensor]) -> 
     place = 0
     for number, items in enumerate(functions):
         for item in items:
-            for element in reads(item):
-                touch(tensor_of(element), place)
-            for tensor in written(item):
-                touch(tensor, place)
-            for statement in statements(item):
-                if isinstance(statement, Clear):
-                    touch(statement.target, place)
-            place += 1
+            parts = item.body if isinstance(item, Loop) and item.carries is not None else (item,)
+            for part in parts:
+                for tensor in touched(part):
+                    touch(tensor, place)
+                place += 1
+            if isinstance(item, Loop) and item.carries is not None:
+                segments.append(((place - len(parts), place - 1), set(item.carries)))
         if number == 0:
             for tensor in handed_out:
                 touch(tensor, place)
         place += 1  # what one function leaves is there for all of the next
+    for (start, end), carried in segments:
+        for tensor, (first, last) in found.items():
+            # What lives beyond a segment lives in all of them.
+            is_met = first <= end and start <= last
+            if tensor in carried or (is_met and (first < start or last > end)):
+                found[tensor] = (min(first, start), max(last, end))
     return found
+
+
+def touched(item: Item) -> set[Tensor]:
+    """The tensors that a nest reads, writes or clears."""
+    cleared = {statement.target for statement in statements(item) if isinstance(statement, Clear)}
+    return {*map(tensor_of, reads(item)), *written(item), *cleared}
 
 
 def results_early(items: Iterable[Item]) -> tuple[Item, ...]:

@@ -16,7 +16,7 @@ from ..symbolic.tensors import indices_of, is_element, tensor_of
 from .blocks import all_blocks, choose_blocks
 from .kernel_schedule import KernelSchedule
 from .nests import AddTo, Clear, Dot, Finish, Item, Loop, Set, Start, Step, rename
-from .ops import Contraction, Op, Reduction, Scan
+from .ops import Contraction, Op, Reduction, Scan, Segments, Steps
 from .sizes import Sizes
 from .strides import axes_of
 
@@ -26,7 +26,7 @@ LONGEST_SUM = 4096  # numbers that are summed up one by one; of more there are s
 Temporary: TypeAlias = Callable[[str, dict[Any, Expr], Equation], Expr]  # makes the element of a new tensor
 
 
-def nest(op: Op | Scan, sizes: Sizes, real: str, temporary: Temporary, chosen: KernelSchedule = NOTHING) -> Item:
+def nest(op: Steps, sizes: Sizes, real: str, temporary: Temporary, chosen: KernelSchedule = NOTHING) -> Item:
     """The loops of one op in numbers of type `real`, those of the batch outside; `temporary` names partial sums.
 
     Raises
@@ -34,6 +34,10 @@ def nest(op: Op | Scan, sizes: Sizes, real: str, temporary: Temporary, chosen: K
     UnsupportedError
         If a product cannot be computed in the way that is `chosen` for it.
     """
+    if isinstance(op, Segments):
+        index = Dummy(op.index.name, integer=True)
+        body = tuple(rename(nest(part, sizes, real, temporary, chosen), {op.index: index}) for part in op.ops)
+        return Loop(index, Integer(op.count), body, step=op.step, carries=op.carried)
     if isinstance(op, Scan):
         time = Dummy(op.time.name, integer=True)
         steps = tuple(

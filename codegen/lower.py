@@ -93,15 +93,20 @@ class Lowering:
 
     def temporary(self, kind: str, space: Extents, equation: Equation, classes: Any = None) -> Expr:
         """A new tensor over `space`, named after the equation and what it holds, as an element."""
-        name = base = f"{equation.target.name}_{kind}"
+        name = self.unused(f"{equation.target.name}_{kind}")
+        tensor = Tensor(name, tuple(space.values()), equation.target.role, classes=classes)
+        self.temporaries[tensor] = equation.target
+        return element_of(tensor, tuple(space))
+
+    def unused(self, base: str) -> str:
+        """`base`, or with a number behind it: a name that no tensor has, and none gets again."""
+        name = base
         count = 1
         while name in self._names:
             count += 1
             name = f"{base}{count}"
         self._names.add(name)
-        tensor = Tensor(name, tuple(space.values()), equation.target.role, classes=classes)
-        self.temporaries[tensor] = equation.target
-        return element_of(tensor, tuple(space))
+        return name
 
     # ---- inside ----------------------------------------------------------------------------------------------
 

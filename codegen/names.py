@@ -42,6 +42,11 @@ class Names:
         """Let `tensor` have the name of `owner`."""
         self._tensors[tensor] = self._tensors[owner]
 
+    def hand_over(self, old: Tensor, new: Tensor) -> None:
+        """Let `new`, which stands where `old` stood, have its name, if that has one."""
+        if old in self._tensors:
+            self.share(new, old)
+
     def of(self, thing: Any) -> str:
         return self._tensors[thing]
 

@@ -87,7 +87,8 @@ class Loop:
 
     `limits` are expressions, linear in the index, that are at least 0 where the body is run; `step` is 1 or -1 for a
     loop over time, whose steps need each other, and 0 for one whose order does not matter. Of a loop that is shared
-    each thread runs a part.
+    each thread runs a part. `carries` are the tensors that a segment of time hands to the next; None for other loops:
+    what stands in one over segments is as large as what stands outside of others, and is placed and shared as that is.
     """
 
     index: Any
@@ -98,6 +99,7 @@ class Loop:
     limits: tuple[Expr, ...] = ()
     step: int = 0
     is_shared: bool = False
+    carries: tuple[Tensor, ...] | None = None
 
 
 Item: TypeAlias = Set | Start | Step | Finish | Clear | AddTo | Dot | Loop
@@ -162,7 +164,10 @@ def paragraphs(items: Iterable[Item]) -> list[tuple[list[Item], list[Equation]]]
     for item in items:
         equations = equations_of(item)
         known = {id(equation) for equation in groups[-1][1]} if groups else set()
-        if known.isdisjoint(map(id, equations)):
+        alone = any(
+            isinstance(one, Loop) and one.carries is not None for one in (item, *(groups[-1][0] if groups else ()))
+        )
+        if alone or known.isdisjoint(map(id, equations)):
             groups.append(([item], equations))
         else:
             groups[-1][0].append(item)

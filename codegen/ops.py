@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from sympy import Expr, Indexed, Symbol
 
@@ -63,7 +63,7 @@ class Reduction(Op):
     @property
     def is_scatter(self) -> bool:
         """Whether data says where to write, so that the target is added to in any order."""
-        return isinstance(self.target, Indexed) and any(not isinstance(place, Symbol) for place in self.target.indices)
+        return isinstance(self.target, Indexed) and any(elements(place) for place in self.target.indices)
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,29 @@ class Scan:
     length: Expr
     step: int
     ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Ops for a segment of time, done for one segment after the other.
+
+    Attributes
+    ----------
+    index : the number of the segment
+    count : how many there are
+    step : 1 from the first segment to the last, -1 the other way
+    ops : those of one segment
+    carried : the tensors in which a segment finds what the one before it left
+    """
+
+    index: Symbol
+    count: int
+    step: int
+    ops: tuple[Op | Scan, ...]
+    carried: tuple[Tensor, ...]
+
+
+Steps: TypeAlias = Op | Scan | Segments
 
 
 def is_index(symbol: Any) -> bool:

@@ -27,6 +27,7 @@ class Plan:
     inference : the plan of `predict` and `loss` in inference, if this one, of the training, is another
     chosen : what of the kernels is not left to cost models
     timed : whether the code counts where its time goes
+    checkpoint : how many steps of a recurrence are computed again from one that is stored; True chooses, None for none
     """
 
     network: Network
@@ -40,6 +41,7 @@ class Plan:
     inference: Plan | None = None
     chosen: KernelSchedule = field(default_factory=KernelSchedule)
     timed: bool = False
+    checkpoint: int | bool | None = None
 
     @property
     def data(self) -> list[Tensor]:

@@ -9,10 +9,12 @@ everything from the inputs on, and `advance` what the states become.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from sympy import Expr
 
 from ..symbolic.derivation import Derivation
 from ..symbolic.equations import Equation
@@ -58,6 +60,11 @@ class Schedule:
     def ops(self) -> tuple[Op, ...]:
         """All of them."""
         return (*self.forward, *self.loss, *self.backward, *self.advance, *self.assign)
+
+    def renamed(self, names: Mapping[Tensor, Tensor]) -> Schedule:
+        """The same with other tensors for temporaries and their owners; the ops stay as they are."""
+        owners = {names.get(tensor, tensor): names.get(owner, owner) for tensor, owner in self.temporaries.items()}
+        return replace(self, temporaries=owners)
 
 
 def schedule(
@@ -113,6 +120,13 @@ class _Stored:
     def as_declared(self, tensor: Any) -> Any:
         """What holds `tensor` with its axes in the order declared."""
         return self._copies.get(tensor, tensor)
+
+
+def stored_shapes(made: Schedule, sizes: Sizes) -> dict[str, tuple[Expr, ...]]:
+    """The stored activations: the tensors of `forward` and `loss` that `backward` reads, and their shapes."""
+    read = set(tensors_read(made.backward))
+    stored = dict.fromkeys(op.tensor for op in (*made.forward, *made.loss) if op.tensor in read)
+    return {tensor.name: sizes.shape(tensor.shape) for tensor in stored}
 
 
 def schedule_inference(network: Network, sizes: Sizes, *, strided: bool) -> tuple[Schedule, Lowering]:

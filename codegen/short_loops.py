@@ -23,6 +23,8 @@ def without_short_loops(items: Iterable[Item]) -> tuple[Item, ...]:
 
 def _within(loop: Loop) -> Loop:
     body = without_short_loops(loop.body)
+    if loop.carries is not None:
+        return replace(loop, body=body)
     inner = [item for item in body if isinstance(item, Loop)]
     if not inner or _is_short(loop) or any(not _can_go(item) for item in inner):
         return replace(loop, body=body)

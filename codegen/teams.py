@@ -33,11 +33,13 @@ class Share:
     item : the nest; of "rows" and "parts" its shared loops and products are marked
     kind : "rows", by rows of the batch; "parts", by another index; "each", all of it by every thread; "first", by one
     waits : whether all threads must have come so far before it
+    inner : who does what in a loop over segments of time, which every thread runs through
     """
 
     item: Item
     kind: Kind
     waits: bool = False
+    inner: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Access:
 
 
 InMemory: TypeAlias = Callable[[Tensor], bool]
+Touched: TypeAlias = tuple[list[tuple[Tensor, Access]], list[tuple[Tensor, Access]]]  # what was read, what was written
 
 
 def rows_first(ops: Iterable[Op], sizes: Sizes, temporary: Temporary) -> list[Op]:
@@ -88,21 +91,39 @@ def with_waits(
 
     `same` and `overlap` say how the places of tensors lie. All wait before the first function.
     """
-    wrote: list[tuple[Tensor, Access]] = []  # since all waited last
-    read: list[tuple[Tensor, Access]] = []
-    done: list[list[Share]] = []
+    touched: Touched = ([], [])
+    done = []
     for shares in functions:
-        done.append([])
-        for share in shares:
-            reading, writing = ([one for one in some if in_memory(one[0])] for some in _accesses(share))
-            pairs = [*product(wrote, [*reading, *writing]), *product(read, writing)]
-            clash = any(_clash(one, other, same, overlap) for one, other in pairs)
-            if clash:
-                wrote, read = [], []
-            wrote += writing
-            read += reading
-            done[-1].append(replace(share, waits=clash))
+        made, touched = _waits(shares, touched, in_memory, same, overlap)
+        done.append(made)
     return done
+
+
+def _waits(
+    shares: Sequence[Share],
+    touched: Touched,
+    in_memory: InMemory,
+    same: Callable[[Tensor, Tensor], bool],
+    overlap: Callable[[Tensor, Tensor], bool],
+) -> tuple[list[Share], Touched]:
+    """The shares of one; `touched` is what was read and written since all waited last, before it and after it."""
+    read, wrote = touched
+    done = []
+    for share in shares:
+        if share.inner:
+            # All wait where a segment begins: what came before it, the last one too, is done.
+            inner = [replace(part, waits=False) for part in share.inner]
+            inner, (read, wrote) = _waits(inner, ([], []), in_memory, same, overlap)
+            done.append(replace(share, inner=(replace(inner[0], waits=True), *inner[1:])))
+            continue
+        reading, writing = ([one for one in some if in_memory(one[0])] for some in _accesses(share))
+        pairs = [*product(wrote, [*reading, *writing]), *product(read, writing)]
+        clash = any(_clash(one, other, same, overlap) for one, other in pairs)
+        if clash:
+            read, wrote = [], []
+        read, wrote = [*read, *reading], [*wrote, *writing]
+        done.append(replace(share, waits=clash))
+    return done, (read, wrote)
 
 
 def rows_before_parts(shares: Sequence[Share]) -> list[Share]:
@@ -168,6 +189,9 @@ def _accesses(share: Share) -> tuple[list[tuple[Tensor, Access]], list[tuple[Ten
 
 
 def _share(item: Item, sizes: Sizes, in_memory: InMemory) -> Share:
+    if isinstance(item, Loop) and item.carries is not None:
+        inner = tuple(share_work(item.body, sizes, in_memory))
+        return Share(replace(item, body=tuple(share.item for share in inner)), "each", inner=inner)
     for kind, split in (("rows", by_rows), ("parts", by_parts)):
         made = split(item, sizes, in_memory)
         if made is not None:

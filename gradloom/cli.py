@@ -139,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--target", choices=("cpu", "numpy"), default="cpu", help="default: %(default)s")
     command.add_argument("--dtype", choices=("float32", "float64"), help="default: the MODEL file's, or float32")
     command.add_argument("--batch", type=_positive, metavar="N", help="for other targets: these kernels take any batch")
+    _add_checkpoint(command)
     _add_optimizer(command)
     _add_sizes(command)
     _add_output(command)
@@ -148,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", metavar="FILE", help=".npz with images and labels, X and y, or an array per tensor")
     command.add_argument("--epochs", type=_positive, metavar="N")
     command.add_argument("--batch", type=_positive, metavar="N", help="rows per step")
+    _add_checkpoint(command)
     _add_optimizer(command)
     command.add_argument("--seed", type=int, metavar="N")
     command.add_argument("--validation", type=float, metavar="FRACTION", help="of the rows, held out")
@@ -217,6 +219,15 @@ def _add_output(command: argparse.ArgumentParser) -> None:
 def _add_sizes(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--size", action="append", default=[], metavar="NAME=N", help="a number for a symbolic size; may be repeated"
+    )
+
+
+def _add_checkpoint(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--checkpoint",
+        type=lambda text: True if text == "auto" else _positive(text),
+        metavar="K",
+        help="store the state of recurrences at every K-th step only, and compute the rest again; auto: about √T",
     )
 
 

@@ -145,9 +145,15 @@ def generate(options: argparse.Namespace) -> int:
         dtype=options.dtype or file.training.get("dtype", "float32"),
         sizes=_sizes(options, file),
         optimizer=_optimizer(options, file),
+        checkpoint=_checkpoint(options, file),
     )
     _output(made.source, options.output)
     return 0
+
+
+def _checkpoint(options: argparse.Namespace, file: ModelFile) -> Any:
+    """What the command line asks for, else the MODEL file."""
+    return file.training.get("checkpoint") if options.checkpoint is None else options.checkpoint
 
 
 def train(options: argparse.Namespace) -> int:
@@ -175,8 +181,10 @@ def train(options: argparse.Namespace) -> int:
         settings.pop("target", "cpu"),
         settings.pop("dtype", "float32"),
         _sizes(options, file),
+        _checkpoint(options, file),
     )
     settings.pop("sizes", None)
+    settings.pop("checkpoint", None)
     settings["optimizer"] = _optimizer(options, file)
     model.check(*data)
     if file.report is not None:

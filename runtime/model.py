@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codegen.kernel_schedule import check_checkpoint
 from ..symbolic.errors import SizeError
 from ..symbolic.network import Network
 from .data import Data, check_data, name_data
@@ -36,6 +37,7 @@ class Model:
     dtype : "float32" or "float64".
     sizes : numbers for symbolic sizes; those not given are read off the data in `fit`.
     schedule : a `KernelSchedule`: what of the kernels is not left to cost models (target "cpu").
+    checkpoint : k: of recurrences only the state at every k-th step is stored, as `Network.compile` says.
 
     Attributes
     ----------
@@ -46,7 +48,7 @@ class Model:
     Raises
     ------
     UndefinedError, UnsupportedError, SizeError
-        If the network is none, or the target, dtype or a size is not one that can be compiled for.
+        If the network is none, or the target, dtype, `checkpoint` or a size is not one that can be compiled for.
 
     Examples
     --------
@@ -69,10 +71,12 @@ class Model:
         dtype: Any = "float32",
         sizes: Mapping[str, int] | None = None,
         schedule: Any = None,
+        checkpoint: int | bool | None = None,
     ) -> None:
         self.network = check_network(network)
         self.target = target
         self.dtype = check_choices(target, dtype)
+        self.checkpoint = check_checkpoint(checkpoint, target)
         self.sizes = check_sizes({} if sizes is None else sizes)
         self.schedule = schedule
         if seed is not None:
@@ -322,6 +326,7 @@ class Model:
                 sizes=self.sizes,
                 optimizer=optimizer,
                 schedule=self.schedule,
+                checkpoint=self.checkpoint,
             )
         except SizeError as error:
             raise SizeError(f"{error}; or call fit, which reads sizes off the data") from error

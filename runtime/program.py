@@ -242,6 +242,7 @@ def compile_network(
     optimizer: Any = None,
     wrt: Iterable[str] | None = None,
     schedule: Any = None,
+    checkpoint: int | bool | None = None,
 ) -> Program:
     """Generate and load the kernels of `network`; see `Network.compile` for the parameters.
 
@@ -250,7 +251,9 @@ def compile_network(
     LossError
         If the network has no loss.
     SizeError
-        If a symbolic size, other than the batch, has no number.
+        If a symbolic size, other than the batch, has no number, or `checkpoint` is more than the number of steps.
+    UnsupportedError
+        If `checkpoint` is given for the target "numpy", or for a network without a recurrence.
     UndefinedError
         If `target`, `dtype` or `optimizer` is unknown.
     CacheError
@@ -261,15 +264,30 @@ def compile_network(
         raise SizeError(f"batch is {batch!r}; expected a whole number of at least 1")
     numbers = check_sizes(sizes or {})
     names = None if wrt is None else tuple(wrt)
-    options = {"target": target, "dtype": dtype, "sizes": numbers, "optimizer": type(optimizer).__name__, "wrt": names}
+    options: dict[str, Any] = {
+        "target": target,
+        "dtype": dtype,
+        "sizes": numbers,
+        "optimizer": type(optimizer).__name__,
+        "wrt": names,
+    }
     if schedule is not None:
         options["schedule"] = repr(schedule)
+    if checkpoint is not None:
+        options["checkpoint"] = checkpoint
 
     def generate() -> str:
         from ..codegen.generate import generate  # what is kept needs none of it
 
         return generate(
-            network, target=target, dtype=dtype, sizes=numbers, optimizer=optimizer, wrt=names, schedule=schedule
+            network,
+            target=target,
+            dtype=dtype,
+            sizes=numbers,
+            optimizer=optimizer,
+            wrt=names,
+            schedule=schedule,
+            checkpoint=checkpoint,
         ).source
 
     source = generated_source(network, optimizer, options, generate)

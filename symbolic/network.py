@@ -359,6 +359,9 @@ class Network(Modes):
         optimizer : one of ``gl.optimizers``; adds the update and whole-epoch functions
         wrt : names to give gradients of; by default the parameters, or the inputs where there are none
         schedule : a `gradloom.KernelSchedule`: what of the kernels is not left to cost models
+        checkpoint : k: of recurrences only the state at every k-th step is stored, and the backward pass computes the
+            steps between again; True for about the square root of the number of steps. Memory of activations grows
+            with T/k + k instead of T, for one more forward pass (target "cpu")
         """
         if Network.compiler is None:
             raise UndefinedError("no compiler is registered: import gradloom, not its symbolic part alone")

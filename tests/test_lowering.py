@@ -174,41 +174,39 @@ def test_the_numpy_module_reads_like_the_equations():
 def test_the_cpu_module_fuses_bias_activation_derivative_and_sums():
     source = generate(perceptron(), target="cpu", optimizer=gl.optimizers.SGD(lr=0.1)).source
     assert (
-        "    product_1(x, W1, z1, B)\n"
-        "    for i in range(B):\n"
+        "    product_1(x, W1, z1, B, first, last)\n"
+        "    for i in range(first, last):\n"
         "        for j in range(16):\n"
         "            z1_ij = z1[i, j] + b1[j]\n"
         "            a1[i, j] = logistic(z1_ij)\n"
     ) in source
     assert (
-        "    product_5(d_z3, W3, d_z2, B)\n"
-        "    d_b2[:] = real(0)\n"
-        "    for i in range(B):\n"
+        "    product_4(d_z3, W3, d_z2, B, first, last)\n"
+        "    for i in range(first, last):\n"
         "        for j in range(16):\n"
-        "            d_z2_ij = d_z2[i, j] * a2[i, j] * (real(1) - a2[i, j])\n"
-        "            d_z2[i, j] = d_z2_ij\n"
-        "            d_b2[j] += d_z2_ij\n"
+        "            d_z2[i, j] = d_z2[i, j] * a2[i, j] * (real(1) - a2[i, j])\n"
     ) in source
-    assert source.count("for q in range(13002):") == 1
+    assert source.count("for q in range(begin(13002, thread, threads), begin(13002, thread + 1, threads)):") == 1
 
 
 def test_every_function_of_the_contract_is_there_and_nothing_else_is_imported():
     for target in ("cpu", "numpy"):
         source = generate(perceptron(), target=target, optimizer=gl.optimizers.Adam()).source
+        one, team = (", thread=0, threads=1, gate=None", ", threads=1") if target == "cpu" else ("", "")
         for head in (
             "def workspace(batch):",
             "def predict(params, x, work):",
-            "def loss(params, x, y, work):",
-            "def loss_and_gradients(params, x, y, work, grads):",
-            "def update(params, grads, state, hyper, step):",
-            "def epoch(params, grads, state, x, y, order, batch, hyper, step, work):",
+            f"def loss(params, x, y, work{one}):",
+            f"def loss_and_gradients(params, x, y, work, grads{one}):",
+            f"def update(params, grads, state, hyper, step{one}):",
+            f"def epoch(params, grads, state, x, y, order, batch, hyper, step, work{team}):",
         ):
             assert head in source
         imported = [
             line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))
         ]
-        known = {"__future__", "collections", "importlib", "math", "typing", "numpy", "scipy", "numba", "llvmlite"}
-        assert set(imported) <= known
+        standard = {"__future__", "collections", "hashlib", "importlib", "math", "threading", "typing"}
+        assert set(imported) <= standard | {"numpy", "scipy", "numba", "llvmlite"}
         assert source.endswith("\n")
         assert not source.endswith("\n\n")
         assert "def epoch" not in generate(perceptron(), target=target).source

@@ -330,7 +330,7 @@ def wide():
 def test_what_does_not_fit_is_left_to_the_ordinary_schedule(make):
     source = generate(make(), optimizer=gl.optimizers.SGD(0.1)).source
     assert "epoch_by_row" not in source
-    assert "\n@compiled\ndef epoch(" in source
+    assert "\n@compiled\ndef steps(" in source
 
 
 def test_the_limit_is_a_number_of_operations(monkeypatch):

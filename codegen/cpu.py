@@ -29,7 +29,7 @@ from .scan import gather_steps
 from .short_loops import without_short_loops
 from .sizes import Sizes
 from .storage import Storage, place_tensors, seen_by_all
-from .teams import Share, rows_before_parts, rows_first, share_work, with_waits
+from .teams import Share, made_by_one, rows_before_parts, rows_first, share_work, with_waits
 from .unrolled_step import unroll_epoch
 from .update import UpdatePlan
 
@@ -80,7 +80,10 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
     if apart:
         shares = [rows_before_parts(part) for part in shares]
     nests = [tuple(share.item for share in part) for part in shares]
-    storage = place_tensors(plan.network, schedule, plan.layout, plan.sizes, plan.names, nests, apart=apart)
+    of_one = made_by_one([share for part in shares for share in part])
+    storage = place_tensors(
+        plan.network, schedule, plan.layout, plan.sizes, plan.names, nests, apart=apart, of_one=of_one
+    )
     shares = with_waits(shares, storage.buffers.__contains__, storage.same, storage.overlap)
 
     def writer(tensors: list[Tensor]) -> CpuWriter:

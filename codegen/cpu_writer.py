@@ -86,6 +86,8 @@ class CpuWriter:
         """The function's statements for nests; it returns the scalar `result`. With `clocks`, marks stand between."""
         lines = self._paragraphs(shares, clocks)
         lines += [] if clocks is None or not lines else [clocks.end()]
+        if result is not None and self._is_of_one(result) and shares:
+            lines.append("wait(gate, threads)")
         returned = "" if result is None else self._array(result) if result.rank else self._read_whole(result)
         if self._shares_rows:
             lines = [f"first, last = {', '.join(part_of(self._batch))}", "", *lines]
@@ -108,6 +110,7 @@ class CpuWriter:
                     written = self._item(item, items[place + 1 :])
                 if shares[place].kind == "first":
                     written = ["if thread == 0:", *(INDENT + line for line in written)]
+                    self._locals = {key: name for key, name in self._locals.items() if not self._is_of_one(key)}
                 lines += written
             start += len(group)
         return lines
@@ -349,10 +352,17 @@ class CpuWriter:
         if tensor in self._locals:
             return self._locals[tensor]
         name = self.storage.names.of(tensor)
+        if self._is_of_one(tensor):
+            buffer, place = self.storage.buffers[tensor]
+            value = f"{buffer}[{self._size(place.offset)}]"
+            return f"int({value})" if tensor.classes is not None else value
         if tensor in self.storage.buffers:
             self._views.setdefault(tensor)
             return name
         return f"{name}[()]"
+
+    def _is_of_one(self, element: Any) -> bool:
+        return element in self.storage.of_one
 
     def _memory(self, element: Expr) -> str:
         name = self._array(tensor_of(element))

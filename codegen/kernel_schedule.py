@@ -45,6 +45,8 @@ class KernelSchedule:
     products: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.products, Mapping):
+            raise UndefinedError(f"products is {self.products!r}; expected a mapping of names to ways")
         for name, value, offered in [
             ("epoch", self.epoch, (None, *EPOCHS)),
             ("workspace", self.workspace, (None, *WORKSPACES)),

@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sympy import Expr, Integer, expand, prod
+from sympy import Dummy, Expr, Integer, expand, prod
 
 from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_of
 from .nests import Finish, Loop, Set, Start, Step, reads, targets
 
 SHORTEST, LONGEST = 4, 64  # longer ones LLVM does well enough
 FURTHEST = 4  # of so many numbers one may be meant
-UNDERSTOOD = {"where", "max", "real", "np.int32", "np.int64", ""}  # called with rows
+UNDERSTOOD = {"where", "larger", "max", "real", "np.int32", "np.int64", ""}  # called with rows
 Shape = Callable[[Tensor], tuple[Expr, ...] | None]
 
 
@@ -35,7 +35,8 @@ def fills_lanes(loop: Loop, shape: Shape) -> bool:
     made = {target for statement in loop.body for target in targets(statement)}
     for statement in loop.body:
         value = statement.value if isinstance(statement, Set | Step) else Integer(0)
-        rest = value.xreplace({element: Integer(1) for element in elements(value)})
+        # Not a number for each element: it might cancel the index.
+        rest = value.xreplace({element: Dummy(real=True) for element in elements(value)})
         if rest.has(loop.index):
             return False
         for element in [*reads(statement), *targets(statement)]:
@@ -80,6 +81,6 @@ def in_last_place(element: Expr, index: Any, axes: tuple[Expr, ...]) -> tuple[An
 def are_straight(lines: Iterable[str]) -> bool:
     """Whether statements are without branches and functions that rows do not know."""
     text = "\n".join(lines)
-    if re.search(r"\b(if|else|and|or|not|for)\b|\*\*|//|%", text):
+    if re.search(r"\b(if|else|and|or|not|for)\b|\*\*|//|%|!=", text):
         return False
     return {*re.findall(r"([\w.]*)\(", text)} <= UNDERSTOOD

@@ -24,11 +24,13 @@ class Storage:
     ----------
     buffers : tensor → the buffer it lies in ("params", "work", "grads") and where; arguments and locals are not in it
     names : identifiers
+    of_one : the scalars in memory that one thread makes for all; they are read where they are needed, not before
     """
 
     buffers: dict[Tensor, tuple[str, Place]]
     names: Names
     work_size: Any
+    of_one: frozenset[Tensor] = frozenset()
     _known: dict[Place, tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
     def same(self, one: Tensor, other: Tensor) -> bool:
@@ -70,6 +72,7 @@ def place_tensors(
     functions: Sequence[Sequence[Item]],
     *,
     apart: bool = False,
+    of_one: frozenset[Tensor] = frozenset(),
 ) -> Storage:
     """Decide what lies where: parameters and gradients as the layout says, the rest in the workspace if it must.
 
@@ -81,7 +84,7 @@ def place_tensors(
     for name, place in layout.gradients.items():
         buffers[plan.gradients[name]] = ("grads", place)
     made = [tensor for items in functions for item in items for tensor in _made(item)]
-    kept = seen_by_all(plan, functions)
+    kept = seen_by_all(plan, functions) | of_one
     alone = {tensor: owner for tensor, owner in plan.temporaries.items() if tensor not in plan.kept}
     shared = _in_place(functions, alone)
     # A product whose owner is but a local variable has the memory for itself, under the owner's name.
@@ -99,7 +102,7 @@ def place_tensors(
     names.declare(tensor for tensor in dict.fromkeys(made) if tensor not in shared)
     for tensor, owner in shared.items():
         names.share(tensor, owner)
-    return Storage(buffers, names, work_size)
+    return Storage(buffers, names, work_size, of_one)
 
 
 def _made(item: Item) -> Iterable[Tensor]:

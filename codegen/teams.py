@@ -200,16 +200,39 @@ def _share(item: Item, sizes: Sizes, in_memory: InMemory) -> Share:
     return Share(item, "each" if only_scalars else "first")
 
 
+def made_by_one(shares: Iterable[Share]) -> frozenset[Tensor]:
+    """The scalars that the first thread alone makes: the others find them in memory."""
+    found: set[Tensor] = set()
+    for share in shares:
+        if share.inner:
+            found |= made_by_one(share.inner)
+        elif share.kind == "first":
+            found |= {tensor for tensor in written(share.item) if not tensor.rank}
+    return frozenset(found)
+
+
 def by_rows(item: Item, sizes: Sizes, in_memory: InMemory) -> Item | None:
     """The nest with its loops over the batch marked as shared, if each row is made of what belongs to that row."""
     if isinstance(item, Loop) and item.step:
         body = [by_rows(part, sizes, in_memory) for part in item.body]
-        return None if None in body or item.before or item.after else replace(item, body=tuple(body))  # type: ignore
+        if None in body or item.before or item.after:
+            return None
+        made = replace(item, body=tuple(body))  # type: ignore[arg-type]
+        return made if _keeps_rows_apart(made, in_memory) else None
     if isinstance(item, Dot):
         return _product_by(item, sizes, by_batch=True)
     if not isinstance(item, Loop) or item.extent != sizes.batch or item.limits or item.before or item.after:
         return None
     return replace(item, is_shared=True) if _stays(item, in_memory) else None
+
+
+def _keeps_rows_apart(steps: Loop, in_memory: InMemory) -> bool:
+    """Whether no step over time reads another row of what the steps write."""
+    reading, writing = ([one for one in some if in_memory(one[0])] for some in _accesses(Share(steps, "rows")))
+    own: dict[Tensor, frozenset[int]] = {}
+    for tensor, access in writing:
+        own[tensor] = own.get(tensor, access.axes) & access.axes
+    return all(own.values()) and all(tensor not in own or access.axes & own[tensor] for tensor, access in reading)
 
 
 def _stays(loop: Loop, in_memory: InMemory) -> bool:

@@ -18,13 +18,15 @@ from sympy.core.singleton import Singleton
 from ..symbolic import activations
 from ..symbolic.equations import Equation
 from ..symbolic.facts import Fact
-from ..symbolic.functions import Elementwise
+from ..symbolic.functions import Elementwise, elementwise
 from ..symbolic.letters import Letters
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
 
 PACKAGE = __name__.split(".")[0]
 UNUSED = ("initializers", "layers")  # of a network: no source depends on them
+
+_PLAIN: Any = elementwise("plain", lambda z: z)
 
 
 class NotSpelledOutError(Exception):
@@ -111,6 +113,8 @@ class _Speller:
     def _function(self, kind: Any) -> bytes:
         """A named function: ours, or somebody's of the same name and perhaps another formula; which of them it is."""
         if kind not in self._functions:
+            if kind.__bases__ != (Elementwise,) or vars(kind).keys() - vars(_PLAIN).keys():
+                raise NotSpelledOutError(kind.__name__)  # with a derivative of its own, perhaps
             self._functions[kind] = b""  # a formula that calls itself would not end in any case
             places = [Symbol(f"#{place}", real=True) for place in range(len(kind.defaults))]
             spelled = [self.digest(kind.definition(*places)), self.digest(kind.symbol)]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codegen.kernel_schedule import KernelSchedule, as_schedule
 from ..symbolic.errors import DataError, LossError, SizeError, UndefinedError, UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.second_order import hessian_vector
@@ -272,7 +273,9 @@ def compile_network(
         "wrt": names,
     }
     if schedule is not None:
-        options["schedule"] = repr(schedule)
+        made = as_schedule(schedule)
+        is_plain = type(made) is KernelSchedule
+        options["schedule"] = [made.epoch, made.workspace, sorted(made.products.items())] if is_plain else made
     if checkpoint is not None:
         options["checkpoint"] = checkpoint
 

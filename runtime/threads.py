@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from sympy import Basic, Indexed
 
 from ..symbolic.binders import Binder
@@ -15,6 +16,7 @@ from ..symbolic.network import Network
 from .data import size_of
 
 WORTH = 2e6  # operations a step that one thread more is worth: all wait for each other several times in a step
+MOST = 1024
 
 _chosen: int | None = None
 
@@ -46,7 +48,8 @@ def threads_for(operations: float) -> int:
     if _chosen is not None:
         return _chosen
     if given:
-        return _checked("GRADLOOM_NUM_THREADS", int(given) if given.strip().isdecimal() else given)
+        is_number = given.strip().isdecimal() and len(given) < 10
+        return _checked("GRADLOOM_NUM_THREADS", int(given) if is_number else given)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, int(operations / WORTH)))
 
@@ -70,6 +73,6 @@ def operations_per_row(network: Network, sizes: Mapping[str, int]) -> float:
 
 
 def _checked(name: str, count: Any) -> int:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise DataError(f"{name} is {count!r}; expected a whole number of at least 1")
-    return count
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= MOST:
+        raise DataError(f"{name} is {count!r}; expected a whole number from 1 to {MOST}")
+    return int(count)

@@ -212,6 +212,15 @@ def test_every_option_counts(own_directory, options):
     assert len(list(own_directory.glob("*.made"))) == 2
 
 
+@pytest.mark.parametrize("options", [{"schedule": {"products": {"*": "loops"}}}, {"checkpoint": 3}], ids=str)
+def test_choices_of_the_compiled_target_count(own_directory, options):
+    def network():
+        return gl.Sequential([gl.layers.RNN(5)], (7, 3), loss=gl.losses.SquaredError())
+
+    assert network().compile(**options).source != network().compile().source
+    assert len(list(own_directory.glob("*.made"))) == 2
+
+
 def test_sizes_count(own_directory):
     def network():
         n = gl.dims("n")

@@ -94,7 +94,7 @@ def test_pooling_in_lanes_is_pooling(layers, shape, dtype, tmp_path):
 
 
 def test_not_a_number_is_routed_as_by_single_steps(tmp_path):
-    """Windows with NaN in them: the same places get the gradient as where Python runs the same source."""
+    """Windows with NaN in them: no NaN is lost, and all is as where Python runs the same source."""
     network = network_of([L.MaxPool2D(2)], (1, 10, 14))
     rng = np.random.default_rng(5)
     x = rng.choice([-1.0, 0.0, 2.0, np.nan], (5, 1, 5, 7, 4))
@@ -105,12 +105,11 @@ def test_not_a_number_is_routed_as_by_single_steps(tmp_path):
     source = generate(network, target="cpu", dtype="float64", wrt=(network.inputs[0].name,)).source
     _, loss, gradients = run(compiled_module(source, tmp_path, "lanes_nan"), network, values)
     _, expected_loss, expected = run(plain(source), network, values)
-    assert np.isfinite(loss)
-    assert loss == pytest.approx(expected_loss)
+    assert np.isnan(loss)
+    assert np.isnan(expected_loss)
     for name, gradient in gradients.items():
         np.testing.assert_allclose(gradient, expected[name], err_msg=name)
-        assert (gradient != 0).any()
-        assert not (gradient[np.isnan(x)] != 0).any()
+        assert np.isnan(gradient).any()
 
 
 def test_without_masks_the_same_loop_goes_step_by_step(tmp_path):

@@ -39,6 +39,10 @@ def test_a_deep_network_keeps_what_its_backward_pass_reads_and_two_deltas():
     width, depth = 32, 23
     layers = [gl.layers.Dense(width, gl.tanh) for _ in range(depth)]
     network = gl.Sequential(layers, (width,), loss=gl.losses.SquaredError())
-    (line,) = (text for text in generate(network).source.splitlines() if "numbers = " in text and "batch" in text)
+    (line,) = (
+        text
+        for text in generate(network, schedule={"workspace": "shared"}).source.splitlines()
+        if "numbers = " in text and "batch" in text
+    )
     numbers = int(line.split("=")[1].split("*")[0])
     assert depth * width <= numbers <= (depth + 3) * width

@@ -31,9 +31,10 @@ def threads():
 
 
 @pytest.mark.parametrize(
-    "optimizer", [gl.optimizers.Adam(clip_norm=0.1), gl.optimizers.SGD(lr=0.1, momentum=0.9)], ids=str
+    ("workspace", "optimizer"),
+    [("apart", gl.optimizers.Adam(clip_norm=0.1)), ("shared", gl.optimizers.SGD(lr=0.1, momentum=0.9))],
+    ids=["apart", "shared"],
 )
-@pytest.mark.parametrize("workspace", ["apart", "shared"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_bits_do_not_depend_on_the_number_of_threads(name, workspace, optimizer, threads):
     layers, shape = NETWORKS[name]

@@ -339,9 +339,9 @@ def log1p(x: Number) -> Number:
 @elementary
 def logaddexp(x: Number, y: Number) -> Number:
     """``log(exp(x) + exp(y))``, within 4 ulp where the two parts of it do not cancel; with x = 0, softplus(y)."""
-    larger = x.choose(">", y, x, y)
+    greater = x.choose(">", y, x, y)
     apart = x.choose("==", y, 0.0, -abs(x - y))  # infinities may be equal
-    return larger + log1p_of(exp_of(apart))
+    return greater + log1p_of(exp_of(apart))
 
 
 # erf(x) / x - 1 in powers of x², for |x| ≤ 3/4.

@@ -110,7 +110,7 @@ def take_from_places(context, builder, signature, arguments):
 def row_of(array, index):
     """The type of the row at an index that ends with places; None for any other index."""
     where = tuple(index) if isinstance(index, types.BaseTuple) else (index,)
-    if isinstance(array, types.Array) and len(where) == array.ndim and isinstance(where[-1], Places):
+    if isinstance(array, types.Array) and len(where) == array.ndim and where and isinstance(where[-1], Places):
         return Row(array.dtype, 512 // array.dtype.bitwidth)
     return None
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 
@@ -32,14 +33,26 @@ def larger_one(typing_context: Any, most: Any, value: Any) -> Any:
 
     Of 0.0 and -0.0 it may be either one.
     """
-    kind = types.float64 if types.float64 in (most, value) else types.float32
+    plain = types.float64 if types.float64 in (most, value) else types.float32
+    # A row of numbers, one for each lane of a vector, says how many it has.
+    kind = next((one for one in (most, value) if hasattr(one, "lanes")), plain)
+    lanes = getattr(kind, "lanes", 0)
+
+    def in_all_lanes(builder: Any, number: Any, row: Any) -> Any:
+        if number.type == row:
+            return number
+        first = builder.insert_element(ir.Constant(row, ir.Undefined), number, ir.IntType(32)(0))
+        return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        number = arguments[0].type
-        maximum = builder.module.declare_intrinsic("llvm.maximum", [number], ir.FunctionType(number, [number] * 2))
-        return builder.call(maximum, arguments, fastmath=["nsz"])
+        real = context.get_value_type(kind)
+        width = kind.dtype.bitwidth if lanes else kind.bitwidth
+        name = f"llvm.maximum.{f'v{lanes}' if lanes else ''}f{width}"
+        maximum = cgutils.get_or_insert_function(builder.module, ir.FunctionType(real, [real] * 2), name)
+        values = [in_all_lanes(builder, number, real) for number in arguments] if lanes else arguments
+        return builder.call(maximum, values, fastmath=["nsz"])
 
-    return kind(kind, kind), generate
+    return (kind(most, value) if lanes else kind(kind, kind)), generate
 
 
 larger = np.maximum if config.DISABLE_JIT else intrinsic(larger_one)

@@ -37,7 +37,7 @@ class KernelSchedule:
     --------
     >>> import gradloom as gl
     >>> net = gl.Sequential([gl.layers.Dense(3), gl.layers.Dense(2)], (5,), loss=gl.losses.SquaredError())
-    >>> program = net.compile(schedule=gl.KernelSchedule(products={"z1": "dot", "*": "outer"}))
+    >>> program = net.compile(schedule=gl.KernelSchedule(products={"z1": "dot", "d_W1": "loops"}))
     """
 
     epoch: str | None = None

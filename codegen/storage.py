@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -142,18 +143,22 @@ def _need_memory(items: Sequence[Item]) -> set[Tensor]:
 
 
 def _in_place(functions: Sequence[Sequence[Item]], temporaries: dict[Tensor, Tensor]) -> dict[Tensor, Tensor]:
-    """The matrix products that may lie where the tensor that they are a part of will: read by its assignment alone."""
+    """The matrix products that may lie where the tensor that they are a part of will: read by its assignment alone.
+
+    That must be the only one: where all of the tensor is cleared first, the product would be cleared, too.
+    """
     shared: dict[Tensor, Tensor] = {}
     for items in functions:
         every = [element for item in items for element in reads(item)]
         products = [s.op.tensor for item in items for s in statements(item) if isinstance(s, Dot)]
         assignments = {s.target: s for item in items for s in statements(item) if isinstance(s, Set)}
+        writers = Counter(tensor for item in items for tensor in _made(item))
         for tensor in products:
             owner = temporaries.get(tensor)
             readings = [element for element in every if tensor_of(element) == tensor]
             if owner is None or owner in shared.values() or not tensor.rank or len(readings) != 1:
                 continue
-            if owner.rank == tensor.rank:
+            if owner.rank == tensor.rank and writers[owner] == 1:
                 reader = assignments.get(element_of(owner, indices_of(readings[0])))
                 if reader is not None and readings[0] in list(reads(reader)):
                     shared[tensor] = owner

@@ -60,6 +60,14 @@ def test_a_guard_on_one_operand_keeps_the_other_inside(tmp_path):
     assert loss == pytest.approx(expected, rel=1e-12)
 
 
+def test_what_clears_around_a_product_does_not_clear_the_product(tmp_path):
+    """The deltas before a slice are a product inside of a guard, which a weight's and a bias's gradients read."""
+    layers = [gl.layers.Dense(13), gl.layers.Slice(1, 0, 11), gl.layers.Dense(7, gl.tanh)]
+    net = gl.Sequential(layers, (5,), loss=gl.losses.SquaredError())
+    shapes = {"x": (3, 5), "y": (3, 7), "W1": (13, 5), "b1": (13,), "W3": (7, 11), "b3": (7,)}
+    agree(net, shapes, tmp_path, "sliced")
+
+
 def test_windows_beside_a_factor_with_an_index_of_its_own(tmp_path):
     c = gl.indices("c")
     net = gl.Network("three")

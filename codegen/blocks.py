@@ -6,7 +6,7 @@ nothing else; the numbers were fitted to measurements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import Any
@@ -19,7 +19,7 @@ LANES = {"float32": 16, "float64": 8}  # of a vector of 64 bytes; choices hold f
 ROWS, ACCUMULATORS = 12, 24  # the largest block
 WIDE, TALL = 4, 8  # the most columns and rows of a block of the dot form
 LATENCY = 8  # multiply-adds that must be under way at once
-BATCH = 64  # the batch size that is reckoned with
+BATCH = 64  # the batch size that is reckoned with, where no other is asked for
 SPREAD = 2.0  # cycles to copy a number that does not lie beside the last one
 TURNED = 0.5  # the same where vectors are read, and transposed
 FINISH = 6.0  # cycles to add up the lanes of a vector
@@ -64,34 +64,34 @@ class Blocks:
         return [a for a in self.axes if not a.is_bound and a.name not in (self.rows, self.vector, self.columns)]
 
 
-def choose_blocks(axes: Sequence[Axis], real: str, batch: Any, way: str = "") -> Blocks | None:
+def choose_blocks(axes: Sequence[Axis], real: str, batch: Any, way: str = "", rows: int = BATCH) -> Blocks | None:
     """The cheapest way of computing a contraction over `axes`, of those that are called `way` if that is given.
 
     None where there is none: the contraction has no free index, or lies badly. Of equally cheap ones, that whose rows
-    lie nearest to each other.
+    lie nearest to each other. `rows` is the number that is reckoned with for the size `batch`.
     """
-    numbers = {} if batch is None else {batch: BATCH}
+    numbers = {} if batch is None else {batch: rows}
 
     def order(blocks: Blocks) -> tuple[Any, ...]:
         apart = next((at_batch(axis.left, numbers) for axis in blocks.axes if axis.name == blocks.rows), 0)
         return blocks.cost, blocks.swapped, blocks.form, apart, blocks.rows, blocks.columns
 
-    ways = (blocks for blocks in all_blocks(axes, real, batch) if way in ("", blocks.way))
+    ways = (blocks for blocks in all_blocks(axes, real, batch, rows) if way in ("", blocks.way))
     return min(ways, key=order, default=None)
 
 
-def all_blocks(axes: Sequence[Axis], real: str, batch: Any) -> list[Blocks]:
+def all_blocks(axes: Sequence[Axis], real: str, batch: Any, rows: int = BATCH) -> list[Blocks]:
     """Every way of computing a contraction over `axes` in blocks, with its cost."""
-    straight, turned = _Model(axes, real, batch, swapped=False), _Model(axes, real, batch, swapped=True)
+    numbers = {} if batch is None else {batch: rows}
+    straight, turned = _Model(axes, real, numbers, swapped=False), _Model(axes, real, numbers, swapped=True)
     return [*straight.outer(), *turned.outer(), *straight.dot()]
 
 
 class _Model:
     """The ways of one contraction."""
 
-    def __init__(self, axes: Sequence[Axis], real: str, batch: Any, *, swapped: bool) -> None:
-        self.lanes, self.swapped = LANES[real], swapped
-        self._numbers = {} if batch is None else {batch: BATCH}
+    def __init__(self, axes: Sequence[Axis], real: str, numbers: Mapping[Any, int], *, swapped: bool) -> None:
+        self.lanes, self.swapped, self._numbers = LANES[real], swapped, numbers
         if swapped:
             axes = [Axis(axis.name, axis.extent, axis.right, axis.left, axis.target) for axis in axes]
         self.free = [axis for axis in axes if not axis.is_bound]
@@ -185,6 +185,15 @@ class _Model:
         vectors = self.depth / self.size(vector.extent) * ceil(self.size(vector.extent) / self.lanes)
         slow = max(1.0, LATENCY / sums, (tall + wide) / sums)
         cost = numbers * vectors / 2 * slow + numbers * FINISH + numbers / sums * TILE
+        # Each few columns pass all rows, which come from further away if they are many.
+        lines = self.volume([rows]) * vectors
+        if lines * 64 > PANEL:
+            cost += (
+                lines
+                * (ceil(self.volume([columns]) / wide) - 1)
+                * self.volume(self.free)
+                / (self.volume([rows]) * self.volume([columns]))
+            )
         return self._made("dot", rows, vector, columns, False, cost)
 
     def _made(

@@ -11,6 +11,7 @@ from sympy import Dummy, Integer
 from ..symbolic.tensors import Tensor
 from .carried import CALLED, carry
 from .checkpoints import kept_between, with_checkpoints
+from .chosen_rows import read_in_place
 from .clocks import Clocks
 from .cpu_writer import CpuWriter
 from .fuse import fuse
@@ -84,10 +85,11 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
     storage = place_tensors(
         plan.network, schedule, plan.layout, plan.sizes, plan.names, nests, apart=apart, of_one=of_one
     )
+    in_place = read_in_place([*plan.network.inputs, *plan.network.targets], nests, plan.sizes)
     shares = with_waits(shares, storage.buffers.__contains__, storage.same, storage.overlap)
 
     def writer(tensors: list[Tensor]) -> CpuWriter:
-        return CpuWriter(storage, plan.sizes, plan.rows(tensors), plan.real, products)
+        return CpuWriter(storage, plan.sizes, plan.rows(tensors, in_place), plan.real, products)
 
     forward = writer(plan.network.inputs).body(shares[0], clocks=clocks)
     loss = None if plan.network.loss is None else writer(plan.data).body(shares[1], plan.network.loss, clocks)
@@ -100,7 +102,7 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real, clocks)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
     advance = writer(plan.data).body(shares[3], clocks=clocks) if schedule.assign else None
-    bodies = Bodies(forward, loss, backward, predict, update, size, advance=advance, epoch=epoch)
+    bodies = Bodies(forward, loss, backward, predict, update, size, advance=advance, epoch=epoch, in_place=in_place)
     written = [forward, loss, backward, update, advance, *([epoch.by_row, epoch.by_batch] if epoch else [])]
     return replace(bodies, **_needs([body for body in written if body]))
 

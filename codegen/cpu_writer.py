@@ -10,6 +10,7 @@ from sympy import Expr
 
 from ..symbolic.ranges import bounds, is_never_negative
 from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_of
+from .blocks import LANES
 from .clocks import Clocks
 from .flat_loops import Run, flat_places, run_of
 from .kernels import Body, tuple_text, with_batch
@@ -52,7 +53,7 @@ class CpuWriter:
     ----------
     storage : where tensors lie
     sizes : the batch size's symbol
-    rows : the name of the argument whose first axis is the batch, or ""
+    rows : what the batch size is, as source, or ""
     real : "float32" or "float64"
     products : collects what the products of the module are
     """
@@ -163,7 +164,7 @@ class CpuWriter:
         self._letters[loop.index] = letter = self._letter(loop.index)
         self._extents[loop.index] = loop.extent
         lines += self._invariants(loop)
-        self._across = loop.index if fills_lanes(loop, self._axes) else None
+        self._across = loop.index if fills_lanes(loop, self._axes, LANES[self.real]) else None
         body = [line for place, item in enumerate(loop.body) for line in self._item(item, loop.body[place + 1 :])]
         if self._across is not None and are_straight(body):
             lanes = "LANES32" if self.real == "float32" else "LANES64"

@@ -62,6 +62,7 @@ def generate(
     *,
     target: str = "cpu",
     dtype: str = "float32",
+    batch: int = 64,
     sizes: Mapping[str, int] | None = None,
     optimizer: Any = None,
     wrt: Iterable[str] | None = None,
@@ -77,6 +78,7 @@ def generate(
     ----------
     target : "cpu" (Numba) or "numpy" (the readable reference)
     dtype : "float32" or "float64"
+    batch : about how many rows a batch has: what cost models reckon with; the module takes any
     sizes : numbers for every symbolic size but the batch's, by name
     optimizer : one of ``gl.optimizers``; adds ``update`` and ``epoch``
     wrt : names to give gradients of; by default the parameters, or the inputs where there are none
@@ -105,7 +107,7 @@ def generate(
     if target != "cpu" and chosen != KernelSchedule():
         raise UnsupportedError(f"target {target!r} has no schedule to choose; leave it out, or choose target 'cpu'")
     checkpoint = check_checkpoint(checkpoint, target)
-    known = resolve_sizes(network, sizes or {})
+    known = resolve_sizes(network, sizes or {}, batch)
     if network.loss is None and network.has_output and wrt is None and optimizer is None:
         return _generate(network, Derivation(network), target, dtype, known, None, chosen, timed, checkpoint)
     names = list(wrt) if wrt is not None else network.asked or [tensor.name for tensor in network.parameters] or None
@@ -173,7 +175,8 @@ def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
             return Data(name, name, "")
         batch_name = plan.names.fresh(f"{name}_rows")
         inner = [text(size) for size in sizes.shape(tensor.shape[1:])]
-        return Data(name, batch_name, tuple_text(["batch", *inner]), _copy(name, batch_name, inner))
+        is_copied = tensor not in bodies.in_place
+        return Data(name, batch_name, tuple_text(["batch", *inner]), _copy(name, batch_name, inner), is_copied)
 
     def noise(tensor: Tensor) -> Noise:
         shape = sizes.shape(tensor.shape)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..symbolic.errors import UnsupportedError
+from ..symbolic.tensors import Tensor
 from .carried import NOTHING, Carried, carry
 
 SHORT = 120  # lines of functions that are joined with what calls them
@@ -41,18 +42,18 @@ class UnrolledEpoch:
 
 
 def with_batch(views: Sequence[str], lines: Sequence[str], batch: str, rows: str) -> tuple[str, ...]:
-    """`views`, after a line that reads the batch size off the array `rows` if the code uses it.
+    """`views`, after a line that says that the batch size is `rows`, if the code uses it.
 
     Raises
     ------
     UnsupportedError
-        If the code needs the batch size and there is no such array.
+        If the code needs the batch size and nothing says what it is: `rows` is "".
     """
     code = [line for line in (*views, *lines) if not line.startswith("#")]
     if batch and any(re.search(rf"\b{batch}\b", line) for line in code):
         if not rows:
             raise UnsupportedError(f"the output depends on the batch size {batch}, but no input has a batch axis")
-        return (f"{batch} = {rows}.shape[0]", *views)
+        return (f"{batch} = {rows}", *views)
     return tuple(views)
 
 
@@ -71,12 +72,14 @@ class Data:
     batch_name : the local variable that holds the rows of a mini-batch
     batch_shape : the shape of that, as source, or "" if the array has no batch axis and is handed on whole
     copy : lines that copy row `at` of the argument to row `row` of the mini-batch
+    is_copied : whether rows are copied; where they are not, functions are handed the argument and the rows' numbers
     """
 
     name: str
     batch_name: str
     batch_shape: str
     copy: tuple[str, ...] = ()
+    is_copied: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class Bodies:
     epoch : all of `epoch` in one function, where that is not calls of the others; else None
     products : lines that declare what the module's products are
     parts : where the code counts its time, the equations after each mark
+    in_place : the data of which a step reads the rows where they are
     """
 
     forward: Body
@@ -137,6 +141,7 @@ class Bodies:
     epoch: UnrolledEpoch | None = None
     products: tuple[str, ...] = ()
     parts: tuple[tuple[str, ...], ...] = ()
+    in_place: frozenset[Tensor] = frozenset()
 
     @property
     def joined(self) -> tuple[str, ...]:

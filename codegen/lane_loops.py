@@ -1,6 +1,7 @@
 """Which short loops are written so that each statement is done for all lanes of a vector (`carried/lanes.py`).
 
-Those over windows, which read and write places a step apart, and those that copy: what LLVM does one by one.
+Those over windows, which read and write places a step apart; those that copy; those that call functions and leave a
+part of the last vector empty: what LLVM does one by one.
 """
 
 from __future__ import annotations
@@ -9,22 +10,25 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sympy import Dummy, Expr, Integer, expand, prod
+from sympy import Dummy, Expr, Integer, expand, preorder_traversal, prod
 
 from ..symbolic.tensors import Tensor, elements, indices_of, is_element, tensor_of
+from .carried import ELEMENTARY
 from .nests import Finish, Loop, Set, Start, Step, reads, targets
+from .share import is_costly
 
 SHORTEST, LONGEST = 4, 64  # longer ones LLVM does well enough
 FURTHEST = 4  # of so many numbers one may be meant
-UNDERSTOOD = {"where", "larger", "max", "real", "np.int32", "np.int64", ""}  # called with rows
+UNDERSTOOD = ELEMENTARY - {"logaddexp"} | {"where", "larger", "max", "real", "np.int32", "np.int64", ""}  # with rows
 Shape = Callable[[Tensor], tuple[Expr, ...] | None]
 
 
-def fills_lanes(loop: Loop, shape: Shape) -> bool:
+def fills_lanes(loop: Loop, shape: Shape, lanes: int) -> bool:
     """Whether the elements in a loop lie so that its steps can be lanes; ``are_straight`` has the last word.
 
     Parameters
     ----------
+    lanes : how many numbers the longest vectors have
     shape : the axes of a tensor that lies in a buffer of the module; None for another
     """
     if not loop.extent.is_Integer or not SHORTEST <= loop.extent <= LONGEST or loop.limits or loop.step:
@@ -47,7 +51,15 @@ def fills_lanes(loop: Loop, shape: Shape) -> bool:
                 elif element not in made:  # an argument, which may lie anyhow; else it is but a local variable
                     return False
     is_copy = all(isinstance(item, Set) and is_element(item.value) for item in loop.body)
-    return bool(steps) and max(steps) <= FURTHEST and (max(steps) > 1 or is_copy)
+    if not steps or max(steps) > FURTHEST:
+        return False
+    return max(steps) > 1 or is_copy or (int(loop.extent) % lanes > 0 and any(map(_calls, loop.body)))
+
+
+def _calls(item: Any) -> bool:
+    """Whether a statement calls functions that take their time."""
+    value = item.value if isinstance(item, Set | Step) else Integer(0)
+    return any(is_costly(node) for node in preorder_traversal(value))
 
 
 def _is_of_kind(item: Any) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 from sympy import Expr, Integer, expand, prod, sympify
 
 from ..symbolic.tensors import Tensor, tensor_of
-from .blocks import BATCH
 from .layout import LINE, Place, rounded_up
 from .nests import Clear, Item, Loop, reads, statements, written
 from .sizes import Sizes
@@ -75,7 +74,7 @@ def results_early(items: Iterable[Item]) -> tuple[Item, ...]:
 
 def work_bytes(tensors: Iterable[Tensor], sizes: Sizes, real: str) -> int:
     """How long the workspace is, at the batch size that is reckoned with, if each tensor has a place of its own."""
-    numbers = {} if sizes.batch is None else {sizes.batch: BATCH}
+    numbers = {} if sizes.batch is None else {sizes.batch: sizes.rows}
     lengths = (sympify(prod(sizes.shape(tensor.shape))).subs(numbers) for tensor in tensors)
     return sum(int(length) for length in lengths) * (4 if real == "float32" else 8)
 

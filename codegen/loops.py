@@ -116,9 +116,9 @@ def _padded(op: Op, order: Sequence[Any]) -> Any:
 def _product(op: Contraction, sizes: Sizes, real: str, way: str) -> Item | None:
     """A product in blocks, with loops around it over its batch; None where no block fits, as in a dot product."""
     axes = axes_of(op, sizes)
-    blocks = None if way == "loops" else choose_blocks(axes, real, sizes.batch, way)
+    blocks = None if way == "loops" else choose_blocks(axes, real, sizes.batch, way, sizes.rows)
     if blocks is None:
-        possible = dict.fromkeys(blocks.way for blocks in all_blocks(axes, real, sizes.batch))
+        possible = dict.fromkeys(blocks.way for blocks in all_blocks(axes, real, sizes.batch, sizes.rows))
         if way not in ("", "loops") and possible:
             offered = ", ".join(repr(one) for one in [*possible, "loops"])
             name = op.equation.target.name

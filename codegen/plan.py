@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from ..symbolic.network import Network
@@ -48,8 +49,14 @@ class Plan:
         noises = self.network.noises if self.inference is not None or self.network.is_of_training else []
         return [*self.network.inputs, *self.network.targets, *noises]
 
-    def rows(self, tensors: list[Tensor]) -> str:
-        """The argument whose first axis is the batch, among `tensors`; "" if there is none."""
+    def rows(self, tensors: list[Tensor], in_place: Container[Tensor] = ()) -> str:
+        """How many rows the batch has, as source, by one of `tensors`; "" if none has them.
+
+        Of those in `in_place` the rows may be chosen ones.
+        """
         batch = self.sizes.batch
-        found = (tensor for tensor in tensors if tensor.rank and batch is not None and tensor.shape[0] == batch)
-        return next((self.names.of(tensor) for tensor in found), "")
+        found = [tensor for tensor in tensors if tensor.rank and batch is not None and tensor.shape[0] == batch]
+        name = next((self.names.of(tensor) for tensor in found if tensor not in in_place), "")
+        if name or not found:
+            return name and f"{name}.shape[0]"
+        return f"rows_of({self.names.of(found[0])})"

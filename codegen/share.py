@@ -69,18 +69,19 @@ def _functions(op: Op) -> Iterator[tuple[Expr, int]]:
     if isinstance(op, Contraction):
         return
     # A pointwise op may be such a value already; what it is made of may still be shared.
-    is_value = isinstance(op, Pointwise) and _is_costly(op.body)
+    is_value = isinstance(op, Pointwise) and is_costly(op.body)
     stack = list(op.body.args) if is_value else [op.body]
     while stack:
         node = stack.pop()
         if is_element(node) or not node.args:
             continue
-        if _is_costly(node) and not node.is_number:
+        if is_costly(node) and not node.is_number:
             yield node, sum(1 for _ in sympy.preorder_traversal(node))
         stack.extend(reversed(node.args))
 
 
-def _is_costly(node: Any) -> bool:
+def is_costly(node: Any) -> bool:
+    """Whether a node is a function that takes longer than reading a number."""
     if isinstance(node, Pow):
         return not node.exp.is_Integer
     return isinstance(node, sympy.Function) and not isinstance(node, _CHEAP)

@@ -22,10 +22,12 @@ class Sizes:
     ----------
     batch : the size of the batch axis, or None where the network has none
     numbers : the others; size → number
+    rows : how many rows cost models reckon with; the code is right for any number
     """
 
     batch: Dim | None
     numbers: Mapping[Any, Integer]
+    rows: int = 64
 
     def resolve(self, size: Any) -> Expr:
         """`size` as a number, or as an expression in the batch size alone."""
@@ -35,6 +37,14 @@ class Sizes:
         return tuple(self.resolve(size) for size in sizes)
 
 
+def usual_rows(batch: int) -> int:
+    """The number of rows that cost models reckon with where batches have about `batch` rows.
+
+    They are few, so that one module serves batches that are much alike.
+    """
+    return next(rows for rows in (1, 8, 64, 512) if batch <= 3 * rows or rows == 512)
+
+
 def batch_of(network: Network) -> Dim | None:
     """The size that leads the inputs and targets and stands in no parameter's shape, if there is one."""
     fixed = {symbol for tensor in network.parameters for size in tensor.shape for symbol in size.free_symbols}
@@ -42,8 +52,8 @@ def batch_of(network: Network) -> Dim | None:
     return next((size for size in leading if isinstance(size, Dim) and size not in fixed), None)
 
 
-def resolve_sizes(network: Network, given: Mapping[str, int]) -> Sizes:
-    """Match `given` with the symbolic sizes of `network`.
+def resolve_sizes(network: Network, given: Mapping[str, int], batch_size: int = 64) -> Sizes:
+    """Match `given` with the symbolic sizes of `network`; batches have about `batch_size` rows.
 
     Raises
     ------
@@ -67,4 +77,4 @@ def resolve_sizes(network: Network, given: Mapping[str, int]) -> Sizes:
             raise SizeError(f"size {name!r} must be a positive whole number, found {given[name]!r}")
         numbers[symbol] = Integer(given[name])
     check_axes(network, {symbol.name: int(number) for symbol, number in numbers.items()})
-    return Sizes(batch, numbers)
+    return Sizes(batch, numbers, usual_rows(batch_size))

@@ -18,7 +18,7 @@ from .history import History
 from .metrics import choose_metrics
 from .parameters import Parameters
 from .program import Program, check_choices, check_network, check_sizes, compile_network
-from .saved_files import Saved, read_file, source_digest, write_file
+from .saved_files import Saved, read_file, update_digest, write_file
 from .scoring import SCORE_ROWS, outputs, score
 from .training import Trainer, noise_seed
 
@@ -167,12 +167,12 @@ class Model:
         check_choices(self.target, self.dtype, optimizer)
         program = self._compile(batch, optimizer)
         self._adopt(program)
-        if last is not None and last.program.source == program.source:
+        if last is not None and update_digest(last.program.source) == update_digest(program.source):
             # New numbers (a smaller learning rate, say) for the same equations: the state goes on.
             last.program = program
             return last
         saved, self._resume = self._resume, None
-        if saved is None or saved.state is None or saved.optimizer != source_digest(program.source):
+        if saved is None or saved.state is None or saved.optimizer != update_digest(program.source):
             self.trainings += 1
             self._trainer = Trainer(program, self.params, noise_seed(self.seed, self.trainings))
             return self._trainer
@@ -263,7 +263,7 @@ class Model:
         state: Array | None = None
         steps, optimizer = 0, ""
         if trainer is not None:
-            state, steps, optimizer = trainer.state, trainer.steps, source_digest(trainer.program.source)
+            state, steps, optimizer = trainer.state, trainer.steps, update_digest(trainer.program.source)
         elif resume is not None:
             state, steps, optimizer = resume.state, resume.steps, resume.optimizer
         saved = Saved(

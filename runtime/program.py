@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codegen.kernel_schedule import KernelSchedule, as_schedule
+from ..codegen.sizes import usual_rows
 from ..symbolic.errors import DataError, LossError, SizeError, UndefinedError, UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.second_order import hessian_vector
@@ -268,6 +269,7 @@ def compile_network(
     options: dict[str, Any] = {
         "target": target,
         "dtype": dtype,
+        "rows": usual_rows(int(batch)),
         "sizes": numbers,
         "optimizer": type(optimizer).__name__,
         "wrt": names,
@@ -286,6 +288,7 @@ def compile_network(
             network,
             target=target,
             dtype=dtype,
+            batch=int(batch),
             sizes=numbers,
             optimizer=optimizer,
             wrt=names,

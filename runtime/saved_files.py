@@ -179,9 +179,14 @@ def fingerprint(network: Network) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def source_digest(source: str) -> str:
-    """Tells whether an optimizer's saved state belongs to the kernels that are now to use it."""
-    return hashlib.sha256(source.encode()).hexdigest()
+def update_digest(source: str) -> str:
+    """Tells whether an optimizer's state belongs to the kernels that are now to use it, by what their source says.
+
+    That is where parameters lie, and the equations of the update, whatever batch the kernels are chosen for.
+    """
+    places = source[source.index("\nPARAMETERS = ") : source.index("\ndef gradient_places(")]
+    equations = source.partition("\nUpdate, at step t:")[2].partition('"""')[0]
+    return hashlib.sha256(f"{equations}{places}".encode()).hexdigest()
 
 
 def _spelled_out(body: Any) -> Any:

@@ -354,7 +354,8 @@ class Network(Modes):
         ----------
         target : "cpu" (Numba, the default) or "numpy" (the readable reference)
         dtype : "float32" (default) or "float64"
-        batch : the largest batch that the program's buffers hold; smaller ones need no second compilation
+        batch : the largest batch that the program's buffers hold, and about what the kernels are chosen for; others
+            need no second compilation
         sizes : numbers for symbolic sizes, by name
         optimizer : one of ``gl.optimizers``; adds the update and whole-epoch functions
         wrt : names to give gradients of; by default the parameters, or the inputs where there are none

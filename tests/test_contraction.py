@@ -11,6 +11,7 @@ from sympy import Integer, Symbol
 
 from gradloom.codegen.blocks import all_blocks, choose_blocks, number_text
 from gradloom.codegen.carried import contraction as carried
+from gradloom.codegen.carried import operands, vectors
 from gradloom.codegen.carried.contraction import contraction
 from gradloom.codegen.strides import Axis, merged
 
@@ -135,7 +136,7 @@ ACROSS = ["left", "left", "right", "bound", "bound"], [3, 7, 37, 5, 29], [[0, 1,
 @pytest.mark.parametrize("growing", [-1, 0, 1, 4], ids=["fixed", "first", "second", "bound"])
 @pytest.mark.parametrize("size", [16, 32, 64])
 def test_panels_are_transposed_in_vectors_of_any_size(size, growing, monkeypatch):
-    monkeypatch.setattr(carried, "VECTOR_BYTES", size)
+    monkeypatch.setattr(vectors, "VECTOR_BYTES", size)
     monkeypatch.setattr(carried, "PANEL_BYTES", 4096)  # in several parts
     kinds, sizes, (left, right, target) = ACROSS
     orders = [left, [*right, 0, 1], [*target, 3, 4]]
@@ -169,7 +170,7 @@ def test_parts_of_a_product_without_the_compiler():
     rng = np.random.default_rng(1)
     left, right, target = rng.standard_normal((11, 7)), rng.standard_normal((7, 5)), np.full((11, 5), np.nan)
     indices = {"i": ((0, 1), 7, 0, 5), "j": (5, 0, 1, 1), "k": (7, 1, 5, 0)}
-    product = carried._without_compiler(indices, "i")
+    product = operands.without_compiler(indices, "i")
     product(left, right, target, 11, 0, 3)
     np.testing.assert_allclose(target[:3], (left @ right)[:3], rtol=1e-14)
     assert np.isnan(target[3:]).all()

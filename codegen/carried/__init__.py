@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-FILES = ("elementary.py", "contraction.py", "sums.py", "choices.py", "lanes.py", "clock.py", "team.py", "views.py")
+FILES = tuple(
+    f"{name}.py" for name in "elementary vectors operands contraction sums choices lanes clock team views".split()
+)
 INSTALLED = ("llvmlite", "numba")
 # What generated code calls of them.
 ELEMENTARY = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc".split())
-CALLED = ELEMENTARY | {"plus", "larger", "where", "in_lanes", "contraction", "clock", "wait", "begin", "view"}
+CALLED = ELEMENTARY.union("plus larger where in_lanes contraction rows_of clock wait begin view".split())
 
 
 @dataclass(frozen=True)

@@ -15,95 +15,15 @@ R. van de Geijn, "BLIS", ACM TOMS 41(3), 2015.
 
 from hashlib import sha256
 
-import numpy as np
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-INT, SMALL, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
-FEATURES = get_host_cpu_features()
-VECTOR_BYTES = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16
-REGISTERS = 32 if FEATURES.get("avx512f") or FEATURES.get("neon") else 16
+from .operands import Operand, operand, row_index, without_compiler
+from .vectors import INT, REGISTERS, SMALL, Vectors
+
 PANEL_BYTES = 1 << 17  # of `right`, copied to lie side by side
-
-
-class Vectors:
-    """LLVM's vector instructions for one type of number; `count` lanes of a vector may be in use."""
-
-    def __init__(self, builder, real):
-        self.builder = builder
-        self.real = real
-        self.size = 4 if isinstance(real, ir.FloatType) else 8
-        self.lanes = VECTOR_BYTES // self.size
-        self.type = ir.VectorType(real, self.lanes)
-        self.zero = ir.Constant(self.type, [0.0] * self.lanes)
-        self._suffix = f"v{self.lanes}f{8 * self.size}"
-        self._mask = ir.VectorType(BIT, self.lanes)
-
-    def _function(self, name, result, arguments):
-        return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, arguments), name)
-
-    def _address(self, pointer, place):
-        return self.builder.bitcast(self.builder.gep(pointer, [place]), self.type.as_pointer())
-
-    def _lanes_in_use(self, count):
-        if isinstance(count, ir.Value):
-            numbers = ir.Constant(ir.VectorType(INT, self.lanes), list(range(self.lanes)))
-            return self.builder.icmp_signed("<", numbers, self.everywhere(count))
-        return ir.Constant(self._mask, [lane < count for lane in range(self.lanes)])
-
-    def load(self, pointer, place, count):
-        if count == self.lanes:
-            return self.builder.load(self._address(pointer, place), align=self.size)
-        arguments = [self.type.as_pointer(), SMALL, self._mask, self.type]
-        load = self._function(f"llvm.masked.load.{self._suffix}.p0", self.type, arguments)
-        values = [self._address(pointer, place), SMALL(self.size), self._lanes_in_use(count), self.zero]
-        return self.builder.call(load, values)
-
-    def store(self, value, pointer, place, count):
-        if count == self.lanes:
-            self.builder.store(value, self._address(pointer, place), align=self.size)
-            return
-        arguments = [self.type, self.type.as_pointer(), SMALL, self._mask]
-        store = self._function(f"llvm.masked.store.{self._suffix}.p0", ir.VoidType(), arguments)
-        values = [value, self._address(pointer, place), SMALL(self.size), self._lanes_in_use(count)]
-        self.builder.call(store, values)
-
-    def everywhere(self, number):
-        """A vector of the same number."""
-        unknown = ir.Constant(ir.VectorType(number.type, self.lanes), ir.Undefined)
-        zeros = ir.Constant(ir.VectorType(SMALL, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(self.builder.insert_element(unknown, number, SMALL(0)), unknown, zeros)
-
-    def multiply_add(self, left, right, value):
-        fma = self._function(f"llvm.fmuladd.{self._suffix}", self.type, [self.type] * 3)
-        return self.builder.call(fma, [left, right, value])
-
-    def _shuffle(self, one, other, order):
-        return self.builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(SMALL, self.lanes), order))
-
-    def transposed(self, rows):
-        """As many vectors as one has lanes, as a matrix, transposed: first pairs, then pairs of pairs, and so on."""
-        rows, lanes, step = list(rows), self.lanes, 1
-        while step < lanes:
-            low = [lanes + lane - step if lane & step else lane for lane in range(lanes)]
-            high = [lanes + lane if lane & step else lane + step for lane in range(lanes)]
-            for one in (row for row in range(lanes) if not row & step):
-                pair = rows[one], rows[one + step]
-                rows[one], rows[one + step] = self._shuffle(*pair, low), self._shuffle(*pair, high)
-            step *= 2
-        return rows
-
-    def total(self, value):
-        """The sum of the lanes, halves first."""
-        lanes = self.lanes
-        while lanes > 1:
-            lanes //= 2
-            order = [lane + lanes if lane < lanes else lane for lane in range(self.lanes)]
-            value = self.builder.fadd(value, self._shuffle(value, value, order))
-        return self.builder.extract_element(value, SMALL(0))
 
 
 def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
@@ -118,20 +38,23 @@ def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
     pack : whether a panel of `right` is copied before use, so that its vectors lie side by side
     shared : the index of the target of which a call computes a part; "" for none
 
-    The operands are arrays, or pairs of an array and the place where the operand begins in it. `part` is the pair of
-    the first and the last but one value of the shared index; it is not there where none is shared.
+    The operands are arrays; or pairs of an array and the place where the operand begins in it; or pairs of an array
+    and the numbers of the rows that are the operand's, where a row is a step of the index that `count` counts. `part`
+    is the pair of the first and the last but one value of the shared index; it is not there where none is shared.
     """
 
     if config.DISABLE_JIT:
-        return _without_compiler(indices, shared)
+        return without_compiler(indices, shared)
 
     specification = repr((form, rows, vector, indices, columns, pack, shared))
 
     def emit(context, builder, signature, operands, number, part):
-        pointers = [_pointer(context, builder, *pair) for pair in zip(signature.args, operands, strict=False)]
-        given = [*pointers, number, *part]
+        pairs = zip(signature.args, operands, strict=False)
+        found = [operand(context, builder, *pair, row_index(indices)) for pair in pairs]
+        given = [*(value for one in found for value in one.values()), number, *part]
         # A function of its own, so that it is compiled once however often it is called.
-        name = f"contraction_{sha256((specification + str(pointers[2].type)).encode()).hexdigest()[:24]}"
+        kinds = [[str(value.type) for value in one.values()] for one in found]
+        name = f"contraction_{sha256((specification + str(kinds)).encode()).hexdigest()[:24]}"
         function = builder.module.globals.get(name)
         if function is None:
             kind = ir.FunctionType(ir.VoidType(), [value.type for value in given])
@@ -139,14 +62,16 @@ def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
             function.linkage = "linkonce_odr"
             function.attributes.add("noinline")
             inside = ir.IRBuilder(function.append_basic_block("entry"))
-            write(inside, function.args[:3], function.args[3], function.args[4:])
+            values = list(function.args)
+            write(inside, [one.of(values) for one in found], *values)
             inside.ret_void()
         builder.call(function, given)
         return context.get_dummy_value()
 
-    def write(builder, pointers, number, part):
-        chosen, places = dict(indices), [INT(0)] * 3
-        emitter = Emitter(builder, pointers, number, chosen, rows, vector, columns, pack)
+    def write(builder, operands, number, *part):
+        chosen = dict(indices)
+        emitter = Emitter(builder, operands, number, chosen, rows, vector, columns, pack)
+        places = emitter.start()
         if part:
             low, high = part
             places = emitter.move(places, shared, low)
@@ -170,47 +95,13 @@ def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
     return part_of_product if shared else product
 
 
-def _without_compiler(indices, shared):
-    """The same product as plain Python, for generated modules that are run so."""
-
-    def product(left, right, target, count, first=0, last=None):
-        def number(value):
-            return sum(factor * count**power for power, factor in enumerate(np.atleast_1d(value)))
-
-        extents = [last - first if name == shared else number(extent) for name, (extent, *_) in indices.items()]
-
-        def view(operand, side):
-            array, place = operand if isinstance(operand, tuple) else (operand, 0)
-            steps = [number(steps[1 + side]) for steps in indices.values()]
-            kept = [axis for axis, step in enumerate(steps) if step]
-            shape = [extents[axis] for axis in kept]
-            strides = [steps[axis] * array.itemsize for axis in kept]
-            place += first * number(indices[shared][1 + side]) if shared else 0
-            flat = array.reshape(-1)[place:]
-            return np.lib.stride_tricks.as_strided(flat, shape, strides), kept
-
-        (a, of_a), (b, of_b), (c, of_c) = (view(operand, side) for side, operand in enumerate((left, right, target)))
-        c[...] = np.einsum(a, of_a, b, of_b, of_c)
-
-    return product
-
-
-def _pointer(context, builder, kind, value):
-    """Where an operand begins: an array, or a pair of an array and a place."""
-    if isinstance(kind, types.BaseTuple):
-        array, place = cgutils.unpack_tuple(builder, value)
-        data = context.make_array(kind[0])(context, builder, array).data
-        return builder.gep(data, [context.cast(builder, place, kind[1], types.int64)])
-    return context.make_array(kind)(context, builder, value).data
-
-
 class Emitter:
     """Writes the loops of one contraction."""
 
-    def __init__(self, builder, pointers, count, indices, rows, vector, columns, pack):
-        self.builder, self.pointers, self.count = builder, pointers, count
+    def __init__(self, builder, operands, count, indices, rows, vector, columns, pack):
+        self.builder, self.operands, self.count = builder, operands, count
         self.indices, self.rows, self.vector, self.columns, self.pack = indices, rows, vector, columns, pack
-        self.vectors = Vectors(builder, pointers[2].type.pointee)
+        self.vectors = Vectors(builder, operands[2].pointer.type.pointee)
         self.bound = [name for name, (_, _, _, step) in indices.items() if step == 0]
         inside = (rows, vector, columns, *self.bound)
         self.around = [name for name in indices if name not in inside]
@@ -234,11 +125,34 @@ class Emitter:
         """The places in left, right and target after `by` steps of an index; an index without a name has but one."""
         if not name:
             return places
-        steps = self.indices[name][1:]
         moved = []
-        for place, step in zip(places, steps, strict=True):
-            moved.append(place if step == 0 else self.builder.add(place, self.builder.mul(self.number(step), by)))
+        for (row, place), one, step in zip(places, self.operands, self.indices[name][1:], strict=True):
+            if step != 0 and one.order is not None and one.row == name:
+                row = self.builder.add(row, by)
+            elif step != 0:
+                place = self.builder.add(place, self.builder.mul(self.number(step), by))
+            moved.append((row, place))
         return moved
+
+    def start(self):
+        """The places where the operands begin: the row, where rows are chosen, and the place in it."""
+        return [(INT(0), INT(0))] * 3
+
+    def at(self, places, side):
+        """The place in an operand as one number."""
+        (row, place), one = places[side], self.operands[side]
+        if one.order is None:
+            return place
+        number = self.builder.load(self.builder.gep(one.order, [row]))
+        return self.builder.add(place, self.builder.mul(self.builder.sext(number, INT), self.step(one.row, side)))
+
+    def load(self, places, side, count):
+        """A vector of an operand, of which `count` lanes are in use."""
+        return self.vectors.load(self.operands[side].pointer, self.at(places, side), count)
+
+    def load_one(self, places, side):
+        """A number of an operand."""
+        return self.builder.load(self.builder.gep(self.operands[side].pointer, [self.at(places, side)]))
 
     def loops(self, names, places, body):
         """Loops over `names`, the first outside, around ``body(places)``."""
@@ -341,7 +255,7 @@ class Emitter:
             for c in range(columns):
                 here = self.move(at, self.columns, INT(c))
                 for v in range(len(widths)):
-                    goal = self.move(here, self.vector, INT(v * vectors.lanes))[2]
+                    goal = self.at(self.move(here, self.vector, INT(v * vectors.lanes)), 2)
                     sums[r, c, v] = cgutils.alloca_once(builder, vectors.type), goal
                     builder.store(vectors.zero if start is None else start(goal, widths[v]), sums[r, c, v][0])
 
@@ -350,11 +264,9 @@ class Emitter:
             for c in range(columns):
                 column = self.move(at, self.columns, INT(c))
                 for v, width in enumerate(widths):
-                    place = self.move(column, self.vector, INT(v * vectors.lanes))[1]
-                    many[c, v] = vectors.load(self.pointers[1], place, width)
+                    many[c, v] = self.load(self.move(column, self.vector, INT(v * vectors.lanes)), 1, width)
             for r in range(rows):
-                place = self.move(at, self.rows, INT(r))[0]
-                one = vectors.everywhere(builder.load(builder.gep(self.pointers[0], [place])))
+                one = vectors.everywhere(self.load_one(self.move(at, self.rows, INT(r)), 0))
                 for c, v in many:
                     total = sums[r, c, v][0]
                     builder.store(vectors.multiply_add(one, many[c, v], builder.load(total)), total)
@@ -366,7 +278,7 @@ class Emitter:
     def take(self, goal, width):
         """A vector of the target as it is."""
         if self.indices[self.vector][3] == 1:
-            return self.vectors.load(self.pointers[2], goal, width)
+            return self.vectors.load(self.operands[2].pointer, goal, width)
         value = self.vectors.zero
         for lane, place in self._spread(goal, width):
             value = self.builder.insert_element(value, self.builder.load(place), SMALL(lane))
@@ -375,15 +287,15 @@ class Emitter:
     def put(self, value, goal, width):
         """Store a vector to the target."""
         if self.indices[self.vector][3] == 1:
-            self.vectors.store(value, self.pointers[2], goal, width)
+            self.vectors.store(value, self.operands[2].pointer, goal, width)
             return
         for lane, place in self._spread(goal, width):
             self.builder.store(self.builder.extract_element(value, SMALL(lane)), place)
 
     def _spread(self, goal, width):
         for lane in range(width):
-            at = self.move([goal] * 3, self.vector, INT(lane))[2]
-            yield lane, self.builder.gep(self.pointers[2], [at])
+            at = self.at(self.move([(INT(0), goal)] * 3, self.vector, INT(lane)), 2)
+            yield lane, self.builder.gep(self.operands[2].pointer, [at])
 
     # ---- panels ----------------------------------------------------------------------------------------------------
 
@@ -421,11 +333,11 @@ class Emitter:
                 indices[name] = (size, self.indices[name][1], step, 0)
             indices[self.vector] = (self.indices[self.vector][0], 0, 1, self.indices[self.vector][3])
             self._copy(panel, indices, widths, at[1])
-            pointers = [self.pointers[0], panel, self.pointers[2]]
-            emitter = Emitter(builder, pointers, self.count, indices, self.rows, self.vector, self.columns, False)
+            operands = [self.operands[0], Operand(panel), self.operands[2]]
+            emitter = Emitter(builder, operands, self.count, indices, self.rows, self.vector, self.columns, False)
             is_first = builder.icmp_signed("==", loop.index, INT(0))
             start = None if most == extent else self._start(is_first, emitter)
-            body(emitter, start, [at[0], INT(0), at[2]])
+            body(emitter, start, [at[0], (INT(0), INT(0)), at[2]])
         kind = ir.FunctionType(ir.VoidType(), (pointer,))
         builder.call(builder.module.declare_intrinsic("llvm.stackrestore", (), kind), (stack,))
 
@@ -438,7 +350,7 @@ class Emitter:
         builder, lanes = self.builder, self.vectors.lanes
         copier = Emitter(
             builder,
-            [panel, self.pointers[1], panel],
+            [Operand(panel), self.operands[1], Operand(panel)],
             self.count,
             {name: (indices[name][0], indices[name][2], self.indices[name][2], indices[name][2]) for name in self.bound}
             | {self.vector: (0, 1, self.indices[self.vector][2], 1)},
@@ -450,24 +362,23 @@ class Emitter:
 
         def vectors_of(at):
             for v, width in enumerate(widths):
+                here = copier.move(at, self.vector, INT(v * lanes))
                 if self.indices[self.vector][2] == 1:
-                    value = self.vectors.load(self.pointers[1], builder.add(at[1], INT(v * lanes)), width)
-                    self.vectors.store(value, panel, builder.add(at[0], INT(v * lanes)), lanes)
+                    self.vectors.store(copier.load(here, 1, width), panel, copier.at(here, 0), lanes)
                     continue
                 with cgutils.for_range(builder, width if isinstance(width, ir.Value) else INT(width)) as loop:
-                    here = copier.move(at, self.vector, builder.add(loop.index, INT(v * lanes)))
-                    value = builder.load(builder.gep(self.pointers[1], [here[1]]))
-                    builder.store(value, builder.gep(panel, [here[0]]))
+                    place = copier.move(here, self.vector, loop.index)
+                    builder.store(copier.load_one(place, 1), builder.gep(panel, [copier.at(place, 0)]))
 
         def turned(many, at):
             """`many` places along what lies side by side, for every vector: read across, transposed in registers."""
             for v, width in enumerate(widths):
-                starts = [copier.move(at, self.vector, INT(v * lanes + lane))[1] for lane in range(width)]
-                rows = [self.vectors.load(self.pointers[1], start, many) for start in starts]
+                lines = [copier.move(at, self.vector, INT(v * lanes + lane)) for lane in range(width)]
+                rows = [copier.load(line, 1, many) for line in lines]
                 made = self.vectors.transposed(rows + [self.vectors.zero] * (lanes - width))
                 for place in range(many):
-                    goal = builder.add(copier.move(at, near, INT(place))[0], INT(v * lanes))
-                    self.vectors.store(made[place], panel, goal, lanes)
+                    goal = copier.move(copier.move(at, near, INT(place)), self.vector, INT(v * lanes))
+                    self.vectors.store(made[place], panel, copier.at(goal, 0), lanes)
 
         def along(at):
             extent = indices[near][0]
@@ -480,11 +391,13 @@ class Emitter:
             done = builder.mul(whole, INT(lanes))
             copier._run(near, done, builder.sub(extent, done), 1, at, lambda _, here: vectors_of(here))
 
-        near = self._near(widths)
+        near, places = self._near(widths), [(INT(0), INT(0)), begin, (INT(0), INT(0))]
         if near:
-            copier.loops([name for name in self.bound if name != near], [INT(0), begin, INT(0)], along)
+            copier.loops(
+                [name for name in self.bound if name != near], [(INT(0), INT(0)), begin, (INT(0), INT(0))], along
+            )
         else:
-            copier.loops(self.bound, [INT(0), begin, INT(0)], vectors_of)
+            copier.loops(self.bound, places, vectors_of)
 
     def _near(self, widths):
         """What is summed over and lies side by side in `right`, where that is worth reading vectors along it."""
@@ -520,8 +433,7 @@ class Emitter:
                 held, passing = sorted(((0, self.rows, rows), (1, self.columns, columns)), key=lambda side: side[2])
 
                 def read(side, number, here=here, width=width):
-                    operand, name, _ = side
-                    return vectors.load(self.pointers[operand], self.move(here, name, INT(number))[operand], width)
+                    return self.load(self.move(here, side[1], INT(number)), side[0], width)
 
                 kept = [read(held, number) for number in range(held[2])]
                 for number in range(passing[2]):
@@ -533,5 +445,5 @@ class Emitter:
         others = [name for name in self.bound if name != self.vector]
         self.loops(others, places, lambda at: self._along_vector(1, at, inside))
         for (r, c), total in sums.items():
-            at = self.move(self.move(places, self.rows, INT(r)), self.columns, INT(c))[2]
-            builder.store(vectors.total(builder.load(total)), builder.gep(self.pointers[2], [at]))
+            at = self.at(self.move(self.move(places, self.rows, INT(r)), self.columns, INT(c)), 2)
+            builder.store(vectors.total(builder.load(total)), builder.gep(self.operands[2].pointer, [at]))

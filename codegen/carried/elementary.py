@@ -147,7 +147,8 @@ def elementary(emit: Callable[..., Number]) -> Any:
 
     def made(typing_context: Any, kinds: Any) -> Any:
         kind = typing_context.unify_types(*kinds)
-        kind = kind if isinstance(kind, types.Float) else types.float64
+        if not hasattr(kind, "lanes"):  # a row, see lanes.py
+            kind = kind if isinstance(kind, types.Float) else types.float64
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return emit(*(Number(builder, argument) for argument in arguments)).value

@@ -7,7 +7,7 @@ nothing else; the numbers were fitted to measurements.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 from typing import Any
 
@@ -42,6 +42,7 @@ class Blocks:
     swapped : whether left and right change places
     axes : the indices; those that are in no block in the order of their loops
     cost : cycles, by the model
+    copying : those of them that copy the right operand, which every thread does that computes rows of the target
     """
 
     form: str
@@ -52,6 +53,7 @@ class Blocks:
     swapped: bool
     axes: tuple[Axis, ...]
     cost: float
+    copying: float = 0.0
 
     @property
     def way(self) -> str:
@@ -148,11 +150,13 @@ class _Model:
         cost = lines * self.depth / 2 * slow + lines / sums * TILE
         if vector.target != 1:
             cost += self.volume(self.free) * SPREAD
+        copying = 0.0
         if pack:
             panels = self.volume(axis for axis in self.of_right if axis is not vector)
             near = any(axis.right == 1 and self.size(axis.extent) >= self.lanes // 2 for axis in self.bound)
             each = 2 / self.lanes if vector.right == 1 else TURNED if near else SPREAD
-            cost += self.depth * vectors * self.lanes * panels * each
+            copying = self.depth * vectors * self.lanes * panels * each
+            cost += copying
         elif (
             min(self.depth * wide * 64, self._reach(vector, columns)) > PANEL
             and max(self.size(axis.right) for axis in self.bound) > FAR
@@ -160,7 +164,7 @@ class _Model:
             cost *= SLOW
         if rows is not None and self.size(rows.left) % PAGE == 0:
             cost *= CROWDED
-        return self._made("outer", rows, vector, columns, pack, cost)
+        return replace(self._made("outer", rows, vector, columns, pack, cost), copying=copying)
 
     def _reach(self, vector: Axis, columns: Axis | None) -> float:
         """The bytes of the right operand from the first to the last that are read; windows read the same ones often."""

@@ -35,7 +35,7 @@ from .product_calls import Products
 from .scalar import ScalarPrinter
 from .sizes import Sizes
 from .storage import Storage
-from .teams import Share
+from .teams import STRIP, Share
 
 INDENT = "    "
 LETTERS = "ijklmnpqrsuv"
@@ -44,6 +44,14 @@ LETTERS = "ijklmnpqrsuv"
 def part_of(stop: str) -> tuple[str, str]:
     """The first and the last but one of `stop` steps that belong to the thread, as source."""
     return f"begin({stop}, thread, threads)", f"begin({stop}, thread + 1, threads)"
+
+
+def strips(stop: int) -> tuple[str, str]:
+    """The same where parts begin at multiples of whole vectors."""
+    if stop < 2 * STRIP:
+        return part_of(str(stop))
+    first, last = (f"{STRIP} * {place}" for place in part_of(str(-(-stop // STRIP))))
+    return first, last if stop % STRIP == 0 else f"min({last}, {stop})"
 
 
 class CpuWriter:
@@ -310,7 +318,12 @@ class CpuWriter:
     def _dot(self, dot: Dot) -> list[str]:
         op = dot.op
         axis = next((axis for axis in dot.blocks.axes if axis.name == dot.shared), None)
-        part = () if axis is None else self._part(self._size(axis.extent))
+        if axis is None:
+            part: tuple[str, ...] = ()
+        elif axis.name == dot.blocks.vector and axis.extent.is_Integer:
+            part = strips(int(axis.extent))
+        else:
+            part = self._part(self._size(axis.extent))
         product = self.products.call(
             dot, self.sizes, self._batch, self._array, lambda place: self.printer.integer(place).text, part
         )

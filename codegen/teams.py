@@ -22,6 +22,8 @@ from .sizes import Sizes
 
 Kind = Literal["rows", "parts", "each", "first"]
 LEAST = 64  # a loop over less is not worth being shared
+COPYING = 30_000  # cycles to copy an operand that are worth a wait, if it is then copied but once
+STRIP = 32  # columns that a thread's part is cut by
 
 
 @dataclass(frozen=True)
@@ -300,8 +302,14 @@ def _is_long(loop: Loop) -> bool:
 
 
 def _product_by(item: Dot, sizes: Sizes, *, by_batch: bool) -> Dot | None:
-    """The product with the axis that threads share: that of the batch, or the longest of the target."""
+    """The product with the axis that threads share: that of the batch, or the longest of the target.
+
+    Where all would copy the same large operand, they share its columns instead: each copies a part.
+    """
     free = [axis for axis in item.blocks.axes if not axis.is_bound]
+    columns = next((axis for axis in free if axis.name == item.blocks.vector), None)
+    if item.blocks.copying > COPYING and columns is not None and _length(columns.extent) >= 2 * STRIP:
+        return None if by_batch else replace(item, shared=columns.name)
     if by_batch:
         rows = next((axis for axis in free if axis.extent == sizes.batch and "," not in axis.name), None)
         return None if rows is None else replace(item, shared=rows.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
@@ -105,14 +106,15 @@ class Program:
         """The network's output for `inputs` (targets are not needed); errors as in `loss_and_gradients`."""
         return self.run_predict(self.flat(params), self.check(inputs, named, self.network.inputs))
 
-    def threads(self, batch: int) -> int:
+    def threads(self, batch: int, steps: float = math.inf) -> int:
         """How many threads train with mini-batches of `batch` rows: as many as the work of a step is worth.
 
+        They are started anew for each call of the epoch kernel, which must be worth it, too: it does `steps` steps.
         `set_threads` and ``GRADLOOM_NUM_THREADS`` decide otherwise.
         """
         if self._per_row is None:
             self._per_row = operations_per_row(self.network, self.sizes)
-        return threads_for(3 * self._per_row * batch)  # forward, and twice as much backward
+        return threads_for(3 * self._per_row * batch, steps)  # forward, and twice as much backward
 
     # ---- checking what is handed over ----------------------------------------------------------------------------
 

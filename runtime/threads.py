@@ -16,6 +16,7 @@ from ..symbolic.network import Network
 from .data import size_of
 
 WORTH = 2e6  # operations a step that one thread more is worth: all wait for each other several times in a step
+START = 3e7  # operations that could be done while the threads are started
 MOST = 1024
 
 _chosen: int | None = None
@@ -36,8 +37,8 @@ def set_threads(count: int | None) -> None:
     _chosen = None if count is None else _checked("count", count)
 
 
-def threads_for(operations: float) -> int:
-    """How many threads a step of so many operations is worth.
+def threads_for(operations: float, steps: float = math.inf) -> int:
+    """How many threads are worth while for `steps` steps, of so many operations each, in one call.
 
     Raises
     ------
@@ -51,6 +52,8 @@ def threads_for(operations: float) -> int:
         is_number = given.strip().isdecimal() and len(given) < 10
         return _checked("GRADLOOM_NUM_THREADS", int(given) if is_number else given)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if operations * steps < START:
+        return 1
     return max(1, min(cores, int(operations / WORTH)))
 
 

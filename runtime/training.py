@@ -94,7 +94,7 @@ class Trainer:
             return loss * data.rows, 1
         seed = (self.seed,) if self.program.network.noises else ()
         steps = (self.hyper, self.steps, *seed)
-        team = (self.program.threads(batch),) if self.program.target == "cpu" else ()
+        team = (self.program.threads(batch, -(-len(order) // batch)),) if self.program.target == "cpu" else ()
         total, done = module.epoch(flat, self.grads, self.state, *arrays, order, batch, *steps, work, *team)
         return float(total), int(done)
 

@@ -65,8 +65,12 @@ class Ours(Trainer):
         values = self.program.optimizer.values
         self.hyper = np.array([values[name] for name in self.module.HYPER], float)
         self.work = self.program.workspace(workload.batch)
-        self.threads = self.program.threads(workload.batch)
-        self.order, self.steps = np.arange(self.rows), 0
+        self.order, self.steps, self._threads = np.arange(self.rows), 0, {}
+
+    def threads(self, steps):
+        if steps not in self._threads:
+            self._threads[steps] = self.program.threads(self.batch, steps)
+        return self._threads[steps]
 
     def reset(self):
         self.params[:], self.state[:], self.steps = self.initial, 0, 0
@@ -92,7 +96,7 @@ class Ours(Trainer):
             self.hyper,
             self.steps,
             self.work,
-            self.threads,
+            self.threads(steps),
         )
         self.steps += steps
         return total / len(order) if done == steps else float("nan")

@@ -235,7 +235,7 @@ def test_sizes_count(own_directory):
 
 
 def test_a_larger_batch_or_rate_generates_nothing(own_directory, monkeypatch):
-    declare().compile(target="numpy", optimizer=gl.optimizers.SGD(0.1), batch=10)
+    declare().compile(target="numpy", optimizer=gl.optimizers.SGD(0.1), batch=30)
     monkeypatch.setattr(Network, "derive", None)
     program = declare().compile(target="numpy", optimizer=gl.optimizers.SGD(0.2), batch=99)
     assert program.optimizer.values == {"lr": 0.2}

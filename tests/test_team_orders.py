@@ -15,6 +15,7 @@ import sympy
 from kernels import plain
 
 import gradloom as gl
+from gradloom.codegen import cpu_writer, teams
 from gradloom.codegen.generate import generate
 
 L = gl.layers
@@ -118,7 +119,7 @@ def train(source, network, optimizer, order):
         turns.begin(me)
         try:
             with np.errstate(over="ignore"):  # what noise is drawn from turns over
-                found[me] = steps(*given[0], me, len(order), None)
+                found[me] = steps(*given[0][:-3], me, len(order), None)
         finally:
             turns.end(me)
 
@@ -142,6 +143,21 @@ def test_any_order_between_waits_gives_the_same(name, workspace):
         others = train(source, network, optimizer, order)
         np.testing.assert_array_equal(others[0], params)
         np.testing.assert_array_equal(others[1], state)
+        assert others[2] == dict.fromkeys(order, found[0])
+
+
+def test_threads_that_share_columns_copy_them_once(monkeypatch):
+    monkeypatch.setattr(teams, "COPYING", 0)
+    for module in (teams, cpu_writer):
+        monkeypatch.setattr(module, "STRIP", 2)
+    network, optimizer = sequential([L.Dense(7, gl.gelu), L.Dense(4), L.Dense(3)], 5), gl.optimizers.Adam()
+    schedule = {"epoch": "calls", "products": {"z1": "outer packed", "z2": "outer packed"}}
+    source = generate(network, dtype="float64", optimizer=optimizer, schedule=schedule).source
+    assert "2 * begin(4, thread, threads), min(2 * begin(4, thread + 1, threads), 7)" in source
+    params, _, found = train(source, network, optimizer, [0])
+    for order in ([1, 0], [2, 1, 0], [6, 0, 5, 1, 4, 2, 3]):
+        others = train(source, network, optimizer, order)
+        np.testing.assert_array_equal(others[0], params)
         assert others[2] == dict.fromkeys(order, found[0])
 
 

@@ -13,6 +13,7 @@ L = gl.layers
 
 NETWORKS = {
     "dense": ([L.Dense(17, gl.gelu), L.Dense(13, gl.tanh), L.Dense(5)], (11,)),
+    "wide": ([L.Dense(257, gl.tanh), L.Dense(5)], (301,)),  # threads share columns of the first product
     "normalised": ([L.Dense(17), L.BatchNorm(), L.Activation(gl.relu), L.Dropout(0.3), L.Dense(5)], (11,)),
     "convolutions": (
         [L.Conv2D(3, 3, activation=gl.relu, padding=1), L.MaxPool2D(2), L.Flatten(), L.Dense(5)],

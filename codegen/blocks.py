@@ -37,7 +37,8 @@ class Blocks:
     Attributes
     ----------
     form : "outer", vectors along an index of the target, or "dot", vectors along one that is summed over
-    rows, vector, columns : names of the indices that a block of registers runs over; "" for none
+    rows, vector, columns : names of the indices that a block of registers runs over; "" for none. The columns are an
+        index of the right operand, or, in the form "outer", a second one of the left
     pack : whether the right operand is copied, a panel at a time, so that its vectors lie side by side
     swapped : whether left and right change places
     axes : the indices; those that are in no block in the order of their loops
@@ -119,7 +120,8 @@ class _Model:
             if vector.target != 1 and not vector.extent.is_Integer:
                 continue
             for rows in _or_none(self.of_left):
-                for columns in [None, *(axis for axis in self.of_right if axis is not vector)]:
+                others = [axis for axis in (*self.of_right, *self.of_left) if axis not in (vector, rows)]
+                for columns in [None, *others]:
                     for pack in (False, True):
                         if self._fits(vector, rows, columns, pack):
                             yield self._outer(vector, rows, columns, pack)
@@ -128,7 +130,10 @@ class _Model:
         if columns is not None:
             # Columns are for blocks that would be too small without.
             small = self._rows(rows) * ceil(self.size(vector.extent) / self.lanes) < LATENCY
-            return small and not pack and vector.right == 1 and bool(vector.extent.is_Integer)
+            if not small or not vector.extent.is_Integer:
+                return False
+            if columns in self.of_right:
+                return not pack and vector.right == 1
         if pack:
             # Of a panel only the first index that is summed over is cut, so no other may grow with the batch.
             fixed = bool(self.bound) and all(axis.extent.is_Integer for axis in self.bound[1:])
@@ -146,7 +151,8 @@ class _Model:
             wide *= max(1, min(self.size(columns.extent), ACCUMULATORS // tall // vectors))
         sums = tall * wide
         lines = self.volume(axis for axis in self.free if axis is not vector) * vectors  # vectors of the target
-        slow = max(1.0, LATENCY / sums, (tall + wide) / sums)
+        held = vectors if columns in self.of_left else wide
+        slow = max(1.0, LATENCY / sums, (sums // held + held) / sums)
         cost = lines * self.depth / 2 * slow + lines / sums * TILE
         if vector.target != 1:
             cost += self.volume(self.free) * SPREAD

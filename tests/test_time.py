@@ -82,8 +82,10 @@ def by_torch(kind, values):
     return float(loss.detach()), {name: w[name].grad.numpy() for name in values if name not in "xy"}
 
 
-@pytest.mark.parametrize("target", ["numpy", "cpu"])
-@pytest.mark.parametrize("kind", ["RNN", "LSTM"])
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [("RNN", "numpy"), ("RNN", "cpu"), ("LSTM", "numpy"), pytest.param("LSTM", "cpu", marks=pytest.mark.slow)],
+)
 def test_a_thousand_steps(kind, target):
     values = values_of(kind, 1000)
     with np.errstate(all="ignore"):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 import numba
 import numpy as np
 import pytest
+
+# SymPy and Numba make many small objects that live long: a tenth of the suite's time went into looking through them.
+gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_addoption(parser):

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 
+import numba
+import numpy as np
 import pytest
+
+# SymPy and Numba make many small objects that live long: a tenth of the suite's time went into looking through them.
+gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_addoption(parser):
@@ -28,3 +35,23 @@ def kernel_cache(tmp_path_factory):
     os.environ["GRADLOOM_CACHE_DIR"] = str(directory)
     yield
     del os.environ["GRADLOOM_CACHE_DIR"]
+
+
+@pytest.fixture
+def without_compiler(monkeypatch):
+    """What is compiled in a test runs as plain Python: the same sources and arithmetic, without waiting for Numba.
+
+    For tests of what is computed, at small sizes; that compiled code computes the same is proved by others.
+    """
+    from gradloom.runtime.cache import MODULE_PREFIX
+
+    def kernels():
+        return [name for name in sys.modules if name.startswith(MODULE_PREFIX)]
+
+    for name in kernels():  # compiled earlier: of this test they are none
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+    with np.errstate(all="ignore"):  # compiled code sets no warnings either
+        yield
+    for name in kernels():
+        del sys.modules[name]

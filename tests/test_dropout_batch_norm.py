@@ -45,6 +45,7 @@ def batch_norm_of(kind, count, **options):
     return module
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("case", CASES)
 @both_targets
 def test_batch_norm_gradients_and_predictions(case, target):
@@ -125,6 +126,7 @@ def test_training_with_batch_norm_is_pytorchs(target, rows):
     assert relative_error(model.predict(x), module(torch.from_numpy(x)).detach().numpy()) < 1e-10
 
 
+@pytest.mark.usefixtures("without_compiler")
 @both_targets
 def test_dropout_gradients_for_given_noise(target):
     net = gl.Sequential(
@@ -161,6 +163,7 @@ def test_dropout_keeps_the_mean():
     assert abs(loss - 1) < 5 * np.sqrt(0.3 / 0.7 / 200_000)
 
 
+@pytest.mark.usefixtures("without_compiler")
 @both_targets
 def test_gradcheck(target):
     net = gl.Sequential(

@@ -170,6 +170,7 @@ def test_every_example_derives_and_passes_the_gradient_check(name, capsys):
     assert main(["gradcheck", str(EXAMPLES / name), "--target", "numpy", "--entries", "20"]) == 0
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("target", ["cpu", "numpy"])
 @pytest.mark.parametrize("name", ["three_four_one", "mnist_784_16_16_10"])
 def test_every_gradient_entry_is_that_of_pytorch(name, target):
@@ -227,6 +228,7 @@ def test_a_fine_tuned_stack_begins_with_what_was_trained():
     assert stack.evaluate(x, y)["loss"] == pytest.approx(top.evaluate(code, y)["loss"], rel=1e-5)
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_contrastive_divergence_is_that_of_the_textbook_and_of_pytorch():
     network = runpy.run_path(str(EXAMPLES / "boltzmann_machine.py"))["machine"](seen=7, hidden=5, steps=2)
     text = network.derive().text()

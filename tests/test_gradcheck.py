@@ -21,6 +21,7 @@ def network(**options):
     return net
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("target", ["cpu", "numpy"])
 def test_right_gradients_pass(target):
     result = gl.gradcheck(network(), target=target)

@@ -37,6 +37,7 @@ def by_torch(params, x, y):
     return {name: torch.linalg.norm(leaf.grad).item() for name, leaf in leaves.items()}
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("target", ["numpy", "cpu"])
 def test_norms_are_those_of_torch(target):
     x, y = rows()

@@ -32,15 +32,17 @@ def agree(network, shapes, tmp_path, name, batch=3):
         np.testing.assert_allclose(gradient, known[derivation.gradients[name].target.name], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("letters", ["o r", "a s", "v1 form", "pa ck", "columns n1", "vec tor"])
-def test_indices_may_have_any_letters(letters, tmp_path):
-    first, second = gl.indices(letters)
+def test_indices_may_have_any_letters(tmp_path):
     net = gl.Network("letters")
-    x = net.input("x", (B, 11))
-    W = net.parameter("W", (7, 5, 11))
-    y = net.define("y", (b, first, second), gl.Sum(W[first, second, k] * x[b, k], k))
-    net.minimize(gl.Sum(y[b, first, second] ** 2, b, first, second) / B)
-    agree(net, {"x": (3, 11), "W": (7, 5, 11)}, tmp_path, "letters_" + letters.replace(" ", "_"))
+    x, total, shapes = net.input("x", (B, 11)), 0, {"x": (3, 11)}
+    for place, letters in enumerate(["o r", "a s", "v1 form", "pa ck", "columns n1", "vec tor"]):
+        first, second = gl.indices(letters)
+        W = net.parameter(f"W{place}", (7, 5, 11))
+        y = net.define(f"y{place}", (b, first, second), gl.Sum(W[first, second, k] * x[b, k], k))
+        total += gl.Sum(y[b, first, second] ** 2, b, first, second) / B
+        shapes[W.name] = (7, 5, 11)
+    net.minimize(total)
+    agree(net, shapes, tmp_path, "letters")
 
 
 def test_a_guard_on_one_operand_keeps_the_other_inside(tmp_path):

@@ -38,7 +38,9 @@ def trained(epochs, **options):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @both_targets
-def test_a_resumed_training_is_bitwise_the_uninterrupted_one(target, dtype, tmp_path):
+def test_a_resumed_training_is_bitwise_the_uninterrupted_one(target, dtype, tmp_path, request):
+    if (target, dtype) == ("cpu", "float64"):
+        request.getfixturevalue("without_compiler")  # float32 is compiled
     whole, part = trained(5, target=target, dtype=dtype), trained(2, target=target, dtype=dtype)
     part.save(tmp_path / "part.npz")
     again = gl.Model.load(tmp_path / "part.npz", tricky())
@@ -62,6 +64,7 @@ def test_another_optimizer_draws_other_noise(tmp_path):
     assert again.params.flat.tobytes() == model.params.flat.tobytes()
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_both_targets_train_alike():
     one, other = (trained(3, target=target, dtype="float64") for target in TARGETS)
     assert relative_error(one.params.flat, other.params.flat) < 1e-10

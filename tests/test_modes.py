@@ -35,6 +35,7 @@ def centred():
     return net
 
 
+@pytest.mark.usefixtures("without_compiler")
 @both_targets
 def test_held_is_a_constant_to_the_gradient(target):
     net = centred()
@@ -95,6 +96,7 @@ def noisy_data(rows=11):
     }
 
 
+@pytest.mark.usefixtures("without_compiler")
 @both_targets
 def test_training_and_inference_compute_their_own_bodies(target):
     net, values = noisy(), noisy_data()
@@ -160,6 +162,7 @@ def test_given_noise_is_checked():
         program.predict(params, x, u=values["u"])
 
 
+@pytest.mark.usefixtures("without_compiler")
 @both_targets
 def test_gradients_by_data_and_noise(target):
     net = gl.Network()
@@ -193,6 +196,7 @@ def test_the_scores_of_a_loss_that_is_a_sum_do_not_depend_on_batch_norm():
         assert averages_over_batch(net) == (reduction == "mean")
 
 
+@pytest.mark.usefixtures("without_compiler")
 @both_targets
 def test_gradcheck_holds_the_noise(target):
     result = gl.gradcheck(noisy(), target=target)

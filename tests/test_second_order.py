@@ -301,6 +301,7 @@ def test_kinks_and_labels(target):
         check(product, expected)
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("target", ["numpy", "cpu"])
 def test_whole_hessian(target):
     case = random_case("tanh", "cross_entropy_labels", RNG(31), depth=2, largest=11)
@@ -383,6 +384,7 @@ def physics(width=32):
     return net
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("target", ["numpy", "cpu"])
 def test_a_loss_with_derivatives_of_the_output(target):
     net = physics()
@@ -549,6 +551,7 @@ def test_nothing_is_added_when_a_name_is_taken():
     assert str(net.equation(a_b.name)) == "a_b[i] = a[i] (1 - a[i])"
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_a_network_without_a_loss_predicts():
     net = gl.Network("map")
     x, w = net.input("x", (5,)), net.parameter("w", (5,))

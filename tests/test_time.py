@@ -82,8 +82,10 @@ def by_torch(kind, values):
     return float(loss.detach()), {name: w[name].grad.numpy() for name in values if name not in "xy"}
 
 
-@pytest.mark.parametrize("target", ["numpy", "cpu"])
-@pytest.mark.parametrize("kind", ["RNN", "LSTM"])
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [("RNN", "numpy"), ("RNN", "cpu"), ("LSTM", "numpy"), pytest.param("LSTM", "cpu", marks=pytest.mark.slow)],
+)
 def test_a_thousand_steps(kind, target):
     values = values_of(kind, 1000)
     with np.errstate(all="ignore"):
@@ -119,6 +121,7 @@ def test_arrays_are_linear_in_the_length(kind):
 ONE_STEP = {"RNN": torch.nn.RNN, "GRU": torch.nn.GRU, "LSTM": torch.nn.LSTM}
 
 
+@pytest.mark.usefixtures("without_compiler")
 @pytest.mark.parametrize("target", ["numpy", "cpu"])
 @pytest.mark.parametrize("kind", ONE_STEP)
 def test_one_step_as_a_number(kind, target):

@@ -27,7 +27,7 @@ TOLERANCE = 1e-9
 
 HOW = ["few", pytest.param("many", marks=pytest.mark.slow)]
 RUNS = {"few": ("numpy", "cpu"), "many": ("evaluate", "numpy", "cpu")}
-EXAMPLES = {"few": 4, "many": 20}
+EXAMPLES = {"few": 3, "many": 20}
 
 
 def draws(how: str) -> Any:

@@ -73,7 +73,7 @@ def memory_of(network: Any, batch: int, **options: Any) -> Memory:
     from gradloom.codegen.generate import generate
     from gradloom.codegen.sizes import resolve_sizes
 
-    made = generate(network, **options)
+    made = generate(network, batch=batch, **options)
     real = np.dtype(options.get("dtype", "float32")).itemsize
     sizes = resolve_sizes(network, options.get("sizes") or {})
 
@@ -121,7 +121,7 @@ def network_of(name: str) -> tuple[Any, int, dict[str, Any]]:
 def peak(name: str) -> dict[str, Any]:
     """Bytes that the largest resident set of this process grows by when it trains; run it in a fresh one."""
     network, batch, options = network_of(name)
-    program = network.compile(batch=1, **options)
+    program = network.compile(batch=batch, **options)
     module, rng = program.module, np.random.default_rng(0)
 
     def trained(rows: int, count: int) -> None:

@@ -198,12 +198,8 @@ class _Model:
         # Each few columns pass all rows, which come from further away if they are many.
         lines = self.volume([rows]) * vectors
         if lines * 64 > PANEL:
-            cost += (
-                lines
-                * (ceil(self.volume([columns]) / wide) - 1)
-                * self.volume(self.free)
-                / (self.volume([rows]) * self.volume([columns]))
-            )
+            others = self.volume(axis for axis in self.free if axis not in (rows, columns))
+            cost += lines * (ceil(self.volume([columns]) / wide) - 1) * others
         return self._made("dot", rows, vector, columns, False, cost)
 
     def _made(

@@ -41,4 +41,7 @@ def _steps_by_rows(dot: Dot, tensor: Tensor, sizes: Sizes) -> bool:
     places = indices_of(sides[0])
     length = prod(sizes.shape(tensor.shape[1:]))
     stride = over_batch[0].right if (sides[0] == op.right) != dot.blocks.swapped else over_batch[0].left
-    return row is not None and places[0] == row and not any(p.has(row) for p in places[1:]) and stride == length
+    if row is None or places[0] != row or any(place.has(row) for place in places[1:]):
+        return False
+    # Rows of one number lie side by side: a vector of them would be read as if they did.
+    return bool(stride == length != 1)

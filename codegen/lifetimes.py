@@ -12,6 +12,7 @@ from .layout import LINE, Place, rounded_up
 from .nests import Clear, Item, Loop, reads, statements, written
 from .sizes import Sizes
 
+LEAST = 64  # rows that memory is reckoned for at least: smaller batches are trained on, larger ones predicted
 Span = tuple[int, int]  # the first and the last of the nests, counted through all functions, that touch a tensor
 
 
@@ -74,7 +75,7 @@ def results_early(items: Iterable[Item]) -> tuple[Item, ...]:
 
 def work_bytes(tensors: Iterable[Tensor], sizes: Sizes, real: str) -> int:
     """How long the workspace is, at the batch size that is reckoned with, if each tensor has a place of its own."""
-    numbers = {} if sizes.batch is None else {sizes.batch: sizes.rows}
+    numbers = {} if sizes.batch is None else {sizes.batch: max(sizes.rows, LEAST)}
     lengths = (sympify(prod(sizes.shape(tensor.shape))).subs(numbers) for tensor in tensors)
     return sum(int(length) for length in lengths) * (4 if real == "float32" else 8)
 

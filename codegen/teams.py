@@ -24,7 +24,7 @@ from .strides import Axis
 Kind = Literal["rows", "parts", "each", "first"]
 LEAST = 64  # a loop over less is not worth being shared
 COPYING = 30_000  # cycles to copy an operand that are worth a wait, if it is then copied but once
-STRIP = 32  # columns that a thread's part is cut by
+STRIP, STRIPS = 32, 8  # columns that a thread's part is cut by; how many such strips are worth being shared
 FEW, WHOLE = 4, 24  # steps of an index that are hardly worth being shared; rows that are several blocks of registers
 
 
@@ -196,6 +196,8 @@ def _share(item: Item, sizes: Sizes, in_memory: InMemory) -> Share:
     if isinstance(item, Loop) and item.carries is not None:
         inner = tuple(share_work(item.body, sizes, in_memory))
         return Share(replace(item, body=tuple(share.item for share in inner)), "each", inner=inner)
+    if isinstance(item, Dot) and (by_columns := _by_columns(item)) is not None:
+        return Share(by_columns, "parts")
     for kind, split in (("rows", by_rows), ("parts", by_parts)):
         made = split(item, sizes, in_memory)
         if made is not None:
@@ -304,14 +306,8 @@ def _is_long(loop: Loop) -> bool:
 
 
 def _product_by(item: Dot, sizes: Sizes, *, by_batch: bool) -> Dot | None:
-    """The product with the axis that threads share: that of the batch, or the longest of the target.
-
-    Where all would copy the same large operand, they share its columns instead: each copies a part.
-    """
+    """The product with the axis that threads share: that of the batch, or a long one whose parts fill blocks."""
     free = [axis for axis in item.blocks.axes if not axis.is_bound]
-    columns = next((axis for axis in free if axis.name == item.blocks.vector), None)
-    if item.blocks.copying > COPYING and columns is not None and _length(columns.extent) >= 2 * STRIP:
-        return None if by_batch else replace(item, shared=columns.name)
     if by_batch:
         rows = next((axis for axis in free if axis.extent == sizes.batch and "," not in axis.name), None)
         return None if rows is None else replace(item, shared=rows.name)
@@ -323,7 +319,17 @@ def _product_by(item: Dot, sizes: Sizes, *, by_batch: bool) -> Dot | None:
         return axis.name == item.blocks.vector, length < FEW, axis.name in block and length < WHOLE, -length
 
     free.sort(key=order)
-    return replace(item, shared=free[0].name) if free and _length(free[0].extent) > 1 else None
+    if not free or _length(free[0].extent) <= 1 or (free[0].name == item.blocks.vector and free[0].target != 1):
+        return None
+    return replace(item, shared=free[0].name)
+
+
+def _by_columns(item: Dot) -> Dot | None:
+    """The product with its columns as what threads share, where each would else copy all of the same large operand."""
+    columns = next((axis for axis in item.blocks.axes if axis.name == item.blocks.vector), None)
+    if item.blocks.copying < COPYING or columns is None or columns.is_bound or columns.target != 1:
+        return None
+    return replace(item, shared=columns.name) if STRIPS * STRIP <= _length(columns.extent) < float("inf") else None
 
 
 def _length(extent: Expr) -> float:

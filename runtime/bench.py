@@ -124,6 +124,7 @@ def bench(
     generated = time.perf_counter() - start
     checked = _data(network, data, model, batch, seed, dtype)
     order = np.arange(checked.rows)
+    trainer.choose_threads(batch, checked.rows)
     start = time.perf_counter()
     trainer.run(checked, order[:batch], batch)
     compiled = time.perf_counter() - start
@@ -134,7 +135,7 @@ def bench(
         "optimizer": trainer.state.nbytes,
         "workspace": trainer.program.workspace(batch).nbytes,
     }
-    parts = _parts(network, dtype, numbers, optimizer, trainer, checked.take(slice(batch)))
+    parts = _parts(network, dtype, batch, numbers, optimizer, trainer, checked.take(slice(batch)))
     is_unrolled = hasattr(trainer.program.module, "epoch_by_row")
     return Timing(batch, generated, compiled, samples, buffers, parts, is_unrolled)
 
@@ -164,13 +165,13 @@ def _samples(run: Any, steps: int, seconds: float) -> tuple[float, ...]:
 
 
 def _parts(
-    network: Network, dtype: str, sizes: dict[str, int], optimizer: Any, trainer: Trainer, data: Data
+    network: Network, dtype: str, batch: int, sizes: dict[str, int], optimizer: Any, trainer: Trainer, data: Data
 ) -> tuple[Part, ...]:
     """The shares of a step, by kernels that count the cycles between marks."""
     if platform.machine() not in X86:
         return ()
-    generated = generate(network, dtype=dtype, sizes=sizes, optimizer=optimizer, timed=True)
-    module = load_module(generated.source, {"timed": True, "dtype": dtype, "sizes": sizes})
+    generated = generate(network, dtype=dtype, batch=batch, sizes=sizes, optimizer=optimizer, timed=True)
+    module = load_module(generated.source, {"timed": True, "dtype": dtype, "rows": batch, "sizes": sizes})
     params, state = trainer.params.flat.copy(), trainer.state.copy()
     noise = trainer.program.noise(data.rows)
     work = module.workspace(data.rows)

@@ -51,6 +51,7 @@ def fit(
     trainer = model.trainer(optimizer, min(batch, len(rows)))
     history = model.history = History()
     block = rows_per_block(model.network, model.sizes, batch)
+    trainer.choose_threads(batch, min(block, len(rows)))
     bar = Progress(epochs * -(-len(rows) // batch), progress)
     for watcher in watchers:
         watcher.on_data(data, rows)

@@ -162,7 +162,8 @@ class Model:
         last = self._trainer
         if optimizer is None:
             optimizer = last.program.optimizer if last is not None else _default_optimizer()
-        if last is not None and last.program.optimizer is optimizer and last.frozen == self.network.frozen:
+        is_same = optimizer is (last and last.program.optimizer)
+        if last is not None and is_same and last.frozen == self.network.frozen and last.fits(batch):
             return last
         check_choices(self.target, self.dtype, optimizer)
         program = self._compile(batch, optimizer)

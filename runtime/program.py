@@ -36,6 +36,7 @@ class Program:
     source : the generated module, readable and standalone
     module : the same, loaded
     network, target, dtype, sizes, optimizer : what it was generated from
+    batch : about how many rows of a batch the kernels were chosen for
     seed, step : what noise is drawn from where none is given; the same numbers until one of them is changed
 
     Examples
@@ -70,7 +71,7 @@ class Program:
         self.sizes = dict(sizes)
         self.optimizer = optimizer
         self.seed, self.step = 0, 1
-        self._capacity = batch
+        self.batch = self._capacity = batch
         self._work: Any = None
         self._per_row: float | None = None
         self._products: Program | None = None

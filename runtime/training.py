@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codegen.sizes import usual_rows
 from ..symbolic.errors import DivergenceError
 from ..symbolic.network import Network
 from .data import Data
@@ -29,6 +30,7 @@ class Trainer:
     state : (number of states, trainable entries), zero before the first step
     steps : steps done
     seed : with the number of a step, what its noise is drawn from
+    threads : how many train together, see `choose_threads`
     """
 
     def __init__(self, program: Program, params: Parameters, seed: int = 0) -> None:
@@ -42,6 +44,7 @@ class Trainer:
             len(module.STATE), module.TRAINABLE
         )
         self.steps = 0
+        self.threads = 1
         self._good: tuple[Array, Array, int] | None = None
 
     def resume(self, state: Array, steps: int) -> None:
@@ -54,6 +57,17 @@ class Trainer:
         """The optimizer's hyper-parameters as they are now; changing one compiles nothing."""
         values = self.program.optimizer.values
         return np.array([values[name] for name in self.program.module.HYPER], dtype=np.float64)
+
+    def fits(self, batch: int) -> bool:
+        """Whether the kernels were chosen for batches of about this size."""
+        return usual_rows(self.program.batch) == usual_rows(batch)
+
+    def choose_threads(self, batch: int, rows: int) -> None:
+        """Decide how many threads train, in calls of about `rows` rows each.
+
+        Once for a training: kernels are compiled for one thread and for several.
+        """
+        self.threads = self.program.threads(batch, -(-rows // batch))
 
     def run(self, data: Data, order: Array, batch: int) -> float:
         """Train on the rows `order`, in mini-batches; return the sum over batches of loss × rows.
@@ -94,7 +108,7 @@ class Trainer:
             return loss * data.rows, 1
         seed = (self.seed,) if self.program.network.noises else ()
         steps = (self.hyper, self.steps, *seed)
-        team = (self.program.threads(batch, -(-len(order) // batch)),) if self.program.target == "cpu" else ()
+        team = (self.threads,) if self.program.target == "cpu" else ()
         total, done = module.epoch(flat, self.grads, self.state, *arrays, order, batch, *steps, work, *team)
         return float(total), int(done)
 

@@ -80,6 +80,8 @@ def test_what_products_alone_read_is_read_in_place():
     assert in_place(gl.Sequential([L.Activation(gl.tanh), L.Dense(3)], (13,), loss=squared)) == []
     assert in_place(gl.Sequential([L.Conv2D(3, 5, padding=2)], (2, 11, 7), loss=squared)) == []
     assert in_place(gl.Sequential([L.Dense(7, gl.tanh), L.Dense(3)], (5, 13), loss=squared)) == []
+    # Rows of one number lie side by side, and so may be vectors.
+    assert in_place(gl.Sequential([L.Dense(7, gl.tanh), L.Dense(3)], (1,), loss=squared)) == []
 
 
 def test_a_kernel_that_computes_the_target_by_a_product_reads_it_in_place_too():

@@ -69,19 +69,30 @@ def lay_out(case, sizes):
     return strides, lengths
 
 
-def run(case, real, way, axes, values, lengths):
-    """The target of one contraction, computed in one way; NaN where nothing is written."""
+def run(case, real, way, axes, values, lengths, shared=""):
+    """The target of one contraction, computed in one way, in parts if an index is `shared`; NaN where nothing is."""
     specification = {a.name: tuple(eval(number_text(v, COUNT)) for v in (a.extent, *a.steps)) for a in way.axes}
-    product = contraction(way.form, way.rows, way.vector, specification, way.columns, way.pack)
-
-    @compiled
-    def call(left, right, target, count):
-        product(left, (right, 0), (target, 3), count)
-
+    product = contraction(way.form, way.rows, way.vector, specification, way.columns, way.pack, shared)
     _, numbers, growing, *_ = case
+    count = numbers[growing] if growing >= 0 else 0
     target = np.full(lengths[2] + 3, np.nan, real)
     sides = values[::-1] if way.swapped else values
-    call(*sides, target, numbers[growing] if growing >= 0 else 0)
+    if shared:
+
+        @compiled
+        def part(left, right, target, count, first, last):
+            product(left, (right, 0), (target, 3), count, first, last)
+
+        extent = next(int(axis.extent.subs(COUNT, count)) for axis in way.axes if axis.name == shared)
+        for first, last in ((0, extent // 3), (extent // 3, extent // 3), (extent // 3, extent)):
+            part(*sides, target, count, first, last)
+    else:
+
+        @compiled
+        def call(left, right, target, count):
+            product(left, (right, 0), (target, 3), count)
+
+        call(*sides, target, count)
     assert np.isnan(target[:3]).all()
     return target[3:]
 
@@ -114,6 +125,11 @@ def check(case, real, pick):
         found = run(case, real, way, used, values, lengths)
         assert not np.isnan(found).any(), way
         assert np.all(np.abs(found - wanted) <= slack + 1e-300), way
+        free = [axis for axis in way.axes if not axis.is_bound]
+        free = [axis.name for axis in free if axis.name != way.vector or axis.target == 1]
+        if free:
+            name = free[sum(numbers) % len(free)]
+            assert np.array_equal(run(case, real, way, used, values, lengths, name), found), (way, name)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))

@@ -80,6 +80,20 @@ def test_second_fit_goes_on(net):
     assert parts.epochs == 5
 
 
+def test_a_training_goes_on_in_batches_of_another_size():
+    """Kernels are chosen for the size of the batch; parameters and the optimizer's state go on."""
+    rng = np.random.default_rng(4)
+    x, y = rng.standard_normal((211, 5)), rng.standard_normal((211, 3))
+    network = gl.Sequential([gl.layers.Dense(67, gl.tanh), gl.layers.Dense(3)], (5,), loss=gl.losses.SquaredError())
+    model, other = gl.Model(network, seed=1, target="numpy"), gl.Model(network, seed=1)
+    for batch in (2, 211, 7):
+        for one in (model, other):
+            one.fit(x, y, epochs=1, batch=batch, optimizer=gl.optimizers.Adam(), shuffle=False, progress=False)
+        assert other.program.batch == batch
+        assert other.trainer(None, batch).steps == model.trainer(None, batch).steps
+    np.testing.assert_allclose(other.params.flat, model.params.flat, rtol=0, atol=2e-4)
+
+
 def test_optimizer_changed_in_place(net):
     model, optimizer = model_of(net), SGD(lr=0.1)
     model.fit(X, Y, epochs=1, optimizer=optimizer)

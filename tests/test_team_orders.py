@@ -148,6 +148,7 @@ def test_any_order_between_waits_gives_the_same(name, workspace):
 
 def test_threads_that_share_columns_copy_them_once(monkeypatch):
     monkeypatch.setattr(teams, "COPYING", 0)
+    monkeypatch.setattr(teams, "STRIPS", 2)
     for module in (teams, cpu_writer):
         monkeypatch.setattr(module, "STRIP", 2)
     network, optimizer = sequential([L.Dense(7, gl.gelu), L.Dense(4), L.Dense(3)], 5), gl.optimizers.Adam()

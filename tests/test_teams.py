@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
+
 import numpy as np
 import pytest
 
 import gradloom as gl
+from gradloom.codegen import teams
+from gradloom.codegen.generate import generate
 from gradloom.runtime.threads import set_threads, threads_for
 from gradloom.symbolic.errors import DataError
 
@@ -63,6 +68,27 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(name, workspace, thread
     for loss, params in found[1:]:
         assert loss == found[0][0]
         np.testing.assert_array_equal(params, found[0][1])
+
+
+def test_columns_are_shared_where_they_lie_side_by_side_alone():
+    """Of a convolution's map the channels do not, and vectors along them are stored number by number."""
+    layers = [L.Conv2D(64, 3), L.Flatten(), L.Dense(257, gl.tanh), L.Dense(5)]
+    network = gl.Sequential(layers, (32, 9, 9), loss=gl.losses.SquaredError())
+    source = generate(network, optimizer=gl.optimizers.SGD(lr=0.1)).source
+    declared = re.findall(r'= contraction\("outer", ".*?", "(.*?)", (\{.*?\}).*shared="(.*?)"', source)
+    found = [ast.literal_eval(indices)[shared] for vector, indices, shared in declared if shared == vector]
+    assert found
+    assert all(target == 1 for _, _, _, target in found)
+
+
+def test_steps_over_time_are_shared_by_rows_however_large_their_products(monkeypatch):
+    monkeypatch.setattr(teams, "COPYING", 0)
+    monkeypatch.setattr(teams, "STRIPS", 1)
+    network = gl.Sequential([L.RNN(67)], (5, 3), loss=gl.losses.SquaredError())
+    source = generate(network, schedule={"products": {"z1": "outer packed"}}).source
+    of_steps = [line for line in source.splitlines() if "product_" in line and "(h1, " in line]
+    assert of_steps
+    assert all(line.endswith("B, first, last)") for line in of_steps)
 
 
 def test_a_loss_that_is_not_finite_stops_all_threads(threads):

@@ -39,8 +39,9 @@ def contraction(form, rows, vector, indices, columns="", pack=False, shared=""):
     shared : the index of the target of which a call computes a part; "" for none
 
     The operands are arrays; or pairs of an array and the place where the operand begins in it; or pairs of an array
-    and the numbers of the rows that are the operand's, where a row is a step of the index that `count` counts. `part`
-    is the pair of the first and the last but one value of the shared index; it is not there where none is shared.
+    and the numbers of the rows that are the operand's, where a row is a step of the index that `count` counts; or pairs
+    of such a pair and a place. `part` is the pair of the first and the last but one value of the shared index; it is
+    not there where none is shared.
     """
 
     if config.DISABLE_JIT:
@@ -398,7 +399,8 @@ class Emitter:
             done = builder.mul(whole, INT(lanes))
             copier._run(near, done, builder.sub(extent, done), 1, at, lambda _, here: vectors_of(here))
 
-        near, places = self._near(widths), [(INT(0), INT(0)), begin, (INT(0), INT(0))]
+        near, places = self._near(widths), self.start()
+        places[1] = begin
         if near:
             copier.loops(
                 [name for name in self.bound if name != near], [(INT(0), INT(0)), begin, (INT(0), INT(0))], along

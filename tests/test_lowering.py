@@ -197,7 +197,7 @@ def test_every_function_of_the_contract_is_there_and_nothing_else_is_imported():
             "def workspace(batch):",
             "def predict(params, x, work):",
             f"def loss(params, x, y, work{one}):",
-            f"def loss_and_gradients(params, x, y, work, grads{one}):",
+            "def loss_and_gradients(params, x, y, work, grads):",
             f"def update(params, grads, state, hyper, step{one}):",
             f"def epoch(params, grads, state, x, y, order, batch, hyper, step, work{team}):",
         ):

@@ -127,7 +127,7 @@ def run_workload(name: str, options: Options, say: Any = print) -> dict[str, Any
         for system in list(running):
             if SYSTEMS[system].cached:
                 again: dict[str, Process] = {}
-                found = _start(system, workload, path, caches, options, again, fresh=False)
+                found = _start(system, workload, path, caches, options, again)
                 again[system].end()
                 rows[system]["cached_s"] = found["first_s"]
     steps = {"workload": name, "title": workload.title, "goal": workload.goal, "dtype": workload.dtype}
@@ -141,7 +141,6 @@ def _start(
     caches: Path,
     options: Options,
     running: dict[str, Process],
-    fresh: bool = True,
 ) -> dict[str, Any]:
     """A process that has done its first step; each system compiles into an empty cache of its own."""
     process = Process(SYSTEMS[system], workload, path, caches / system, options)

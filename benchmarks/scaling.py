@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,7 +149,7 @@ def main(given: list[str] | None = None) -> None:
     )
     folder = Path(options.results)
     folder.mkdir(parents=True, exist_ok=True)
-    setting = {**description(), "threads": os.environ.get("OPENBLAS_NUM_THREADS", "all"), "rounds": options.rounds}
+    setting = {**description(), "threads": 1, "rounds": options.rounds}
     found = rounded({"setting": setting, "cases": cases, "deep": cost})
     (folder / "scaling.json").write_text(json.dumps(found, indent=1) + "\n")
     plot(cases, folder / "scaling.png")

@@ -138,7 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     command.add_argument("--target", choices=("cpu", "numpy"), default="cpu", help="default: %(default)s")
     command.add_argument("--dtype", choices=("float32", "float64"), help="default: the MODEL file's, or float32")
-    command.add_argument("--batch", type=_positive, metavar="N", help="for other targets: these kernels take any batch")
+    command.add_argument(
+        "--batch", type=_positive, metavar="N", help="rows a step: what the kernels, which take any, are chosen for"
+    )
     _add_checkpoint(command)
     _add_optimizer(command)
     _add_sizes(command)

@@ -143,8 +143,10 @@ def generate(options: argparse.Namespace) -> int:
         file.network,
         target=options.target,
         dtype=options.dtype or file.training.get("dtype", "float32"),
+        batch=_batch(options, file),
         sizes=_sizes(options, file),
         optimizer=_optimizer(options, file),
+        schedule=file.training.get("schedule") if options.target == "cpu" else None,
         checkpoint=_checkpoint(options, file),
     )
     _output(made.source, options.output)
@@ -154,6 +156,10 @@ def generate(options: argparse.Namespace) -> int:
 def _checkpoint(options: argparse.Namespace, file: ModelFile) -> Any:
     """What the command line asks for, else the MODEL file."""
     return file.training.get("checkpoint") if options.checkpoint is None else options.checkpoint
+
+
+def _batch(options: argparse.Namespace, file: ModelFile) -> int:
+    return int(options.batch or file.training.get("batch") or 100)
 
 
 def train(options: argparse.Namespace) -> int:
@@ -181,7 +187,8 @@ def train(options: argparse.Namespace) -> int:
         settings.pop("target", "cpu"),
         settings.pop("dtype", "float32"),
         _sizes(options, file),
-        _checkpoint(options, file),
+        schedule=settings.pop("schedule", None),
+        checkpoint=_checkpoint(options, file),
     )
     settings.pop("sizes", None)
     settings.pop("checkpoint", None)
@@ -230,14 +237,15 @@ def bench(options: argparse.Namespace) -> int:
 
     file = load_model_file(options.model)
     settings = file.training
-    batch = options.batch or settings.get("batch") or 100
     timing = measure(
         file.network,
         file.data,
-        batch=batch,
+        batch=_batch(options, file),
         optimizer=_optimizer(options, file),
         dtype=options.dtype or settings.get("dtype") or "float32",
         sizes=_sizes(options, file),
+        schedule=settings.get("schedule"),
+        checkpoint=settings.get("checkpoint"),
         seconds=options.seconds,
     )
     print(timing)

@@ -45,7 +45,7 @@ class Timing:
     generated, compiled : seconds to derive and generate, and for the first training call (0.1 s or so from the cache)
     steps : microseconds a step, of each sample
     buffers : bytes of parameters, gradients, the optimizer's state, and the workspace
-    parts : where the time goes, the largest share first; empty where the processor does not tell
+    parts : where the time goes if one thread does it, the largest share first; empty where the processor does not tell
     is_unrolled : whether the network is so small that an epoch is one straight line; `parts` is then of the functions
         that it is made from
     """
@@ -94,6 +94,8 @@ def bench(
     optimizer: Any,
     dtype: str = "float32",
     sizes: Mapping[str, int] | None = None,
+    schedule: Any = None,
+    checkpoint: int | bool | None = None,
     seconds: float = 1.0,
     seed: int = 0,
 ) -> Timing:
@@ -103,6 +105,7 @@ def bench(
     ----------
     data : a pair (X, Y) as for `Model.fit`; random numbers by default
     batch : rows a step
+    schedule, checkpoint : as for `Network.compile`
     seconds : about how long to train, all samples together
 
     Raises
@@ -119,7 +122,7 @@ def bench(
         raise UndefinedError(f"{network.name} has no batch axis, so it has no training in mini-batches to be timed")
     numbers = check_sizes(sizes or {})
     start = time.perf_counter()
-    model = Model(network, seed, "cpu", dtype, numbers)
+    model = Model(network, seed, "cpu", dtype, numbers, schedule, checkpoint)
     trainer = model.trainer(optimizer, batch)
     generated = time.perf_counter() - start
     checked = _data(network, data, model, batch, seed, dtype)
@@ -135,7 +138,8 @@ def bench(
         "optimizer": trainer.state.nbytes,
         "workspace": trainer.program.workspace(batch).nbytes,
     }
-    parts = _parts(network, dtype, batch, numbers, optimizer, trainer, checked.take(slice(batch)))
+    options = {"dtype": dtype, "batch": batch, "sizes": numbers, "schedule": schedule, "checkpoint": checkpoint}
+    parts = _parts(network, options, optimizer, trainer, checked.take(slice(batch)))
     is_unrolled = hasattr(trainer.program.module, "epoch_by_row")
     return Timing(batch, generated, compiled, samples, buffers, parts, is_unrolled)
 
@@ -164,14 +168,12 @@ def _samples(run: Any, steps: int, seconds: float) -> tuple[float, ...]:
     return tuple(found)
 
 
-def _parts(
-    network: Network, dtype: str, batch: int, sizes: dict[str, int], optimizer: Any, trainer: Trainer, data: Data
-) -> tuple[Part, ...]:
-    """The shares of a step, by kernels that count the cycles between marks."""
+def _parts(network: Network, options: dict[str, Any], optimizer: Any, trainer: Trainer, data: Data) -> tuple[Part, ...]:
+    """The shares of a step, by kernels that count the cycles between marks, run by one thread."""
     if platform.machine() not in X86:
         return ()
-    generated = generate(network, dtype=dtype, batch=batch, sizes=sizes, optimizer=optimizer, timed=True)
-    module = load_module(generated.source, {"timed": True, "dtype": dtype, "rows": batch, "sizes": sizes})
+    generated = generate(network, **options, optimizer=optimizer, timed=True)
+    module = load_module(generated.source, {"timed": True, **{name: str(value) for name, value in options.items()}})
     params, state = trainer.params.flat.copy(), trainer.state.copy()
     noise = trainer.program.noise(data.rows)
     work = module.workspace(data.rows)

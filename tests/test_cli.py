@@ -370,3 +370,54 @@ def test_check_takes_the_settings_of_the_model_file(capsys, model):
         status, _, err = run(capsys, "check", model, claim)
         assert status == 2
         assert words in err
+
+
+# ---- kernels that a MODEL file or an option chooses ------------------------------------------------------------------
+
+RECURRENT = """
+import numpy as np
+import gradloom as gl
+
+rng = np.random.default_rng(3)
+data = rng.standard_normal((20, 7, 3)), rng.standard_normal((20, 7, 2))
+network = gl.Sequential([gl.layers.RNN(5), gl.layers.Dense(2)], (7, 3), loss=gl.losses.SquaredError())
+training = {"epochs": 1, "batch": 10, "seed": 1, "dtype": "float64", "optimizer": gl.optimizers.SGD(lr=0.1)}
+"""
+
+
+def test_checkpoints_and_schedules_reach_the_kernels(capsys, tmp_path):
+    path = tmp_path / "recurrent.py"
+    path.write_text(RECURRENT)
+    plain = run(capsys, "generate", path)[1]
+    assert "A segment of time" not in plain
+    assert "A segment of time" in run(capsys, "generate", path, "--checkpoint", "3")[1]
+    found = []
+    for option in ([], ["--checkpoint", "3"]):
+        saved = tmp_path / f"model{len(found)}.npz"
+        status, _, err = run(capsys, "train", path, "--save", saved, *option)
+        assert (status, err) == (0, "")
+        found.append(np.load(saved))
+    for name in found[0].files:
+        if found[0][name].dtype == np.float64:
+            np.testing.assert_allclose(found[1][name], found[0][name], rtol=1e-12, atol=0)
+    path.write_text(RECURRENT.replace('"seed": 1', '"seed": 1, "schedule": {"products": {"*": "loops"}}'))
+    assert "contraction(" in plain
+    assert "contraction(" not in run(capsys, "generate", path)[1]
+    status, out, err = run(capsys, "bench", path, "--seconds", "0.01")
+    assert (status, err) == (0, "")
+    assert "a step of 10 rows" in out
+
+
+def test_generated_kernels_are_chosen_for_the_batch(capsys, tmp_path):
+    path = tmp_path / "dense.py"
+    path.write_text(
+        "import gradloom as gl\n"
+        "layers = [gl.layers.Dense(16, gl.sigmoid), gl.layers.Dense(10)]\n"
+        "network = gl.Sequential(layers, (784,), loss=gl.losses.SquaredError())\n"
+        "training = {'batch': 10}\n"
+    )
+    few = run(capsys, "generate", path)[1]
+    assert run(capsys, "generate", path, "--batch", "10")[1] == few
+    many = run(capsys, "generate", path, "--batch", "100")[1]
+    assert 'product_1 = contraction("dot"' in few
+    assert 'product_1 = contraction("outer"' in many

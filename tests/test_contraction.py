@@ -142,7 +142,7 @@ def test_a_way_of_blocking_gives_the_sum(case, real, data):
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(contractions(), st.sampled_from(["float32", "float64"]))
 def test_every_way_of_blocking_gives_the_sum(case, real):
-    check(case, real, lambda ways: ways[:12])
+    check(case, real, lambda ways: ways)
 
 
 # Of the right operand what is summed over lies side by side, as in x Wᵀ; the left one has two axes of its own.

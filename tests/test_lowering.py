@@ -205,7 +205,7 @@ def test_every_function_of_the_contract_is_there_and_nothing_else_is_imported():
         imported = [
             line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))
         ]
-        standard = {"__future__", "collections", "hashlib", "importlib", "math", "threading", "typing"}
+        standard = {"__future__", "collections", "hashlib", "importlib", "math", "operator", "threading", "typing"}
         assert set(imported) <= standard | {"numpy", "scipy", "numba", "llvmlite"}
         assert source.endswith("\n")
         assert not source.endswith("\n\n")

@@ -47,10 +47,6 @@ SYSTEMS = {system.name: system for system in _ALL}
 OURS = ("gradloom", "gradloom-step")
 
 
-def is_installed(system: System) -> bool:
-    return importlib.util.find_spec(system.library) is not None
-
-
 def trainer(system: System, workload: Workload, arrays: dict) -> Trainer:
     """Build the system's trainer for the data and weights of `workloads.arrays`.
 

@@ -9,8 +9,9 @@ from typing import Any
 from .systems import SYSTEMS
 
 GATHERING = (
-    "gradloom takes the rows of each batch by number inside of the timed call, as shuffling needs; the others are given "
-    "batches made before. `lax.scan` and gradloom train a whole pass or more in one call, the others take a call a step."
+    "gradloom takes the rows of each batch by number inside of the timed call, as shuffling needs; the others are "
+    "given batches made before. `lax.scan` and gradloom train a whole pass or more in one call, the others take a call "
+    "a step."
 )
 NOTES = {
     "W6": "Symbols are rows looked up in gradloom, JAX and torch.compile; `torch.nn.RNN` multiplies one-hot vectors.",

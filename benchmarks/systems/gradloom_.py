@@ -49,7 +49,7 @@ def optimizer(workload: Workload) -> object:
 class Ours(Trainer):
     """Rows are gathered by `order` inside of the kernel, as a shuffled epoch needs it."""
 
-    note = "takes its rows by number inside of the timed call, as shuffling needs; the others get batches made before"
+    note = "takes its rows by number inside of the timed call, as shuffling needs; others get batches made before"
 
     def __init__(self, variant, workload, network, names, x, y, weights):
         self.program = network.compile(batch=workload.batch, dtype=workload.dtype, optimizer=optimizer(workload))

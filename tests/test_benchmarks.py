@@ -1,13 +1,15 @@
 """The benchmarks run, compare what the systems compute, and write what they say that they write."""
 
+import itertools
 import json
-import math
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -92,7 +94,29 @@ def test_data_fit_the_workload(name):
         np.testing.assert_array_equal(array, again[key])
         assert array.dtype.kind in "if"
         assert array.dtype.kind == "i" or array.dtype == workload.dtype
-    assert math.isfinite(flops.flops(workload))
+
+
+@pytest.mark.parametrize("name", ["W2", "W4", "W5"])
+def test_operations_are_those_that_pytorch_counts(name):
+    workload = WORKLOADS[name]
+    relu, pool = torch.nn.ReLU, torch.nn.MaxPool2d
+    if workload.kind == "conv":
+        convolutions = [
+            torch.nn.Conv2d(1, 6, 5, padding=2),
+            relu(),
+            pool(2),
+            torch.nn.Conv2d(6, 16, 5),
+            relu(),
+            pool(2),
+        ]
+        sizes, shape, before = (400, 120, 84, 10), (1, 28, 28), [*convolutions, torch.nn.Flatten()]
+    else:
+        sizes = workload.settings["sizes"]
+        shape, before = sizes[:1], []
+    model = torch.nn.Sequential(*before, *(torch.nn.Linear(*pair) for pair in itertools.pairwise(sizes)))
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(workload.batch, *shape)).sum().backward()
+    assert flops.flops(workload) == counter.get_total_flops()
 
 
 def test_operations_are_those_of_the_products():

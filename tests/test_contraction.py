@@ -138,6 +138,18 @@ def test_a_way_of_blocking_gives_the_sum(case, real, data):
     check(case, real, lambda ways: [data.draw(st.sampled_from(ways))] if ways else [])
 
 
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    contractions(), st.sampled_from([(16, 16), (32, 16), (16, 32)]), st.sampled_from(["float32", "float64"]), st.data()
+)
+def test_so_it_does_in_shorter_vectors_and_fewer_registers(case, machine, real, data):
+    """As on machines without AVX-512, without AVX, or with NEON."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vectors, "VECTOR_BYTES", machine[0])
+        patch.setattr(carried, "REGISTERS", machine[1])
+        check(case, real, lambda ways: [data.draw(st.sampled_from(ways))] if ways else [])
+
+
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(contractions(), st.sampled_from(["float32", "float64"]))

@@ -128,7 +128,9 @@ def _generate(
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
     strided = TARGETS[target].strided
-    planned, lowering = make_schedule(network, derivation, known, list(layout.gradients), strided=strided)
+    planned, lowering = make_schedule(
+        network, derivation, known, list(layout.gradients), strided=strided, in_segments=checkpoint is not None
+    )
     identifiers = Names()
     identifiers.declare([known.batch] if known.batch is not None else [])
     identifiers.declare(tensor for tensor in network.tensors.values() if tensor not in planned.replaced)

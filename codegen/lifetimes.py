@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sympy import Expr, Integer, expand, prod, sympify
@@ -28,7 +28,7 @@ def spans(functions: Sequence[Sequence[Item]], handed_out: Iterable[Tensor]) -> 
     place = 0
     for number, items in enumerate(functions):
         for item in items:
-            parts = item.body if isinstance(item, Loop) and item.carries is not None else (item,)
+            parts = parts_of(item)
             for part in parts:
                 for tensor in touched(part):
                     touch(tensor, place)
@@ -46,6 +46,21 @@ def spans(functions: Sequence[Sequence[Item]], handed_out: Iterable[Tensor]) -> 
             if tensor in carried or (is_met and (first < start or last > end)):
                 found[tensor] = (min(first, start), max(last, end))
     return found
+
+
+def parts_of(item: Item) -> tuple[Item, ...]:
+    """What is counted: the nests of a loop over segments of time one by one, any other as it is."""
+    return item.body if isinstance(item, Loop) and item.carries is not None else (item,)
+
+
+def in_order(functions: Sequence[Sequence[Item]]) -> Iterator[tuple[int, Item]]:
+    """The nests with the places that `spans` counts them by."""
+    place = 0
+    for items in functions:
+        for part in (part for item in items for part in parts_of(item)):
+            yield place, part
+            place += 1
+        place += 1
 
 
 def touched(item: Item) -> set[Tensor]:

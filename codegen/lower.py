@@ -16,6 +16,7 @@ from ..symbolic.network import Network
 from ..symbolic.ranges import axis_guard, within
 from ..symbolic.recurrence import Recurrence, blocks
 from ..symbolic.tensors import Tensor, element_of, elements, indices_of, is_element, tensor_of
+from .cut_sums import without_ends
 from .digits import digits_of
 from .ops import Contraction, Extents, Op, Pointwise, Reduction, is_index, is_plain
 from .products import Product, is_small, is_wasteful, lies_well, matrix_product
@@ -32,6 +33,7 @@ class Lowering:
     Parameters
     ----------
     strided : whether the operands of a product may lie with any strides, or must lie as matrices
+    in_segments : whether what runs along time will be done a segment at a time: its sums then keep all their steps
 
     Attributes
     ----------
@@ -39,8 +41,8 @@ class Lowering:
     temporaries : the tensors that no equation names → the tensor of the equation that made each
     """
 
-    def __init__(self, network: Network, sizes: Sizes, *, strided: bool = False) -> None:
-        self.network, self.sizes, self.strided = network, sizes, strided
+    def __init__(self, network: Network, sizes: Sizes, *, strided: bool = False, in_segments: bool = False) -> None:
+        self.network, self.sizes, self.strided, self.in_segments = network, sizes, strided, in_segments
         self.ops: list[Op] = []
         self.temporaries: dict[Tensor, Tensor] = {}
         self._definitions = {equation.target: equation for equation in network.equations}
@@ -132,6 +134,8 @@ class Lowering:
         """The value of a binder as an expression without binders; written to `into` if it needs no more work."""
         body, bound = self._open(node, space)
         if isinstance(node, Sum):
+            if self.strided and not self.in_segments:
+                body, bound = without_ends(body, bound, self.sizes)
             terms = Add.make_args(body)
             if len(terms) > 1 and any(self._product(term, space, bound) for term in terms):
                 return Add(*(self._plain(Sum(term, *bound.items()), space) for term in terms))
@@ -154,7 +158,7 @@ class Lowering:
     def _free(self, expr: Expr, space: Extents) -> Extents:
         """The indices of `expr` in `space`, time and the batch first: temporaries lie alike whoever makes them."""
         found = [(index, size) for index, size in space.items() if expr.has(index)]
-        time = self._time_of(expr)
+        time = self._time if self.strided else self._time_of(expr)  # what the steps read lies as they do
         return dict(sorted(found, key=lambda pair: (pair[0] != time, pair[1] != self.sizes.batch)))
 
     def _time_of(self, expr: Any) -> Any:

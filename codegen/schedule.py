@@ -26,6 +26,7 @@ from .lower import Lowering
 from .ops import Op, Pointwise, tensors_read
 from .scan import as_declared, time_axes, time_first
 from .share import share_functions
+from .signs import signs_of_outputs
 from .sizes import Sizes
 
 
@@ -68,13 +69,19 @@ class Schedule:
 
 
 def schedule(
-    network: Network, derivation: Derivation, sizes: Sizes, wanted: Sequence[str], *, strided: bool
+    network: Network,
+    derivation: Derivation,
+    sizes: Sizes,
+    wanted: Sequence[str],
+    *,
+    strided: bool,
+    in_segments: bool = False,
 ) -> tuple[Schedule, Lowering]:
     """Lower all equations, drop what nothing needs, and divide the rest; in training, where that is another mode.
 
-    `strided` says how the target's products take their operands, see `Lowering`.
+    `strided` and `in_segments` are those of `Lowering`.
     """
-    lowering = Lowering(network, sizes, strided=strided)
+    lowering = Lowering(network, sizes, strided=strided, in_segments=in_segments)
     output = None if network.has_modes else output_of(network)
     gradients = {name: derivation.gradients[name].target for name in wanted}
     stored = _Stored(network, [*network.equations, *derivation.adjoints], [output, *gradients.values()])
@@ -91,6 +98,8 @@ def schedule(
     forward_targets = {equation.target for equation in stored.equations[: len(network.equations)]}
     passed = [op.tensor for op in needed if op.equation.target in forward_targets]
     parts = _divide(lowering, [output], [network.loss, *passed], list(gradients.values()), following)
+    if strided:
+        parts[2] = signs_of_outputs([*parts[0], *parts[1]], parts[2])
     kept = tuple(_kept(parts, output))
     forward, loss, backward, advance = parts
     owners, replaced = lowering.temporaries, stored.replaced

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..symbolic.network import Network
-from ..symbolic.tensors import Tensor, element_of, indices_of, tensor_of
+from ..symbolic.tensors import Tensor, tensor_of
+from .in_place import heirs, made, products_in_place
 from .layout import Layout, Place
 from .lifetimes import share_places, spans
 from .names import Names
@@ -84,34 +84,33 @@ def place_tensors(
         buffers[network.tensors[name]] = ("params", place)
     for name, place in layout.gradients.items():
         buffers[plan.gradients[name]] = ("grads", place)
-    made = [tensor for items in functions for item in items for tensor in _made(item)]
+    written = [tensor for items in functions for item in items for tensor in made(item)]
     kept = seen_by_all(plan, functions) | of_one
     alone = {tensor: owner for tensor, owner in plan.temporaries.items() if tensor not in plan.kept}
-    shared = _in_place(functions, alone)
+    shared = products_in_place(functions, alone)
     # A product whose owner is but a local variable has the memory for itself, under the owner's name.
     guests = {tensor for tensor, owner in shared.items() if owner in kept or owner in buffers}
-    in_work = [tensor for tensor in dict.fromkeys(made) if tensor in kept and tensor not in {*buffers, *guests}]
+    in_work = [tensor for tensor in dict.fromkeys(written) if tensor in kept and tensor not in {*buffers, *guests}]
     alive = spans(functions, [] if plan.output is None else [plan.output])
     for tensor in guests:
         ends = (alive[tensor], alive[shared[tensor]])
         alive[shared[tensor]] = (min(first for first, _ in ends), max(last for _, last in ends))
+    shapes = {tensor: sizes.shape(tensor.shape) for tensor in in_work}
+    home = {tensor: shared[tensor] for tensor in guests}
+    older = heirs(functions, alive, shapes, lambda tensor: home.get(tensor, tensor), read_there_alone=apart)
+    first = {tensor: _first(tensor, older) for tensor in in_work}
+    for tensor in older:
+        start, end = alive[first[tensor]]
+        alive[first[tensor]] = (start, max(end, alive[tensor][1]))
     if apart:
         alive = dict.fromkeys(alive, (0, 0))
-    places, work_size = share_places(in_work, alive, sizes)
-    buffers |= {tensor: ("work", place) for tensor, place in places.items()}
+    places, work_size = share_places([tensor for tensor in in_work if tensor not in older], alive, sizes)
+    buffers |= {tensor: ("work", places[first[tensor]]) for tensor in in_work}
     buffers |= {tensor: buffers[shared[tensor]] for tensor in shared if tensor in guests}
-    names.declare(tensor for tensor in dict.fromkeys(made) if tensor not in shared)
+    names.declare(tensor for tensor in dict.fromkeys(written) if tensor not in shared)
     for tensor, owner in shared.items():
         names.share(tensor, owner)
     return Storage(buffers, names, work_size, of_one)
-
-
-def _made(item: Item) -> Iterable[Tensor]:
-    for statement in statements(item):
-        if isinstance(statement, Dot):
-            yield statement.op.tensor
-        elif isinstance(statement, Set | Finish | AddTo):
-            yield tensor_of(statement.target)
 
 
 def _need_memory(items: Sequence[Item]) -> set[Tensor]:
@@ -142,24 +141,8 @@ def _need_memory(items: Sequence[Item]) -> set[Tensor]:
     return {tensor for tensor in memory if tensor.rank}
 
 
-def _in_place(functions: Sequence[Sequence[Item]], temporaries: dict[Tensor, Tensor]) -> dict[Tensor, Tensor]:
-    """The matrix products that may lie where the tensor that they are a part of will: read by its assignment alone.
-
-    That must be the only one: where all of the tensor is cleared first, the product would be cleared, too.
-    """
-    shared: dict[Tensor, Tensor] = {}
-    for items in functions:
-        every = [element for item in items for element in reads(item)]
-        products = [s.op.tensor for item in items for s in statements(item) if isinstance(s, Dot)]
-        assignments = {s.target: s for item in items for s in statements(item) if isinstance(s, Set)}
-        writers = Counter(tensor for item in items for tensor in _made(item))
-        for tensor in products:
-            owner = temporaries.get(tensor)
-            readings = [element for element in every if tensor_of(element) == tensor]
-            if owner is None or owner in shared.values() or not tensor.rank or len(readings) != 1:
-                continue
-            if owner.rank == tensor.rank and writers[owner] == 1:
-                reader = assignments.get(element_of(owner, indices_of(readings[0])))
-                if reader is not None and readings[0] in list(reads(reader)):
-                    shared[tensor] = owner
-    return shared
+def _first(tensor: Tensor, older: dict[Tensor, Tensor]) -> Tensor:
+    """The one in whose place `tensor` lies in the end."""
+    while tensor in older:
+        tensor = older[tensor]
+    return tensor

@@ -6,12 +6,16 @@ import gc
 import os
 import sys
 
+import hypothesis
 import numba
 import numpy as np
 import pytest
 
 # SymPy and Numba make many small objects that live long: a tenth of the suite's time went into looking through them.
 gc.set_threshold(50_000, 20, 20)
+# Nothing is timed in tests.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):

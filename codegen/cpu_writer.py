@@ -82,6 +82,7 @@ class CpuWriter:
         self._prelude: list[str] = []
         self._runs: dict[Any, tuple[Any, ...]] = {}  # the first index of loops that are written as one → all of theirs
         self._across: Any = None  # the index whose steps are lanes
+        self._stores: list[str] = []  # what waits for the end of the body of a loop over lanes
         self._flat_views: dict[tuple[str, tuple[Expr, ...]], str] = {}  # array, shape → name of a view
         self._shares_rows = self._turns = False
         self.printer = ScalarPrinter(self._element, self._letters, self._let, is_there=self._is_there)
@@ -180,6 +181,8 @@ class CpuWriter:
         lines += self._invariants(loop)
         self._across = loop.index if fills_lanes(loop, self._axes, LANES[self.real]) else None
         body = [line for place, item in enumerate(loop.body) for line in self._item(item, loop.body[place + 1 :])]
+        body += self._stores
+        self._stores = []
         if self._across is not None and are_straight(body):
             lanes = "LANES32" if self.real == "float32" else "LANES64"
             lines.append(f"for start in range(0, {loop.extent}, {lanes}):")
@@ -278,10 +281,19 @@ class CpuWriter:
         lines = self._flush()
         target = item.target
         is_read = any(element == target for other in rest for element in reads(other))
-        if not is_read and tensor_of(target).rank:
+        if not is_read and tensor_of(target).rank and not self._may_wait(target, rest):
             return [*lines, *self._store(target, value)]
         lines.append(f"{self._local(target)} = {value}")
-        return lines + self._store(target, self._locals[target])
+        stores = self._store(target, self._locals[target])
+        if self._may_wait(target, rest):
+            self._stores += stores
+            return lines
+        return lines + stores
+
+    def _may_wait(self, target: Expr, rest: Sequence[Item]) -> bool:
+        """Whether a store comes behind the statements that follow: reading what was just stored in part takes long."""
+        others = {e for item in rest for e in reads(item) if e != target}
+        return self._across is not None and bool(rest) and tensor_of(target) not in set(map(tensor_of, others))
 
     def _store(self, target: Expr, value: str) -> list[str]:
         """The store of a finished element, if its tensor lies in memory."""

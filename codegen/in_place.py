@@ -55,12 +55,7 @@ def changed(item: Item) -> set[Tensor]:
 
 
 def heirs(
-    functions: Functions,
-    alive: Mapping[Tensor, Span],
-    shapes: Mapping[Tensor, Any],
-    home: Home,
-    *,
-    read_there_alone: bool,
+    functions: Functions, alive: Mapping[Tensor, Span], shapes: Mapping[Tensor, Any], home: Home
 ) -> dict[Tensor, Tensor]:
     """Tensor → the one in whose place it may lie: of the same shape, and dead, element by element, when it is made.
 
@@ -71,24 +66,24 @@ def heirs(
     alive : when each tensor is touched
     shapes : those of the tensors that lie in the workspace
     home : a tensor → the one under which its place is known
-    read_there_alone : whether the older one must be read nowhere else: no thread then waits that would not anyway
     """
     found: dict[Tensor, Tensor] = {}
-    read_by = Counter(
-        tensor for _, item in in_order(functions) for tensor in {home(tensor_of(element)) for element in reads(item)}
-    )
     for place, item in in_order(functions):
         # Scalars are made by every thread for itself, when others may still read the older one.
         here = [tensor for tensor in dict.fromkeys(map(home, touched(item))) if shapes.get(tensor)]
-        dying = [old for old in here if alive[old][0] < place == alive[old][1]]
-        for new in sorted((new for new in here if alive[new][0] == place), key=lambda tensor: tensor.name):
-            for old in sorted(dying, key=lambda tensor: tensor.name):
-                if old in found.values() or shapes[old] != shapes[new] or (read_there_alone and read_by[old] > 1):
+        dying = sorted((old for old in here if alive[old][0] < place == alive[old][1]), key=_name)
+        for new in sorted((new for new in here if alive[new][0] == place), key=_name):
+            for old in dying:
+                if old in found.values() or shapes[old] != shapes[new]:
                     continue
                 if _follows([item], old, new, home) and _by_same_threads(item, old, new, home):
                     found[new] = old
                     break
     return found
+
+
+def _name(tensor: Tensor) -> str:
+    return tensor.name
 
 
 def _follows(parts: Sequence[Item], old: Tensor, new: Tensor, home: Home) -> bool:

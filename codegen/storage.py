@@ -96,14 +96,17 @@ def place_tensors(
         ends = (alive[tensor], alive[shared[tensor]])
         alive[shared[tensor]] = (min(first for first, _ in ends), max(last for _, last in ends))
     shapes = {tensor: sizes.shape(tensor.shape) for tensor in in_work}
-    home = {tensor: shared[tensor] for tensor in guests}
-    older = heirs(functions, alive, shapes, lambda tensor: home.get(tensor, tensor), read_there_alone=apart)
+    older: dict[Tensor, Tensor] = {}
+    if apart:
+        alive = dict.fromkeys(alive, (0, 0))
+    else:
+        home = {tensor: shared[tensor] for tensor in guests}
+        shapes = {tensor: sizes.shape(tensor.shape) for tensor in in_work}
+        older = heirs(functions, alive, shapes, lambda tensor: home.get(tensor, tensor))
     first = {tensor: _first(tensor, older) for tensor in in_work}
     for tensor in older:
         start, end = alive[first[tensor]]
         alive[first[tensor]] = (start, max(end, alive[tensor][1]))
-    if apart:
-        alive = dict.fromkeys(alive, (0, 0))
     places, work_size = share_places([tensor for tensor in in_work if tensor not in older], alive, sizes)
     buffers |= {tensor: ("work", places[first[tensor]]) for tensor in in_work}
     buffers |= {tensor: buffers[shared[tensor]] for tensor in shared if tensor in guests}

@@ -22,7 +22,7 @@ def load(array: Any, index: Any, line: int) -> Any:
             raise array.outside(at, line)
         at = array.offset + at * array.step
     else:
-        at = array.part(index, line)
+        at = array.place(index, line)
         if at.__class__ is View:
             return at
     memory = array.memory
@@ -42,7 +42,7 @@ def store(array: Any, index: Any, value: Any, line: int) -> None:
             raise array.outside(at, line)
         at = array.offset + at * array.step
     else:
-        at = array.part(index, line)
+        at = array.place(index, line)
         if at.__class__ is View:
             raise LockstepError(f"{NOW.place(line)}: assignment to more than one element of {array}")
     if array.memory.tracked:
@@ -54,7 +54,7 @@ def put(array: View, at: int, value: Any, line: int) -> None:
     """Write an element of the memory below `array`, refusing what the launch's options refuse."""
     memory = array.memory
     if memory.is_float32:
-        if value.__class__ is np.float64 and NOW.float64 != "allow":
+        if value.__class__ is not np.float32 and isinstance(value, float) and NOW.float64 != "allow":
             raise promotion(array, line)
     elif memory.cast is not None:
         value = int(value)  # or NumPy would wrap silently what does not fit

@@ -22,7 +22,7 @@ def changing(change: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 def update(array: View, index: Any, change: Callable[[Any], Any], line: int) -> Any:
-    at = array.part(index, line)
+    at = array.place(index, line)
     if isinstance(at, View):
         raise LockstepError(f"{NOW.place(line)}: an atomic access to more than one element of {array}")
     memory = array.memory

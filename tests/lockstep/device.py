@@ -81,7 +81,10 @@ class Constant:
     """`cuda.const`."""
 
     @staticmethod
-    def array_like(array: np.ndarray) -> View:
+    def array_like(array: np.ndarray | View) -> View:
+        """Constant memory with the elements of a global array; a global array is in constant memory already."""
+        if isinstance(array, View):
+            return array
         return View.whole(Memory(array.ravel(), "constant", False), "const", array.shape)
 
 

@@ -13,7 +13,7 @@ from .errors import Divergence, Failure, LockstepError
 from .memory import Memory, View
 from .now import NOW, Moment
 from .values import frozen
-from .warp import FULL_MASK, TOGETHER, mask_of
+from .warp import TOGETHER, mask_of
 
 BLOCK_OPERATIONS: dict[str, Callable[[list[Any]], Any] | None] = {
     "syncthreads": None,
@@ -113,7 +113,7 @@ class Block:
     def pass_barrier(self) -> None:
         self.epoch += 1
         for memory in self.shared.values():
-            memory.forget()
+            memory.forget()  # the new epoch orders it all; this keeps the record short
         for thread in self.threads:
             thread.moment = Moment(thread)
 
@@ -227,8 +227,8 @@ def given(value: Any, name: str, memories: dict[int, Memory], races: bool) -> An
     """An argument inside the kernel: arrays over the same buffer are views of one memory."""
     if not isinstance(value, np.ndarray):
         return frozen(value)
-    if not value.flags.c_contiguous:
-        raise LockstepError(f'argument "{name}" of kernel "{NOW.kernel}" is not C-contiguous')
+    if not value.flags.c_contiguous or value.ndim == 0:
+        raise LockstepError(f'argument "{name}" of kernel "{NOW.kernel}": a C-contiguous array with axes is needed')
     owner = value
     while isinstance(owner.base, np.ndarray):
         owner = owner.base

@@ -66,28 +66,32 @@ class Memory:
 
 
 class View:
-    """An array of a kernel: a part of a `Memory`. `shape` and `strides` are in elements."""
+    """An array of a kernel: a part of a `Memory`. `lengths` and `strides` are in elements."""
 
-    __slots__ = ("axes", "length", "memory", "name", "offset", "shape", "step", "strides")
+    __slots__ = ("axes", "length", "lengths", "memory", "name", "offset", "step", "strides")
 
-    def __init__(self, memory: Memory, name: str, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]):
+    def __init__(self, memory: Memory, name: str, offset: int, lengths: tuple[int, ...], strides: tuple[int, ...]):
         self.memory = memory
         self.name = name
         self.offset = offset
-        self.shape = tuple(np.int64(n) for n in shape)
+        self.lengths = lengths
         self.strides = strides
-        self.axes = len(shape)
-        self.length = int(shape[0]) if shape else 1
-        self.step = strides[0] if strides else 1
+        self.axes = len(lengths)
+        self.length = lengths[0]
+        self.step = strides[0]
 
     @classmethod
-    def whole(cls, memory: Memory, name: str, shape: tuple[int, ...], offset: int = 0) -> View:
-        strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-        return cls(memory, name, offset, shape, strides)
+    def whole(cls, memory: Memory, name: str, lengths: tuple[int, ...], offset: int = 0) -> View:
+        strides = tuple(math.prod(lengths[axis + 1 :]) for axis in range(len(lengths)))
+        return cls(memory, name, offset, lengths, strides)
+
+    @property
+    def shape(self) -> tuple[np.int64, ...]:
+        return tuple(map(np.int64, self.lengths))
 
     @property
     def size(self) -> np.int64:
-        return np.int64(math.prod(int(n) for n in self.shape))
+        return np.int64(math.prod(self.lengths))
 
     @property
     def ndim(self) -> np.int64:
@@ -107,30 +111,43 @@ class View:
         which = f" on axis {axis}" if self.axes > 1 else ""
         what = f"index {index}" if count == 1 else f"elements {index} to {int(index) + count - 1}"
         return OutOfBounds(
-            f"{NOW.place(line)}: {what}{which} of {self} of shape {tuple(int(n) for n in self.shape)} lies outside; "
+            f"{NOW.place(line)}: {what}{which} of {self} of shape {self.lengths} lies outside; "
             "CUDA would read or write other memory, and a negative index does not count from the end"
         )
 
-    def part(self, index: Any, line: int) -> int | View:
+    def place(self, index: Any, line: int) -> int | View:
         """The element in `memory.data` that `index` means, or the view if it leaves axes over."""
-        indices = index if isinstance(index, tuple) else (index,)
+        indices = index if index.__class__ is tuple else (index,)
+        if len(indices) != self.axes or slice in map(type, indices):
+            return self.part(indices, line)
+        at = self.offset
+        for i, length, stride in zip(indices, self.lengths, self.strides, strict=True):
+            one = i.__index__()
+            if not 0 <= one < length:
+                self.part(indices, line)  # raises
+            at += one * stride
+        return at
+
+    def part(self, indices: tuple[Any, ...], line: int) -> View:
+        """The view that slices, or fewer indices than axes, leave over."""
         if len(indices) > self.axes:
             raise OutOfBounds(f"{NOW.place(line)}: {len(indices)} indices for {self} of {self.axes} axes")
-        offset, shape, strides = self.offset, [], []
-        for axis, (i, length, stride) in enumerate(zip(indices, self.shape, self.strides, strict=False)):
+        offset, lengths, strides = self.offset, [], []
+        for axis, i in enumerate(indices):
+            length, stride = self.lengths[axis], self.strides[axis]
             if isinstance(i, slice):
-                start, stop, step = self.bounds(i, int(length), line, axis)
+                start, stop, step = self.bounds(i, length, line, axis)
                 offset += start * stride
-                shape.append(max(0, -((start - stop) // step)))
+                lengths.append(max(0, -((start - stop) // step)))
                 strides.append(stride * step)
                 continue
             at = i.__index__()
             if not 0 <= at < length:
                 raise self.outside(at, line, axis)
             offset += at * stride
-        shape += [int(n) for n in self.shape[len(indices) :]]
+        lengths += self.lengths[len(indices) :]
         strides += self.strides[len(indices) :]
-        return View(self.memory, self.name, offset, tuple(shape), tuple(strides)) if shape else offset
+        return View(self.memory, self.name, offset, tuple(lengths), tuple(strides))
 
     def bounds(self, part: slice, length: int, line: int, axis: int) -> tuple[int, int, int]:
         start = 0 if part.start is None else int(part.start)

@@ -59,7 +59,7 @@ class Module:
             In which order threads and blocks run between barriers: "forward", "reverse", or a seed by which it is
             drawn anew every time.
         races
-            Whether to look for accesses that nothing orders; without it a launch takes about two thirds of the time.
+            Whether to look for accesses that nothing orders; without it a launch takes about half the time.
         float64
             "stores" raises `Promotion` where a float64 goes into float32 memory, "casts" also where a computed one is
             cast by `float32(...)`, "allow" nowhere.
@@ -117,8 +117,8 @@ def load(
             if role is not None:
                 functions[role][node.name] = node
     both = {**functions["device"], **functions["kernel"]}
-    needed = {n.id for function in both.values() for n in ast.walk(function) if isinstance(n, ast.Name)}
-    space = constants(tree, needed - both.keys() - hooks.keys())
+    needed = set().union(*map(free, both.values()))
+    space = constants(tree, needed - both.keys() - hooks.keys() - named.keys())
     space |= imports(tree, kernel_modules())
     space |= {"_load": access.load, "_store": access.store, "__builtins__": values.BUILTINS} | hooks
     yielding = that_yield(both, named)
@@ -141,6 +141,13 @@ def role_of(function: ast.FunctionDef, roles: dict[str, set[str]]) -> str | None
             is_device = getattr(keywords.get("device"), "value", False)
             return "device" if is_device else "kernel"
     return None
+
+
+def free(function: ast.FunctionDef) -> set[str]:
+    """The names that a function reads and does not bind."""
+    names = [node for statement in function.body for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    bound = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    return {name.id for name in names} - bound - {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
 
 
 def kernel_modules() -> dict[str, Any]:
@@ -189,15 +196,20 @@ def constants(tree: ast.Module, needed: set[str]) -> dict[str, Any]:
     wanted = []
     needed = set(needed)
     for node in reversed(tree.body):
-        if isinstance(node, ast.Assign | ast.AnnAssign) and {
-            n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-        } & needed:
+        if (
+            isinstance(node, ast.Assign | ast.AnnAssign)
+            and {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} & needed
+        ):
             wanted.append(node)
             needed |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
     space = imports(tree, host_modules())
     before = set(space)
-    with np.errstate(over="ignore"):
-        exec(compile(ast.Module(wanted[::-1], []), FILENAME, "exec"), space)
+    try:
+        with np.errstate(over="ignore"):
+            exec(compile(ast.Module(wanted[::-1], []), FILENAME, "exec"), space)
+    except Exception as error:
+        names = ", ".join(sorted({ast.unparse(node).split(" ")[0] for node in wanted}))
+        raise LockstepError(f"the constants {names} that kernels need cannot be computed: {error!r}") from error
     return {
         name: Constant.array_like(value) if isinstance(value, np.ndarray) else values.frozen(value)
         for name, value in space.items()

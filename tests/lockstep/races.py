@@ -67,7 +67,6 @@ def check_write(view: View, memory: Memory, at: int, line: int) -> None:
     check_others(view, memory, at, line, "writes")
     if memory.atomics:
         check_atomics(view, memory, at, line, "writes")
-        memory.atomics.pop(at, None)
     memory.writers[at] = (me, line)
 
 

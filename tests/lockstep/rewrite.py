@@ -4,7 +4,9 @@
 |---|---|
 | `cuda.syncthreads()` | `(yield ("syncthreads", line))` |
 | `f(x)`, f a device function in which something yields | `(yield from f(x))` |
-| `a[i]`, `a[i] = v`, `a[i] += v` | `_load(a, i, line)`, `_store(a, i, v, line)`, `_store(a, i, _load(a, i, line) + v, line)` |
+| `a[i]` | `_load(a, i, line)` |
+| `a[i] = v` | `_store(a, i, v, line)` |
+| `a[i] += v` | `_store(a, i, _load(a, i, line) + v, line)` |
 | `0.5`, `3`, `float32(0.5)` | names of `np.float64(0.5)`, `np.int64(3)`, `np.float32(0.5)` |
 | `cuda.shared.array(n, float32)` | the same, with its place in the source and the name it is given |
 """

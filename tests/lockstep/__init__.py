@@ -32,9 +32,10 @@ What is raised, each naming kernel, block, thread, source line and array, all be
 
 Shared and local memory starts as NaN (integers: `BAD_INTEGER`), so what was never written shows in the results.
 
-Not modelled: floating-point contraction, L1 caches, orderings by hand-written flags (fences and acquire loads order
-nothing here; name the function that waits as a grid barrier instead), and `syncwarp` of part of a warp, which is
-waited for but orders no memory accesses.
+Not modelled: floating-point contraction and approximate functions, caches, and orderings by hand-written flags (fences
+and acquire loads order nothing here, and a loop that waits for another thread never ends; name the function that waits
+as a grid barrier). `syncwarp` of a part of a warp is waited for but orders no accesses. Numba gives a variable one type
+for all paths; here it has the type of the path taken, so a promotion is found where its path runs.
 """
 
 from .copies import cp_wait

@@ -183,6 +183,7 @@ def test_types_and_values_are_numbas(expression):
 def test_constants_of_the_module():
     source = """
 SIZE = 3
+real = np.float32
 WEIGHTS = np.arange(1, 2 * SIZE, 2, dtype=np.float32) / np.float32(4)
 HALF: float = math.sqrt(0.25)
 UNUSED = some_compiler(SIZE)
@@ -190,7 +191,9 @@ UNUSED = some_compiler(SIZE)
 @kernel
 def k(x, y):
     UNUSED = cuda.grid(1)
-    y[UNUSED] = x[UNUSED] * WEIGHTS[UNUSED % SIZE] + float32(HALF) * cuda.const.array_like(WEIGHTS)[0]
+    held = cuda.local.array(1, real)
+    held[0] = real(0.25) + real(HALF) - real(0.25)
+    y[UNUSED] = x[UNUSED] * WEIGHTS[UNUSED % SIZE] + held[0] * cuda.const.array_like(WEIGHTS)[0]
 """
     x, y = drawn(11, 5), blank(5)
     module(source).launch("k", 5, 1, (x, y))

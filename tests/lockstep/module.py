@@ -122,7 +122,8 @@ def load(
     space |= imports(tree, kernel_modules())
     space |= {"_load": access.load, "_store": access.store, "__builtins__": values.BUILTINS} | hooks
     yielding = that_yield(both, named)
-    rewriter = Rewriter(named, yielding)
+    casts = values.CASTS | {name: value for name, value in space.items() if callable(value) and value in values.DTYPES}
+    rewriter = Rewriter(named, yielding, casts)
     for name, function in both.items():
         rewritten = rewriter.function(function, generator=name in yielding or name in functions["kernel"])
         exec(compile(ast.Module([rewritten], []), FILENAME, "exec"), space)
@@ -170,7 +171,7 @@ def host_modules() -> dict[str, Any]:
         "numpy": np,
         **{f"math.{name}": value for name, value in vars(math).items()},
         **{f"numpy.{name}": value for name, value in vars(np).items()},
-        **{f"numba.{name}": getattr(np, name.replace("boolean", "bool_")) for name in values.CASTS},
+        **{f"numba.{name}": values.DTYPES[cast].type for name, cast in values.CASTS.items()},
     }
 
 

@@ -68,6 +68,7 @@ def check_write(view: View, memory: Memory, at: int, line: int) -> None:
     if memory.atomics:
         check_atomics(view, memory, at, line, "writes")
     memory.writers[at] = (me, line)
+    memory.readers.pop(at, None)  # what races with them races with this write; not so after an atomic access
 
 
 def check_atomic(view: View, memory: Memory, at: int, line: int) -> None:
@@ -81,7 +82,7 @@ def check_others(view: View, memory: Memory, at: int, line: int, verb: str) -> N
     written = memory.writers.get(at)
     if written is not None and written[0] is not me and unordered(written[0], me):
         raise race(view, at, written, line, ("wrote", verb))
-    read: Any = memory.readers.pop(at, None)
+    read: Any = memory.readers.get(at)
     if read is None:
         return
     for one in read.values() if read.__class__ is dict else (read,):

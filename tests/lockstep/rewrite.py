@@ -14,12 +14,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .errors import LockstepError
-from .values import CASTS
 
 COLLECTIVES = {
     **{f"cuda.{name}": name for name in "syncthreads syncthreads_and syncthreads_or syncthreads_count".split()},
@@ -70,8 +70,9 @@ def that_yield(functions: dict[str, ast.FunctionDef], collectives: dict[str, str
 class Rewriter(ast.NodeTransformer):
     """Rewrites one module's functions; `constants` is what the names of literals stand for."""
 
-    def __init__(self, collectives: dict[str, str], yielding: set[str]) -> None:
+    def __init__(self, collectives: dict[str, str], yielding: set[str], casts: dict[str, Callable[[Any], Any]]) -> None:
         self.collectives = collectives
+        self.casts = casts
         self.yielding = yielding
         self.constants: dict[str, Any] = {}
         self.named = ""
@@ -125,10 +126,11 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> Any:
         name = dotted(node.func)
-        if name.rpartition(".")[2] in CASTS and len(node.args) == 1:
+        cast = self.casts.get(name.rpartition(".")[2])
+        if cast is not None and len(node.args) == 1:
             number = literal(node.args[0])
             if number is not None:
-                return self.constant(CASTS[name.rpartition(".")[2]](number), node)
+                return self.constant(cast(number), node)
         what = operation(node, self.collectives)
         line = node.lineno
         self.generic_visit(node)

@@ -53,13 +53,14 @@ def boolean(value: Any) -> np.bool_:
     return np.bool_(value)
 
 
-CASTS: dict[str, Callable[[Any], Any]] = {"float32": float32, "float64": float64, "bool_": boolean, "boolean": boolean}
+CASTS: dict[str, Callable[[Any], Any]] = {"float32": float32, "float64": float64}
+CASTS |= dict.fromkeys(("bool", "bool_", "boolean"), boolean)
 for _bits in (8, 16, 32, 64):
     CASTS[f"int{_bits}"] = whole(_bits, signed=True)
     CASTS[f"uint{_bits}"] = whole(_bits, signed=False)
 CASTS["intp"] = CASTS["int64"]
 
-DTYPES = {cast: np.dtype(name.rstrip("_").replace("boolean", "bool")) for name, cast in CASTS.items()}
+DTYPES = {cast: np.dtype("bool" if cast is boolean else name) for name, cast in CASTS.items()}
 
 
 def dtype_of(kind: Any) -> np.dtype:
@@ -71,6 +72,8 @@ def dtype_of(kind: Any) -> np.dtype:
 
 def frozen(value: Any) -> Any:
     """A global or an argument of the host as a kernel sees it: a bare Python number has 64 bits."""
+    if isinstance(value, type) and value.__name__ in CASTS:
+        return CASTS[value.__name__]
     match value:
         case bool() | None | str() | np.bool_() | np.float32() | np.float64():
             return value

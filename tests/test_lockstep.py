@@ -132,14 +132,16 @@ def mixed(x, y, counts, rows):
     upper[cuda.threadIdx.x] = y[4 * i]
     rows[1][i] = upper[cuda.threadIdx.x]
     rows[0, i] = len(upper)
+    column = rows[:2, i]
+    rows[2, i] = column[1] + rows[:2][0, i]
 """
     x, y = drawn(7, 4 * 14), blank(4 * 14)
-    counts, rows = np.zeros(4, np.int32), blank(2, 14)
+    counts, rows = np.zeros(4, np.int32), blank(3, 14)
     module(source).launch("mixed", 2, 7, (x, y, counts, rows), shared_bytes=4 * 14)
     expected = (x.reshape(14, 4) * np.float32([0.5, 2, 0.5, 2]))[:, ::-1]
     np.testing.assert_array_equal(y.reshape(14, 4), expected)
     np.testing.assert_array_equal(counts, [5, 5, 4, 13])
-    np.testing.assert_array_equal(rows, [np.full(14, 7), expected[:, 0]])
+    np.testing.assert_array_equal(rows, [np.full(14, 7), expected[:, 0], expected[:, 0] + np.float32(7)])
 
 
 def test_arguments_in_one_buffer_share_their_memory():

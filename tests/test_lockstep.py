@@ -126,7 +126,7 @@ def mixed(x, y, counts, rows):
         held[k] *= float32(SCALES[k % 2])
     st4(y, 4 * i, held[3], held[2], held[1], held[0])
     cuda.atomic.add(counts, i % 3, 1)
-    old = cuda.atomic.max(counts, 3, i)
+    cuda.atomic.max(counts, 3, i)
     pool = cuda.shared.array(0, float32)
     upper = pool[cuda.blockDim.x:]
     upper[cuda.threadIdx.x] = y[4 * i]

@@ -1,7 +1,7 @@
 """Source that generated modules carry with them: they stand alone, so what they call is copied into them.
 
 The files that parts are taken from are ordinary modules of this folder, linted, typed and tested as such. They are read
-here, not imported: that would import Numba.
+here, not imported: that would import Numba. Those of the folder `cuda` are for kernels on a GPU.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 FILES = tuple(
     f"{name}.py" for name in "elementary vectors operands contraction sums choices lanes clock team views".split()
 )
+CUDA_FILES = tuple(f"cuda/{name}.py" for name in "intrinsics grid operands matmul tf32".split())
 INSTALLED = ("llvmlite", "numba")
 # What generated code calls of them.
 ELEMENTARY = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc".split())
@@ -60,9 +61,16 @@ def carry(names: Iterable[str]) -> Carried:
         If no file defines one of them.
     """
     asked = tuple(sorted(names))
-    if not asked:
-        return NOTHING
-    parts, imports = _read()
+    return _carry(asked, FILES, [("numba", "njit")]) if asked else NOTHING
+
+
+def carry_cuda(names: Iterable[str]) -> Carried:
+    """The same for a module of CUDA kernels, of the files of the folder `cuda`; without ``njit``."""
+    return _carry(tuple(sorted(names)), CUDA_FILES, [])
+
+
+def _carry(asked: tuple[str, ...], files: tuple[str, ...], always: list[tuple[str, str]]) -> Carried:
+    parts, imports = _read(files)
     where = {name: part for part in parts for name in part.names}
     needed, wanted = set(asked), list(asked)
     while wanted:
@@ -77,7 +85,7 @@ def carry(names: Iterable[str]) -> Carried:
             lines += [""] * (2 * (bool(lines) and (part.is_block or after_block))) + [*part.lines]
             after_block = part.is_block
     used = [(module, name) for name, module in imports.items() if name in needed]
-    numba = [("numba", "njit"), *(line for line in used if line[0].startswith(INSTALLED))]
+    numba = [*always, *(line for line in used if line[0].startswith(INSTALLED))]
     standard = _together(line for line in used if line not in numba)
     return Carried(asked, ("from __future__ import annotations", "", *standard), _together(numba), tuple(lines))
 
@@ -91,12 +99,12 @@ def _together(imports: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 @cache
-def _read() -> tuple[list[_Part], dict[str, str]]:
+def _read(files: tuple[str, ...]) -> tuple[list[_Part], dict[str, str]]:
     """The parts of the files in order, and what names are imported from."""
     parts: list[_Part] = []
     imports: dict[str, str] = {}
-    for file in FILES:
-        source = Path(__file__).with_name(file).read_text(encoding="utf-8")
+    for file in files:
+        source = (Path(__file__).parent / file).read_text(encoding="utf-8")
         for statement in ast.parse(source).body:
             if isinstance(statement, ast.ImportFrom) and statement.module != "__future__" and not statement.level:
                 assert statement.module is not None

@@ -1,0 +1,1 @@
+"""Source that generated CUDA modules carry with them; see the folder above."""

@@ -1,0 +1,55 @@
+"""Threads together: a wait for all blocks, and sums over a warp or a block in one order, whatever the hardware does."""
+
+from numba import cuda, int32
+
+from .intrinsics import add_release, device, load_acquire
+
+
+@device
+def grid_barrier(gate):
+    """Go on when every thread of the grid has come here; what any wrote before, all see after.
+
+    `gate` points to an int32 in global memory that was 0 before its first use ever; it need not be cleared again, as
+    long as every launch that has begun a wait has ended it. All blocks must be running at once (a cooperative launch),
+    the grid has one axis, and all threads of a block call this.
+
+    Block 0 adds what makes the highest bit flip once all have come, so no count has to be kept or reset.
+    """
+    cuda.syncthreads()
+    if cuda.threadIdx.x == 0:
+        step = int32(1)
+        if cuda.blockIdx.x == 0:
+            step = int32(2147483649 - cuda.gridDim.x)
+        before = add_release(gate, step)
+        while int32(before ^ load_acquire(gate)) >= int32(0):
+            pass
+    cuda.syncthreads()
+
+
+@device
+def warp_sum(value):
+    """The sum over the 32 lanes of a warp, the same bits in every lane; all lanes call this."""
+    value += cuda.shfl_xor_sync(-1, value, 16)
+    value += cuda.shfl_xor_sync(-1, value, 8)
+    value += cuda.shfl_xor_sync(-1, value, 4)
+    value += cuda.shfl_xor_sync(-1, value, 2)
+    value += cuda.shfl_xor_sync(-1, value, 1)
+    return value
+
+
+@device
+def block_sum(value, scratch):
+    """The sum over all threads of a block, the same bits in every thread; all threads call this.
+
+    The block has whole warps. `scratch` is shared memory of 32 numbers, free again as soon as this returns.
+    """
+    thread = int32(cuda.threadIdx.x)
+    value = warp_sum(value)
+    if thread % int32(32) == int32(0):
+        scratch[thread // int32(32)] = value
+    cuda.syncthreads()
+    total = scratch[0]
+    for warp in range(int32(1), int32(cuda.blockDim.x) // int32(32)):
+        total += scratch[warp]
+    cuda.syncthreads()
+    return total

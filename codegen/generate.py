@@ -20,6 +20,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sympy import Integer, prod
+
 from ..symbolic.derivation import Derivation
 from ..symbolic.errors import UnsupportedError
 from ..symbolic.network import Network
@@ -166,6 +168,7 @@ def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
     if plan.network.has_modes and plan.network.is_of_training:
         bodies = replace(bodies, loss=None, training_loss=bodies.loss)
     text = SizePrinter({sizes.batch: "batch"}).size
+    batch = "" if sizes.batch is None else plan.names.of(sizes.batch)
 
     def entry(name: str, place: Place) -> Entry:
         return Entry(name, text(place.offset), tuple_text([text(size) for size in place.shape]))
@@ -178,7 +181,8 @@ def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
         batch_name = plan.names.fresh(f"{name}_rows")
         inner = [text(size) for size in sizes.shape(tensor.shape[1:])]
         is_copied = tensor not in bodies.in_place
-        return Data(name, batch_name, tuple_text(["batch", *inner]), _copy(name, batch_name, inner), is_copied)
+        copy, length = _copy(name, batch_name, inner), text(prod(sizes.shape(tensor.shape[1:]), start=Integer(1)))
+        return Data(name, batch_name, tuple_text(["batch", *inner]), copy, is_copied, length)
 
     def noise(tensor: Tensor) -> Noise:
         shape = sizes.shape(tensor.shape)
@@ -189,7 +193,8 @@ def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
                 "first axis alone"
             )
         text_of_shape = tuple_text([text(size) for size in shape]) if shape else "()"
-        return Noise(plan.names.of(tensor), text_of_shape, "[:count]" if any(grows) else "")
+        length = SizePrinter({sizes.batch: batch}).size(prod(shape, start=Integer(1)))
+        return Noise(plan.names.of(tensor), text_of_shape, "[:count]" if any(grows) else "", length)
 
     network = plan.network
     arguments = {tensor: data(tensor) for tensor in [*network.inputs, *network.targets]}
@@ -204,7 +209,7 @@ def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
         parameters=tuple(entry(name, place) for name, place in layout.parameters.items()),
         gradients=tuple(entry(name, place) for name, place in layout.gradients.items() if place.is_fixed),
         growing_gradients=tuple(entry(name, place) for name, place in layout.gradients.items() if not place.is_fixed),
-        batch="" if sizes.batch is None else plan.names.of(sizes.batch),
+        batch=batch,
         trainable=layout.trainable,
         state=tuple_text([f'"{name}"' for name in layout.state]),
         hyper=tuple_text([f'"{name}"' for name in layout.hyper]),

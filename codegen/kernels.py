@@ -73,6 +73,7 @@ class Data:
     batch_shape : the shape of that, as source, or "" if the array has no batch axis and is handed on whole
     copy : lines that copy row `at` of the argument to row `row` of the mini-batch
     is_copied : whether rows are copied; where they are not, functions are handed the argument and the rows' numbers
+    row_length : how many numbers a row has, as source
     """
 
     name: str
@@ -80,6 +81,7 @@ class Data:
     batch_shape: str
     copy: tuple[str, ...] = ()
     is_copied: bool = False
+    row_length: str = "1"
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,13 @@ class Noise:
     name : its argument
     shape : its shape, as source, `batch` rows where it has a batch axis
     rows : ``[:count]`` where it has a batch axis, to take those of a mini-batch
+    length : how many numbers it has, as source, with the batch size's name
     """
 
     name: str
     shape: str
     rows: str
+    length: str = "1"
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,10 @@ class Bodies:
     products : lines that declare what the module's products are
     parts : where the code counts its time, the equations after each mark
     in_place : the data of which a step reads the rows where they are
+    scalars : what the host computes of the hyper-parameters for each step (CUDA)
+    scalar_counts : how many numbers that are, and how many sums over the parameters a step takes (CUDA)
+    loss_at, inference_loss_at : where in the workspace the loss lies; that of inference, if that is another (CUDA)
+    stage : numbers of shared memory that products work in (CUDA)
     """
 
     forward: Body
@@ -142,6 +150,11 @@ class Bodies:
     products: tuple[str, ...] = ()
     parts: tuple[tuple[str, ...], ...] = ()
     in_place: frozenset[Tensor] = frozenset()
+    scalars: Body | None = None
+    scalar_counts: tuple[int, int] = (0, 0)
+    loss_at: str = ""
+    inference_loss_at: str = ""
+    stage: int = 0
 
     @property
     def joined(self) -> tuple[str, ...]:

@@ -60,8 +60,8 @@ def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, chosen: KernelS
         padded = _padded(op, order)
         if padded is not None:
             return padded
-        return _wrap(order, extents, (Set(op.target, op.body, op.equation),)) if order else _set(op)
-    limits, op = _limits(op, order)
+        return wrapped(order, extents, (Set(op.target, op.body, op.equation),)) if order else _set(op)
+    limits, op = limits_of(op, order)
     kept = [index for index in order if index not in op.bound]
     inner = order[len(kept) :]
     if op.is_scatter or order[: len(kept)] != kept:
@@ -71,11 +71,11 @@ def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, chosen: KernelS
         if last:
             # What is summed over innermost is summed up by itself, in a variable.
             part = temporary("part", {index: extents[index] for index in outer}, op.equation)
-            body = (_reduce(op, part, outer, last, temporary, limits), AddTo(op.target, part, op.equation))
-        made = _wrap(outer, extents, body, limits)
+            body = (reduction_loop(op, part, outer, last, temporary, limits), AddTo(op.target, part, op.equation))
+        made = wrapped(outer, extents, body, limits)
         return replace(made, before=(Clear(op.tensor, op.equation),))
-    made = _reduce(op, op.target, kept, inner, temporary, limits)
-    return _wrap(kept, extents, (made,)) if kept else made
+    made = reduction_loop(op, op.target, kept, inner, temporary, limits)
+    return wrapped(kept, extents, (made,)) if kept else made
 
 
 def _padded(op: Op, order: Sequence[Any]) -> Any:
@@ -105,12 +105,12 @@ def _padded(op: Op, order: Sequence[Any]) -> Any:
         if low >= high:
             return None
         starts[index], inside[index] = index + low, Integer(high - low)
-    cleared = _wrap(order[first:], extents, (Set(op.target, Integer(0), op.equation),))
+    cleared = wrapped(order[first:], extents, (Set(op.target, Integer(0), op.equation),))
     moved = (part.xreplace(starts) for part in (op.target, rest[0]))
     target, value = (tensor_of(part)[tuple(expand(place) for place in indices_of(part))] for part in moved)
-    copied = _wrap(order[first:], inside, (Set(target, value, op.equation),))
+    copied = wrapped(order[first:], inside, (Set(target, value, op.equation),))
     made = replace(copied, before=(cleared,))
-    return _wrap(order[:first], extents, (made,)) if first else made
+    return wrapped(order[:first], extents, (made,)) if first else made
 
 
 def _product(op: Contraction, sizes: Sizes, real: str, way: str) -> Item | None:
@@ -132,7 +132,7 @@ def _product(op: Contraction, sizes: Sizes, real: str, way: str) -> Item | None:
     if apart:
         rows, columns = (tuple(i for i in side if i not in apart) for side in (op.rows, op.columns))
         return _product(replace(op, rows=rows, columns=columns, batch=(*apart, *op.batch)), sizes, real, way)
-    return _wrap(op.batch, dict(op.space), (Dot(op, blocks),)) if op.batch else Dot(op, blocks)
+    return wrapped(op.batch, dict(op.space), (Dot(op, blocks),)) if op.batch else Dot(op, blocks)
 
 
 def _set(op: Op) -> Item:
@@ -149,7 +149,7 @@ def _last_of(order: Sequence[Any], bound: Sequence[Any]) -> list[Any]:
     return last
 
 
-def _limits(op: Reduction, order: Sequence[Any]) -> tuple[dict[Any, list[Expr]], Reduction]:
+def limits_of(op: Reduction, order: Sequence[Any]) -> tuple[dict[Any, list[Expr]], Reduction]:
     """The guards of a sum that a loop can see to by where it starts and stops, and the op without them.
 
     A guard limits the innermost loop that it depends on, if it is linear in its index and the loop is one that may
@@ -176,7 +176,7 @@ def _is_linear(place: Expr, index: Any) -> bool:
     return bool(step.is_Integer) and not expand(place - step * index).has(index)
 
 
-def _wrap(
+def wrapped(
     order: Sequence[Any],
     extents: Mapping[Any, Expr],
     body: tuple[Item, ...],
@@ -190,7 +190,7 @@ def _wrap(
     return body[0]
 
 
-def _reduce(
+def reduction_loop(
     op: Reduction,
     target: Expr,
     outer: Sequence[Any],
@@ -204,7 +204,7 @@ def _reduce(
     if inner and op.kind == "sum" and not _runs_on(op, bound):
         part = temporary("part", {i: extents[i] for i in (*outer, index)}, op.equation)
         body: tuple[Item, ...] = (
-            _reduce(op, part, [*outer, index], inner, temporary, limits),
+            reduction_loop(op, part, [*outer, index], inner, temporary, limits),
             Step(target, "sum", part, Integer(0), op.equation),
         )
     else:
@@ -213,8 +213,8 @@ def _reduce(
             position = position * extents[place] + place
         body = (Step(target, op.kind, op.body, position, op.equation),)
         for place in reversed(inner):
-            body = (_wrap([place], extents, body, limits),)
-    made = _wrap([index], extents, body, limits)
+            body = (wrapped([place], extents, body, limits),)
+    made = wrapped([index], extents, body, limits)
     return replace(made, before=(Start(target, op.kind, op.equation),), after=(Finish(target, op.equation),))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import sympy
@@ -53,9 +53,13 @@ class OnceWriter:
 
     def head(self) -> tuple[str, ...]:
         """Read the hyper-parameters, and compute what depends on them and the step alone."""
+        return self.head_of(self.plan.stages[0].once[: self._leading])
+
+    def head_of(self, scalars: Iterable[Once]) -> tuple[str, ...]:
+        """Read the hyper-parameters, and compute these scalars."""
         names = self.plan.names
         lines = [f"{names.of(tensor)} = hyper[{place}]" for place, tensor in enumerate(self.plan.hyper)]
-        return (*lines, *(line for once in self.plan.stages[0].once[: self._leading] for line in self._scalar(once)))
+        return (*lines, *(line for once in scalars for line in self._scalar(once)))
 
     def before(self, place: int) -> tuple[str, ...]:
         """What else is computed before the loop of the stage at `place`: the sums, and what depends on them."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .cpu import write_cpu
+from .cuda.write import write_cuda
 from .kernels import Bodies
 from .numpy_writer import write_numpy
 from .plan import Plan
@@ -31,6 +32,7 @@ class Target:
 
 TARGETS = {
     "cpu": Target("cpu.py.j2", write_cpu, "compiled by Numba", strided=True),
+    "cuda": Target("cuda.py.j2", write_cuda, "kernels for a GPU", strided=True),
     "numpy": Target("numpy.py.j2", write_numpy, "NumPy, the readable reference"),
 }
 DTYPES = ("float32", "float64")

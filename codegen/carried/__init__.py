@@ -15,7 +15,7 @@ from pathlib import Path
 FILES = tuple(
     f"{name}.py" for name in "elementary vectors operands contraction sums choices lanes clock team views".split()
 )
-CUDA_FILES = tuple(f"cuda/{name}.py" for name in "intrinsics grid operands matmul tf32".split())
+CUDA_FILES = tuple(f"cuda/{name}.py" for name in "intrinsics grid operands matmul tf32 scalars".split())
 INSTALLED = ("llvmlite", "numba")
 # What generated code calls of them.
 ELEMENTARY = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc".split())
@@ -64,9 +64,12 @@ def carry(names: Iterable[str]) -> Carried:
     return _carry(asked, FILES, [("numba", "njit")]) if asked else NOTHING
 
 
-def carry_cuda(names: Iterable[str]) -> Carried:
-    """The same for a module of CUDA kernels, of the files of the folder `cuda`; without ``njit``."""
-    return _carry(tuple(sorted(names)), CUDA_FILES, [])
+def carry_cuda(names: Iterable[str], imported: Iterable[str] = ()) -> Carried:
+    """The same for a module of CUDA kernels, of the files of the folder `cuda`; without ``njit``.
+
+    `imported` are names of Numba that the module uses itself.
+    """
+    return _carry(tuple(sorted(names)), CUDA_FILES, [("numba", name) for name in imported])
 
 
 def _carry(asked: tuple[str, ...], files: tuple[str, ...], always: list[tuple[str, str]]) -> Carried:
@@ -85,7 +88,7 @@ def _carry(asked: tuple[str, ...], files: tuple[str, ...], always: list[tuple[st
             lines += [""] * (2 * (bool(lines) and (part.is_block or after_block))) + [*part.lines]
             after_block = part.is_block
     used = [(module, name) for name, module in imports.items() if name in needed]
-    numba = [*always, *(line for line in used if line[0].startswith(INSTALLED))]
+    numba = [*always, *(line for line in used if line[0].startswith(INSTALLED) and line not in always)]
     standard = _together(line for line in used if line not in numba)
     return Carried(asked, ("from __future__ import annotations", "", *standard), _together(numba), tuple(lines))
 

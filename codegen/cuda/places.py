@@ -1,0 +1,79 @@
+"""Where tensors lie on the device, and before which phases all threads wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from sympy import Expr
+
+from ...symbolic.network import Network
+from ...symbolic.tensors import Tensor, tensor_of
+from ..layout import Layout, Place
+from ..lifetimes import share_places
+from ..nests import reads, statements, targets
+from ..schedule import Schedule
+from ..sizes import Sizes
+from .phases import Each, Phase, TimeSteps, read_by, written_by
+
+Places = dict[Tensor, tuple[str, Place]]
+
+
+def place_all(
+    network: Network, made: Schedule, layout: Layout, sizes: Sizes, functions: Sequence[Sequence[Phase]]
+) -> tuple[Places, Expr]:
+    """Tensor → buffer and place, of all that more than one thread or phase needs; and the length of the workspace."""
+    places: Places = {}
+    for name, place in layout.parameters.items():
+        places[network.tensors[name]] = ("params", place)
+    for name, place in layout.gradients.items():
+        places[made.gradients[name]] = ("grads", place)
+    handed = {*made.kept, *([made.output] if made.output is not None else [])}
+    handed |= {network.loss} if network.loss is not None else set()
+    phases = [phase for function in functions for phase in flat(function)]
+    needed = {tensor for phase in phases for tensor in _from_memory(phase)} | handed
+    written = dict.fromkeys(tensor for phase in phases for tensor in written_by(phase))
+    in_work = [tensor for tensor in written if tensor in needed and tensor not in places]
+    found, length = share_places(in_work, dict.fromkeys(in_work, (0, 0)), sizes)
+    return places | {tensor: ("work", place) for tensor, place in found.items()}, length
+
+
+def flat(phases: Iterable[Phase]) -> Iterator[Phase]:
+    """The phases, those of each step of time among them."""
+    for phase in phases:
+        if isinstance(phase, TimeSteps):
+            yield from flat(phase.phases)
+        else:
+            yield phase
+
+
+def _from_memory(phase: Phase) -> set[Tensor]:
+    """What a phase cannot find in, or leave in, its threads' own variables."""
+    if not isinstance(phase, Each):
+        return read_by(phase) | written_by(phase)
+    made: set[Tensor] = set()
+    found: set[Tensor] = set()
+    for item in phase.body:
+        found |= {tensor_of(element) for element in reads(item)} - made - _inside(item)
+        made |= {tensor_of(target) for s in statements(item) for target in targets(s)}
+        found |= {tensor_of(s.target) for s in statements(item) if type(s).__name__ == "AddTo"}
+    return found
+
+
+def _inside(item: object) -> set[Tensor]:
+    """What a statement or loop makes for itself."""
+    return {tensor_of(target) for s in statements(item) for target in targets(s)}  # type: ignore[arg-type]
+
+
+def waits(phases: Sequence[Phase]) -> list[bool]:
+    """Before which phases all threads wait for each other; all have waited before the first."""
+    read: set[Tensor] = set()
+    wrote: set[Tensor] = set()
+    found = []
+    for phase in phases:
+        reading, writing = read_by(phase), written_by(phase)
+        clash = bool(reading & wrote or writing & (read | wrote)) or (isinstance(phase, TimeSteps) and bool(wrote))
+        if clash:
+            read, wrote = set(), set()
+        read, wrote = read | reading, wrote | writing
+        found.append(clash)
+    return found

@@ -194,7 +194,8 @@ def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
             )
         text_of_shape = tuple_text([text(size) for size in shape]) if shape else "()"
         length = SizePrinter({sizes.batch: batch}).size(prod(shape, start=Integer(1)))
-        return Noise(plan.names.of(tensor), text_of_shape, "[:count]" if any(grows) else "", length)
+        each = text(prod((size for size in shape if size != sizes.batch), start=Integer(1)))
+        return Noise(plan.names.of(tensor), text_of_shape, "[:count]" if any(grows) else "", length, each)
 
     network = plan.network
     arguments = {tensor: data(tensor) for tensor in [*network.inputs, *network.targets]}

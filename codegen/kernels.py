@@ -93,13 +93,14 @@ class Noise:
     name : its argument
     shape : its shape, as source, `batch` rows where it has a batch axis
     rows : ``[:count]`` where it has a batch axis, to take those of a mini-batch
-    length : how many numbers it has, as source, with the batch size's name
+    length, each : how many numbers it has, as source, with the batch size's name; how many for each row
     """
 
     name: str
     shape: str
     rows: str
     length: str = "1"
+    each: str = "1"
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Bodies:
     scalars : what the host computes of the hyper-parameters for each step (CUDA)
     scalar_counts : how many numbers that are, and how many sums over the parameters a step takes (CUDA)
     loss_at, inference_loss_at : where in the workspace the loss lies; that of inference, if that is another (CUDA)
-    stage : numbers of shared memory that products work in (CUDA)
+    stage, threads : numbers of shared memory that products work in; threads of a block (CUDA)
     """
 
     forward: Body
@@ -155,6 +156,7 @@ class Bodies:
     loss_at: str = ""
     inference_loss_at: str = ""
     stage: int = 0
+    threads: int = 0
 
     @property
     def joined(self) -> tuple[str, ...]:

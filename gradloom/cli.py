@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "generate", "write the generated module")
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
-    command.add_argument("--target", choices=("cpu", "numpy"), default="cpu", help="default: %(default)s")
+    command.add_argument("--target", choices=("cpu", "cuda", "numpy"), default="cpu", help="default: %(default)s")
     command.add_argument("--dtype", choices=("float32", "float64"), help="default: the MODEL file's, or float32")
     command.add_argument(
         "--batch", type=_positive, metavar="N", help="rows a step: what the kernels, which take any, are chosen for"
@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--patience", type=_positive, metavar="N", help="stop early after N epochs without improvement"
     )
-    command.add_argument("--target", choices=("cpu", "numpy"))
+    command.add_argument("--target", choices=("cpu", "cuda", "numpy"))
     command.add_argument("--dtype", choices=("float32", "float64"))
     _add_sizes(command)
     command.add_argument("--save", metavar="FILE", help="write the trained model to FILE (.npz)")
@@ -198,7 +198,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "gradcheck", "compare the derived kernels with finite differences")
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
-    command.add_argument("--target", choices=("cpu", "numpy"), default="cpu", help="default: %(default)s")
+    command.add_argument("--target", choices=("cpu", "cuda", "numpy"), default="cpu", help="default: %(default)s")
     command.add_argument("--batch", type=_positive, metavar="N", default=5, help="rows of random data (default: 5)")
     command.add_argument("--entries", type=_positive, metavar="N", default=100, help="at most so many of each tensor")
     command.add_argument("--seed", type=int, metavar="N", default=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from .parameters import Parameters
 from .threads import operations_per_row, threads_for
 
 Array = NDArray[Any]
-TARGETS = ("cpu", "numpy")
+TARGETS = ("cpu", "cuda", "numpy")
 DTYPES = ("float32", "float64")
 
 
@@ -55,7 +54,7 @@ class Program:
         self,
         network: Network,
         source: str,
-        module: ModuleType,
+        module: Any,
         *,
         target: str,
         dtype: str,
@@ -261,6 +260,8 @@ def compile_network(
         If `checkpoint` is given for the target "numpy", or for a network without a recurrence.
     UndefinedError
         If `target`, `dtype` or `optimizer` is unknown.
+    MissingExtraError, DeviceError
+        If the target is "cuda", and its compiler is not installed, or there is no GPU.
     CacheError
         If a chosen cache directory cannot be used.
     """
@@ -299,8 +300,17 @@ def compile_network(
             checkpoint=checkpoint,
         ).source
 
+    device = None
+    if target == "cuda":
+        from .cuda_device import default_device
+
+        device = default_device()
     source = generated_source(network, optimizer, options, generate)
-    module = load_module(source, options)
+    module: Any = load_module(source, options)
+    if device is not None:
+        from .cuda_module import DeviceModule
+
+        module = DeviceModule(module, device, dtype)
     return Program(
         network,
         source,

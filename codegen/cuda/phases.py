@@ -135,7 +135,7 @@ def _count(indices: Sequence[Any], op: Op, sizes: Sizes) -> int:
 
 
 def _fused(phases: Sequence[Phase]) -> list[Phase]:
-    """Elementwise phases joined with an earlier one over the same space that makes what they read, at the same point."""
+    """Elementwise phases joined with earlier ones over the same space that make what they read, at the same points."""
     done: list[Phase] = []
     for phase in phases:
         place = _partner(done, phase) if isinstance(phase, Each) else None
@@ -143,7 +143,8 @@ def _fused(phases: Sequence[Phase]) -> list[Phase]:
             done.append(phase)
         else:
             first = done[place]
-            assert isinstance(first, Each) and isinstance(phase, Each)
+            assert isinstance(first, Each)
+            assert isinstance(phase, Each)
             done[place] = replace(first, body=(*first.body, *_at(phase, first)))
     return done
 

@@ -53,7 +53,7 @@ class Tiles:
     """The products of a module: what computes a tile of each, as declarations that are shared where they are equal."""
 
     real: str
-    threads: int
+    sizes: Sequence[Tile] = TILES
     declarations: dict[str, str] = field(default_factory=dict)  # the expression → the name
     tables: dict[tuple[int, ...], str] = field(default_factory=dict)
     stage: int = 0  # numbers of shared memory that the largest needs
@@ -70,7 +70,7 @@ class Tiles:
         return self.declarations.setdefault(text, f"tile_{len(self.declarations) + 1}")
 
 
-def tiled(op: Contraction, sizes: Sizes, tiles: Sequence[Tile] = TILES) -> TiledProduct:
+def tiled(op: Contraction, sizes: Sizes, tiles: Sequence[Tile]) -> TiledProduct:
     """Choose the indices of the tiles of a product, and their size."""
     axes = axes_of(op, sizes)
     free = [axis for axis in axes if not axis.is_bound]
@@ -120,5 +120,7 @@ def _runs(step: Expr | tuple[int, ...]) -> bool:
 def _cost(tile: Tile, rows: Side, columns: Side, sizes: Sizes) -> tuple[int, int]:
     """Numbers that are computed, those beyond the edges too; and the tiles."""
     number = {} if sizes.batch is None else {sizes.batch: sizes.rows}
-    down, across = (-(-int(side.extent.subs(number)) // size) for side, size in ((rows, tile.rows), (columns, tile.columns)))
+    down, across = (
+        -(-int(side.extent.subs(number)) // size) for side, size in ((rows, tile.rows), (columns, tile.columns))
+    )
     return down * across * tile.rows * tile.columns, down * across

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from sympy import Dummy, Expr, Integer
+from sympy import Dummy, Integer
 
 from ...symbolic.errors import UnsupportedError
 from ...symbolic.tensors import Tensor, elements, tensor_of
@@ -17,7 +16,6 @@ from ..kernels import Bodies, Body, tuple_text, with_inference
 from ..layout import Place
 from ..nests import Set
 from ..once import OnceWriter
-from ..ops import Contraction
 from ..plan import Plan
 from ..scalar import SizePrinter
 from ..scan import gather_steps
@@ -27,7 +25,7 @@ from ..update import Once, UpdatePlan
 from .phases import Each, Phase, Together, phases_of, written_by
 from .places import Places, flat, place_all
 from .products import Tiles
-from .writer import INDENT, WAIT, CudaWriter, who_lines
+from .writer import WAIT, CudaWriter, who_lines
 
 # What the generated functions may call of what modules carry.
 CALLED = frozenset("where larger sign logistic logaddexp put_number add_number block_sum grid_barrier shifted".split())
@@ -44,7 +42,7 @@ def write_cuda(plan: Plan) -> Bodies:
     """
     if plan.checkpoint is not None:
         raise UnsupportedError("target 'cuda' stores all activations; leave out checkpoint, or choose target 'cpu'")
-    tiles = Tiles("real", TILES[0].threads)
+    tiles = Tiles("real", TILES)
     made = _write_mode(plan, tiles)
     if plan.inference is not None:
         other = _write_mode(plan.inference, tiles)
@@ -52,7 +50,7 @@ def write_cuda(plan: Plan) -> Bodies:
     if plan.update is not None:
         update, scalars, counts = write_update(plan.update, plan.layout.trainable)
         made = replace(made, update=update, scalars=scalars, scalar_counts=counts)
-    bodies = replace(made, products=_declarations(tiles), stage=tiles.stage)
+    bodies = replace(made, products=_declarations(tiles), stage=tiles.stage, threads=TILES[0].threads)
     imported = [plan.real, *(["uint64"] if plan.network.noises else [])]
     return replace(bodies, carried=carry_cuda(_called(bodies), imported))
 
@@ -103,7 +101,9 @@ def _place_text(places: Places, tensor: Tensor, plan: Plan) -> str:
         raise UnsupportedError(f"{tensor.name} is an argument of the network, which a kernel does not hand back")
     buffer, place = places[tensor]
     text = SizePrinter({plan.sizes.batch: "batch"}).size
-    return f'"{buffer}", {text(place.offset)}, {tuple_text([text(size) for size in place.shape]) if place.shape else "()"}'
+    return (
+        f'"{buffer}", {text(place.offset)}, {tuple_text([text(size) for size in place.shape]) if place.shape else "()"}'
+    )
 
 
 def write_update(plan: UpdatePlan, trainable: int) -> tuple[Body, Body, tuple[int, int]]:
@@ -118,7 +118,7 @@ def write_update(plan: UpdatePlan, trainable: int) -> tuple[Body, Body, tuple[in
         places[tensor] = (name, Place(Integer(int(row or 0) * trainable), (Integer(trainable),)))
     sums = [one for stage in plan.stages for one in stage.once if one.index is not None]
     places |= {one.tensor: ("sums", Place(Integer(at), ())) for at, one in enumerate(sums)}
-    writer = CudaWriter(places, names, Sizes(None, {}), Tiles("real", 0))
+    writer = CudaWriter(places, names, Sizes(None, {}), Tiles("real", TILES))
     for tensor in given:
         writer.preset(tensor)
     lines: list[str] = []

@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 import sympy
 from sympy import Expr, Integer, Pow, Rational, expand
 
-from ...symbolic.equations import Equation
-from ...symbolic.tensors import Tensor, element_of, indices_of, tensor_of
+from ...symbolic.tensors import Tensor, indices_of, tensor_of
 from ..kernels import Body
 from ..names import Names
 from ..nests import AddTo, Finish, Item, Loop, Set, Start, Step
 from ..ops import Contraction
-from ..printers import SIGN, Printer, Text
+from ..printers import Printer, Text
 from ..scalar import ScalarPrinter
 from ..sizes import Sizes
 from ..stable_functions import Erfc, Expm1, Log1p, LogAddExp, Logistic
@@ -175,7 +174,7 @@ class CudaWriter:
 
     def _product(self, op: Contraction) -> list[str]:
         batch = [(index, extent) for index, extent in op.space if index in op.batch]
-        found = tiled(op, self.sizes)
+        found = tiled(op, self.sizes, self.tiles.sizes)
         rows, columns, inner, tile = found.rows, found.columns, found.inner, found.tile
         letters = {index: self._letter(index) for index, _ in batch}
         around = {axis: self._fresh("around") for axis in found.around}
@@ -196,7 +195,10 @@ class CudaWriter:
         for axis, letter in added.items():
             lines.append(f"{depth}for {letter} in range({self._size(axis.extent)}):")
             depth += INDENT
-        operands = [self._operand(element, op, which, {**around, **added}) for which, element in enumerate((op.left, op.right, op.target))]
+        operands = [
+            self._operand(element, op, which, {**around, **added})
+            for which, element in enumerate((op.left, op.right, op.target))
+        ]
         steps = [[self._stride(side.steps[which]) for side in (rows, inner, columns)] for which in range(3)]
         begins = f", {' and '.join(f'{letter} == 0' for letter in added.values())}" if added else ""
         target = f"({operands[2]}, {steps[2][0]}, {steps[2][2]}{begins})"
@@ -230,7 +232,9 @@ class CudaWriter:
         tensor = tensor_of(element)
         parts = [] if tensor not in self.places else [self._start_of(tensor)]
         parts += [] if text == "0" else [text]
-        parts += [f"{letter} * {self._factor(axis.steps[which])}" for axis, letter in others.items() if axis.steps[which] != 0]
+        parts += [
+            f"{letter} * {self._factor(axis.steps[which])}" for axis, letter in others.items() if axis.steps[which] != 0
+        ]
         buffer = self.places[tensor][0] if tensor in self.places else self.names.of(tensor)
         return f"shifted({buffer}, {' + '.join(parts)})" if parts else buffer
 
@@ -294,7 +298,12 @@ class CudaWriter:
         # The first of equal ones stays: later ones are not larger.
         found = self._fresh("value")
         place = self.printer.integer(item.position).text
-        return [*lines, f"{found} = {value}", f"if {found} > {name}_max:", f"{INDENT}{name}, {name}_max = {place}, {found}"]
+        return [
+            *lines,
+            f"{found} = {value}",
+            f"if {found} > {name}_max:",
+            f"{INDENT}{name}, {name}_max = {place}, {found}",
+        ]
 
     def _stored(self, target: Expr, value: str) -> list[str]:
         return [f"{self._memory(target)} = {value}"] if tensor_of(target) in self.places else []
@@ -356,4 +365,6 @@ class CudaWriter:
 
 def who_lines(lines: Sequence[str]) -> list[str]:
     """Who the thread is, as far as the statements ask."""
-    return [f"{name} = {value}" for name, value in WHO.items() if any(re.search(rf"\b{name}\b", line) for line in lines)]
+    return [
+        f"{name} = {value}" for name, value in WHO.items() if any(re.search(rf"\b{name}\b", line) for line in lines)
+    ]

@@ -1,0 +1,146 @@
+"""`Device`: one GPU, by the driver's own interface: memory, machine code, cooperative launches with raw pointers.
+
+Everything that a `DeviceModule` asks of a GPU is here, so another one, or a simulated one, has these methods alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..symbolic.errors import DeviceError
+from .cuda_compiler import Cubin, compile_ptx, cubin, require_compiler
+
+Array = NDArray[Any]
+_MEND = "choose target 'cpu', or write the kernels for another machine: gradloom generate --target cuda"
+
+
+class Buffer:
+    """Numbers in the memory of a device; it is given back when nobody holds the buffer any more."""
+
+    def __init__(self, device: Device, count: int, dtype: np.dtype[Any]) -> None:
+        self.count, self.dtype = count, dtype
+        self.pointer = device.allocate(max(count, 1) * dtype.itemsize)
+        weakref.finalize(self, device.release, self.pointer)
+
+
+class Device:
+    """A GPU.
+
+    Attributes
+    ----------
+    cc : its compute capability, (9, 0) for a Hopper
+    multiprocessors : how many blocks run side by side at least
+
+    Raises
+    ------
+    MissingExtraError
+        If what compiles kernels is not installed.
+    DeviceError
+        If there is no driver, or no GPU.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        require_compiler()
+        self._driver = import_module("cuda.bindings.driver")
+        try:
+            self._call("cuInit", 0)
+            count = self._call("cuDeviceGetCount")
+        except (DeviceError, RuntimeError) as error:
+            raise DeviceError(
+                f"target 'cuda' needs an NVIDIA GPU with its driver, and {_said(error)}; {_MEND}"
+            ) from None
+        if number >= count:
+            raise DeviceError(f"target 'cuda' needs an NVIDIA GPU, and the driver found {count}; {_MEND}")
+        self._handle = self._call("cuDeviceGet", number)
+        self._call("cuCtxSetCurrent", self._call("cuDevicePrimaryCtxRetain", self._handle))
+        self._stream = self._call("cuStreamCreate", 1)  # one of its own, which waits for no other
+        self.cc = (self._attribute("COMPUTE_CAPABILITY_MAJOR"), self._attribute("COMPUTE_CAPABILITY_MINOR"))
+        self.multiprocessors = self._attribute("MULTIPROCESSOR_COUNT")
+        self._most_blocks: dict[int, int] = {}
+
+    # ---- memory ------------------------------------------------------------------------------------------------------
+
+    def buffer(self, count: int, dtype: Any) -> Buffer:
+        """Memory for `count` numbers, as it is."""
+        return Buffer(self, count, np.dtype(dtype))
+
+    def allocate(self, size: int) -> int:
+        return int(self._call("cuMemAlloc", size))
+
+    def release(self, pointer: int) -> None:
+        self._driver.cuMemFree(pointer)
+
+    def clear(self, buffer: Buffer) -> None:
+        """Set all of a buffer to 0."""
+        self._call("cuMemsetD8Async", buffer.pointer, 0, buffer.count * buffer.dtype.itemsize, self._stream)
+
+    def write(self, buffer: Buffer, array: Array) -> None:
+        """Copy an array to the beginning of a buffer."""
+        data = np.ascontiguousarray(array, buffer.dtype)
+        self._call("cuMemcpyHtoD", buffer.pointer, data.ctypes.data, data.nbytes)
+
+    def read(self, buffer: Buffer, start: int, array: Array) -> None:
+        """Fill an array with the numbers of a buffer from `start` on, once all that was launched is done."""
+        self._call("cuStreamSynchronize", self._stream)
+        self._call("cuMemcpyDtoH", array.ctypes.data, buffer.pointer + start * buffer.dtype.itemsize, array.nbytes)
+
+    # ---- kernels -----------------------------------------------------------------------------------------------------
+
+    def compile(self, function: Callable[..., None], kinds: Sequence[str], threads: int) -> Any:
+        """What `launch` takes: a function of a generated module in machine code for this GPU."""
+        made: Cubin = cubin(compile_ptx(function, kinds, self.cc, threads), self.cc)
+        loaded = self._call("cuModuleLoadData", made.code)
+        return self._call("cuModuleGetFunction", loaded, made.name.encode())
+
+    def launch(self, function: Any, threads: int, arguments: Sequence[Any]) -> None:
+        """Run a kernel with as many blocks of `threads` threads as run at the same time."""
+        values = tuple(a.pointer if isinstance(a, Buffer) else a for a in arguments)
+        kinds = tuple(ctypes.c_void_p if isinstance(a, Buffer) else _KINDS[np.dtype(type(a))] for a in arguments)
+        blocks = self._blocks(function, threads)
+        sizes = (blocks, 1, 1, threads, 1, 1)
+        self._call("cuLaunchCooperativeKernel", function, *sizes, 0, self._stream, (values, kinds))
+
+    def _blocks(self, function: Any, threads: int) -> int:
+        key = int(function)
+        if key not in self._most_blocks:
+            each = self._call("cuOccupancyMaxActiveBlocksPerMultiprocessor", function, threads, 0)
+            self._most_blocks[key] = max(1, int(each)) * self.multiprocessors
+        return self._most_blocks[key]
+
+    def _attribute(self, name: str) -> int:
+        kind = self._driver.CUdevice_attribute
+        return int(self._call("cuDeviceGetAttribute", getattr(kind, f"CU_DEVICE_ATTRIBUTE_{name}"), self._handle))
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Call the driver; its errors are raised."""
+        status, *found = getattr(self._driver, name)(*arguments)
+        if int(status):
+            _, text = self._driver.cuGetErrorString(status)
+            raise DeviceError(f"the driver says: {text.decode() if text else status} ({name})")
+        return found[0] if found else None
+
+
+_KINDS: dict[np.dtype[Any], Any] = {
+    np.dtype(np.int32): ctypes.c_int32,
+    np.dtype(np.uint64): ctypes.c_uint64,
+}
+
+
+def _said(error: Exception) -> str:
+    """What the driver, or its absence, says, in a line."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "none was found" if "libcuda" in text or isinstance(error, RuntimeError) else text
+
+
+@cache
+def default_device() -> Device:
+    """The first GPU."""
+    return Device()

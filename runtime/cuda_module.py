@@ -1,0 +1,192 @@
+"""`DeviceModule`: a generated CUDA module with the functions that generated modules for the CPU have.
+
+Arrays that it is handed are copied to the device, and results back; what lies there stays between calls. An epoch is one
+launch. Devices are what `cuda_device.Device` is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+_WHOLE = {"count", "batch", "step", "B"}
+
+
+class DeviceModule:
+    """The kernels of one generated module on one device.
+
+    Attributes
+    ----------
+    PARAMETERS, TRAINABLE, STATE, HYPER, gradient_places : those of the module
+    """
+
+    def __init__(self, module: ModuleType, device: Any, dtype: Any) -> None:
+        self._module, self._device, self._dtype = module, device, np.dtype(dtype)
+        self.PARAMETERS, self.TRAINABLE = module.PARAMETERS, module.TRAINABLE
+        self.STATE, self.HYPER = module.STATE, module.HYPER
+        self.gradient_places = module.gradient_places
+        self._kernels: dict[str, Any] = {}
+        self._buffers: dict[str, Any] = {}
+        self._gate = device.buffer(1, np.int32)
+        device.clear(self._gate)
+
+    def workspace(self, batch: int) -> Any:
+        """Device memory for everything in between, for up to `batch` rows."""
+        return self._device.buffer(self._module.workspace(batch), self._dtype)
+
+    def predict(self, params: Array, *inputs_and_work: Any) -> Array:
+        """The output, in an array of its own."""
+        *inputs, work = inputs_and_work
+        rows = self._run("run_forward", params, inputs, work)
+        buffer, start, shape = self._module.output(rows)
+        found = np.empty(shape, self._dtype)
+        self._device.read(work if buffer == "work" else self._buffers[buffer], start, found)
+        return found
+
+    def loss(self, params: Array, *data_and_work: Any) -> float:
+        """The loss, in inference."""
+        *data, work = data_and_work
+        self._run("run_loss", params, data, work)
+        return self._number(work, getattr(self._module, "INFERENCE_LOSS", self._module.LOSS))
+
+    def training_loss(self, params: Array, *data_and_work: Any) -> float:
+        """The loss in training."""
+        *data, work = data_and_work
+        return self.loss_and_gradients(params, *data, work, None)
+
+    def loss_and_gradients(self, params: Array, *given: Any) -> float:
+        """The loss in training; its gradients are written to the last argument."""
+        *data, work, grads = given
+        rows = self._run("run_gradients", params, data, work)
+        if grads is not None:
+            self._device.read(self._grads(rows), 0, grads)
+        return self._number(work, self._module.LOSS)
+
+    def advance(self, params: Array, *data_and_work: Any) -> None:
+        """Assign the network's states what they become in a step, after `loss_and_gradients` for the same data."""
+        *data, work = data_and_work
+        self._run("run_advance", params, data, work)
+        self._device.read(self._buffers["params"], 0, params)
+
+    def update(self, params: Array, grads: Array, state: Array, hyper: Array, step: int) -> None:
+        """One step of the optimizer; `step` counts from 1."""
+        held = {"params": params, "grads": grads, "state": state.reshape(-1), "scalars": self._scalars(hyper, [step])}
+        for name, array in held.items():
+            self._put(name, array)
+        self._launch("run_update")
+        for name, array in (("params", params), ("grads", grads), ("state", state)):
+            self._device.read(self._buffers[name], 0, array)
+
+    def fill_noise(self, *given: Any) -> None:
+        """Draw the noise of a step, counted from 1, into arrays, from a seed."""
+        *arrays, seed, step = given
+        names = [name for name in self._arguments("run_noise") if name not in (*_WHOLE, "seed", "gate")]
+        for name, array in zip(names, arrays, strict=True):
+            self._room(name, array.size)
+        self._launch("run_noise", seed=np.uint64(seed), step=np.int32(step), B=np.int32(len(arrays[0])))
+        for name, array in zip(names, arrays, strict=True):
+            self._device.read(self._buffers[name], 0, array)
+
+    def epoch(self, params: Array, grads: Array, state: Array, *given: Any) -> tuple[float, int]:
+        """Train on the rows `order`, in mini-batches: as the `epoch` of modules for the CPU, in one launch."""
+        head = ["params", "grads", "state"]
+        names = self._arguments("train")
+        data_names = names[len(head) : names.index("order")]
+        data, (order, batch, hyper, step, *seed, work) = given[: len(data_names)], given[len(data_names) :]
+        steps = -(-len(order) // batch)
+        scalars = self._scalars(hyper, range(step + 1, step + steps + 1))
+        held = dict(zip(head, (params, grads, state.reshape(-1)), strict=True)) | {"scalars": scalars}
+        held |= dict(zip(data_names, data, strict=True)) | {"order": np.asarray(order, np.int32)}
+        for name, array in held.items():
+            self._put(name, array)
+        for name, (own, growing) in self._module.BATCH_ROWS.items():
+            self._room(name, own * (min(batch, len(order)) if growing else 1))
+        losses = np.full(steps, np.nan, self._dtype)
+        self._put("losses", losses)
+        whole = {"count": np.int32(len(order)), "batch": np.int32(batch), "step": np.int32(step)}
+        self._buffers["work"] = work
+        self._launch("train", **whole, **({"seed": np.uint64(seed[0])} if seed else {}))
+        for name, array in (("params", params), ("grads", grads), ("state", state), ("losses", losses)):
+            self._device.read(self._buffers[name], 0, array)
+        total = 0.0
+        for number, value in enumerate(losses.tolist()):
+            if not np.isfinite(value):
+                return value, number
+            total += value * min(batch, len(order) - number * batch)
+        return total, steps
+
+    # ---- inside ------------------------------------------------------------------------------------------------------
+
+    def _scalars(self, hyper: Array, steps: Any) -> Array:
+        """What each step's update needs of the hyper-parameters, a row each."""
+        return np.array([self._module.scalars(hyper, step) for step in steps], self._dtype)
+
+    def _run(self, kernel: str, params: Array, data: Any, work: Any) -> int:
+        """Launch a kernel for data of one batch; how many rows that has."""
+        names = [name for name in self._arguments(kernel)[1:] if name not in ("work", "grads", "gate", *_WHOLE)]
+        self._put("params", params)
+        for name, array in zip(names, data, strict=True):
+            self._put(name, array)
+        growing = [array for name, array in zip(names, data, strict=True) if name in self._module.BATCHED]
+        rows = len(growing[0]) if growing else 1
+        self._buffers["work"] = work
+        self._grads(rows)
+        self._launch(kernel, B=np.int32(rows))
+        return rows
+
+    def _grads(self, rows: int) -> Any:
+        places = self._module.gradient_places(rows).values()
+        return self._room("grads", max((start + int(np.prod(shape)) for start, shape in places), default=0))
+
+    def _number(self, buffer: Any, place: int) -> float:
+        found = np.empty(1, self._dtype)
+        self._device.read(buffer, place, found)
+        return float(found[0])
+
+    def _put(self, name: str, array: Any) -> None:
+        """Copy an array to the device; whole numbers as int32."""
+        flat = np.asarray(array).reshape(-1)
+        kind = np.int32 if flat.dtype.kind in "iu" else self._dtype
+        self._device.write(self._room(name, flat.size, kind), flat)
+
+    def _room(self, name: str, count: int, dtype: Any = None) -> Any:
+        """The buffer of an argument, with space for `count` numbers at least."""
+        known = self._buffers.get(name)
+        if known is None or known.count < count:
+            self._buffers[name] = known = self._device.buffer(count, dtype or self._dtype)
+        return known
+
+    def _arguments(self, kernel: str) -> list[str]:
+        return list(inspect.signature(getattr(self._module, kernel)).parameters)
+
+    def _launch(self, kernel: str, **whole: Any) -> None:
+        """Run a kernel; `whole` are its whole numbers, the rest are buffers."""
+        batch = self._module.BATCH
+        arguments: list[Any] = []
+        kinds: list[str] = []
+        real = self._dtype.name
+        for name in self._arguments(kernel):
+            if name == "gate":
+                arguments.append(self._gate)
+                kinds.append("int32*")
+            elif name in whole or (name == batch and "B" in whole):
+                value = whole["B"] if name == batch else whole[name]
+                arguments.append(value)
+                kinds.append(value.dtype.name)
+            else:
+                buffer = self._buffers[name] if name in self._buffers else self._room(name, self._least(name))
+                arguments.append(buffer)
+                kinds.append("int32*" if buffer.dtype.kind == "i" else f"{real}*")
+        if kernel not in self._kernels:
+            threads = self._module.THREADS
+            self._kernels[kernel] = self._device.compile(getattr(self._module, kernel), kinds, threads)
+        self._device.launch(self._kernels[kernel], self._module.THREADS, arguments)
+
+    def _least(self, name: str) -> int:
+        """How many numbers an argument has that nobody handed over."""
+        return max(1, self._module.SUMS if name == "sums" else 1)

@@ -38,6 +38,7 @@ from .symbolic.errors import (
     CacheError,
     ClaimSyntaxError,
     DataError,
+    DeviceError,
     DivergenceError,
     GradloomError,
     IndexingError,
@@ -147,7 +148,7 @@ Network.compiler = staticmethod(_compile)
 
 __all__ = [
     "AlongAxis", "AmbiguousClaimError", "ArgMax", "CacheError", "CacheWarning", "Callback", "ClaimSyntaxError",
-    "Costs", "DataError", "Derivation", "Dim", "DivergenceError", "Document", "Drawing", "EarlyStopping",
+    "Costs", "DataError", "Derivation", "DeviceError", "Dim", "DivergenceError", "Document", "Drawing", "EarlyStopping",
     "Equation", "GradientNorms", "GradloomError", "History", "Index", "IndexingError", "KernelSchedule",
     "LossError", "Max", "MissingExtraError", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters",
     "PdfError", "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum",

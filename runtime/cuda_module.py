@@ -1,7 +1,7 @@
 """`DeviceModule`: a generated CUDA module with the functions that generated modules for the CPU have.
 
-Arrays that it is handed are copied to the device, and results back; what lies there stays between calls. An epoch is one
-launch. Devices are what `cuda_device.Device` is.
+Arrays that it is handed are copied to the device, and results back; what lies there stays between calls. An epoch is
+one launch. Devices are what `cuda_device.Device` is.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Products of matrices → tiles: which indices are rows, columns and summed over, and how the operands lie along them."""
+"""Products of matrices → tiles: what are rows, columns and summed over, and how the operands lie along them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sympy import Expr, Integer, prod
 
@@ -102,7 +103,7 @@ def _chosen(axes: Sequence[Axis], operand: int | None) -> tuple[Side, list[Axis]
         for axis in fixed:
             step = int(axis.steps[which])
             offsets = [start + step * at for start in offsets for at in range(int(axis.extent))]
-        steps = {after - before for before, after in zip(offsets, offsets[1:], strict=False)}
+        steps = {after - before for before, after in pairwise(offsets)}
         tables.append(Integer(steps.pop()) if len(steps) == 1 else tuple(offsets))
     return Side(Integer(prod(int(axis.extent) for axis in fixed)), (tables[0], tables[1], tables[2])), growing
 
@@ -114,7 +115,7 @@ def _way(outer: Side, inner: Side, operand: int) -> Way:
 
 def _runs(step: Expr | tuple[int, ...]) -> bool:
     """Whether most of a table's neighbours lie next to each other."""
-    return isinstance(step, tuple) and sum(b - a == 1 for a, b in zip(step, step[1:], strict=False)) > len(step) // 2
+    return isinstance(step, tuple) and sum(b - a == 1 for a, b in pairwise(step)) > len(step) // 2
 
 
 def _cost(tile: Tile, rows: Side, columns: Side, sizes: Sizes) -> tuple[int, int]:

@@ -83,9 +83,9 @@ def tile(a, b, c):
     lane = int32(cuda.threadIdx.x)
     g = lane // int32(4)
     q = lane % int32(4)
-    cp_async16(staged, lane * 4, a, lane * 4)
+    cp_async16(staged, lane * 4, a, lane * 4, True)
     if lane < int32(16):
-        cp_async16(staged, 128 + lane * 4, b, lane * 4)
+        cp_async16(staged, 128 + lane * 4, b, lane * 4, True)
     cp_commit()
     cp_wait0()
     cuda.syncthreads()
@@ -147,16 +147,16 @@ def mixed(x, y, counts, rows):
 def test_arguments_in_one_buffer_share_their_memory():
     source = """
 @kernel
-def shifted(x, y):
+def moved(x, y):
     i = cuda.grid(1)
     y[i] = x[i]
 """
     buffer = drawn(8, 13)
     before = buffer.copy()
-    module(source).launch("shifted", 1, 6, (buffer[:6], buffer[7:]))
+    module(source).launch("moved", 1, 6, (buffer[:6], buffer[7:]))
     np.testing.assert_array_equal(buffer[7:], before[:6])
     with pytest.raises(Race, match=r'element 1 of global array "x"|element 0 of global array "y"'):
-        module(source).launch("shifted", 1, 6, (buffer[:6], buffer[1:7]))
+        module(source).launch("moved", 1, 6, (buffer[:6], buffer[1:7]))
 
 
 # Numba's types, as its own compiler has them.

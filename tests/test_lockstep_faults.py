@@ -55,17 +55,17 @@ def test_blocks_without_a_grid_barrier_race():
 def test_syncthreads_orders_global_memory_within_a_block():
     source = """
 @kernel
-def shifted(x, y):
+def moved(x, y):
     i = cuda.grid(1)
     x[i] = float32(i)
     cuda.syncthreads()
     y[i] = x[i ^ 1]
 """
     y = blank(10)
-    module(source).launch("shifted", 5, 2, (blank(10), y))
+    module(source).launch("moved", 5, 2, (blank(10), y))
     np.testing.assert_array_equal(y, np.arange(10) ^ 1)
     with pytest.raises(Race, match="two blocks"):
-        module(source).launch("shifted", 10, 1, (blank(10), y))
+        module(source).launch("moved", 10, 1, (blank(10), y))
 
 
 WARP = """
@@ -279,7 +279,16 @@ def k(x, y):
         module(source).launch("k", 7, 1, (drawn(1, 7), blank(7)))
 
 
-@pytest.mark.parametrize("access", ["ld4(x, 6)", "st4(y, 2, z, z, z, z)", "cp_async16(tile, 0, x, 1)", "ld4(x[3:], 0)"])
+UNALIGNED = [
+    "ld4(x, 6)",
+    "st4(y, 2, z, z, z, z)",
+    "cp_async16(tile, 0, x, 1, True)",
+    "ld4(x[3:], 0)",
+    "ld4(shifted(x, 2), 0)",
+]
+
+
+@pytest.mark.parametrize("access", UNALIGNED)
 def test_unaligned_vector_accesses(access):
     source = f"""
 @kernel
@@ -334,11 +343,11 @@ PIPELINE = """
 def piped(x, y, steps):
     tile = cuda.shared.array(2 * 32, float32, alignment=16)
     t = cuda.threadIdx.x
-    cp_async16(tile, 4 * t, x, 4 * t)
+    cp_async16(tile, 4 * t, x, 4 * t, True)
     cp_commit()
     for step in range(steps):
         if step + 1 < steps:
-            cp_async16(tile, (step + 1) % 2 * 32 + 4 * t, x, (step + 1) * 32 + 4 * t)
+            cp_async16(tile, (step + 1) % 2 * 32 + 4 * t, x, (step + 1) * 32 + 4 * t, True)
         cp_commit()
         cp_wait1()
         cuda.syncthreads()
@@ -372,7 +381,7 @@ def test_a_copy_under_way_hides_what_was_there_before():
 def k(x, y):
     tile = cuda.shared.array(4, float32, alignment=16)
     st4(tile, 0, x[0], x[1], x[2], x[3])
-    cp_async16(tile, 0, x, 4)
+    cp_async16(tile, 0, x, 4, True)
     cp_commit()
     y[0] = tile[0]
     cp_wait0()

@@ -26,7 +26,7 @@ What is raised, each naming kernel, block, thread, source line and array, all be
 | `Race` | two threads touch one element, one of them writing, and nothing orders them |
 | `OutOfBounds` | an index outside its array, below 0 too |
 | `Divergence` | a barrier or collective that some thread of its scope does not reach |
-| `Misaligned` | a 16-byte access at an element that is not at 16 bytes |
+| `Misaligned` | an access of 8 or 16 bytes that does not start at a multiple of them |
 | `Promotion` | a float64 in float32 code: a bare literal, or an integer times a float32 |
 | `Failure` | anything else that Python raises inside a kernel |
 

@@ -18,7 +18,7 @@ def load(array: Any, index: Any, line: int) -> Any:
         return array[index]
     if array.axes == 1 and index.__class__ is np.int64:
         at = index.__index__()
-        if not 0 <= at < array.length:
+        if not array.low <= at < array.length:
             raise array.outside(at, line)
         at = array.offset + at * array.step
     else:
@@ -38,7 +38,7 @@ def store(array: Any, index: Any, value: Any, line: int) -> None:
         raise LockstepError(f"{NOW.place(line)}: assignment to an item of {type(array).__name__}, which is no array")
     if array.axes == 1 and index.__class__ is np.int64:
         at = index.__index__()
-        if not 0 <= at < array.length:
+        if not array.low <= at < array.length:
             raise array.outside(at, line)
         at = array.offset + at * array.step
     else:

@@ -1,4 +1,4 @@
-"""Accesses of 16 bytes, and asynchronous copies from global to shared memory.
+"""Asynchronous copies from global to shared memory, and what rounds their elements for tensor cores.
 
 An asynchronous copy lands when the thread that issued it waits for its group, no earlier; until then its target is
 NaN, so that a kernel without the wait computes NaN. The target counts as written when the copy is issued and again
@@ -14,71 +14,39 @@ from typing import Any
 import numpy as np
 
 from .access import put
-from .errors import LockstepError, Misaligned
+from .errors import LockstepError
 from .memory import POISON, View
 from .now import NOW, caller_line
-from .races import check_read, check_write
+from .pointers import aligned, fetch
+from .races import check_write
 
 
-def aligned(array: View, index: Any, line: int) -> int:
-    """The first of four elements, which must be there, of four bytes each, and lie at a multiple of 16 bytes."""
-    at = array.four(index, line)
-    memory = array.memory
-    if memory.data.itemsize != 4:
-        raise LockstepError(f"{NOW.place(line)}: a 16-byte access moves four elements of 4 bytes; {array} has others")
-    if at % 4:
-        raise Misaligned(
-            f"{NOW.place(line)}: the 16-byte access to {array} at index {index} starts {at * 4 % 16} bytes after a "
-            "multiple of 16; pad the rows to a multiple of 4 elements or read single elements"
-        )
-    if NOW.declared_alignment and memory.alignment < 16:
-        raise Misaligned(
-            f"{NOW.place(line)}: a 16-byte access to {array}, which is declared without alignment=16 and may start "
-            f"at any multiple of {memory.alignment} bytes"
-        )
-    return at
+def copied(count: int) -> Callable[[View, Any, View, Any, Any], None]:
+    def copy(target: View, index: Any, source: View, start: Any, is_inside: Any) -> None:
+        """Begin to copy `count` elements, zeros if not `is_inside`; they land when the thread waits for the group."""
+        line = caller_line()
+        if target.memory.kind != "shared" or source.memory.kind != "global":
+            raise LockstepError(f"{NOW.place(line)}: an asynchronous copy goes from global to shared memory")
+        if target.dtype != source.dtype or target.dtype.itemsize != 4:
+            raise LockstepError(
+                f"{NOW.place(line)}: a copy from {source.dtype} to {target.dtype}; it moves elements of 4 bytes"
+            )
+        at = aligned(target, index, count, line)
+        if is_inside:
+            values = fetch(source, aligned(source, start, count, line), count, line)
+        else:
+            values = [target.dtype.type(0)] * count
+        for one in range(at, at + count):
+            if target.memory.tracked:
+                check_write(target, target.memory, one, line)
+                target.memory.landing[one] = (NOW.moment, line)
+        target.memory.data[at : at + count] = POISON[target.dtype.kind]
+        NOW.thread.issued.append((target, at, values))
+
+    return copy
 
 
-def ld4(array: View, index: Any) -> tuple[Any, ...]:
-    """Four elements from `index` on, in one access."""
-    line = caller_line()
-    return tuple(fetch(array, aligned(array, index, line), line))
-
-
-def fetch(array: View, at: int, line: int) -> list[Any]:
-    memory = array.memory
-    if memory.tracked:
-        for one in range(at, at + 4):
-            check_read(array, memory, one, line)
-    values = list(memory.data[at : at + 4])
-    return values if memory.cast is None else [memory.cast(value) for value in values]
-
-
-def st4(array: View, index: Any, *values: Any) -> None:
-    """Write four elements from `index` on, in one access."""
-    line = caller_line()
-    at = aligned(array, index, line)
-    for one, value in enumerate(values, at):
-        if array.memory.tracked:
-            check_write(array, array.memory, one, line)
-        put(array, one, value, line)
-
-
-def cp_async16(target: View, index: Any, source: View, source_index: Any) -> None:
-    """Begin to copy four elements; they land when the thread waits for the group."""
-    line = caller_line()
-    if target.memory.kind != "shared" or source.memory.kind != "global":
-        raise LockstepError(f"{NOW.place(line)}: an asynchronous copy goes from global to shared memory")
-    if target.dtype != source.dtype:
-        raise LockstepError(f"{NOW.place(line)}: a copy from {source.dtype} to {target.dtype}")
-    at = aligned(target, index, line)
-    values = fetch(source, aligned(source, source_index, line), line)
-    for one in range(at, at + 4):
-        if target.memory.tracked:
-            check_write(target, target.memory, one, line)
-            target.memory.landing[one] = (NOW.moment, line)
-    target.memory.data[at : at + 4] = POISON[target.dtype.kind]
-    NOW.thread.issued.append((target, at, values))
+cp_async16, cp_async4 = copied(4), copied(1)
 
 
 def cp_commit() -> None:

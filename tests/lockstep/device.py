@@ -40,7 +40,7 @@ class Shared:
     """`cuda.shared`: an array is one for the block and for the place in the source that declares it."""
 
     @staticmethod
-    def array(shape: Any, dtype: Any, alignment: Any = None, *, site: tuple[int, int], name: str) -> View:
+    def array(shape: Any, dtype: Any, alignment: Any = None, *, site: tuple[int, ...], name: str) -> View:
         block, kind, sizes = NOW.thread.block, dtype_of(dtype), extents(shape)
         if sizes == (0,):
             return Shared.dynamic(block, kind, name)
@@ -71,7 +71,7 @@ class Local:
     """`cuda.local`: arrays of one thread, at which no other thread can look."""
 
     @staticmethod
-    def array(shape: Any, dtype: Any, alignment: Any = None, *, site: tuple[int, int], name: str) -> View:
+    def array(shape: Any, dtype: Any, alignment: Any = None, *, site: tuple[int, ...], name: str) -> View:
         kind, sizes = dtype_of(dtype), extents(shape)
         memory = Memory.poisoned(int(np.prod(sizes)), kind, "local", False, int(alignment or kind.itemsize))
         return View.whole(memory, name, sizes)
@@ -90,8 +90,8 @@ class Constant:
 
 def fma(a: Any, b: Any, c: Any) -> Any:
     """a b + c; of float32 without a rounding between."""
-    kind = np.result_type(a, b, c).type
-    return kind(np.float64(a) * np.float64(b) + np.float64(c))
+    kind = a.__class__ if a.__class__ is b.__class__ is c.__class__ else np.result_type(a, b, c).type
+    return kind(float(a) * float(b) + float(c))
 
 
 def rsqrt(x: Any) -> Any:

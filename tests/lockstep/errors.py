@@ -18,7 +18,7 @@ class Divergence(LockstepError):
 
 
 class Misaligned(LockstepError):
-    """A 16-byte access that does not start at a multiple of 16 bytes."""
+    """An access of 8 or 16 bytes that does not start at a multiple of them."""
 
 
 class Promotion(LockstepError):

@@ -66,9 +66,13 @@ class Memory:
 
 
 class View:
-    """An array of a kernel: a part of a `Memory`. `lengths` and `strides` are in elements."""
+    """An array of a kernel: a part of a `Memory`. `lengths` and `strides` are in elements.
 
-    __slots__ = ("axes", "length", "lengths", "memory", "name", "offset", "step", "strides")
+    A pointer into an array of one axis is the array with its first element elsewhere: indices go from `low`, below 0
+    if it does not point to the start, to `length` - 1.
+    """
+
+    __slots__ = ("axes", "length", "lengths", "low", "memory", "name", "offset", "step", "strides")
 
     def __init__(self, memory: Memory, name: str, offset: int, lengths: tuple[int, ...], strides: tuple[int, ...]):
         self.memory = memory
@@ -77,6 +81,7 @@ class View:
         self.lengths = lengths
         self.strides = strides
         self.axes = len(lengths)
+        self.low = 0
         self.length = lengths[0]
         self.step = strides[0]
 
@@ -107,11 +112,16 @@ class View:
     def __str__(self) -> str:
         return f'{self.memory.kind} array "{self.name}"'
 
+    def element(self, at: int) -> int:
+        """The number of an element of `memory.data` in the array, also where this is a pointer into it."""
+        return at - self.offset - self.low * self.step
+
     def outside(self, index: Any, line: int, axis: int = 0, count: int = 1) -> OutOfBounds:
         which = f" on axis {axis}" if self.axes > 1 else ""
         what = f"index {index}" if count == 1 else f"elements {index} to {int(index) + count - 1}"
+        start = f" from element {-self.low} on" if self.low else ""
         return OutOfBounds(
-            f"{NOW.place(line)}: {what}{which} of {self} of shape {self.lengths} lies outside; "
+            f"{NOW.place(line)}: {what}{start}{which} of {self} of shape {self.lengths} lies outside; "
             "CUDA would read or write other memory, and a negative index does not count from the end"
         )
 
@@ -120,6 +130,11 @@ class View:
         indices = index if index.__class__ is tuple else (index,)
         if len(indices) != self.axes or slice in map(type, indices):
             return self.part(indices, line)
+        if self.axes == 1:
+            one = indices[0].__index__()
+            if not self.low <= one < self.length:
+                raise self.outside(one, line)
+            return self.offset + one * self.step
         at = self.offset
         for i, length, stride in zip(indices, self.lengths, self.strides, strict=True):
             one = i.__index__()
@@ -160,11 +175,19 @@ class View:
                 raise self.outside(end, line, axis)
         return start, stop, step
 
-    def four(self, index: Any, line: int) -> int:
-        """The first of the four consecutive elements from `index` on, which must be there."""
+    def several(self, index: Any, count: int, line: int) -> int:
+        """The first of `count` consecutive elements from `index` on, which must be there."""
         at = index.__index__()
         if self.axes != 1 or self.step != 1:
-            raise LockstepError(f"{NOW.place(line)}: a 16-byte access needs an array of one axis without gaps")
-        if not 0 <= at <= self.length - 4:
-            raise self.outside(at, line, count=4)
+            raise LockstepError(f"{NOW.place(line)}: a wide access needs an array of one axis without gaps")
+        if not self.low <= at <= self.length - count:
+            raise self.outside(at, line, count=count)
         return self.offset + at
+
+    def shifted(self, places: int, line: int) -> View:
+        """The pointer to the element `places` further on; what it may reach stays the same."""
+        if self.axes != 1:
+            raise LockstepError(f"{NOW.place(line)}: {self} has {self.axes} axes; a pointer has one")
+        view = View(self.memory, self.name, self.offset + places * self.step, self.lengths, self.strides)
+        view.low, view.length = self.low - places, self.length - places
+        return view

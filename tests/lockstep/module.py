@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
-from . import access, copies, launch, values
-from .device import CUDA, Constant
+from . import access, copies, host, launch, pointers, values
+from .device import CUDA
 from .errors import LockstepError
+from .functions import Functions
 from .now import NOW
-from .rewrite import COLLECTIVES, Rewriter, dotted, that_yield
+from .rewrite import COLLECTIVES, ended
 
-FILENAME = "<simulated>"
 HOOKS = {
-    **{name: getattr(copies, name) for name in ("ld4", "st4", "cp_async16", "cp_commit", "tf32")},
+    **{name: getattr(pointers, name) for name in "ld2 ld4 st4 shifted pointer_to along".split()},
+    **{name: getattr(copies, name) for name in "cp_async16 cp_async4 cp_commit tf32".split()},
     **{f"cp_wait{groups}": copies.cp_wait(groups) for groups in range(8)},
 }
 
@@ -85,6 +83,7 @@ def load(
     *,
     kernels: Iterable[str] = ("cuda.jit",),
     devices: Iterable[str] = (),
+    plain: Iterable[str] = (),
     collectives: Mapping[str, str] | None = None,
     hooks: Mapping[str, Any] | None = None,
 ) -> Module:
@@ -93,62 +92,32 @@ def load(
     Parameters
     ----------
     source
-        The text. Imports are not followed and undecorated functions are left out; of the top-level assignments those
-        are run that kernels and device functions need.
+        The text. Imports are not followed. Top-level assignments are run where kernels and device functions need them,
+        and so are the undecorated functions that these assignments call: factories, which define device functions and
+        return them.
     kernels, devices
         The decorators that make a function a kernel or a device function, as the source spells them, without
-        arguments: "kernel", "cuda.jit". A kernel's decorator with `device=True` makes a device function.
+        arguments: "kernel", "cuda.jit". A kernel's decorator with `device=True` makes a device function, and
+        `device = cuda.jit(device=True)` a decorator.
+    plain
+        The names of kernels that have no decorator.
     collectives
-        More names of collectives: `{"grid_barrier": "grid"}` makes every call of `grid_barrier`, whatever its
-        arguments, a barrier of the grid. Operations are "grid" and those of `rewrite.COLLECTIVES`.
+        More names of collectives: `{"all_blocks": "grid"}` makes every call of `all_blocks`, whatever its arguments, a
+        barrier of the grid, as `grid_barrier` is. Operations are "grid" and those of `rewrite.COLLECTIVES`.
     hooks
         Python functions in the place of intrinsics (and of functions of the source) by name, beside those known:
-        ld4, st4, cp_async16, cp_commit, cp_wait0 to cp_wait7, tf32, mma_tf32. They take and return what `values`
-        describes.
+        those of `HOOKS` and mma_tf32. They take and return what `values` describes.
     """
     tree = ast.parse(source)
     hooks = {**HOOKS, **(hooks or {})}
     named = {**COLLECTIVES, **(collectives or {})}
-    roles = {"kernel": set(kernels), "device": set(devices)}
-    functions: dict[str, dict[str, ast.FunctionDef]] = {"kernel": {}, "device": {}}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name not in hooks and node.name not in named:
-            role = role_of(node, roles)
-            if role is not None:
-                functions[role][node.name] = node
-    both = {**functions["device"], **functions["kernel"]}
-    needed = set().union(*map(free, both.values()))
-    space = constants(tree, needed - both.keys() - hooks.keys() - named.keys())
-    space |= imports(tree, kernel_modules())
-    space |= {"_load": access.load, "_store": access.store, "__builtins__": values.BUILTINS} | hooks
-    yielding = that_yield(both, named)
-    casts = values.CASTS | {name: value for name, value in space.items() if callable(value) and value in values.DTYPES}
-    rewriter = Rewriter(named, yielding, casts)
-    for name, function in both.items():
-        rewritten = rewriter.function(function, generator=name in yielding or name in functions["kernel"])
-        exec(compile(ast.Module([rewritten], []), FILENAME, "exec"), space)
-    space |= rewriter.constants
-    return Module(source.splitlines(), {name: space[name] for name in functions["kernel"]})
-
-
-def role_of(function: ast.FunctionDef, roles: dict[str, set[str]]) -> str | None:
-    for decorator in function.decorator_list:
-        called = isinstance(decorator, ast.Call)
-        name = dotted(decorator.func if called else decorator)
-        if name in roles["device"]:
-            return "device"
-        if name in roles["kernel"]:
-            keywords = {keyword.arg: keyword.value for keyword in decorator.keywords} if called else {}
-            is_device = getattr(keywords.get("device"), "value", False)
-            return "device" if is_device else "kernel"
-    return None
-
-
-def free(function: ast.FunctionDef) -> set[str]:
-    """The names that a function reads and does not bind."""
-    names = [node for statement in function.body for node in ast.walk(statement) if isinstance(node, ast.Name)]
-    bound = {name.id for name in names if isinstance(name.ctx, ast.Store)}
-    return {name.id for name in names} - bound - {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
+    roles = {"kernel": set(kernels), "device": {*devices, *host.named_decorators(tree, set(kernels))}}
+    known = host.run(tree, roles, set(plain), hooks, set(named))
+    space = host.imports(tree, kernel_modules()) | hooks
+    space |= {"_load": access.load, "_store": access.store, "_ended": ended, "__builtins__": values.BUILTINS}
+    functions = Functions(known, space, named)
+    made = {name: noted for name, noted in known.items() if isinstance(noted, host.Noted) and noted.is_kernel}
+    return Module(source.splitlines(), {name: functions.function(noted) for name, noted in made.items()})
 
 
 def kernel_modules() -> dict[str, Any]:
@@ -161,58 +130,4 @@ def kernel_modules() -> dict[str, Any]:
         **{f"numba.{name}": cast for name, cast in values.CASTS.items()},
         "numba.cuda": CUDA,
         "numba.cuda.libdevice": CUDA.libdevice,
-    }
-
-
-def host_modules() -> dict[str, Any]:
-    """The same for the host's code, which computes constants; `numba.cuda` is only there for constant arrays."""
-    return {
-        "math": math,
-        "numpy": np,
-        **{f"math.{name}": value for name, value in vars(math).items()},
-        **{f"numpy.{name}": value for name, value in vars(np).items()},
-        **{f"numba.{name}": values.DTYPES[cast].type for name, cast in values.CASTS.items()},
-    }
-
-
-def imports(tree: ast.Module, known: dict[str, Any]) -> dict[str, Any]:
-    """The names that the imports bind, where they are known; a kernel that uses another one fails at its name."""
-    bound = {}
-    for node in ast.walk(tree):
-        match node:
-            case ast.Import(aliases):
-                prefix = ""
-            case ast.ImportFrom(module=str(module), names=aliases):
-                prefix = f"{module}."
-            case _:
-                continue
-        for alias in aliases:
-            if prefix + alias.name in known:
-                bound[alias.asname or alias.name] = known[prefix + alias.name]
-    return bound
-
-
-def constants(tree: ast.Module, needed: set[str]) -> dict[str, Any]:
-    """The values of the top-level assignments that `needed` names need, as kernels see them."""
-    wanted = []
-    needed = set(needed)
-    for node in reversed(tree.body):
-        if (
-            isinstance(node, ast.Assign | ast.AnnAssign)
-            and {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} & needed
-        ):
-            wanted.append(node)
-            needed |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    space = imports(tree, host_modules())
-    before = set(space)
-    try:
-        with np.errstate(over="ignore"):
-            exec(compile(ast.Module(wanted[::-1], []), FILENAME, "exec"), space)
-    except Exception as error:
-        names = ", ".join(sorted({ast.unparse(node).split(" ")[0] for node in wanted}))
-        raise LockstepError(f"the constants {names} that kernels need cannot be computed: {error!r}") from error
-    return {
-        name: Constant.array_like(value) if isinstance(value, np.ndarray) else values.frozen(value)
-        for name, value in space.items()
-        if name not in before | {"__builtins__"}
     }

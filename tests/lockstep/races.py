@@ -33,7 +33,7 @@ def race(view: View, at: int, before: tuple[Moment, int], line: int, verbs: tupl
     else:
         between = "two blocks"
     return Race(
-        f"{NOW.place(line)} {verbs[1]} element {at - view.offset} of {view}, which {moment.thread} {verbs[0]}, "
+        f"{NOW.place(line)} {verbs[1]} element {view.element(at)} of {view}, which {moment.thread} {verbs[0]}, "
         f"line {first} (`{NOW.lines[first - 1].strip()}`): {between}, and {mend} is missing between"
     )
 
@@ -61,7 +61,7 @@ def check_write(view: View, memory: Memory, at: int, line: int) -> None:
     if at in memory.landing:
         moment, first = memory.landing[at]
         raise Race(
-            f"{NOW.place(line)} writes element {at - view.offset} of {view}, to which an asynchronous copy of "
+            f"{NOW.place(line)} writes element {view.element(at)} of {view}, to which an asynchronous copy of "
             f"{moment.thread}, line {first} (`{NOW.lines[first - 1].strip()}`), is under way; wait for it first"
         )
     check_others(view, memory, at, line, "writes")

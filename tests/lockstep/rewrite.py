@@ -4,6 +4,7 @@
 |---|---|
 | `cuda.syncthreads()` | `(yield ("syncthreads", line))` |
 | `f(x)`, f a device function in which something yields | `(yield from f(x))` |
+| `f(x)`, f a parameter or a variable | `(yield from _ended(f(x)))`, which looks whether it is a generator |
 | `a[i]` | `_load(a, i, line)` |
 | `a[i] = v` | `_store(a, i, v, line)` |
 | `a[i] += v` | `_store(a, i, _load(a, i, line) + v, line)` |
@@ -14,7 +15,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ COLLECTIVES = {
     **{f"cuda.{name}": name for name in "syncwarp ballot_sync all_sync any_sync".split()},
     **{f"cuda.{name}": name for name in "shfl_sync shfl_xor_sync shfl_up_sync shfl_down_sync".split()},
     "mma_tf32": "mma_tf32",
+    "grid_barrier": "grid",
 }
 """What the source calls, and the operation that it is. `.sync()` of whatever `cuda.cg.this_grid()` is yields "grid"."""
 
@@ -55,35 +57,32 @@ def operation(call: ast.Call, collectives: dict[str, str]) -> str | None:
     return "grid" if is_sync else None
 
 
-def that_yield(functions: dict[str, ast.FunctionDef], collectives: dict[str, str]) -> set[str]:
-    """The names of the functions in which a collective is called, by themselves or by functions that they call."""
-    calls = {
-        name: [node for node in ast.walk(function) if isinstance(node, ast.Call)]
-        for name, function in functions.items()
-    }
-    found = {name for name in calls if any(operation(call, collectives) for call in calls[name])}
-    while more := {name for name in calls if any(dotted(call.func) in found for call in calls[name])} - found:
-        found |= more
-    return found
-
-
 class Rewriter(ast.NodeTransformer):
-    """Rewrites one module's functions; `constants` is what the names of literals stand for."""
+    """Rewrites one function; `constants` is what the names of literals stand for.
 
-    def __init__(self, collectives: dict[str, str], yielding: set[str], casts: dict[str, Callable[[Any], Any]]) -> None:
+    `yielding` are the names that stand for generators, `unknown` those of which this is known only when it runs.
+    `number` tells the arrays of this function from those of another one that comes from the same source.
+    """
+
+    def __init__(
+        self,
+        collectives: dict[str, str],
+        yielding: set[str],
+        unknown: set[str],
+        casts: dict[str, Callable[[Any], Any]],
+        number: int,
+    ) -> None:
         self.collectives = collectives
         self.casts = casts
         self.yielding = yielding
+        self.unknown = unknown
+        self.number = number
         self.constants: dict[str, Any] = {}
         self.named = ""
         self.temporaries = 0
 
     def function(self, node: ast.FunctionDef, generator: bool) -> ast.FunctionDef:
-        node.decorator_list, node.returns = [], None
-        for argument in ast.walk(node.args):
-            if isinstance(argument, ast.arg):
-                argument.annotation = None
-        node.args.defaults = [self.visit(default) for default in node.args.defaults]
+        node.decorator_list = []
         node.body = [new for old in node.body for new in self.statements(old)]
         if generator:
             node.body.insert(0, ast.parse("if False: yield").body[0])
@@ -140,10 +139,13 @@ class Rewriter(ast.NodeTransformer):
             parts = [ast.Constant(what), ast.Constant(line), *node.args]
             return ast.copy_location(ast.Yield(ast.Tuple(parts, ast.Load())), node)
         if name.endswith(("shared.array", "local.array")):
-            site = ast.Tuple([ast.Constant(line), ast.Constant(node.col_offset)], ast.Load())
+            site = ast.Tuple([ast.Constant(n) for n in (line, node.col_offset, self.number)], ast.Load())
             node.keywords += [ast.keyword("site", site), ast.keyword("name", ast.Constant(self.named or "unnamed"))]
         if name in self.yielding:
             return ast.copy_location(ast.YieldFrom(node), node)
+        if name in self.unknown:
+            ended = ast.Call(ast.Name("_ended", ast.Load()), [node], [])
+            return ast.copy_location(ast.YieldFrom(ast.copy_location(ended, node)), node)
         return node
 
     # Memory.
@@ -212,6 +214,11 @@ class Rewriter(ast.NodeTransformer):
         value = ast.copy_location(ast.BinOp(read, node.op, self.right(node.op, node.value)), node)
         write = ast.Call(ast.Name("_store", ast.Load()), [array, index, value, line], [])
         return [*first, ast.copy_location(ast.Expr(write), node)]
+
+
+def ended(result: Any) -> Generator[Any, Any, Any]:
+    """The result of a call that may have made a generator."""
+    return (yield from result) if isinstance(result, Generator) else result
 
 
 def literal(node: ast.expr) -> int | float | None:

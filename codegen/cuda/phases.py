@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from sympy import Expr, Integer, Mul, Symbol, prod
+from sympy import Dummy, Expr, Integer, Mul, Symbol, prod
 
 from ...symbolic.equations import Equation
 from ...symbolic.tensors import Tensor, elements, indices_of, tensor_of
@@ -107,7 +107,7 @@ def _scatter(op: Reduction, sizes: Sizes) -> Iterator[Phase]:
     """A sum into places that data choose, in order: a thread adds up what has its value of the other indices."""
     tensor = op.tensor
     shape = sizes.shape(tensor.shape)
-    fresh = tuple(Symbol(f"_{axis}", integer=True) for axis in range(len(shape)))
+    fresh = tuple(Dummy(letter, integer=True) for letter, _ in zip("pqrsuv", shape, strict=False))
     cleared = Set(tensor[fresh], Integer(0), op.equation)
     yield Each(tuple(zip(fresh, shape, strict=True)), (cleared,))
     own = {place for place in indices_of(op.target) if is_index(place) and place not in op.bound}

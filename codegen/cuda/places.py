@@ -10,7 +10,7 @@ from ...symbolic.network import Network
 from ...symbolic.tensors import Tensor, tensor_of
 from ..layout import Layout, Place
 from ..lifetimes import share_places
-from ..nests import reads, statements, targets
+from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
 from .phases import Each, Phase, TimeSteps, read_by, written_by
@@ -50,18 +50,13 @@ def _from_memory(phase: Phase) -> set[Tensor]:
     """What a phase cannot find in, or leave in, its threads' own variables."""
     if not isinstance(phase, Each):
         return read_by(phase) | written_by(phase)
-    made: set[Tensor] = set()
+    made: set[Expr] = set()
     found: set[Tensor] = set()
     for item in phase.body:
-        found |= {tensor_of(element) for element in reads(item)} - made - _inside(item)
-        made |= {tensor_of(target) for s in statements(item) for target in targets(s)}
-        found |= {tensor_of(s.target) for s in statements(item) if type(s).__name__ == "AddTo"}
+        made |= {target for s in statements(item) for target in targets(s)}
+        found |= {tensor_of(element) for element in reads(item) if element not in made}
+        found |= {tensor_of(s.target) for s in statements(item) if isinstance(s, AddTo)}
     return found
-
-
-def _inside(item: object) -> set[Tensor]:
-    """What a statement or loop makes for itself."""
-    return {tensor_of(target) for s in statements(item) for target in targets(s)}  # type: ignore[arg-type]
 
 
 def waits(phases: Sequence[Phase]) -> list[bool]:

@@ -13,7 +13,7 @@ from ..ops import Contraction
 from ..sizes import Sizes
 from ..strides import Axis, axes_of
 
-LONGEST_TABLE = 2**16
+LONGEST_TABLE = 2**12  # entries; all of a module's lie in 64 kB of constant memory
 
 
 @dataclass(frozen=True)

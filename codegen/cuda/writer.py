@@ -78,6 +78,9 @@ class CudaWriter:
         self._letters: dict[Any, str] = {}
         self._locals: dict[Expr, str] = {}
         self._used: set[str] = {*WHO, "stage", "scratch", "gate"}
+        # Numba gives a variable one type in all of a function: what was whole once stays so.
+        self._whole: set[str] = set()
+        self._real: set[str] = set()
         self._starts: dict[Tensor, str] = {}
         self._prelude: list[str] = []
         self.printer = CudaPrinter(self.element, self._letters, self._let)
@@ -163,7 +166,7 @@ class CudaWriter:
         return text if text.isidentifier() or text.isdigit() else f"({text})"
 
     def _sum(self, phase: Together) -> list[str]:
-        total = self._fresh("total")
+        total = self._number("total")
         lines = [f"{total} = real(0)", *self._decoded(phase.bound, "lane", "lanes", "part")]
         value = self.printer.text(phase.value)
         lines += [INDENT + line for line in (*self.flush(), f"{total} += {value}")]
@@ -239,7 +242,7 @@ class CudaWriter:
         return f"shifted({buffer}, {' + '.join(parts)})" if parts else buffer
 
     def _stride(self, step: Expr | tuple[int, ...]) -> str:
-        return self.tiles.table(step) if isinstance(step, tuple) else self._size(step)
+        return f"pointer_to({self.tiles.table(step)})" if isinstance(step, tuple) else self._size(step)
 
     # ---- statements ------------------------------------------------------------------------------------------------
 
@@ -296,7 +299,7 @@ class CudaWriter:
         if item.kind == "max":
             return [*lines, f"{name} = larger({name}, {value})"]
         # The first of equal ones stays: later ones are not larger.
-        found = self._fresh("value")
+        found = self._number("value")
         place = self.printer.integer(item.position).text
         return [
             *lines,
@@ -306,13 +309,20 @@ class CudaWriter:
         ]
 
     def _stored(self, target: Expr, value: str) -> list[str]:
-        return [f"{self._memory(target)} = {value}"] if tensor_of(target) in self.places else []
+        if tensor_of(target) not in self.places:
+            return []
+        return [f"{self._memory(target)} = {value if tensor_of(target).classes is None else f'real({value})'}"]
 
     # ---- names -----------------------------------------------------------------------------------------------------
 
     def element(self, element: Expr) -> str:
         """How an element is read."""
-        return self._locals.get(element) or self._memory(element)
+        if element in self._locals:
+            return self._locals[element]
+        found = self._memory(element)
+        # In the workspace whole numbers lie as real ones.
+        is_whole = tensor_of(element).classes is not None and tensor_of(element) in self.places
+        return f"int32({found})" if is_whole else found
 
     def _memory(self, element: Expr) -> str:
         tensor = tensor_of(element)
@@ -322,8 +332,7 @@ class CudaWriter:
         if tensor not in self.places:
             return f"{self.names.of(tensor)}[{text}]"
         start = self._start_of(tensor)
-        found = f"{self.places[tensor][0]}[{start if text == '0' else f'{start} + {text}'}]"
-        return f"int32({found})" if tensor.classes is not None else found
+        return f"{self.places[tensor][0]}[{start if text == '0' else f'{start} + {text}'}]"
 
     def _start_of(self, tensor: Tensor) -> str:
         if tensor not in self._starts:
@@ -333,9 +342,10 @@ class CudaWriter:
     def _local(self, target: Expr) -> str:
         if target not in self._locals:
             name = self.names.of(tensor_of(target))
-            while name in self._used:
+            while name in self._used | self._whole:
                 name += "_"
             self._used.add(name)
+            self._real.add(name)
             self._locals[target] = name
         return self._locals[target]
 
@@ -345,13 +355,21 @@ class CudaWriter:
 
     def _fresh(self, name: str, taken: Iterable[str] | None = None) -> str:
         """An identifier that stands for nothing else; letters of loops may be used again after them."""
-        found = self.names.free(name, self._used | set(taken or ()))
+        found = self.names.free(name, self._used | self._real | set(taken or ()))
         if taken is None:
             self._used.add(found)
+        self._whole.add(found)
+        return found
+
+    def _number(self, name: str) -> str:
+        """The same for a real number."""
+        found = self.names.free(name, self._used | self._whole)
+        self._used.add(found)
+        self._real.add(found)
         return found
 
     def _let(self, text: str) -> str:
-        name = self._fresh("t")
+        name = self._number("t")
         self._prelude.append(f"{name} = {text}")
         return name
 

@@ -31,6 +31,12 @@ def blank(*shape):
     return np.full(shape, np.nan, np.float32)
 
 
+def tf32_rounded(x):
+    """To 10 bits of fraction, by scaling instead of by bits; ties, which none of the values here is, apart."""
+    fraction, exponent = np.frexp(x.astype(np.float64))
+    return np.ldexp(np.round(fraction * 2**11) / 2**11, exponent)
+
+
 def without(source, text):
     assert source.count(text) == 1
     return source.replace(text, "")

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pytest
 from lockstep import LockstepError, Race
-from lockstep_kernels import MATMUL, ORDERS, REDUCTION, blank, drawn, matmul, module
+from lockstep_kernels import MATMUL, ORDERS, REDUCTION, blank, drawn, matmul, module, tf32_rounded
 
 
 @pytest.mark.parametrize(("n", "k", "m"), [(1, 31, 7), (13, 33, 1), (9, 1, 11)])
@@ -98,12 +98,6 @@ def tile(a, b, c):
     c[(g + 8) * 8 + 2 * q] = c2
     c[(g + 8) * 8 + 2 * q + 1] = c3
 """
-
-
-def tf32_rounded(x):
-    """To 10 bits of fraction, by scaling instead of by bits; ties, which none of the values here is, apart."""
-    fraction, exponent = np.frexp(x.astype(np.float64))
-    return np.ldexp(np.round(fraction * 2**11) / 2**11, exponent)
 
 
 def test_tensor_core_tile():

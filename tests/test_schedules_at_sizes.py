@@ -25,7 +25,7 @@ def check(case, load, *threads, calls=True):
     assert not wrong, f"{case}\n{wrong}"
 
 
-@settings(max_examples=8, **FREE)
+@settings(max_examples=5, **FREE)
 @given(cases(**SMALL, families=["dense", "convolutions", "attention"]))
 def test_any_schedule_of_a_small_network_in_plain_python(case):
     check(case, plain)

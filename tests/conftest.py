@@ -11,6 +11,9 @@ import numba
 import numpy as np
 import pytest
 
+# Before SymPy is imported: a suite asks for more different things than one program does, by default for 1000 of a kind.
+os.environ.setdefault("SYMPY_CACHE_SIZE", "20000")
+
 # SymPy and Numba make many small objects that live long: a tenth of the suite's time went into looking through them.
 gc.set_threshold(50_000, 20, 20)
 # Nothing is timed in tests.

@@ -383,8 +383,10 @@ data = rng.standard_normal((20, 7, 3)), rng.standard_normal((20, 7, 2))
 network = gl.Sequential([gl.layers.RNN(5), gl.layers.Dense(2)], (7, 3), loss=gl.losses.SquaredError())
 training = {"epochs": 1, "batch": 10, "seed": 1, "dtype": "float64", "optimizer": gl.optimizers.SGD(lr=0.1)}
 """
+LOOPS = RECURRENT.replace('"seed": 1', '"seed": 1, "schedule": {"products": {"*": "loops"}}')
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_checkpoints_and_schedules_reach_the_kernels(capsys, tmp_path):
     path = tmp_path / "recurrent.py"
     path.write_text(RECURRENT)
@@ -400,9 +402,15 @@ def test_checkpoints_and_schedules_reach_the_kernels(capsys, tmp_path):
     for name in found[0].files:
         if found[0][name].dtype == np.float64:
             np.testing.assert_allclose(found[1][name], found[0][name], rtol=1e-12, atol=0)
-    path.write_text(RECURRENT.replace('"seed": 1', '"seed": 1, "schedule": {"products": {"*": "loops"}}'))
+    path.write_text(LOOPS)
     assert "contraction(" in plain
     assert "contraction(" not in run(capsys, "generate", path)[1]
+
+
+@pytest.mark.slow  # the same of other kernels every day: test_bench
+def test_a_schedule_reaches_the_kernels_that_are_timed(capsys, tmp_path):
+    path = tmp_path / "recurrent.py"
+    path.write_text(LOOPS)
     status, out, err = run(capsys, "bench", path, "--seconds", "0.01")
     assert (status, err) == (0, "")
     assert "a step of 10 rows" in out

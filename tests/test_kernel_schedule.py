@@ -35,8 +35,15 @@ SCHEDULES = [
 ]
 
 
-@pytest.mark.parametrize("declare", [network, convolution])
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+@pytest.mark.parametrize(
+    ("declare", "schedule"),
+    [
+        (network, SCHEDULES[1]),
+        (convolution, SCHEDULES[0]),
+        pytest.param(network, SCHEDULES[0], marks=pytest.mark.slow),
+        pytest.param(convolution, SCHEDULES[1], marks=pytest.mark.slow),
+    ],
+)
 def test_every_schedule_trains_alike(declare, schedule):
     expected = trained(declare(), None)
     np.testing.assert_allclose(trained(declare(), schedule), expected, rtol=1e-12, atol=1e-13)

@@ -80,6 +80,7 @@ def test_second_fit_goes_on(net):
     assert parts.epochs == 5
 
 
+@pytest.mark.usefixtures("without_compiler")
 def test_a_training_goes_on_in_batches_of_another_size():
     """Kernels are chosen for the size of the batch; parameters and the optimizer's state go on."""
     rng = np.random.default_rng(4)

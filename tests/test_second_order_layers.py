@@ -183,7 +183,11 @@ def check_product(name, how, seed):
     assert max(errors.values()) < TOLERANCE, errors
 
 
-@pytest.mark.parametrize("name", CASES)
+# Derived like others that are tested every day: recurrences like the LSTM, statistics like layer normalisation's.
+LATER = ("convolution_stride", "rnn", "gru", "group_norm")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LATER)) for name in CASES])
 def test_hessian_vector(name):
     check_product(name, "hessian_vector", 1)
 
@@ -260,8 +264,15 @@ def noisy_case():
     return net, params, states, (x, y, u), directions, loss
 
 
-@pytest.mark.parametrize("target", ["numpy", "cpu"])
-@pytest.mark.parametrize("how", [gl.hessian_vector, gl.jvp])
+@pytest.mark.parametrize(
+    ("how", "target"),
+    [
+        (gl.hessian_vector, "cpu"),
+        (gl.jvp, "numpy"),
+        pytest.param(gl.hessian_vector, "numpy", marks=pytest.mark.slow),
+        pytest.param(gl.jvp, "cpu", marks=pytest.mark.slow),
+    ],
+)
 def test_derivatives_are_those_of_the_training(how, target):
     net, params, states, (x, y, u), directions, loss = noisy_case()
     made = how(net)

@@ -114,7 +114,7 @@ def cases(draw):
     return network, optimizer, draw(st.sampled_from(["float32", "float64"])), draw(st.integers(0, 2**31))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(case=cases(), batch=st.integers(1, 7), rows=st.integers(1, 11))
 def test_an_epoch_is_its_steps(case, batch, rows):
     network, optimizer, dtype, seed = case
@@ -280,15 +280,15 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("name", LAYERS)
-def test_other_layers(name, batch, unrolls_everything):
+def test_other_layers(name, unrolls_everything):
     layers, shape = LAYERS[name]
     network = gl.Sequential(layers, input_shape=shape, loss=gl.losses.SquaredError("mean"), name=name)
     optimizer = gl.optimizers.SGD(0.1, momentum=0.5)
     module = plain(generate(network, dtype="float64", optimizer=optimizer).source)
     assert hasattr(module, "epoch_by_row")
-    agree(Training(network, module, optimizer, "float64", 3, 17), batch, 1e-9)
+    for batch in (1, 2):
+        agree(Training(network, module, optimizer, "float64", 3, 17), batch, 1e-9)
 
 
 def product_of_parameters():

@@ -177,12 +177,13 @@ def _module(plan: Plan, derivation: Derivation, target: str) -> Module:
         name = plan.names.of(tensor)
         batched = tensor.rank > 0 and sizes.batch is not None and tensor.shape[0] == sizes.batch
         if not batched:
-            return Data(name, name, "")
+            return Data(name, name, "", is_whole=tensor.classes is not None)
         batch_name = plan.names.fresh(f"{name}_rows")
         inner = [text(size) for size in sizes.shape(tensor.shape[1:])]
         is_copied = tensor not in bodies.in_place
         copy, length = _copy(name, batch_name, inner), text(prod(sizes.shape(tensor.shape[1:]), start=Integer(1)))
-        return Data(name, batch_name, tuple_text(["batch", *inner]), copy, is_copied, length)
+        shape = tuple_text(["batch", *inner])
+        return Data(name, batch_name, shape, copy, is_copied, length, tensor.classes is not None)
 
     def noise(tensor: Tensor) -> Noise:
         shape = sizes.shape(tensor.shape)

@@ -74,6 +74,7 @@ class Data:
     copy : lines that copy row `at` of the argument to row `row` of the mini-batch
     is_copied : whether rows are copied; where they are not, functions are handed the argument and the rows' numbers
     row_length : how many numbers a row has, as source
+    is_whole : whether it holds labels, and not real numbers
     """
 
     name: str
@@ -82,6 +83,7 @@ class Data:
     copy: tuple[str, ...] = ()
     is_copied: bool = False
     row_length: str = "1"
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)

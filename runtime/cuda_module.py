@@ -149,16 +149,16 @@ class DeviceModule:
         return float(found[0])
 
     def _put(self, name: str, array: Any) -> None:
-        """Copy an array to the device; whole numbers as int32."""
+        """Copy an array to the device."""
         flat = np.asarray(array).reshape(-1)
-        kind = np.int32 if flat.dtype.kind in "iu" else self._dtype
-        self._device.write(self._room(name, flat.size, kind), flat)
+        self._device.write(self._room(name, flat.size), flat)
 
-    def _room(self, name: str, count: int, dtype: Any = None) -> Any:
-        """The buffer of an argument, with space for `count` numbers at least."""
+    def _room(self, name: str, count: int) -> Any:
+        """The buffer of an argument, with space for `count` numbers at least; labels are int32."""
         known = self._buffers.get(name)
         if known is None or known.count < count:
-            self._buffers[name] = known = self._device.buffer(count, dtype or self._dtype)
+            dtype = np.int32 if name in self._module.WHOLE else self._dtype
+            self._buffers[name] = known = self._device.buffer(count, dtype)
         return known
 
     def _arguments(self, kernel: str) -> list[str]:

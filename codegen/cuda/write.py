@@ -28,7 +28,9 @@ from .products import Tiles
 from .writer import WAIT, CudaWriter, who_lines
 
 # What the generated functions may call of what modules carry.
-CALLED = frozenset("where larger sign logistic logaddexp put_number add_number block_sum grid_barrier shifted pointer_to".split())
+CALLED = frozenset(
+    "where larger sign logistic logaddexp put_number add_number block_sum grid_barrier shifted pointer_to".split()
+)
 ALWAYS = frozenset({"grid_barrier", "shifted", "device"})
 
 

@@ -1,0 +1,146 @@
+"""Generated CUDA kernels on a simulated device against the reference target, in float64 but where float32 is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from simulated import device_module, small_tiles
+
+import gradloom as gl
+from gradloom.codegen.generate import generate
+
+L = gl.layers
+
+
+def sequential(layers, shape, loss=None, **options):
+    return gl.Sequential(layers, shape, loss=loss or gl.losses.SquaredError(), **options)
+
+
+def labels():
+    return gl.losses.CrossEntropy(targets="labels")
+
+
+NETWORKS = {
+    "dense": lambda: sequential([L.Dense(7, gl.gelu), L.Dense(3)], (5,)),
+    "classifier": lambda: sequential([L.Dense(7, gl.relu), L.Dense(3)], (5,), labels()),
+    "convolution": lambda: sequential(
+        [L.Conv2D(3, 3, padding=1, activation=gl.relu), L.MaxPool2D(2), L.Flatten(), L.Dense(5)], (2, 6, 4)
+    ),
+    "strides": lambda: sequential([L.Conv2D(2, 3, stride=2), L.AveragePool2D(2), L.Flatten(), L.Dense(3)], (1, 9, 7)),
+    "LSTM": lambda: sequential([L.LSTM(5), L.Dense(3)], (7, 2)),
+    "GRU": lambda: sequential([L.GRU(5)], (7, 2)),
+    "symbols": lambda: sequential([L.Embedding(11, 4), L.RNN(5), L.Dense(11)], (6,), labels(), input_classes=11),
+    "attention": lambda: sequential([L.TransformerBlock(4, 2, 7)], (3, 4)),
+    "modes": lambda: sequential([L.Dense(7), L.BatchNorm(), L.Dropout(0.3), L.Dense(3)], (5,)),
+}
+OPTIMIZERS = {
+    "Adam": lambda: gl.optimizers.Adam(lr=0.01, clip_norm=0.5),
+    "momentum": lambda: gl.optimizers.SGD(lr=0.05, momentum=0.9),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_warp(monkeypatch):
+    small_tiles(monkeypatch)
+
+
+def drawn(net, rows, seed=0):
+    rng, batch = np.random.default_rng(seed), net.inputs[0].shape[0]
+    data = []
+    for tensor in (*net.inputs, *net.targets):
+        shape = tuple(rows if size == batch else int(size) for size in tensor.shape)
+        whole = tensor.classes is not None
+        data.append(rng.integers(0, int(tensor.classes), shape) if whole else rng.standard_normal(shape))
+    return data
+
+
+def start(module, dtype, seed=1):
+    """Parameters; the variances of a normalisation are positive."""
+    size = max(place + int(np.prod(shape)) for place, shape in module.PARAMETERS.values())
+    flat = np.random.default_rng(seed).standard_normal(size) * 0.5
+    for name, (place, shape) in module.PARAMETERS.items():
+        if "var" in name:
+            flat[place : place + int(np.prod(shape))] += 3
+    return flat.astype(dtype)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_loss_gradients_and_output(name):
+    net, rows = NETWORKS[name](), 3
+    module = device_module(generate(net, target="cuda", dtype="float64").source, "float64")
+    reference = net.compile(target="numpy", dtype="float64")
+    data, flat = drawn(net, rows), start(module, float)
+    noise = reference.noise(rows)
+    places = reference.module.gradient_places(rows).values()
+    found, known = (np.full(max(at + int(np.prod(shape)) for at, shape in places), np.nan) for _ in range(2))
+    loss = module.loss_and_gradients(flat, *data, *noise, module.workspace(rows), found)
+    assert loss == pytest.approx(
+        reference.module.loss_and_gradients(flat, *data, *noise, reference.workspace(rows), known), rel=1e-12
+    )
+    np.testing.assert_allclose(found, known, rtol=1e-9, atol=1e-12)
+    inputs = data[: len(net.inputs)]
+    output = module.predict(flat, *inputs, module.workspace(rows))
+    np.testing.assert_allclose(
+        output, reference.module.predict(flat, *inputs, reference.workspace(rows)), rtol=1e-10, atol=1e-12
+    )
+    assert module.loss(flat, *data, module.workspace(rows)) == pytest.approx(
+        float(reference.module.loss(flat, *data, reference.workspace(rows))), rel=1e-12
+    )
+
+
+def trained(module, network, optimizer, dtype, rows=7, batch=3):
+    """Parameters, state, mean loss and steps after two passes, the last mini-batches shorter."""
+    params, data = start(module, dtype), drawn(network, rows)
+    grads, state = np.zeros_like(params), np.zeros((len(module.STATE), module.TRAINABLE), params.dtype)
+    hyper = np.array([optimizer.values[name] for name in module.HYPER])
+    seed = (7,) if network.noises else ()
+    found, step = [], 0
+    for order in np.random.default_rng(3).permuted(np.tile(np.arange(rows), (2, 1)), axis=1):
+        work = module.workspace(batch)
+        total, done = module.epoch(params, grads, state, *data, order, batch, hyper, step, *seed, work)
+        found.append(float(total))
+        step += done
+    return params, state, found, step
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("name", ["classifier", "convolution", "symbols", "modes"])
+def test_several_steps_of_training(name, optimizer):
+    net, rule = NETWORKS[name](), OPTIMIZERS[optimizer]()
+    source = generate(net, target="cuda", dtype="float64", optimizer=rule).source
+    reference = net.compile(target="numpy", dtype="float64", optimizer=rule)
+    params, state, losses, steps = trained(device_module(source, "float64"), net, rule, float)
+    known = trained(reference.module, net, rule, float)
+    np.testing.assert_allclose(params, known[0], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(state, known[1], rtol=1e-8, atol=1e-10)
+    assert losses == pytest.approx(known[2], rel=1e-9)
+    assert steps == known[3] == 6
+
+
+@pytest.mark.parametrize("name", ["classifier", "GRU", "attention"])
+def test_float32_and_the_same_bits_in_any_order_on_any_grid(name):
+    net, rule = NETWORKS[name](), OPTIMIZERS["Adam"]()
+    source = generate(net, target="cuda", optimizer=rule).source
+    params, state, losses, _ = trained(device_module(source, "float32"), net, rule, np.float32)
+    known = trained(net.compile(target="numpy", dtype="float64", optimizer=rule).module, net, rule, float)
+    np.testing.assert_allclose(losses, known[2], rtol=1e-4)
+    np.testing.assert_allclose(params, known[0], rtol=5e-3, atol=5e-4)
+    for options in ({"order": "reverse"}, {"order": 5, "blocks": 3}, {"blocks": 1}):
+        others = trained(device_module(source, "float32", **options), net, rule, np.float32)
+        np.testing.assert_array_equal(others[0], params)
+        np.testing.assert_array_equal(others[1], state)
+        assert others[2] == losses
+
+
+def test_training_stops_before_the_update_where_a_loss_is_not_finite():
+    net, rule = NETWORKS["dense"](), gl.optimizers.SGD(lr=0.1)
+    module = device_module(generate(net, target="cuda", optimizer=rule).source, "float32")
+    x, y = drawn(net, 7)
+    x[4, 2] = np.inf
+    params = start(module, np.float32)
+    state, grads = np.zeros((0, module.TRAINABLE), np.float32), np.zeros_like(params)
+    hyper = np.array([rule.values[name] for name in module.HYPER])
+    total, done = module.epoch(params, grads, state, x, y, np.arange(7), 2, hyper, 0, module.workspace(2))
+    assert not np.isfinite(total)
+    assert done == 2  # rows 0 to 3
+    assert np.isfinite(params).all()

@@ -45,7 +45,7 @@ class SimulatedDevice:
     def compile(self, function: Any, kinds: Any, threads: int) -> str:
         return function.__name__
 
-    def launch(self, kernel: str, threads: int, arguments: Any) -> None:
+    def launch(self, kernel: str, threads: int, arguments: Any, most: int) -> None:
         given = tuple(one.numbers if isinstance(one, Buffer) else one for one in arguments)
         self.module.launch(
             kernel, (self.blocks,), (threads,), given, order=self.order, races=self.races, declared_alignment=True

@@ -135,7 +135,8 @@ class Bodies:
     scalars : what the host computes of the hyper-parameters for each step (CUDA)
     scalar_counts : how many numbers that are, and how many sums over the parameters a step takes (CUDA)
     loss_at, inference_loss_at : where in the workspace the loss lies; that of inference, if that is another (CUDA)
-    stage, threads : numbers of shared memory that products work in; threads of a block (CUDA)
+    stage, threads, blocks : numbers of shared memory that products work in; threads of a block; how many blocks have
+        something to do (CUDA)
     """
 
     forward: Body
@@ -159,6 +160,7 @@ class Bodies:
     inference_loss_at: str = ""
     stage: int = 0
     threads: int = 0
+    blocks: int = 0
 
     @property
     def joined(self) -> tuple[str, ...]:

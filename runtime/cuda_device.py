@@ -100,11 +100,11 @@ class Device:
         loaded = self._call("cuModuleLoadData", made.code)
         return self._call("cuModuleGetFunction", loaded, made.name.encode())
 
-    def launch(self, function: Any, threads: int, arguments: Sequence[Any]) -> None:
-        """Run a kernel with as many blocks of `threads` threads as run at the same time."""
+    def launch(self, function: Any, threads: int, arguments: Sequence[Any], most: int) -> None:
+        """Run a kernel with `most` blocks of `threads` threads, or as many as run at the same time."""
         values = tuple(a.pointer if isinstance(a, Buffer) else a for a in arguments)
         kinds = tuple(ctypes.c_void_p if isinstance(a, Buffer) else _KINDS[np.dtype(type(a))] for a in arguments)
-        blocks = self._blocks(function, threads)
+        blocks = min(most, self._blocks(function, threads))
         sizes = (blocks, 1, 1, threads, 1, 1)
         self._call("cuLaunchCooperativeKernel", function, *sizes, 0, self._stream, (values, kinds))
 

@@ -196,7 +196,7 @@ class DeviceModule:
         if kernel not in self._kernels:
             threads = self._module.THREADS
             self._kernels[kernel] = self._device.compile(getattr(self._module, kernel), kinds, threads)
-        self._device.launch(self._kernels[kernel], self._module.THREADS, arguments)
+        self._device.launch(self._kernels[kernel], self._module.THREADS, arguments, self._module.BLOCKS)
 
     def _least(self, name: str) -> int:
         """How many numbers an argument has that nobody handed over."""

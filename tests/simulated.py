@@ -49,7 +49,7 @@ class SimulatedDevice:
     def compile(self, function: Any, kinds: Any, threads: int) -> Any:
         return function.__globals__["simulated"], function.__name__
 
-    def launch(self, kernel: Any, threads: int, arguments: Any) -> None:
+    def launch(self, kernel: Any, threads: int, arguments: Any, most: int) -> None:
         module, name = kernel
         given = tuple(one.numbers if isinstance(one, Buffer) else one for one in arguments)
         module.launch(

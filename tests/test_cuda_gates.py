@@ -68,7 +68,7 @@ class CompilingDevice:
         self.ptx = cuda_compiler.compile_ptx(function, kinds, self.cc, threads)
         self.cubin = cuda_compiler.cubin(self.ptx, self.cc)
 
-    def launch(self, function: Any, threads: int, arguments: Any) -> None:
+    def launch(self, function: Any, threads: int, arguments: Any, most: int) -> None:
         pass
 
 

@@ -13,7 +13,7 @@ from ..lifetimes import share_places
 from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
-from .phases import Each, Phase, TimeSteps, read_by, written_by
+from .phases import Each, Phase, Product, TimeSteps, read_by, written_by
 
 Places = dict[Tensor, tuple[str, Place]]
 
@@ -48,10 +48,19 @@ def flat(phases: Iterable[Phase]) -> Iterator[Phase]:
 
 def _from_memory(phase: Phase) -> set[Tensor]:
     """What a phase cannot find in, or leave in, its threads' own variables."""
+    if isinstance(phase, Product):
+        found = {tensor_of(phase.op.left), tensor_of(phase.op.right)}
+        if phase.after is None:
+            return found | {phase.op.tensor}
+        return found | _from_memory_at(phase.after, {phase.op.target})
     if not isinstance(phase, Each):
         return read_by(phase) | written_by(phase)
-    made: set[Expr] = set()
-    found: set[Tensor] = set()
+    return _from_memory_at(phase, set())
+
+
+def _from_memory_at(phase: Each, made: set[Expr]) -> set[Tensor]:
+    """The same of elementwise statements that find what is `made` already in variables."""
+    made, found = set(made), set[Tensor]()
     for item in phase.body:
         made |= {target for s in statements(item) for target in targets(s)}
         found |= {tensor_of(element) for element in reads(item) if element not in made}

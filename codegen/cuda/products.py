@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
-from sympy import Expr, Integer, prod
+from sympy import Expr, Integer, expand, prod
 
 from ..cuda_tiles import TILES, Tile, Way
 from ..ops import Contraction
@@ -23,10 +24,12 @@ class Side:
     Attributes
     ----------
     steps : for left, right and target a stride, or a table of offsets, one for each value
+    names : of the indices, the last one running on first
     """
 
     extent: Expr
     steps: tuple[Expr | tuple[int, ...], Expr | tuple[int, ...], Expr | tuple[int, ...]]
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,39 @@ class Tiles:
     declarations: dict[str, str] = field(default_factory=dict)  # the expression → the name
     tables: dict[tuple[int, ...], str] = field(default_factory=dict)
     stage: int = 0  # numbers of shared memory that the largest needs
+    blocks: int = 1  # how many have something to do in some phase, about
+    finishes: dict[tuple[str, ...], str] = field(default_factory=dict)  # the lines → the name
 
     def table(self, offsets: tuple[int, ...]) -> str:
         """The name of a table of offsets."""
         return self.tables.setdefault(offsets, f"OFFSETS_{len(self.tables) + 1}")
 
-    def name(self, product: TiledProduct, adds: bool) -> str:
-        """The name of what computes a tile."""
-        left, right = (_way(side, product.inner, at) for at, side in ((0, product.rows), (1, product.columns)))
+    def name(self, product: TiledProduct, write: str, write_four: str, aligned: Sequence[bool]) -> str:
+        """The name of what computes a tile; `aligned` says whether left, right and target begin at 16 bytes."""
+        sides = (product.rows, product.columns)
+        left, right = (_way(side, product.inner, which, aligned[which]) for which, side in enumerate(sides))
         self.stage = max(self.stage, product.tile.stage(left, right))
-        text = product.tile.factory(self.real, left, right, "add_number" if adds else "put_number")
+        is_wide = aligned[2] and product.columns.steps[2] == 1 and in_fours(product.rows.steps[2])
+        four = write_four if is_wide and product.tile.columns_each >= 4 else None
+        text = product.tile.factory(self.real, left, right, write, four or None)
         return self.declarations.setdefault(text, f"tile_{len(self.declarations) + 1}")
+
+    def finish(self, lines: Sequence[str]) -> str:
+        """The name of a function of these lines that is handed each entry of a product."""
+        return self.finishes.setdefault(tuple(lines), f"finish_{len(self.finishes) + 1}")
+
+    @property
+    def functions(self) -> list[str]:
+        """The source of the functions that are handed entries."""
+        made: list[str] = []
+        for lines, name in self.finishes.items():
+            made += ["@device", f"def {name}(target, row, column, value):", *(f"    {line}" for line in lines), "", ""]
+        return made
+
+
+def is_in_one(op: Contraction, sizes: Sizes) -> bool:
+    """Whether each entry of a product is made at once, and not added up of several tiles."""
+    return not tiled(op, sizes, TILES).added
 
 
 def tiled(op: Contraction, sizes: Sizes, tiles: Sequence[Tile]) -> TiledProduct:
@@ -90,11 +115,11 @@ def _chosen(axes: Sequence[Axis], operand: int | None) -> tuple[Side, list[Axis]
     count = prod((int(axis.extent) for axis in fixed), start=1)
     if growing and (count < 16 or not fixed):
         longest = growing[0]
-        return Side(longest.extent, longest.steps), [axis for axis in axes if axis is not longest]
+        return _side(longest), [axis for axis in axes if axis is not longest]
     if not fixed:
         return Side(Integer(1), (Integer(0), Integer(0), Integer(0))), []
     if len(fixed) == 1:
-        return Side(fixed[0].extent, fixed[0].steps), growing
+        return _side(fixed[0]), growing
     while prod(int(axis.extent) for axis in fixed) > LONGEST_TABLE:
         growing.append(fixed.pop(0))
     tables: list[Expr | tuple[int, ...]] = []
@@ -105,12 +130,29 @@ def _chosen(axes: Sequence[Axis], operand: int | None) -> tuple[Side, list[Axis]
             offsets = [start + step * at for start in offsets for at in range(int(axis.extent))]
         steps = {after - before for before, after in pairwise(offsets)}
         tables.append(Integer(steps.pop()) if len(steps) == 1 else tuple(offsets))
-    return Side(Integer(prod(int(axis.extent) for axis in fixed)), (tables[0], tables[1], tables[2])), growing
+    names = tuple(name for axis in fixed for name in axis.name.split(","))
+    return Side(Integer(prod(int(axis.extent) for axis in fixed)), (tables[0], tables[1], tables[2]), names), growing
 
 
-def _way(outer: Side, inner: Side, operand: int) -> Way:
-    """Which index the neighbours of an operand belong to."""
-    return Way(along_inner=inner.steps[operand] == 1 or (outer.steps[operand] != 1 and _runs(inner.steps[operand])))
+def _side(axis: Axis) -> Side:
+    return Side(axis.extent, axis.steps, tuple(axis.name.split(",")))
+
+
+def _way(outer: Side, inner: Side, operand: int, is_aligned: bool) -> Way:
+    """Which index the neighbours of an operand belong to, and whether they are loaded four at a time."""
+    steps = outer.steps[operand], inner.steps[operand]
+    along_inner = steps[1] == 1 or (steps[0] != 1 and _runs(steps[1]))
+    near, far = (inner, outer) if along_inner else (outer, inner)
+    fits = near.extent.is_Integer and near.extent % 4 == 0 and near.steps[operand] == 1
+    return Way(along_inner, bool(fits and is_aligned and in_fours(far.steps[operand])))
+
+
+def in_fours(number: Any) -> bool:
+    """Whether a whole-number polynomial, or each entry of a table, is a multiple of 4."""
+    if isinstance(number, tuple):
+        return all(entry % 4 == 0 for entry in number)
+    counts = expand(number).as_coefficients_dict().values()
+    return all(count.is_Integer and count % 4 == 0 for count in counts)
 
 
 def _runs(step: Expr | tuple[int, ...]) -> bool:

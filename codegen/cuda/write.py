@@ -22,14 +22,15 @@ from ..scan import gather_steps
 from ..sizes import Sizes
 from ..teams import rows_first
 from ..update import Once, UpdatePlan
-from .phases import Each, Phase, Together, phases_of, written_by
+from .phases import Each, Phase, Together, blocks_for, phases_of, written_by
 from .places import Places, flat, place_all
 from .products import Tiles
 from .writer import WAIT, CudaWriter, who_lines
 
 # What the generated functions may call of what modules carry.
 CALLED = frozenset(
-    "where larger sign logistic logaddexp put_number add_number block_sum grid_barrier shifted pointer_to".split()
+    """where larger sign logistic logaddexp put_number put_four add_number block_sum grid_barrier shifted
+    pointer_to""".split()
 )
 ALWAYS = frozenset({"grid_barrier", "shifted", "device"})
 
@@ -52,7 +53,10 @@ def write_cuda(plan: Plan) -> Bodies:
     if plan.update is not None:
         update, scalars, counts = write_update(plan.update, plan.layout.trainable)
         made = replace(made, update=update, scalars=scalars, scalar_counts=counts)
-    bodies = replace(made, products=_declarations(tiles), stage=tiles.stage, threads=TILES[0].threads)
+        tiles.blocks = max(tiles.blocks, -(-plan.layout.trainable // TILES[0].threads))
+    bodies = replace(
+        made, products=_declarations(tiles), stage=tiles.stage, threads=TILES[0].threads, blocks=tiles.blocks
+    )
     imported = [plan.real, *(["uint64"] if plan.network.noises else [])]
     return replace(bodies, carried=carry_cuda(_called(bodies), imported))
 
@@ -68,8 +72,13 @@ def _write_mode(plan: Plan, tiles: Tiles) -> Bodies:
     )
     places, length = place_all(plan.network, schedule, plan.layout, sizes, [*functions, assign])
 
+    data = [plan.names.of(tensor) for tensor in plan.data]
+
+    for phase in (phase for part in (*functions, assign) for phase in part):
+        tiles.blocks = max(tiles.blocks, blocks_for(phase, sizes, tiles.sizes[0].threads))
+
     def body(phases: Sequence[Phase]) -> Body:
-        return CudaWriter(places, plan.names, sizes, tiles).body(phases)
+        return CudaWriter(places, plan.names, sizes, tiles, data).body(phases)
 
     forward, loss, backward, advance = map(body, functions)
     loss_place = _offset(places, plan.network.loss) if plan.network.loss is not None else ""
@@ -164,7 +173,7 @@ def _of_the_step(plan: UpdatePlan) -> list[Once]:
 
 def _declarations(tiles: Tiles) -> tuple[str, ...]:
     lines = [f"{name} = np.array({list(offsets)}, np.int32)" for offsets, name in tiles.tables.items()]
-    return (*lines, *(f"{name} = {text}" for text, name in tiles.declarations.items()))
+    return (*lines, *tiles.functions, *(f"{name} = {text}" for text, name in tiles.declarations.items()))
 
 
 def _called(bodies: Bodies) -> set[str]:

@@ -2,7 +2,7 @@
 
 import math
 
-from .intrinsics import along, device
+from .intrinsics import along, device, st4
 from .real import real
 
 
@@ -43,6 +43,13 @@ def put_number(target, row, column, value):
     """Store an entry of a product."""
     pointer, down, across = target
     pointer[along(down, row) + along(across, column)] = value
+
+
+@device
+def put_four(target, row, column, a, b, c, d):
+    """Store four neighbours of a product, which lie at a multiple of 16 bytes."""
+    pointer, down, _ = target
+    st4(pointer, along(down, row) + column, a, b, c, d)
 
 
 @device

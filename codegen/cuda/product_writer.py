@@ -1,0 +1,154 @@
+"""Products of matrices as source: blocks that take tiles, and what is done with each entry of a tile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sympy import Expr, Integer, expand
+
+from ...symbolic.tensors import tensor_of
+from ..ops import Contraction
+from ..strides import Axis, lies
+from .phases import Product, equations_of
+from .products import Side, TiledProduct, in_fours, tiled
+
+if TYPE_CHECKING:
+    from .writer import CudaWriter
+
+INDENT = "    "
+
+
+class ProductWriter:
+    """Writes one product with the `writer` of the function that it stands in."""
+
+    def __init__(self, writer: CudaWriter) -> None:
+        self.writer, self.tiles, self.sizes = writer, writer.tiles, writer.sizes
+
+    def lines(self, phase: Product) -> list[str]:
+        """A loop over tiles; where guards say so, zeros in their place."""
+        op, w = phase.op, self.writer
+        found = tiled(op, self.sizes, self.tiles.sizes)
+        rows, columns, tile = found.rows, found.columns, found.tile
+        batch = [(index, extent) for index, extent in op.space if index in op.batch]
+        letters = {index: w.letter(index) for index, _ in batch}
+        around = {axis: w.fresh("around") for axis in found.around}
+        added = {axis: w.fresh("part") for axis in found.added}
+        down, across = self._count(rows, tile.rows), self._count(columns, tile.columns)
+        at, rest, column, row = (w.fresh(name) for name in ("tile", "rest", "first_column", "first_row"))
+        rows_at = f"{at} // {across}" if across != "1" else at
+        counts = [w.factor(extent) for extent in [*(axis.extent for axis in around), *(size for _, size in batch)]]
+        count = " * ".join([size for size in (down, across, *counts) if size != "1"]) or "1"
+        lines = [f"for {at} in range(block, {count}, blocks):"]
+        lines.append(f"{INDENT}{column} = {f'{at} % {across} * {tile.columns}' if across != '1' else 0}")
+        lines.append(f"{INDENT}{row} = {f'{rows_at} % {down} * {tile.rows}' if down != '1' else 0}")
+        if counts:
+            lines.append(f"{INDENT}{rest} = {rows_at}{f' // {down}' if down != '1' else ''}")
+            for letter, extent in zip([*around.values(), *letters.values()], counts, strict=True):
+                lines += [f"{INDENT}{letter} = {rest} % {extent}", f"{INDENT}{rest} //= {extent}"]
+        depth = INDENT
+        for axis, letter in added.items():
+            lines.append(f"{depth}for {letter} in range({w.size(axis.extent)}):")
+            depth += INDENT
+        lines.append(depth + self._call(phase, found, around, added, f"int32({row}), int32({column})"))
+        return self._unless(phase, lines) if op.when else lines
+
+    def _call(
+        self, phase: Product, found: TiledProduct, around: Mapping[Axis, str], added: Mapping[Axis, str], first: str
+    ) -> str:
+        op, w, inner = phase.op, self.writer, found.inner
+        others = {**around, **added}
+        elements = (op.left, op.right, op.target)
+        left, right, target = (self._operand(element, op, which, others) for which, element in enumerate(elements))
+        steps = [[self._stride(side.steps[which]) for side in (found.rows, inner, found.columns)] for which in range(3)]
+        aligned = [self._is_aligned(element, op, which, others) for which, element in enumerate(elements)]
+        if phase.after is None:
+            begins = [" and ".join(f"{letter} == 0" for letter in added.values())] if added else []
+            handed = ", ".join([target, steps[2][0], steps[2][2], *begins])
+            write, four = ("add_number", "") if added else ("put_number", "put_four")
+        else:
+            write, handed = self._finish(phase, found, around)
+            four = ""
+        name = self.tiles.name(found, write, four, aligned)
+        sizes = ", ".join(f"int32({w.size(side.extent)})" for side in (found.rows, found.columns))
+        return (
+            f"{name}(stage, {left}, {steps[0][0]}, {steps[0][1]}, {right}, {steps[1][1]}, {steps[1][2]}, {sizes}, "
+            f"int32(0), int32({w.size(inner.extent)}), {first}, ({handed},))"
+        )
+
+    def _unless(self, phase: Product, lines: Sequence[str]) -> list[str]:
+        """The product where its guards hold; else its entries are 0."""
+        op, w = phase.op, self.writer
+        condition = " and ".join(f"{w.printer.integer(guard.args[0]).text} >= 0" for guard in op.when)
+
+        def zero() -> list[str]:
+            name = w.local(op.target)
+            after = () if phase.after is None else phase.after.body
+            return [f"{name} = real(0)", *w.stored(op.target, name), *w.items(after)]
+
+        free = [(index, extent) for index, extent in op.space if index not in op.bound]
+        cleared = w.points(free, "thread", "threads", zero)
+        inside = [f"if {condition}:", *(INDENT + line for line in lines)]
+        return [*inside, "else:", *(INDENT + line for line in cleared)]
+
+    def _finish(self, phase: Product, found: TiledProduct, around: Mapping[Axis, str]) -> tuple[str, str]:
+        """The function that is handed each entry, and what it is handed besides."""
+        assert phase.after is not None
+        op, w = phase.op, self.writer
+        inner = w.inside()
+        lines: list[str] = []
+        by_name = {index.name: index for index in op.free if index not in op.batch}
+        extents = dict(op.space)
+        sides = [("row", found.rows.names), ("column", found.columns.names)]
+        sides += [(letter, tuple(axis.name.split(","))) for axis, letter in around.items()]
+        for value, names in sides:
+            own = [by_name.pop(name) for name in names if name in by_name]
+            rest: Expr = Integer(1)
+            for place, index in reversed(list(enumerate(own))):
+                text = value if rest == 1 else f"{value} // {w.factor(rest)}"
+                lines.append(f"{inner.letter(index)} = {text}{f' % {w.factor(extents[index])}' if place else ''}")
+                rest = expand(rest * extents[index])
+        lines += [f"{inner.letter(index)} = 0" for index in by_name.values()]  # of one value alone
+        inner.locals[op.target] = "value"
+        lines += [*inner.stored(op.target, "value"), *inner.items(phase.after.body)]
+        lines = [*inner.start_lines(), *lines]
+        asked = {word for line in lines for word in re.findall(r"\b\w+\b", line)}
+        known = dict.fromkeys([*w.arguments(), *w.letters.values(), *around.values()])
+        names = [name for name in known if name in asked]
+        handed = f"{names[0]}," if len(names) == 1 else ", ".join(names)
+        taken = [f"{handed} = target"] if handed else []
+        comments = [f"# {equation}" for equation in equations_of(phase.after)]
+        return self.tiles.finish([*comments, *taken, *lines]), handed.removesuffix(",") or "0"
+
+    def _count(self, side: Side, size: int) -> str:
+        """How many tiles lie along a side."""
+        if side.extent.is_Integer:
+            return str(-(-int(side.extent) // size))
+        return f"(({self.writer.size(side.extent)} + {size - 1}) // {size})"
+
+    def _operand(self, element: Expr, op: Contraction, which: int, others: Mapping[Axis, str]) -> str:
+        """The pointer to what an operand has where the indices of a tile are 0."""
+        w, tensor = self.writer, tensor_of(element)
+        text = w.printer.integer(self._start(element, op)).text
+        parts = [] if tensor not in w.places else [w.start_of(tensor)]
+        parts += [] if text == "0" else [text]
+        steps = [(letter, axis.steps[which]) for axis, letter in others.items() if axis.steps[which] != 0]
+        parts += [f"{letter} * {w.factor(step)}" for letter, step in steps]
+        buffer = w.places[tensor][0] if tensor in w.places else w.names.of(tensor)
+        return f"shifted({buffer}, {' + '.join(parts)})" if parts else buffer
+
+    def _start(self, element: Expr, op: Contraction) -> Expr:
+        return lies(element, [*op.rows, *op.columns, *op.bound], self.sizes)[1]
+
+    def _is_aligned(self, element: Expr, op: Contraction, which: int, others: Mapping[Axis, str]) -> bool:
+        """Whether tiles of an operand begin at multiples of 16 bytes, whatever the batch size is."""
+        tensor = tensor_of(element)
+        start = self._start(element, op)
+        if tensor in self.writer.places:
+            start += self.writer.places[tensor][1].offset
+        terms = [start, *(axis.steps[which] for axis in others)]
+        return all(in_fours(term) for term in terms)
+
+    def _stride(self, step: Any) -> str:
+        return f"pointer_to({self.tiles.table(step)})" if isinstance(step, tuple) else self.writer.size(step)

@@ -7,6 +7,7 @@ one launch. Devices are what `cuda_device.Device` is.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-_WHOLE = {"count", "batch", "step", "B"}
 
 
 class DeviceModule:
@@ -39,7 +39,14 @@ class DeviceModule:
         """Device memory for everything in between, for up to `batch` rows."""
         return self._device.buffer(self._module.workspace(batch), self._dtype)
 
-    def predict(self, params: Array, *inputs_and_work: Any) -> Array:
+    @property
+    def predict(self) -> Callable[..., Array]:
+        """The function of parameters, inputs and workspace that gives the output, where the module has one."""
+        if not hasattr(self._module, "output"):
+            raise AttributeError("this module has no output")
+        return self._predict
+
+    def _predict(self, params: Array, *inputs_and_work: Any) -> Array:
         """The output, in an array of its own."""
         *inputs, work = inputs_and_work
         rows = self._run("run_forward", params, inputs, work)
@@ -78,17 +85,18 @@ class DeviceModule:
         held = {"params": params, "grads": grads, "state": state.reshape(-1), "scalars": self._scalars(hyper, [step])}
         for name, array in held.items():
             self._put(name, array)
-        self._launch("run_update")
+        self._launch("run_update", {})
         for name, array in (("params", params), ("grads", grads), ("state", state)):
             self._device.read(self._buffers[name], 0, array)
 
     def fill_noise(self, *given: Any) -> None:
         """Draw the noise of a step, counted from 1, into arrays, from a seed."""
         *arrays, seed, step = given
-        names = [name for name in self._arguments("run_noise") if name not in (*_WHOLE, "seed", "gate")]
+        names = [name for name in self._arguments("run_noise") if name not in (self._module.BATCH, "seed", "step")]
         for name, array in zip(names, arrays, strict=True):
             self._room(name, array.size)
-        self._launch("run_noise", seed=np.uint64(seed), step=np.int32(step), B=np.int32(len(arrays[0])))
+        whole = {self._module.BATCH: np.int32(self._rows(names, arrays))}
+        self._launch("run_noise", {**whole, "seed": np.uint64(seed), "step": np.int32(step)})
         for name, array in zip(names, arrays, strict=True):
             self._device.read(self._buffers[name], 0, array)
 
@@ -110,7 +118,7 @@ class DeviceModule:
         self._put("losses", losses)
         whole = {"count": np.int32(len(order)), "batch": np.int32(batch), "step": np.int32(step)}
         self._buffers["work"] = work
-        self._launch("train", **whole, **({"seed": np.uint64(seed[0])} if seed else {}))
+        self._launch("train", whole | ({"seed": np.uint64(seed[0])} if seed else {}))
         for name, array in (("params", params), ("grads", grads), ("state", state), ("losses", losses)):
             self._device.read(self._buffers[name], 0, array)
         total = 0.0
@@ -128,16 +136,21 @@ class DeviceModule:
 
     def _run(self, kernel: str, params: Array, data: Any, work: Any) -> int:
         """Launch a kernel for data of one batch; how many rows that has."""
-        names = [name for name in self._arguments(kernel)[1:] if name not in ("work", "grads", "gate", *_WHOLE)]
+        others = ("work", "grads", "gate", self._module.BATCH)
+        names = [name for name in self._arguments(kernel)[1:] if name not in others]
         self._put("params", params)
         for name, array in zip(names, data, strict=True):
             self._put(name, array)
-        growing = [array for name, array in zip(names, data, strict=True) if name in self._module.BATCHED]
-        rows = len(growing[0]) if growing else 1
+        rows = self._rows(names, data)
         self._buffers["work"] = work
         self._grads(rows)
-        self._launch(kernel, B=np.int32(rows))
+        self._launch(kernel, {self._module.BATCH: np.int32(rows)})
         return rows
+
+    def _rows(self, names: Sequence[str], arrays: Sequence[Array]) -> int:
+        """How many rows the batch has that arguments hold."""
+        pairs = zip(names, arrays, strict=True)
+        return next((len(array) for name, array in pairs if name in self._module.BATCHED), 1)
 
     def _grads(self, rows: int) -> Any:
         places = self._module.gradient_places(rows).values()
@@ -164,9 +177,8 @@ class DeviceModule:
     def _arguments(self, kernel: str) -> list[str]:
         return list(inspect.signature(getattr(self._module, kernel)).parameters)
 
-    def _launch(self, kernel: str, **whole: Any) -> None:
+    def _launch(self, kernel: str, whole: Mapping[str, Any]) -> None:
         """Run a kernel; `whole` are its whole numbers, the rest are buffers."""
-        batch = self._module.BATCH
         arguments: list[Any] = []
         kinds: list[str] = []
         real = self._dtype.name
@@ -174,10 +186,9 @@ class DeviceModule:
             if name == "gate":
                 arguments.append(self._gate)
                 kinds.append("int32*")
-            elif name in whole or (name == batch and "B" in whole):
-                value = whole["B"] if name == batch else whole[name]
-                arguments.append(value)
-                kinds.append(value.dtype.name)
+            elif name in whole:
+                arguments.append(whole[name])
+                kinds.append(whole[name].dtype.name)
             else:
                 buffer = self._buffers[name] if name in self._buffers else self._room(name, self._least(name))
                 arguments.append(buffer)

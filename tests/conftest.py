@@ -45,6 +45,14 @@ def kernel_cache(tmp_path_factory):
 
 
 @pytest.fixture
+def one_warp(monkeypatch):
+    """CUDA kernels are generated for blocks of one warp, of which a simulated device has more than enough."""
+    from simulated import small_tiles
+
+    small_tiles(monkeypatch)
+
+
+@pytest.fixture
 def without_compiler(monkeypatch):
     """What is compiled in a test runs as plain Python: the same sources and arithmetic, without waiting for Numba.
 

@@ -28,6 +28,15 @@ def plain(source: str) -> types.ModuleType:
     return module
 
 
+def loaded(source: str, target: str, dtype: str = "float64") -> Any:
+    """A generated module for any target, run by Python: the threads of a "cuda" one are simulated."""
+    if target != "cuda":
+        return plain(source)
+    from simulated import device_module
+
+    return device_module(source, dtype)
+
+
 def compiled(source: str, directory: Any, name: str) -> types.ModuleType:
     """A generated "cpu" module, compiled; its cache is put into `directory`."""
     path = directory / f"{name}.py"

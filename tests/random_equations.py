@@ -330,7 +330,7 @@ def check_slopes(network, values, targets=("numpy", "cpu")):
     sizes = {name: NUMBERS[name] for name in symbols - {"B"}}
     for target in targets:
         source = generate(network, target=target, dtype="float64", sizes=sizes, wrt=wrt).source
-        _, value, written = kernels.run(kernels.plain(source), network, values)
+        _, value, written = kernels.run(kernels.loaded(source, target), network, values)
         assert abs(value - loss) < 1e-10 * (1 + abs(loss)), f"{target}: loss {value}, interpreted {loss}"
         for name in wrt:
             apart = np.abs(written[name].reshape(gradients[name].shape) - gradients[name]).max()

@@ -104,7 +104,7 @@ def check(network, given, targets=("numpy", "cpu")):
         np.testing.assert_allclose(np.asarray(found[f"d_{name}"], float), by_hand, rtol=0, atol=2e-6 * scale)
     for target in targets:
         source = generate(network, target=target, dtype="float64", sizes={"n": 2, "m": 5}, wrt=wrt).source
-        _, loss, gradients = kernels.run(kernels.plain(source), network, given)
+        _, loss, gradients = kernels.run(kernels.loaded(source, target), network, given)
         assert loss == pytest.approx(float(found["L"]), rel=1e-11)
         for name in wrt:
             wanted = np.asarray(found[f"d_{name}"], float)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated import device_module, small_tiles
+from simulated import assert_as_reference, assert_trained_alike, device_module, drawn, start, trained
 
 import gradloom as gl
 from gradloom.codegen.generate import generate
 
 L = gl.layers
+pytestmark = pytest.mark.usefixtures("one_warp")
 
 
 def sequential(layers, shape, loss=None, **options):
@@ -39,82 +40,15 @@ OPTIMIZERS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_warp(monkeypatch):
-    small_tiles(monkeypatch)
-
-
-def drawn(net, rows, seed=0):
-    rng, batch = np.random.default_rng(seed), net.inputs[0].shape[0]
-    data = []
-    for tensor in (*net.inputs, *net.targets):
-        shape = tuple(rows if size == batch else int(size) for size in tensor.shape)
-        whole = tensor.classes is not None
-        data.append(rng.integers(0, int(tensor.classes), shape) if whole else rng.standard_normal(shape))
-    return data
-
-
-def start(module, dtype, seed=1):
-    """Parameters; the variances of a normalisation are positive."""
-    size = max(place + int(np.prod(shape)) for place, shape in module.PARAMETERS.values())
-    flat = np.random.default_rng(seed).standard_normal(size) * 0.5
-    for name, (place, shape) in module.PARAMETERS.items():
-        if "var" in name:
-            flat[place : place + int(np.prod(shape))] += 3
-    return flat.astype(dtype)
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_loss_gradients_and_output(name):
-    net, rows = NETWORKS[name](), 3
-    module = device_module(generate(net, target="cuda", dtype="float64").source, "float64")
-    reference = net.compile(target="numpy", dtype="float64")
-    data, flat = drawn(net, rows), start(module, float)
-    noise = reference.noise(rows)
-    places = reference.module.gradient_places(rows).values()
-    found, known = (np.full(max(at + int(np.prod(shape)) for at, shape in places), np.nan) for _ in range(2))
-    loss = module.loss_and_gradients(flat, *data, *noise, module.workspace(rows), found)
-    assert loss == pytest.approx(
-        reference.module.loss_and_gradients(flat, *data, *noise, reference.workspace(rows), known), rel=1e-12
-    )
-    np.testing.assert_allclose(found, known, rtol=1e-9, atol=1e-12)
-    inputs = data[: len(net.inputs)]
-    output = module.predict(flat, *inputs, module.workspace(rows))
-    np.testing.assert_allclose(
-        output, reference.module.predict(flat, *inputs, reference.workspace(rows)), rtol=1e-10, atol=1e-12
-    )
-    assert module.loss(flat, *data, module.workspace(rows)) == pytest.approx(
-        float(reference.module.loss(flat, *data, reference.workspace(rows))), rel=1e-12
-    )
-
-
-def trained(module, network, optimizer, dtype, rows=7, batch=3):
-    """Parameters, state, mean loss and steps after two passes, the last mini-batches shorter."""
-    params, data = start(module, dtype), drawn(network, rows)
-    grads, state = np.zeros_like(params), np.zeros((len(module.STATE), module.TRAINABLE), params.dtype)
-    hyper = np.array([optimizer.values[name] for name in module.HYPER])
-    seed = (7,) if network.noises else ()
-    found, step = [], 0
-    for order in np.random.default_rng(3).permuted(np.tile(np.arange(rows), (2, 1)), axis=1):
-        work = module.workspace(batch)
-        total, done = module.epoch(params, grads, state, *data, order, batch, hyper, step, *seed, work)
-        found.append(float(total))
-        step += done
-    return params, state, found, step
+    assert_as_reference(NETWORKS[name]())
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", ["classifier", "convolution", "symbols", "modes"])
 def test_several_steps_of_training(name, optimizer):
-    net, rule = NETWORKS[name](), OPTIMIZERS[optimizer]()
-    source = generate(net, target="cuda", dtype="float64", optimizer=rule).source
-    reference = net.compile(target="numpy", dtype="float64", optimizer=rule)
-    params, state, losses, steps = trained(device_module(source, "float64"), net, rule, float)
-    known = trained(reference.module, net, rule, float)
-    np.testing.assert_allclose(params, known[0], rtol=1e-8, atol=1e-10)
-    np.testing.assert_allclose(state, known[1], rtol=1e-8, atol=1e-10)
-    assert losses == pytest.approx(known[2], rel=1e-9)
-    assert steps == known[3] == 6
+    assert_trained_alike(NETWORKS[name](), OPTIMIZERS[optimizer]())
 
 
 @pytest.mark.parametrize("name", ["classifier", "GRU", "attention"])

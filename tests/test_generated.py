@@ -174,7 +174,7 @@ def test_the_same_bytes_whatever_the_hash_seed():
     program = (
         "import kernels, gradloom as gl; "
         "print(*(kernels.made(name, target, optimizer=gl.optimizers.Adam())[1] "
-        "for name in ('classifier', 'max_circuit') for target in ('cpu', 'numpy')))"
+        "for name in ('classifier', 'max_circuit') for target in ('cpu', 'cuda', 'numpy')))"
     )
     found = []
     for seed in ("1", "2"):

@@ -48,7 +48,8 @@ def documents():
         derivation = network.derive()
         yield f"{network.name}.tex", lambda d=derivation: d.latex(steps=True)
         yield f"{network.name}.index.tex", lambda d=derivation: d.latex("index")
-        for target in ("cpu", "numpy"):
+        # What CUDA modules carry is much, and the same in all.
+        for target in ("cpu", "numpy", *(["cuda"] if network.name in ("perceptron", "modes") else [])):
             options = {"target": target, "optimizer": optimizer, "sizes": sizes}
             yield f"{network.name}.{target}.py", lambda n=network, o=options: generate(n, **o).source
 

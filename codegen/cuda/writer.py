@@ -52,6 +52,7 @@ class CudaWriter:
         # Numba gives a variable one type in all of a function: what was whole once stays so.
         self._whole: set[str] = set()
         self._real: set[str] = set()
+        self._largest: dict[str, str] = {}  # the place of a maximum → that maximum
         self._starts: dict[Tensor, str] = {}
         self._prelude: list[str] = []
         self.printer = CudaPrinter(self.element, self.letters, self._let)
@@ -170,7 +171,8 @@ class CudaWriter:
         if isinstance(item, Start):
             name = self.local(item.target)
             if item.kind == "argmax":
-                return [f"{name} = 0", f"{name}_max = real(-np.inf)"]
+                self._largest[name] = self._number(f"{name}_max")
+                return [f"{name} = 0", f"{self._largest[name]} = real(-np.inf)"]
             return [f"{name} = real({'0' if item.kind == 'sum' else '-np.inf'})"]
         if isinstance(item, Finish):
             return self.stored(item.target, self.locals[item.target])
@@ -219,8 +221,8 @@ class CudaWriter:
         return [
             *lines,
             f"{found} = {value}",
-            f"if {found} > {name}_max:",
-            f"{INDENT}{name}, {name}_max = {place}, {found}",
+            f"if {found} > {self._largest[name]}:",
+            f"{INDENT}{name}, {self._largest[name]} = {place}, {found}",
         ]
 
     def stored(self, target: Expr, value: str) -> list[str]:

@@ -1,0 +1,181 @@
+"""The training kernels of whole networks, compiled for two kinds of GPU without one: what they may take at most.
+
+`tests/test_cuda_compiler.py` limits the parts that kernels carry. The registers of each kernel are recorded as a
+property of its test (`--junit-xml`), and printed with ``-s``.
+"""
+
+from __future__ import annotations
+
+import linecache
+import types
+from itertools import count
+from typing import Any
+
+import kernels
+import numpy as np
+import pytest
+import sympy
+from simulated import drawn
+from test_cuda_compiler import compiled
+from test_cuda_networks import NETWORKS, OPTIMIZERS
+
+import gradloom as gl
+from gradloom.codegen.generate import generate
+from gradloom.runtime import cuda_compiler
+from gradloom.runtime.cuda_module import DeviceModule
+
+L = gl.layers
+MODULES = count()
+SHARED = 48 * 1024  # bytes: more would have to be asked for at the launch
+LIMIT = 255  # registers of a thread, by the hardware
+
+
+def perceptron():
+    return gl.Sequential([L.Dense(16, gl.sigmoid), L.Dense(16, gl.sigmoid), L.Dense(10)], (784,), loss=gl.losses.SquaredError())
+
+
+def images():
+    """Windows over an image of 32×32: their places are tables in constant memory, of which there are 64 kB."""
+    layers = [L.Conv2D(16, 5, padding=2, activation=gl.relu), L.MaxPool2D(2), L.Conv2D(32, 3, padding=1), L.MaxPool2D(2)]
+    return gl.Sequential([*layers, L.Flatten(), L.Dense(10)], (3, 32, 32), loss=gl.losses.CrossEntropy("labels"))
+
+
+ALL = {**NETWORKS, "784-16-16-10": perceptron, "images": images}
+
+
+class CompilingDevice:
+    """In the place of a GPU: kernels are compiled for its kind, and not run."""
+
+    def __init__(self, cc: tuple[int, int]) -> None:
+        self.cc = cc
+        self.ptx: Any = None
+        self.cubin: Any = None
+
+    def buffer(self, count: int, dtype: Any) -> Any:
+        return types.SimpleNamespace(count=count, dtype=np.dtype(dtype))
+
+    def clear(self, buffer: Any) -> None:
+        pass
+
+    def write(self, buffer: Any, array: Any) -> None:
+        assert array.size <= buffer.count
+
+    def read(self, buffer: Any, start: int, array: Any) -> None:
+        assert start + array.size <= max(buffer.count, 1)
+        array[...] = 0
+
+    def compile(self, function: Any, kinds: Any, threads: int) -> None:
+        self.ptx = cuda_compiler.compile_ptx(function, kinds, self.cc, threads)
+        self.cubin = cuda_compiler.cubin(self.ptx, self.cc)
+
+    def launch(self, function: Any, threads: int, arguments: Any, most: int) -> None:
+        pass
+
+
+def loaded(source):
+    file = f"<network {next(MODULES)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+    module = types.ModuleType("network")
+    exec(compile(source, file, "exec"), module.__dict__)
+    return module
+
+
+def train_kernel(net, dtype, cc, optimizer="Adam"):
+    """What the training kernel takes, compiled as an epoch asks for it."""
+    rule, device = OPTIMIZERS[optimizer](), CompilingDevice(cc)
+    source = generate(net, target="cuda", dtype=dtype, optimizer=rule).source
+    module = DeviceModule(loaded(source), device, dtype)
+    size = max(place + int(np.prod(shape)) for place, shape in module.PARAMETERS.values())
+    params = np.zeros(size, dtype)
+    state = np.zeros((len(module.STATE), module.TRAINABLE), dtype)
+    hyper = np.array([rule.values[name] for name in module.HYPER])
+    seed = (7,) if net.noises else ()
+    data = drawn(net, 5)
+    module.epoch(params, params.copy(), state, *data, np.arange(5), 3, hyper, 0, *seed, module.workspace(3))
+    return device
+
+
+def assert_within_limits(device, record_property):
+    found, counts = device.cubin.resources, cuda_compiler.counts(device.ptx)
+    shared = found.shared - 1024 * (device.cc >= (9, 0))
+    record_property("registers", found.registers)
+    record_property("shared", shared)
+    print(f"{found.registers} registers, {shared} bytes of shared memory")
+    assert (found.local, found.spills) == (0, 0)
+    assert counts["calls"] == 0
+    assert 0 < found.registers <= LIMIT
+    assert shared <= SHARED
+    # Loads past the coherent caches would miss what another block wrote before a wait for all of them.
+    assert counts["read_only"] == 0
+    return counts
+
+
+def cases(every_day):
+    for name in ALL:
+        for cc in ((8, 0), (9, 0)):
+            marks = [] if (name, cc) in every_day else [pytest.mark.slow]
+            yield pytest.param(name, cc, marks=marks, id=f"{name}-sm_{cc[0]}{cc[1]}")
+
+
+@compiled
+@pytest.mark.parametrize(("name", "cc"), cases([("784-16-16-10", (9, 0)), ("modes", (8, 0))]))
+def test_training_kernels_are_lean(name, cc, record_property):
+    counts = assert_within_limits(train_kernel(ALL[name](), "float32", cc), record_property)
+    assert counts["float64"] == 0
+
+
+@compiled
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["classifier", "convolution", "GRU", "modes", "784-16-16-10"])
+def test_training_kernels_in_double_precision(name, record_property):
+    counts = assert_within_limits(train_kernel(ALL[name](), "float64", (9, 0)), record_property)
+    assert counts["float64"] > 0
+
+
+@compiled
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [*kernels.CASES, "argmax", "conditions"])
+def test_all_sorts_of_equations_are_compiled(name, dtype, record_property):
+    """Of types a simulation says little: a variable has one, and a bare literal is double precision."""
+    if name in ODD:
+        network, data = ODD[name]()
+        source = generate(network, target="cuda", dtype=dtype, wrt=["x", "w"]).source
+    else:
+        network, source, values = kernels.made(name, "cuda", dtype)
+        data = kernels.data(network, values, dtype)
+    device = CompilingDevice((9, 0))
+    module = DeviceModule(loaded(source), device, dtype)
+    rows = next((len(array) for array in data if array.ndim), 1)
+    size = max([place + int(np.prod(shape)) for place, shape in module.PARAMETERS.values()], default=0)
+    module.loss_and_gradients(np.zeros(size, dtype), *data, module.workspace(rows), None)
+    counts = assert_within_limits(device, record_property)
+    assert (counts["float64"] > 0) == (dtype == "float64")
+
+
+def first_maximum():
+    """A whole number that is computed, read in another phase as a position and as a number."""
+    (B,), (i, j, k) = gl.dims("B"), gl.indices("i j k")
+    net = gl.Network("first_maximum")
+    x, w = net.input("x", (B, 5)), net.parameter("w", (5,))
+    largest = gl.ArgMax(w[k] * x[i, k], k)
+    a = net.define("a", i, gl.Sum(sympy.KroneckerDelta(j, largest) * x[i, j] * w[j], j))
+    net.minimize(gl.Sum(a[i] ** 3, i) / B)
+    return net, [np.ones((3, 5))]
+
+
+def conditions():
+    """Cases of values and positions, functions that few networks have, powers of all kinds."""
+    (B,), (i, j) = gl.dims("B"), gl.indices("i j")
+    net = gl.Network("conditions")
+    x, w = net.input("x", (B, 5)), net.parameter("w", (5,))
+    u = x[i, j] * w[j]
+    cases = sympy.Piecewise((u**3, sympy.And(u > -1, j > 2)), (sympy.sign(u) * abs(u) ** 1.7, u < 0), (2**u, True))
+    others = sympy.floor(u) * u + sympy.Max(u, w[j], 0) + sympy.asinh(u) + sympy.cosh(u) + sympy.atan(u) * j / B
+    smooth = gl.softplus(u) + gl.gelu(u) + sympy.log(1 + sympy.exp(w[j]) + sympy.exp(x[i, j]))
+    a = net.define("a", (i, j), cases + others + smooth + gl.padded(x[i, j - 1]) * (j % 3))
+    net.minimize(gl.Sum(a[i, j] ** 2, i, j) / B + gl.Max(w[j], j))
+    return net, [np.ones((3, 5))]
+
+
+ODD = {"argmax": first_maximum, "conditions": conditions}

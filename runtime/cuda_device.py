@@ -137,7 +137,8 @@ _KINDS: dict[np.dtype[Any], Any] = {
 def _said(error: Exception) -> str:
     """What the driver, or its absence, says, in a line."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return "none was found" if "libcuda" in text or isinstance(error, RuntimeError) else text
+    is_absent = "libcuda" in text or not isinstance(error, DeviceError)
+    return "none was found" if is_absent else text
 
 
 @cache

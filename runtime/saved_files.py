@@ -185,8 +185,9 @@ def update_digest(source: str) -> str:
     That is where parameters lie, and the equations of the update, whatever batch the kernels are chosen for.
     """
     places = source[source.index("\nPARAMETERS = ") : source.index("\ndef gradient_places(")]
-    equations = source.partition("\nUpdate, at step t:")[2].partition('"""')[0]
-    return hashlib.sha256(f"{equations}{places}".encode()).hexdigest()
+    docstring = source.partition("\nUpdate, at step t:")[2].partition('"""')[0]
+    equations = docstring.partition("\n\n")[0].rstrip("\n")  # a target may say more behind them
+    return hashlib.sha256(f"{equations}\n{places}".encode()).hexdigest()
 
 
 def _spelled_out(body: Any) -> Any:

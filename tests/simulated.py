@@ -147,14 +147,14 @@ def assert_as_reference(net, rows=3, sizes=None, wrt=None):
         np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-10, atol=1e-12)
 
 
-def trained(module, network, optimizer, dtype, rows=7, batch=3):
-    """Parameters, state, mean loss and steps after two passes, the last mini-batches shorter."""
+def trained(module, network, optimizer, dtype, rows=7, batch=3, passes=2):
+    """Parameters, state, sums of losses and steps after some passes, the last mini-batches shorter."""
     params, data = start(module, dtype), drawn(network, rows)
     grads, state = np.zeros_like(params), np.zeros((len(module.STATE), module.TRAINABLE), params.dtype)
     hyper = np.array([optimizer.values[name] for name in module.HYPER])
     seed = (7,) if network.noises else ()
     found, step = [], 0
-    for order in np.random.default_rng(3).permuted(np.tile(np.arange(rows), (2, 1)), axis=1):
+    for order in np.random.default_rng(3).permuted(np.tile(np.arange(rows), (passes, 1)), axis=1):
         work = module.workspace(batch)
         total, done = module.epoch(params, grads, state, *data, order, batch, hyper, step, *seed, work)
         found.append(float(total))

@@ -111,10 +111,9 @@ def assert_within_limits(device, record_property):
 
 
 def cases(every_day):
-    for name in ALL:
-        for cc in ((8, 0), (9, 0)):
-            marks = [] if (name, cc) in every_day else [pytest.mark.slow]
-            yield pytest.param(name, cc, marks=marks, id=f"{name}-sm_{cc[0]}{cc[1]}")
+    pairs = [(name, cc) for name in ALL for cc in ((8, 0), (9, 0))]
+    marks = {pair: [] if pair in every_day else [pytest.mark.slow] for pair in pairs}
+    return [pytest.param(name, cc, marks=marks[name, cc], id=f"{name}-sm_{cc[0]}{cc[1]}") for name, cc in pairs]
 
 
 @compiled
@@ -155,7 +154,7 @@ def test_all_sorts_of_equations_are_compiled(name, dtype, record_property):
 
 def first_maximum():
     """A whole number that is computed, read in another phase as a position and as a number."""
-    (B,), (i, j, k) = gl.dims("B"), gl.indices("i j k")
+    B, (i, j, k) = gl.dims("B"), gl.indices("i j k")
     net = gl.Network("first_maximum")
     x, w = net.input("x", (B, 5)), net.parameter("w", (5,))
     largest = gl.ArgMax(w[k] * x[i, k], k)
@@ -166,7 +165,7 @@ def first_maximum():
 
 def conditions():
     """Cases of values and positions, functions that few networks have, powers of all kinds."""
-    (B,), (i, j) = gl.dims("B"), gl.indices("i j")
+    B, (i, j) = gl.dims("B"), gl.indices("i j")
     net = gl.Network("conditions")
     x, w = net.input("x", (B, 5)), net.parameter("w", (5,))
     u = x[i, j] * w[j]

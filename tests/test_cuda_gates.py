@@ -31,12 +31,19 @@ LIMIT = 255  # registers of a thread, by the hardware
 
 
 def perceptron():
-    return gl.Sequential([L.Dense(16, gl.sigmoid), L.Dense(16, gl.sigmoid), L.Dense(10)], (784,), loss=gl.losses.SquaredError())
+    return gl.Sequential(
+        [L.Dense(16, gl.sigmoid), L.Dense(16, gl.sigmoid), L.Dense(10)], (784,), loss=gl.losses.SquaredError()
+    )
 
 
 def images():
     """Windows over an image of 32×32: their places are tables in constant memory, of which there are 64 kB."""
-    layers = [L.Conv2D(16, 5, padding=2, activation=gl.relu), L.MaxPool2D(2), L.Conv2D(32, 3, padding=1), L.MaxPool2D(2)]
+    layers = [
+        L.Conv2D(16, 5, padding=2, activation=gl.relu),
+        L.MaxPool2D(2),
+        L.Conv2D(32, 3, padding=1),
+        L.MaxPool2D(2),
+    ]
     return gl.Sequential([*layers, L.Flatten(), L.Dense(10)], (3, 32, 32), loss=gl.losses.CrossEntropy("labels"))
 
 

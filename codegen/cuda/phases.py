@@ -234,13 +234,18 @@ def read_by(phase: Phase) -> set[Tensor]:
 
 def written_by(phase: Phase) -> set[Tensor]:
     """The tensors that a phase writes."""
+    return set(made_by(phase))
+
+
+def made_by(phase: Phase) -> list[Tensor]:
+    """The same, in the order in which they are written."""
     if isinstance(phase, TimeSteps):
-        return {tensor for part in phase.phases for tensor in written_by(part)}
+        return [tensor for part in phase.phases for tensor in made_by(part)]
     if isinstance(phase, Each):
-        return {tensor_of(target) for item in phase.body for s in statements(item) for target in targets(s)}
+        return [tensor_of(target) for item in phase.body for s in statements(item) for target in targets(s)]
     if isinstance(phase, Product):
-        return {phase.op.tensor} | (set() if phase.after is None else written_by(phase.after))
-    return {tensor_of(phase.target)}
+        return [phase.op.tensor, *([] if phase.after is None else made_by(phase.after))]
+    return [tensor_of(phase.target)]
 
 
 def equations_of(phase: Phase) -> list[Equation]:

@@ -13,7 +13,7 @@ from ..lifetimes import share_places
 from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
-from .phases import Each, Phase, Product, TimeSteps, read_by, written_by
+from .phases import Each, Phase, Product, TimeSteps, made_by, read_by, written_by
 
 Places = dict[Tensor, tuple[str, Place]]
 
@@ -31,7 +31,7 @@ def place_all(
     handed |= {network.loss} if network.loss is not None else set()
     phases = [phase for function in functions for phase in flat(function)]
     needed = {tensor for phase in phases for tensor in _from_memory(phase)} | handed
-    written = dict.fromkeys(tensor for phase in phases for tensor in written_by(phase))
+    written = dict.fromkeys(tensor for phase in phases for tensor in made_by(phase))
     in_work = [tensor for tensor in written if tensor in needed and tensor not in places]
     found, length = share_places(in_work, dict.fromkeys(in_work, (0, 0)), sizes)
     return places | {tensor: ("work", place) for tensor, place in found.items()}, length

@@ -14,7 +14,7 @@ from ..ops import Contraction
 from ..sizes import Sizes
 from ..strides import Axis, axes_of
 
-LONGEST_TABLE = 2**12  # entries; all of a module's lie in 64 kB of constant memory
+LONGEST_TABLE = 2**12  # entries; of constant memory there are 64 kB
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,10 @@ def _chosen(axes: Sequence[Axis], operand: int | None) -> tuple[Side, list[Axis]
         return _side(longest), [axis for axis in axes if axis is not longest]
     if not fixed:
         return Side(Integer(1), (Integer(0), Integer(0), Integer(0))), []
+    while len(fixed) > 1 and prod(int(axis.extent) for axis in fixed) > LONGEST_TABLE:
+        growing.append(fixed.pop(0))
     if len(fixed) == 1:
         return _side(fixed[0]), growing
-    while prod(int(axis.extent) for axis in fixed) > LONGEST_TABLE:
-        growing.append(fixed.pop(0))
     tables: list[Expr | tuple[int, ...]] = []
     for which in range(3):
         offsets = [0]

@@ -22,7 +22,7 @@ from ..scan import gather_steps
 from ..sizes import Sizes
 from ..teams import rows_first
 from ..update import Once, UpdatePlan
-from .phases import Each, Phase, Together, blocks_for, phases_of, written_by
+from .phases import Each, Phase, Together, blocks_for, made_by, phases_of
 from .places import Places, flat, place_all
 from .products import Tiles
 from .writer import WAIT, CudaWriter, who_lines
@@ -68,7 +68,7 @@ def _write_mode(plan: Plan, tiles: Tiles) -> Bodies:
     functions = [phases_of(gather_steps(rows_first(part, sizes, temporary)), sizes, temporary) for part in parts]
     assign = phases_of(schedule.assign, sizes, temporary)
     plan.names.declare(
-        dict.fromkeys(tensor for part in (*functions, assign) for phase in flat(part) for tensor in written_by(phase))
+        dict.fromkeys(tensor for part in (*functions, assign) for phase in flat(part) for tensor in made_by(phase))
     )
     places, length = place_all(plan.network, schedule, plan.layout, sizes, [*functions, assign])
 

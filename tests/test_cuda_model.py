@@ -1,4 +1,4 @@
-"""`Model` and `Program` with target "cuda" on a simulated device; and what is said where there is no compiler or GPU."""
+"""`Model` and `Program` with target "cuda" on a simulated device; what is said where there is no compiler or GPU."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def test_a_model_is_fitted_evaluated_saved_and_loaded(tmp_path):
 
 @pytest.mark.usefixtures("device")
 def test_noise_and_states():
-    net = gl.Sequential([gl.layers.Dense(4), gl.layers.BatchNorm(), gl.layers.Dropout(0.3)], (5,), loss=gl.losses.SquaredError())
+    net = gl.Sequential(
+        [gl.layers.Dense(4), gl.layers.BatchNorm(), gl.layers.Dropout(0.3)], (5,), loss=gl.losses.SquaredError()
+    )
     known, found = models(net)
     for model in (known, found):
         model.fit(X[:11], Y[:11, [0, 1, 2, 0]], epochs=2, batch=4, optimizer=gl.optimizers.SGD(lr=0.1, momentum=0.9))
@@ -169,8 +171,7 @@ def test_training_says_that_there_is_no_compiler(capsys, monkeypatch):
     status, out, err = run(capsys, "train", EXAMPLE, "--target", "cuda")
     assert (status, out) == (2, "")
     assert err == (
-        "gradloom: error: CUDA kernels need a compiler, which is not installed: "
-        'pip install "gradloom[cuda]"\n'
+        'gradloom: error: CUDA kernels need a compiler, which is not installed: pip install "gradloom[cuda]"\n'
     )
 
 

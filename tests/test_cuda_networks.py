@@ -49,7 +49,9 @@ TRAINED = [("classifier", "momentum"), ("convolution", "Adam"), ("symbols", "mom
 OTHERS = [(name, optimizer) for name, _ in TRAINED for optimizer in OPTIMIZERS if (name, optimizer) not in TRAINED]
 
 
-@pytest.mark.parametrize(("name", "optimizer"), [*TRAINED, *(pytest.param(*one, marks=pytest.mark.slow) for one in OTHERS)])
+@pytest.mark.parametrize(
+    ("name", "optimizer"), [*TRAINED, *(pytest.param(*one, marks=pytest.mark.slow) for one in OTHERS)]
+)
 def test_several_steps_of_training(name, optimizer):
     assert_trained_alike(NETWORKS[name](), OPTIMIZERS[optimizer]())
 

@@ -41,7 +41,10 @@ def some(every_day, everything):
 
 
 def on_device(case, wrt, dtype):
-    yield "cuda", device_module(generate(case.network, target="cuda", dtype=dtype, sizes=case.sizes, wrt=wrt).source, dtype)
+    yield (
+        "cuda",
+        device_module(generate(case.network, target="cuda", dtype=dtype, sizes=case.sizes, wrt=wrt).source, dtype),
+    )
 
 
 @pytest.mark.parametrize("seed", some([1, 4, 10], range(24)))
@@ -63,7 +66,10 @@ def test_random_network_in_single_precision(seed):
 
 @pytest.mark.parametrize(
     ("kind", "seed"),
-    some([("places", 3), ("states", 2)], [(kind, seed) for kind in ("normalised", "places", "states") for seed in range(12)]),
+    some(
+        [("places", 3), ("states", 2)],
+        [(kind, seed) for kind in ("normalised", "places", "states") for seed in range(12)],
+    ),
 )
 def test_random_equations(kind, seed):
     check_slopes(*random_equations(kind, seed), ("cuda",))

@@ -107,7 +107,7 @@ class LayerCase:
         return output.detach().numpy(), float(loss.detach()), {name: tensors[name].grad.numpy() for name in self.wrt}
 
     def found(self, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], target: str) -> Any:
-        """Output, loss and gradients by the module for `target`; a "cpu" one runs as plain Python, a "cuda" one simulated.
+        """Output, loss and gradients by the module for `target`, run by Python; threads of a "cuda" one are simulated.
 
         The target "interpreter" is `evaluate` of the equations themselves, which needs small sizes.
         """
@@ -117,7 +117,9 @@ class LayerCase:
         given = {name: value for name, value in sizes.items() if name != "B"}
         source = generate(self.network, target=target, dtype="float64", sizes=given, wrt=self.wrt).source
         with np.errstate(all="ignore") if target == "cpu" else contextlib.nullcontext():
-            return run(loaded(source, target), self.network, values)  # compiled code sets no warnings, so a "cpu" one need not
+            return run(
+                loaded(source, target), self.network, values
+            )  # compiled code sets no warnings, so a "cpu" one need not
 
     def check(self, sizes: Mapping[str, int], seed: int, targets: Iterable[str] = ("numpy",)) -> None:
         """Compare at these sizes (``B`` is the batch), with values drawn from `seed`."""

@@ -102,13 +102,14 @@ def train_kernel(net, dtype, cc, optimizer="Adam"):
     return device
 
 
-def assert_within_limits(device, record_property):
+def assert_within_limits(device, record_property, local=0):
     found, counts = device.cubin.resources, cuda_compiler.counts(device.ptx)
     shared = found.shared - 1024 * (device.cc >= (9, 0))
     record_property("registers", found.registers)
     record_property("shared", shared)
     print(f"{found.registers} registers, {shared} bytes of shared memory")
-    assert (found.local, found.spills) == (0, 0)
+    assert found.local <= local
+    assert found.spills == 0
     assert counts["calls"] == 0
     assert 0 < found.registers <= LIMIT
     assert shared <= SHARED
@@ -155,8 +156,18 @@ def test_all_sorts_of_equations_are_compiled(name, dtype, record_property):
     rows = next((len(array) for array in data if array.ndim), 1)
     size = max([place + int(np.prod(shape)) for place, shape in module.PARAMETERS.values()], default=0)
     module.loss_and_gradients(np.zeros(size, dtype), *data, module.workspace(rows), None)
-    counts = assert_within_limits(device, record_property)
-    assert (counts["float64"] > 0) == (dtype == "float64")
+    waves = name in ("arithmetic", "many_axes")
+    counts = assert_within_limits(device, record_property, local=WAVES_LOCAL if waves else 0)
+    if dtype == "float64":
+        assert counts["float64"] > 0
+    else:
+        assert counts["float64"] == 3 * device.ptx.text.count(WAVES_FACTOR)
+        assert waves == (WAVES_FACTOR in device.ptx.text)
+
+
+# The sine and the cosine of float32 bring large arguments into range with a table in local memory and, at last, a
+# product in double precision with this factor, π/2 2⁻⁶⁴: three instructions with the casts around it.
+WAVES_FACTOR, WAVES_LOCAL = "0d3BF921FB54442D19", 32
 
 
 def first_maximum():

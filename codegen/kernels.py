@@ -135,6 +135,7 @@ class Bodies:
     scalars : what the host computes of the hyper-parameters for each step (CUDA)
     scalar_counts : how many numbers that are, and how many sums over the parameters a step takes (CUDA)
     loss_at, inference_loss_at : where in the workspace the loss lies; that of inference, if that is another (CUDA)
+    tables : lines that make the tables of offsets by which products find their operands (CUDA)
     stage, threads, blocks : numbers of shared memory that products work in; threads of a block; how many blocks have
         something to do (CUDA)
     """
@@ -159,6 +160,7 @@ class Bodies:
     loss_at: str = ""
     inference_loss_at: str = ""
     stage: int = 0
+    tables: tuple[str, ...] = ()
     threads: int = 0
     blocks: int = 0
 

@@ -34,6 +34,8 @@ class DeviceModule:
         self._buffers: dict[str, Any] = {}
         self._gate = device.buffer(1, np.int32)
         device.clear(self._gate)
+        if hasattr(module, "TABLES"):
+            self._put("tables", module.TABLES)
 
     def workspace(self, batch: int) -> Any:
         """Device memory for everything in between, for up to `batch` rows."""
@@ -136,7 +138,7 @@ class DeviceModule:
 
     def _run(self, kernel: str, params: Array, data: Any, work: Any) -> int:
         """Launch a kernel for data of one batch; how many rows that has."""
-        others = ("work", "grads", "gate", self._module.BATCH)
+        others = ("work", "grads", "gate", "tables", self._module.BATCH)
         names = [name for name in self._arguments(kernel)[1:] if name not in others]
         self._put("params", params)
         for name, array in zip(names, data, strict=True):

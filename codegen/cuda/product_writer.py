@@ -12,7 +12,7 @@ from ...symbolic.tensors import tensor_of
 from ..ops import Contraction
 from ..strides import Axis, lies
 from .phases import Product, equations_of
-from .products import Side, TiledProduct, in_fours, tiled
+from .products import Side, Table, TiledProduct, in_fours, tiled
 
 if TYPE_CHECKING:
     from .writer import CudaWriter
@@ -151,4 +151,4 @@ class ProductWriter:
         return all(in_fours(term) for term in terms)
 
     def _stride(self, step: Any) -> str:
-        return f"pointer_to({self.tiles.table(step)})" if isinstance(step, tuple) else self.writer.size(step)
+        return self.tiles.table(step) if isinstance(step, Table) else self.writer.size(step)

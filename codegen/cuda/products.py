@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
+from math import prod
+from typing import Any, TypeAlias
 
-from sympy import Expr, Integer, expand, prod
+from sympy import Expr, Integer, expand
 
 from ..cuda_tiles import TILES, Tile, Way
 from ..ops import Contraction
 from ..sizes import Sizes
 from ..strides import Axis, axes_of
 
-LONGEST_TABLE = 2**12  # entries; of constant memory there are 64 kB
+LONGEST_TABLE = 2**16  # entries
+
+
+@dataclass(frozen=True)
+class Table:
+    """Offsets that no single stride gives: those of every point of a space, the last axis running on first."""
+
+    extents: tuple[int, ...]
+    steps: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        return prod(self.extents)
+
+
+Stride: TypeAlias = Expr | Table
 
 
 @dataclass(frozen=True)
@@ -23,12 +38,12 @@ class Side:
 
     Attributes
     ----------
-    steps : for left, right and target a stride, or a table of offsets, one for each value
+    steps : for left, right and target a stride, or a table of offsets
     names : of the indices, the last one running on first
     """
 
     extent: Expr
-    steps: tuple[Expr | tuple[int, ...], Expr | tuple[int, ...], Expr | tuple[int, ...]]
+    steps: tuple[Stride, Stride, Stride]
     names: tuple[str, ...] = ()
 
 
@@ -59,14 +74,14 @@ class Tiles:
     real: str
     sizes: Sequence[Tile] = TILES
     declarations: dict[str, str] = field(default_factory=dict)  # the expression → the name
-    tables: dict[tuple[int, ...], str] = field(default_factory=dict)
+    tables: dict[Table, str] = field(default_factory=dict)  # the names of the places where they begin
     stage: int = 0  # numbers of shared memory that the largest needs
     blocks: int = 1  # how many have something to do in some phase, about
     finishes: dict[tuple[str, ...], str] = field(default_factory=dict)  # the lines → the name
 
-    def table(self, offsets: tuple[int, ...]) -> str:
-        """The name of a table of offsets."""
-        return self.tables.setdefault(offsets, f"OFFSETS_{len(self.tables) + 1}")
+    def table(self, offsets: Table) -> str:
+        """A table of offsets, as a pointer."""
+        return f"shifted(tables, {self.tables.setdefault(offsets, f'OFFSETS_{len(self.tables) + 1}')})"
 
     def name(self, product: TiledProduct, write: str, write_four: str, aligned: Sequence[bool]) -> str:
         """The name of what computes a tile; `aligned` says whether left, right and target begin at 16 bytes."""
@@ -122,16 +137,16 @@ def _chosen(axes: Sequence[Axis], operand: int | None) -> tuple[Side, list[Axis]
         growing.append(fixed.pop(0))
     if len(fixed) == 1:
         return _side(fixed[0]), growing
-    tables: list[Expr | tuple[int, ...]] = []
-    for which in range(3):
-        offsets = [0]
-        for axis in fixed:
-            step = int(axis.steps[which])
-            offsets = [start + step * at for start in offsets for at in range(int(axis.extent))]
-        steps = {after - before for before, after in pairwise(offsets)}
-        tables.append(Integer(steps.pop()) if len(steps) == 1 else tuple(offsets))
+    extents = tuple(int(axis.extent) for axis in fixed)
+    left, right, target = (_together(extents, tuple(int(axis.steps[which]) for axis in fixed)) for which in range(3))
     names = tuple(name for axis in fixed for name in axis.name.split(","))
-    return Side(Integer(prod(int(axis.extent) for axis in fixed)), (tables[0], tables[1], tables[2]), names), growing
+    return Side(Integer(prod(extents)), (left, right, target), names), growing
+
+
+def _together(extents: tuple[int, ...], steps: tuple[int, ...]) -> Stride:
+    """The stride of several axes as one, or a table."""
+    runs_on = all(step == size * small for step, size, small in zip(steps, extents[1:], steps[1:], strict=False))
+    return Integer(steps[-1]) if runs_on else Table(extents, steps)
 
 
 def _side(axis: Axis) -> Side:
@@ -149,15 +164,15 @@ def _way(outer: Side, inner: Side, operand: int, is_aligned: bool) -> Way:
 
 def in_fours(number: Any) -> bool:
     """Whether a whole-number polynomial, or each entry of a table, is a multiple of 4."""
-    if isinstance(number, tuple):
-        return all(entry % 4 == 0 for entry in number)
+    if isinstance(number, Table):
+        return all(step % 4 == 0 for step in number.steps)
     counts = expand(number).as_coefficients_dict().values()
     return all(count.is_Integer and count % 4 == 0 for count in counts)
 
 
-def _runs(step: Expr | tuple[int, ...]) -> bool:
+def _runs(step: Stride) -> bool:
     """Whether most of a table's neighbours lie next to each other."""
-    return isinstance(step, tuple) and sum(b - a == 1 for a, b in pairwise(step)) > len(step) // 2
+    return isinstance(step, Table) and step.steps[-1] == 1 and step.extents[-1] > 2
 
 
 def _cost(tile: Tile, rows: Side, columns: Side, sizes: Sizes) -> tuple[int, int]:

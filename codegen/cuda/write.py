@@ -29,8 +29,7 @@ from .writer import WAIT, CudaWriter, who_lines
 
 # What the generated functions may call of what modules carry.
 CALLED = frozenset(
-    """where larger sign logistic logaddexp put_number put_four add_number block_sum grid_barrier shifted
-    pointer_to""".split()
+    "where larger sign logistic logaddexp put_number put_four add_number block_sum grid_barrier shifted".split()
 )
 ALWAYS = frozenset({"grid_barrier", "shifted", "device"})
 
@@ -55,7 +54,12 @@ def write_cuda(plan: Plan) -> Bodies:
         made = replace(made, update=update, scalars=scalars, scalar_counts=counts)
         tiles.blocks = max(tiles.blocks, -(-plan.layout.trainable // TILES[0].threads))
     bodies = replace(
-        made, products=_declarations(tiles), stage=tiles.stage, threads=TILES[0].threads, blocks=tiles.blocks
+        made,
+        products=_declarations(tiles),
+        tables=_tables(tiles),
+        stage=tiles.stage,
+        threads=TILES[0].threads,
+        blocks=tiles.blocks,
     )
     imported = [plan.real, *(["uint64"] if plan.network.noises else [])]
     return replace(bodies, carried=carry_cuda(_called(bodies), imported))
@@ -172,8 +176,17 @@ def _of_the_step(plan: UpdatePlan) -> list[Once]:
 
 
 def _declarations(tiles: Tiles) -> tuple[str, ...]:
-    lines = [f"{name} = np.array({list(offsets)}, np.int32)" for offsets, name in tiles.tables.items()]
-    return (*lines, *tiles.functions, *(f"{name} = {text}" for text, name in tiles.declarations.items()))
+    return (*tiles.functions, *(f"{name} = {text}" for text, name in tiles.declarations.items()))
+
+
+def _tables(tiles: Tiles) -> tuple[str, ...]:
+    """Where each table begins among all, and all of them."""
+    lines, start, parts = [], 0, []
+    for table, name in tiles.tables.items():
+        lines.append(f"{name} = {start}")
+        parts.append(f"    offsets({table.extents}, {table.steps}),")
+        start += table.length
+    return (*lines, "TABLES = np.concatenate((", *parts, "))") if parts else ()
 
 
 def _called(bodies: Bodies) -> set[str]:

@@ -118,7 +118,17 @@ def compile_ptx(
     assert entry is not None, text[:500]
     if max_registers is not None:
         text = re.sub(r"^\.maxntid\b.*$", rf"\g<0>\n.maxnreg {max_registers}", text, count=1, flags=re.MULTILINE)
-    return Ptx(text, entry[1])
+    return Ptx(_with_tables_in_global_memory(text), entry[1])
+
+
+def _with_tables_in_global_memory(text: str) -> str:
+    """PTX in which the arrays of a module lie in global memory.
+
+    Numba puts them into constant memory, anew for each place that reads them; there are 64 kB of it, and threads that
+    read different entries wait for each other.
+    """
+    text = re.sub(r"^((?:\.visible )?)\.const ", r"\1.global ", text, flags=re.MULTILINE)
+    return re.sub(r"^(.*\b(?:ld|cvta))\.const\.", r"\1.global.", text, flags=re.MULTILINE)
 
 
 def cubin(ptx: Ptx, cc: tuple[int, int]) -> Cubin:

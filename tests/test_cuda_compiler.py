@@ -247,6 +247,22 @@ def test_registers_can_be_limited():
 
 
 @compiled
+@on_each_gpu
+def test_tables_may_be_longer_than_constant_memory(cc):
+    body = """
+TABLES = np.arange(20_000, dtype=np.int32) * 3, np.arange(20_000, dtype=np.int32) * 7
+FIRST, SECOND = TABLES
+
+
+def kernel(x, to):
+    place = cuda.threadIdx.x
+    to[place] = x[pointer_to(FIRST)[place]] + x[pointer_to(SECOND)[place]]
+"""
+    found = made(["pointer_to"], "import numpy as np\n" + body, ["float32*", "float32*"], cc)
+    assert_lean(found)
+
+
+@compiled
 def test_what_the_gates_count_is_seen():
     """A bare literal is double precision; an array with an index that only data knows is no register."""
     bad = """

@@ -14,7 +14,7 @@ from ..ops import Contraction
 from ..sizes import Sizes
 from ..strides import Axis, axes_of
 
-LONGEST_TABLE = 2**12  # entries; all of a module's lie in 64 kB of constant memory
+LONGEST_TABLE = 2**12  # entries, each of which stands in the source
 
 
 @dataclass(frozen=True)

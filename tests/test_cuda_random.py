@@ -47,19 +47,19 @@ def on_device(case, wrt, dtype):
     )
 
 
-@pytest.mark.parametrize("seed", some([1, 4, 10], range(24)))
+@pytest.mark.parametrize("seed", some([1, 4, 10], range(12)))
 def test_random_network(seed):
     check(random_network(seed, most=3), on_device)
 
 
 @slow
-@pytest.mark.parametrize("seed", range(100, 130))
+@pytest.mark.parametrize("seed", range(100, 110))
 def test_larger_random_network(seed):
     check(random_network(seed), on_device)
 
 
 @slow
-@pytest.mark.parametrize("seed", range(200, 206))
+@pytest.mark.parametrize("seed", range(200, 203))
 def test_random_network_in_single_precision(seed):
     check(random_network(seed), on_device, "float32", 1e-5)
 
@@ -68,7 +68,7 @@ def test_random_network_in_single_precision(seed):
     ("kind", "seed"),
     some(
         [("places", 3), ("states", 2)],
-        [(kind, seed) for kind in ("normalised", "places", "states") for seed in range(12)],
+        [(kind, seed) for kind in ("normalised", "places", "states") for seed in range(6)],
     ),
 )
 def test_random_equations(kind, seed):

@@ -45,7 +45,11 @@ def write_cpu(plan: Plan) -> Bodies:
     made = _write_mode(plan, products, clocks)
     if plan.inference is not None:
         made = with_inference(made, _write_mode(plan.inference, products, clocks))
-    carried = carry({*made.carried.names, "begin", "wait", *(["contraction"] if products.declarations else [])})
+    has_steps = made.update is not None and made.epoch is None and plan.sizes.batch is not None
+    trains = {"flushed", "restored"} if has_steps else set()
+    carried = carry(
+        {*made.carried.names, "begin", "wait", *trains, *(["contraction"] if products.declarations else [])}
+    )
     return replace(made, products=products.declarations, carried=carried, parts=tuple(clocks.parts) if clocks else ())
 
 

@@ -164,7 +164,7 @@ class CpuWriter:
         if isinstance(item, Step):
             return self._step(item)
         if isinstance(item, Finish):
-            return self._store(item.target, self._locals[item.target])
+            return self._in_order(self._store(item.target, self._locals[item.target]))
         if isinstance(item, Clear):
             return [f"{self._array(item.target)}[{self._cleared(item)}] = real(0)"]
         value = self.printer.text(item.value)
@@ -282,13 +282,18 @@ class CpuWriter:
         target = item.target
         is_read = any(element == target for other in rest for element in reads(other))
         if not is_read and tensor_of(target).rank and not self._may_wait(target, rest):
-            return [*lines, *self._store(target, value)]
+            return [*lines, *self._in_order(self._store(target, value))]
         lines.append(f"{self._local(target)} = {value}")
         stores = self._store(target, self._locals[target])
         if self._may_wait(target, rest):
             self._stores += stores
             return lines
-        return lines + stores
+        return lines + self._in_order(stores)
+
+    def _in_order(self, stores: list[str]) -> list[str]:
+        """Stores behind those that wait: one may lie in the place of another."""
+        waiting, self._stores = self._stores, []
+        return waiting + stores
 
     def _may_wait(self, target: Expr, rest: Sequence[Item]) -> bool:
         """Whether a store comes behind the statements that follow: reading what was just stored in part takes long."""

@@ -15,7 +15,7 @@ from .carried import CALLED
 _MODULE = """PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit types erf erfc expit special einsum
     total done value row rows at thread threads gate first last start steps count given others number found wait
     begin run meeting join_in Barrier BrokenBarrierError Thread config i1 i2 i3 i4 dtype quiet compiled training_loss
-    advance epoch_by_row epoch_by_batch fill_noise uniform mixed seed GOLDEN LANES32 LANES64
+    advance epoch_by_row epoch_by_batch fill_noise uniform mixed seed GOLDEN LANES32 LANES64 before
     cuda kernel device math int32 uint64 float32 float64 lane lanes block blocks stage scratch scalars sums losses
     grid_barrier block_sum shifted put_number put_four add_number sign pointer_to target column
     THREADS BLOCKS BATCH BATCHED WHOLE BATCH_ROWS LOSS INFERENCE_LOSS SCALARS SUMS STAGE""".split()

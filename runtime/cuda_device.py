@@ -85,7 +85,9 @@ class Device:
     def write(self, buffer: Buffer, array: Array) -> None:
         """Copy an array to the beginning of a buffer."""
         data = np.ascontiguousarray(array, buffer.dtype)
-        self._call("cuMemcpyHtoD", buffer.pointer, data.ctypes.data, data.nbytes)
+        # On the stream of the kernels: they begin when it is done.
+        self._call("cuMemcpyHtoDAsync", buffer.pointer, data.ctypes.data, data.nbytes, self._stream)
+        self._call("cuStreamSynchronize", self._stream)
 
     def read(self, buffer: Buffer, start: int, array: Array) -> None:
         """Fill an array with the numbers of a buffer from `start` on, once all that was launched is done."""

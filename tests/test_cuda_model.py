@@ -1,4 +1,4 @@
-"""`Model` and `Program` with target "cuda" on a simulated device; what is said where there is no compiler or GPU."""
+"""`Model` and `Program` with target "cuda" on a simulated device; what is said without a compiler or a GPU."""
 
 from __future__ import annotations
 

@@ -153,3 +153,16 @@ def test_what_is_read_again_keeps_its_place():
     c = net.define("c", (b, j), a[b, j] * a[b, 6 - j])
     net.minimize(gl.Sum(c[b, j] ** 3, b, j))
     agrees(net, draw({"x": (11, 7), "W": (7, 7)}), schedule={"workspace": "shared"})
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_a_sum_over_segments_is_stored_before_what_lies_in_its_place(every):
+    """The last segment adds to the sum and takes its tanh in one loop; where the sum is, the tanh comes to lie."""
+    net = gl.Network("summed")
+    x, W, U = net.input("x", (B, 7, 3)), net.parameter("W", (5, 3)), net.parameter("U", (5, 5))
+    h = net.sequence("h", (B, 7, 5))
+    before = gl.Sum(U[j, i] * gl.padded(h[b, t - 1, i]), i)
+    h = net.define("h", (b, t, j), gl.tanh(gl.Sum(W[j, k] * x[b, t, k], k) + before))
+    s = net.define("s", (b, j), gl.tanh(gl.Sum(h[b, t, j], t)))
+    net.minimize(gl.Sum((s[b, j] - 1) ** 2, b, j))
+    agrees(net, draw({"x": (11, 7, 3), "W": (5, 3), "U": (5, 5)}), checkpoint=every)

@@ -159,3 +159,23 @@ def test_no_bar_where_nobody_looks_or_without_tqdm(classifier, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     model_of(classifier).fit(X, LABELS, epochs=1, batch=10)
     assert sys.stderr.getvalue() == ""
+
+
+def test_subnormal_numbers_count_as_0_in_an_epoch_and_nowhere_else():
+    """A decaying average of 1e-38 ends in 0 at once, and not some 150 steps later; outside arithmetic is as it was."""
+    net = gl.Sequential([gl.layers.Dense(3), gl.layers.Dense(2)], (200,), loss=gl.losses.SquaredError())
+    optimizer = gl.optimizers.SGD(lr=0.0, momentum=0.9)
+    program = net.compile(optimizer=optimizer, batch=64)
+    module = program.module
+    size = module.TRAINABLE
+    params, grads = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    state = np.full((len(module.STATE), size), 2e-38, np.float32)
+    x, y = np.zeros((256, 200), np.float32), np.zeros((256, 2), np.float32)
+    hyper = np.array([optimizer.values[name] for name in module.HYPER])
+    for threads in (1, 2):
+        state[:] = 2e-38
+        module.epoch(
+            params, grads, state, x, y, np.tile(np.arange(256), 8), 64, hyper, 0, module.workspace(64), threads
+        )
+        assert (state == 0).all()
+        assert np.float32(2e-38) * np.float32(0.1) > 0

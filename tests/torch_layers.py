@@ -107,7 +107,7 @@ class LayerCase:
         return output.detach().numpy(), float(loss.detach()), {name: tensors[name].grad.numpy() for name in self.wrt}
 
     def found(self, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], target: str) -> Any:
-        """Output, loss and gradients by the module for `target`, run by Python; threads of a "cuda" one are simulated.
+        """Output, loss and gradients by the module for `target`; "cpu" runs as plain Python, "cuda" simulated.
 
         The target "interpreter" is `evaluate` of the equations themselves, which needs small sizes.
         """

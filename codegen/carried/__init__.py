@@ -13,13 +13,16 @@ from functools import cache
 from pathlib import Path
 
 FILES = tuple(
-    f"{name}.py" for name in "elementary vectors operands contraction sums choices lanes clock team views".split()
+    f"{name}.py"
+    for name in "elementary vectors operands contraction sums choices lanes clock team subnormal views".split()
 )
 CUDA_FILES = tuple(f"cuda/{name}.py" for name in "intrinsics grid operands matmul tf32 scalars".split())
 INSTALLED = ("llvmlite", "numba")
 # What generated code calls of them.
 ELEMENTARY = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc".split())
-CALLED = ELEMENTARY.union("plus larger where in_lanes contraction rows_of clock wait begin view".split())
+CALLED = ELEMENTARY.union(
+    "plus larger where in_lanes contraction rows_of clock wait begin view flushed restored".split()
+)
 
 
 @dataclass(frozen=True)

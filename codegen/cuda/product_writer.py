@@ -102,8 +102,8 @@ class ProductWriter:
         extents = dict(op.space)
         sides = [("row", found.rows.names), ("column", found.columns.names)]
         sides += [(letter, tuple(axis.name.split(","))) for axis, letter in around.items()]
-        for value, names in sides:
-            own = [by_name.pop(name) for name in names if name in by_name]
+        for value, own_names in sides:
+            own = [by_name.pop(name) for name in own_names if name in by_name]
             rest: Expr = Integer(1)
             for place, index in reversed(list(enumerate(own))):
                 text = value if rest == 1 else f"{value} // {w.factor(rest)}"

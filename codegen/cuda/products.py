@@ -118,10 +118,10 @@ def _chosen(axes: Sequence[Axis], operand: int | None) -> tuple[Side, list[Axis]
         return _side(longest), [axis for axis in axes if axis is not longest]
     if not fixed:
         return Side(Integer(1), (Integer(0), Integer(0), Integer(0))), []
+    while len(fixed) > 1 and prod(int(axis.extent) for axis in fixed) > LONGEST_TABLE:
+        growing.append(fixed.pop(0))
     if len(fixed) == 1:
         return _side(fixed[0]), growing
-    while prod(int(axis.extent) for axis in fixed) > LONGEST_TABLE:
-        growing.append(fixed.pop(0))
     tables: list[Expr | tuple[int, ...]] = []
     for which in range(3):
         offsets = [0]

@@ -151,13 +151,21 @@ DRIVERS = {
 }
 
 
+@pytest.fixture
+def digits(tmp_path):
+    """Images and labels, so that nothing but the target is missing."""
+    path = tmp_path / "digits.npz"
+    np.savez(path, images=np.random.default_rng(0).uniform(size=(20, 64)), labels=np.arange(20) % 10)
+    return path
+
+
 @pytest.mark.parametrize("name", DRIVERS)
-def test_training_says_that_there_is_no_gpu(capsys, monkeypatch, name):
+def test_training_says_that_there_is_no_gpu(capsys, monkeypatch, digits, name):
     made, words = DRIVERS[name]
     monkeypatch.setattr(cuda_device, "require_compiler", lambda: None)
     monkeypatch.setattr(cuda_device, "import_module", lambda name: made)
     cuda_device.default_device.cache_clear()
-    status, out, err = run(capsys, "train", EXAMPLE, "--target", "cuda")
+    status, out, err = run(capsys, "train", EXAMPLE, "--data", digits, "--target", "cuda")
     assert (status, out) == (2, "")
     assert err.startswith("gradloom: error: target 'cuda' needs an NVIDIA GPU")
     assert words in err
@@ -165,10 +173,10 @@ def test_training_says_that_there_is_no_gpu(capsys, monkeypatch, name):
     assert len(err.splitlines()) == 1
 
 
-def test_training_says_that_there_is_no_compiler(capsys, monkeypatch):
+def test_training_says_that_there_is_no_compiler(capsys, monkeypatch, digits):
     monkeypatch.setattr(cuda_compiler, "find_spec", lambda name: None)
     cuda_device.default_device.cache_clear()
-    status, out, err = run(capsys, "train", EXAMPLE, "--target", "cuda")
+    status, out, err = run(capsys, "train", EXAMPLE, "--data", digits, "--target", "cuda")
     assert (status, out) == (2, "")
     assert err == (
         'gradloom: error: CUDA kernels need a compiler, which is not installed: pip install "gradloom[cuda]"\n'
@@ -176,7 +184,7 @@ def test_training_says_that_there_is_no_compiler(capsys, monkeypatch):
 
 
 @compiled
-def test_training_with_a_compiler_and_no_gpu(capsys):
+def test_training_with_a_compiler_and_no_gpu(capsys, digits):
     """As it is on this machine, unless that has one."""
     cuda_device.default_device.cache_clear()
     try:
@@ -185,7 +193,7 @@ def test_training_with_a_compiler_and_no_gpu(capsys):
         said = str(error)
     else:
         pytest.skip("this machine has a GPU")
-    assert run(capsys, "train", EXAMPLE, "--target", "cuda") == (2, "", f"gradloom: error: {said}\n")
+    assert run(capsys, "train", EXAMPLE, "--data", digits, "--target", "cuda") == (2, "", f"gradloom: error: {said}\n")
     assert said.startswith("target 'cuda' needs an NVIDIA GPU")
 
 

@@ -47,19 +47,19 @@ def on_device(case, wrt, dtype):
     )
 
 
-@pytest.mark.parametrize("seed", some([1, 4, 10], range(24)))
+@pytest.mark.parametrize("seed", some([1, 4, 10], range(12)))
 def test_random_network(seed):
     check(random_network(seed, most=3), on_device)
 
 
 @slow
-@pytest.mark.parametrize("seed", range(100, 130))
+@pytest.mark.parametrize("seed", range(100, 110))
 def test_larger_random_network(seed):
     check(random_network(seed), on_device)
 
 
 @slow
-@pytest.mark.parametrize("seed", range(200, 206))
+@pytest.mark.parametrize("seed", range(200, 203))
 def test_random_network_in_single_precision(seed):
     check(random_network(seed), on_device, "float32", 1e-5)
 
@@ -68,7 +68,7 @@ def test_random_network_in_single_precision(seed):
     ("kind", "seed"),
     some(
         [("places", 3), ("states", 2)],
-        [(kind, seed) for kind in ("normalised", "places", "states") for seed in range(12)],
+        [(kind, seed) for kind in ("normalised", "places", "states") for seed in range(6)],
     ),
 )
 def test_random_equations(kind, seed):
@@ -201,7 +201,8 @@ def test_circuits_and_networks_of_equations(name):
     wanted = kernels.expected(network, values)
     assert loss == pytest.approx(float(wanted[network.loss.name]), rel=1e-11)
     if output is not None:
-        assert relative_error(output, wanted[network.output.name]) < 1e-11
+        last = network.output if len(network.equations) > 1 else network.loss
+        assert relative_error(output, wanted[last.name]) < 1e-11
     for name in gradients:
         assert relative_error(gradients[name], np.reshape(wanted[name], gradients[name].shape)) < 1e-10
 

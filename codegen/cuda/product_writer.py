@@ -115,8 +115,8 @@ class ProductWriter:
         lines = [*inner.start_lines(), *lines]
         asked = {word for line in lines for word in re.findall(r"\b\w+\b", line)}
         known = dict.fromkeys([*w.arguments(), *w.letters.values(), *around.values()])
-        names = [name for name in known if name in asked]
-        handed = f"{names[0]}," if len(names) == 1 else ", ".join(names)
+        given = [name for name in known if name in asked]
+        handed = f"{given[0]}," if len(given) == 1 else ", ".join(given)
         taken = [f"{handed} = target"] if handed else []
         comments = [f"# {equation}" for equation in equations_of(phase.after)]
         return self.tiles.finish([*comments, *taken, *lines]), handed.removesuffix(",") or "0"

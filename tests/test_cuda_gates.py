@@ -46,7 +46,7 @@ def images():
 ALL = {**NETWORKS, "784-16-16-10": perceptron}
 
 
-# Bytes of local memory, and of spills: more phases stand in this kernel than the assembler for sm_80 finds registers for.
+# Bytes of local memory, and of spills: more phases stand in this kernel than sm_80 has registers for.
 # None would be better.
 SPILLED = {("attention", (8, 0)): (80, 168)}
 

@@ -27,9 +27,9 @@ def planned(name):
     return memory_of(network, batch, **options)
 
 
-@pytest.mark.parametrize("name", ["W2", "W3"])
+@pytest.mark.parametrize("name", ["W2", "W9"])
 def test_within_the_bound(name):
-    """Perceptrons; the gradients are not among what is needed."""
+    """A perceptron, a transformer block; the gradients are not among what is needed."""
     assert planned(name).ratio <= BOUND
 
 
@@ -41,12 +41,11 @@ def test_deep_perceptrons_keep_their_activations_and_two_deltas():
 
 
 @pytest.mark.parametrize(
-    ("name", "most"), [("W4", 1.3), ("W5", 1.6), ("W7", 1.45), ("W9", 1.45), ("W6", 1.85), ("W6l", 1.9), ("long√", 0.2)]
+    ("name", "most"), [("W3", 1.05), ("W4", 1.05), ("W5", 1.4), ("W7", 1.3), ("W6", 1.6), ("W6l", 1.4), ("long√", 0.13)]
 )
 def test_what_is_beyond_the_bound_stays_where_it_is(name, most):
     """With the gradients counted as needed. In a small network (W7) tensors lie apart, so that threads seldom wait; the
-    deltas of a convolution and of all steps of time lie beside what they
-    are made of. Checkpoints need a fraction of what would be stored."""
+    deltas of all steps of time are there at once. Checkpoints need a fraction of what would be stored."""
     assert planned(name).ratio_with_gradients <= most
 
 
@@ -78,8 +77,8 @@ def test_the_plan_is_what_is_allocated():
 
 
 def test_the_command(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.memory", "--networks", "W3", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks.memory", "--networks", "W9", "--results", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    assert "W3" in done.stdout
+    assert "W9" in done.stdout
     (entry,) = json.loads((tmp_path / "memory.json").read_text()).values()
     assert 1 < entry["ratio"] <= BOUND

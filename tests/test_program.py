@@ -131,7 +131,7 @@ def test_bad_options(net):
         net.compile(sizes={"n": 5})
     with pytest.raises(gl.SizeError, match="size n is 0; expected a whole number"):
         net.compile(sizes={"n": 0, "m": 3})
-    with pytest.raises(gl.UnsupportedError, match="target 'tpu' is not offered; choose from cpu, numpy"):
+    with pytest.raises(gl.UnsupportedError, match="target 'tpu' is not offered; choose from cpu, cuda, numpy"):
         net.compile(target="tpu", sizes=sizes)
     with pytest.raises(gl.UnsupportedError, match="dtype int32 is not offered"):
         net.compile(dtype="int32", sizes=sizes)

@@ -38,7 +38,6 @@ from .symbolic.errors import (
     CacheError,
     ClaimSyntaxError,
     DataError,
-    DeviceError,
     DivergenceError,
     GradloomError,
     IndexingError,
@@ -75,6 +74,7 @@ if TYPE_CHECKING:
     from .runtime.array_checks import one_hot_rows
     from .runtime.cache import CacheWarning, cache_dir, set_cache_dir
     from .runtime.callbacks import Callback, EarlyStopping
+    from .runtime.cuda_device import DeviceError
     from .runtime.explain import explain
     from .runtime.gradcheck import gradcheck
     from .runtime.gradient_norms import GradientNorms, gradient_norms
@@ -97,6 +97,7 @@ _LAZY = {
     "AmbiguousClaimError": "symbolic.claims.errors",
     "CacheWarning": "runtime.cache",
     "Callback": "runtime.callbacks",
+    "DeviceError": "runtime.cuda_device",
     "EarlyStopping": "runtime.callbacks",
     "GradientNorms": "runtime.gradient_norms",
     "History": "runtime.history",

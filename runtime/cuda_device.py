@@ -15,11 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..symbolic.errors import DeviceError
+from ..symbolic.errors import GradloomError
 from .cuda_compiler import Cubin, compile_ptx, cubin, require_compiler
 
 Array = NDArray[Any]
 _MEND = "choose target 'cpu', or write the kernels for another machine: gradloom generate --target cuda"
+
+
+class DeviceError(GradloomError, RuntimeError):
+    """There is no GPU, or its driver refused what was asked of it."""
 
 
 class Buffer:

@@ -70,10 +70,6 @@ class MissingExtraError(GradloomError, ImportError):
     """What was asked for needs a package that is installed with one of gradloom's extras."""
 
 
-class DeviceError(GradloomError, RuntimeError):
-    """There is no GPU, or its driver refused what was asked of it."""
-
-
 class PdfError(GradloomError, RuntimeError):
     """No TeX is installed, or it stopped with an error."""
 

@@ -68,10 +68,11 @@ def heirs(
     home : a tensor → the one under which its place is known
     """
     found: dict[Tensor, Tensor] = {}
-    for place, item in in_order(functions):
+    for start, place, item in in_order(functions):
         # Scalars are made by every thread for itself, when others may still read the older one.
         here = [tensor for tensor in dict.fromkeys(map(home, touched(item))) if shapes.get(tensor)]
-        dying = sorted((old for old in here if alive[old][0] < place == alive[old][1]), key=_name)
+        # What lives from the beginning of a segment of time to its end, the next segment may need.
+        dying = sorted((old for old in here if start < alive[old][0] < place == alive[old][1]), key=_name)
         for new in sorted((new for new in here if alive[new][0] == place), key=_name):
             for old in dying:
                 if old in found.values() or shapes[old] != shapes[new]:

@@ -53,13 +53,15 @@ def parts_of(item: Item) -> tuple[Item, ...]:
     return item.body if isinstance(item, Loop) and item.carries is not None else (item,)
 
 
-def in_order(functions: Sequence[Sequence[Item]]) -> Iterator[tuple[int, Item]]:
-    """The nests with the places that `spans` counts them by."""
+def in_order(functions: Sequence[Sequence[Item]]) -> Iterator[tuple[int, int, Item]]:
+    """The nests with the places that `spans` counts them by; before, where the segment of time begins, or -1."""
     place = 0
     for items in functions:
-        for part in (part for item in items for part in parts_of(item)):
-            yield place, part
-            place += 1
+        for item in items:
+            start = place if isinstance(item, Loop) and item.carries is not None else -1
+            for part in parts_of(item):
+                yield start, place, part
+                place += 1
         place += 1
 
 

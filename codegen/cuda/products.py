@@ -115,15 +115,15 @@ def tiled(op: Contraction, sizes: Sizes, tiles: Sequence[Tile]) -> TiledProduct:
     """Choose the indices of the tiles of a product, and their size."""
     axes = axes_of(op, sizes)
     free = [axis for axis in axes if not axis.is_bound]
-    rows, other_rows = _chosen([axis for axis in free if axis.right == 0], 0)
-    columns, other_columns = _chosen([axis for axis in free if axis.right != 0 and axis.left == 0], 1)
+    rows, other_rows = _chosen([axis for axis in free if axis.right == 0])
+    columns, other_columns = _chosen([axis for axis in free if axis.right != 0 and axis.left == 0])
     both = [axis for axis in free if axis.right != 0 and axis.left != 0]
-    inner, added = _chosen([axis for axis in axes if axis.is_bound], None)
+    inner, added = _chosen([axis for axis in axes if axis.is_bound])
     tile = min((tile for tile in tiles if not tile.tensor_cores), key=lambda tile: _cost(tile, rows, columns, sizes))
     return TiledProduct(rows, columns, inner, (*both, *other_rows, *other_columns), tuple(added), tile)
 
 
-def _chosen(axes: Sequence[Axis], operand: int | None) -> tuple[Side, list[Axis]]:
+def _chosen(axes: Sequence[Axis]) -> tuple[Side, list[Axis]]:
     """One index made of those axes that can be one, and the axes that are left."""
     fixed = [axis for axis in axes if axis.extent.is_Integer and all(step.is_Integer for step in axis.steps)]
     growing = [axis for axis in axes if axis not in fixed]

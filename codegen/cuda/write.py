@@ -68,7 +68,7 @@ def write_cuda(plan: Plan) -> Bodies:
 def _write_mode(plan: Plan, tiles: Tiles) -> Bodies:
     schedule, sizes = plan.schedule, plan.sizes
     temporary = plan.lowering.temporary
-    parts = (schedule.forward, schedule.loss, schedule.backward, (*schedule.advance,))
+    parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance)
     functions = [phases_of(gather_steps(rows_first(part, sizes, temporary)), sizes, temporary) for part in parts]
     assign = phases_of(schedule.assign, sizes, temporary)
     plan.names.declare(

@@ -85,6 +85,7 @@ class Worker:
             if taken > 0.8 * seconds / CHUNKS:
                 break
             self.chunk = max(self.chunk + unit, int(self.chunk * min(8, seconds / CHUNKS / taken)) // unit * unit)
+        self.trainer.settle(self.chunk)
         self.trainer.reset()
         samples, begun, loss = [], time.perf_counter(), 0.0
         while len(samples) < CHUNKS - 2 or time.perf_counter() - begun < seconds:

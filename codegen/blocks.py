@@ -28,6 +28,9 @@ PANEL = 1 << 15  # bytes that are read again and again without loss if they lie 
 DEEPEST = 256  # lines of a panel that may not be cut
 FAR, SLOW = 256, 1.5  # numbers that lie further apart are slower to read, where they are many
 PAGE, CROWDED = 1024, 1.2  # rows so far apart, or a multiple of it, have the same few places in the cache
+STEPS = ((1024, 1.4), (512, 1.1))  # what is read of left one after the other lies so far apart: how much slower
+HELD = 512  # columns of right that a core's own cache holds, where both sides are copied
+TWICE, SPLIT, HEAP = 1.05, 0.5, 2000.0  # more, where both are: the tiles, a number turned by itself, the memory
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Blocks:
     form : "outer", vectors along an index of the target, or "dot", vectors along one that is summed over
     rows, vector, columns : names of the indices that a block of registers runs over; "" for none. The columns are an
         index of the right operand, or, in the form "outer", a second one of the left
-    pack : whether the right operand is copied, a panel at a time, so that its vectors lie side by side
+    pack : what is copied, so that what is read together lies side by side: "right", a panel at a time; "both"; ""
     swapped : whether left and right change places
     axes : the indices; those that are in no block in the order of their loops
     cost : cycles, by the model
@@ -50,7 +53,7 @@ class Blocks:
     rows: str
     vector: str
     columns: str
-    pack: bool
+    pack: str
     swapped: bool
     axes: tuple[Axis, ...]
     cost: float
@@ -59,7 +62,7 @@ class Blocks:
     @property
     def way(self) -> str:
         """What it is called in a schedule."""
-        return f"{self.form} packed" if self.pack else self.form
+        return self.form + {"": "", "right": " packed", "both": " packed twice"}[self.pack]
 
     @property
     def around(self) -> list[Axis]:
@@ -122,11 +125,11 @@ class _Model:
             for rows in _or_none(self.of_left):
                 others = [axis for axis in (*self.of_right, *self.of_left) if axis not in (vector, rows)]
                 for columns in [None, *others]:
-                    for pack in (False, True):
+                    for pack in ("", "right", "both"):
                         if self._fits(vector, rows, columns, pack):
                             yield self._outer(vector, rows, columns, pack)
 
-    def _fits(self, vector: Axis, rows: Axis | None, columns: Axis | None, pack: bool) -> bool:
+    def _fits(self, vector: Axis, rows: Axis | None, columns: Axis | None, pack: str) -> bool:
         if columns is not None:
             # Columns are for blocks that would be too small without.
             small = self._rows(rows) * ceil(self.size(vector.extent) / self.lanes) < LATENCY
@@ -134,6 +137,9 @@ class _Model:
                 return False
             if columns in self.of_right:
                 return not pack and vector.right == 1
+        if pack == "both":
+            plain = rows is not None and columns is None and len(self.bound) == 1 and len(self.free) == 2
+            return plain and vector.target == 1
         if pack:
             # Of a panel only the first index that is summed over is cut, so no other may grow with the batch.
             fixed = bool(self.bound) and all(axis.extent.is_Integer for axis in self.bound[1:])
@@ -143,7 +149,7 @@ class _Model:
     def _rows(self, rows: Axis | None) -> int:
         return 1 if rows is None else min(self.size(rows.extent), ROWS)
 
-    def _outer(self, vector: Axis, rows: Axis | None, columns: Axis | None, pack: bool) -> Blocks:
+    def _outer(self, vector: Axis, rows: Axis | None, columns: Axis | None, pack: str) -> Blocks:
         tall = self._rows(rows)
         vectors = ceil(self.size(vector.extent) / self.lanes)
         wide = max(1, min(vectors, ACCUMULATORS // tall))
@@ -161,6 +167,7 @@ class _Model:
             panels = self.volume(axis for axis in self.of_right if axis is not vector)
             near = any(axis.right == 1 and self.size(axis.extent) >= self.lanes // 2 for axis in self.bound)
             each = 2 / self.lanes if vector.right == 1 else TURNED if near else SPREAD
+            each += SPLIT * (pack == "both" and vector.right != 1)
             copying = self.depth * vectors * self.lanes * panels * each
             cost += copying
         elif (
@@ -168,8 +175,14 @@ class _Model:
             and max(self.size(axis.right) for axis in self.bound) > FAR
         ):
             cost *= SLOW
-        if rows is not None and self.size(rows.left) % PAGE == 0:
-            cost *= CROWDED
+        if pack == "both":
+            again = ceil(self.size(vector.extent) / HELD)
+            cost = cost * TWICE + self.volume([rows, *self.bound]) * again * 2 / self.lanes + HEAP
+        else:
+            if rows is not None and self.size(rows.left) % PAGE == 0:
+                cost *= CROWDED
+            apart = max((self.size(axis.left) for axis in self.bound), default=0)
+            cost *= next((slower for least, slower in STEPS if apart >= least), 1.0)
         return replace(self._made("outer", rows, vector, columns, pack, cost), copying=copying)
 
     def _reach(self, vector: Axis, columns: Axis | None) -> float:
@@ -200,11 +213,9 @@ class _Model:
         if lines * 64 > PANEL:
             others = self.volume(axis for axis in self.free if axis not in (rows, columns))
             cost += lines * (ceil(self.volume([columns]) / wide) - 1) * others
-        return self._made("dot", rows, vector, columns, False, cost)
+        return self._made("dot", rows, vector, columns, "", cost)
 
-    def _made(
-        self, form: str, rows: Axis | None, vector: Axis, columns: Axis | None, pack: bool, cost: float
-    ) -> Blocks:
+    def _made(self, form: str, rows: Axis | None, vector: Axis, columns: Axis | None, pack: str, cost: float) -> Blocks:
         row_name, column_name = ("" if axis is None else axis.name for axis in (rows, columns))
         return Blocks(form, row_name, vector.name, column_name, pack, self.swapped, self.axes, cost)
 

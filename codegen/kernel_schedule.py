@@ -10,7 +10,7 @@ import numpy as np
 
 from ..symbolic.errors import SizeError, UndefinedError, UnsupportedError
 
-WAYS = ("outer", "outer packed", "dot", "loops")
+WAYS = ("outer", "outer packed", "outer packed twice", "dot", "loops")
 EPOCHS, WORKSPACES = ("unrolled", "calls"), ("apart", "shared")
 
 
@@ -26,7 +26,8 @@ class KernelSchedule:
         tensors that are never needed together, which takes less memory
     products : by the name, in the generated module, of what a product makes ("z1", "d_W1"), or "*" for all others:
         "outer", vectors along an index of the result; "outer packed", the same from a copy of the right operand, a
-        panel at a time; "dot", vectors along what is summed over; "loops", no blocks of registers
+        panel at a time; "outer packed twice", from copies of both operands; "dot", vectors along what is summed over;
+        "loops", no blocks of registers
 
     Raises
     ------

@@ -126,7 +126,7 @@ def _product(op: Contraction, sizes: Sizes, real: str, way: str) -> Item | None:
         return None
     # What is done for each example anyway is done in a loop over them: what follows can then be done there, too.
     # A panel is copied once for all of them.
-    around = {axis.name for axis in blocks.around if not (blocks.pack and axis.right == 0)}
+    around = {axis.name for axis in blocks.around if not (blocks.pack == "right" and axis.right == 0)}
     apart = [index for index in (*op.rows, *op.columns) if index.name in around]
     apart = [index for index in apart if dict(op.space)[index] == sizes.batch]
     if apart:

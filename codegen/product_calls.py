@@ -36,7 +36,7 @@ class Products:
         if blocks.columns:
             options.append(f'columns="{blocks.columns}"')
         if blocks.pack:
-            options.append("pack=True")
+            options.append(f'pack="{blocks.pack}"')
         if shared:
             options.append(f'shared="{shared}"')
         text = f"contraction({', '.join(options)})"

@@ -44,6 +44,7 @@ class Timing:
     batch : rows a step
     generated, compiled : seconds to derive and generate, and for the first training call (0.1 s or so from the cache)
     steps : microseconds a step, of each sample
+    threads : how many trained
     buffers : bytes of parameters, gradients, the optimizer's state, and the workspace
     parts : where the time goes if one thread does it, the largest share first; empty where the processor does not tell
     is_unrolled : whether the network is so small that an epoch is one straight line; `parts` is then of the functions
@@ -57,6 +58,7 @@ class Timing:
     buffers: dict[str, int]
     parts: tuple[Part, ...]
     is_unrolled: bool = False
+    threads: int = 1
 
     @property
     def step(self) -> float:
@@ -67,7 +69,8 @@ class Timing:
         low, _, high = statistics.quantiles(self.steps, n=4)
         lines = [
             f"{_number(self.step)} µs a step of {self.batch} rows (quartiles {_number(low)} – {_number(high)}), "
-            f"{_number(self.batch / self.step * 1e6)} rows a second",
+            f"{_number(self.batch / self.step * 1e6)} rows a second, "
+            + ("by one thread" if self.threads == 1 else f"by {self.threads} threads"),
             f"{self.generated:.2f} s to derive and generate, {self.compiled:.2f} s to compile or load",
             ", ".join(f"{name} {size / 2**20:.2f} MiB" for name, size in self.buffers.items()),
         ]
@@ -131,6 +134,8 @@ def bench(
     start = time.perf_counter()
     trainer.run(checked, order[:batch], batch)
     compiled = time.perf_counter() - start
+    while not trainer.team.is_settled:
+        trainer.run(checked, order, batch)
     samples = _samples(lambda: trainer.run(checked, order, batch), -(-checked.rows // batch), seconds)
     buffers = {
         "parameters": trainer.params.flat.nbytes,
@@ -141,7 +146,7 @@ def bench(
     options = {"dtype": dtype, "batch": batch, "sizes": numbers, "schedule": schedule, "checkpoint": checkpoint}
     parts = _parts(network, options, optimizer, trainer, checked.take(slice(batch)))
     is_unrolled = hasattr(trainer.program.module, "epoch_by_row")
-    return Timing(batch, generated, compiled, samples, buffers, parts, is_unrolled)
+    return Timing(batch, generated, compiled, samples, buffers, parts, is_unrolled, trainer.team.count)
 
 
 def _data(network: Network, data: Any, model: Model, batch: int, seed: int, dtype: str) -> Data:

@@ -20,7 +20,7 @@ from .data import Data, check_data, size_of
 from .hessian_blocks import LIMIT, hessian_blocks
 from .kept_sources import generated_source
 from .parameters import Parameters
-from .threads import operations_per_row, threads_for
+from .threads import Team, operations_per_row, team_for
 
 Array = NDArray[Any]
 TARGETS = ("cpu", "cuda", "numpy")
@@ -106,7 +106,7 @@ class Program:
         """The network's output for `inputs` (targets are not needed); errors as in `loss_and_gradients`."""
         return self.run_predict(self.flat(params), self.check(inputs, named, self.network.inputs))
 
-    def threads(self, batch: int, steps: float = math.inf) -> int:
+    def team(self, batch: int, steps: float = math.inf) -> Team:
         """How many threads train with mini-batches of `batch` rows: as many as the work of a step is worth.
 
         They are started anew for each call of the epoch kernel, which must be worth it, too: it does `steps` steps.
@@ -114,7 +114,7 @@ class Program:
         """
         if self._per_row is None:
             self._per_row = operations_per_row(self.network, self.sizes)
-        return threads_for(3 * self._per_row * batch, steps)  # forward, and twice as much backward
+        return team_for(3 * self._per_row * batch, steps)  # forward, and twice as much backward
 
     # ---- checking what is handed over ----------------------------------------------------------------------------
 

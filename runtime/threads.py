@@ -1,10 +1,10 @@
-"""How many threads a training uses."""
+"""How many threads a training uses: as its operations let expect, and where that is unsure, as the clock then tells."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from .data import size_of
 
 WORTH = 2e6  # operations a step that one thread more is worth: all wait for each other several times in a step
 START = 3e7  # operations that could be done while the threads are started
+SURE = 1e8  # operations a step from which all threads are worth while on every machine
 MOST = 1024
+CALLS = 3  # that are timed of each number of threads
 
 _chosen: int | None = None
 
@@ -35,6 +37,70 @@ def set_threads(count: int | None) -> None:
     """
     global _chosen
     _chosen = None if count is None else _checked("count", count)
+
+
+class Team:
+    """How many threads train: begins with `guess`, and tries others once that can have paid.
+
+    Whether a second thread is worth while depends on how long two cores take to tell each other something, which
+    differs by a factor of ten between machines. Another number of threads is another compilation: it is tried when as
+    much time has been trained as compiling took, so that trying at most doubles the time of a training, however short.
+    The results are the same bits whatever is chosen.
+
+    Parameters
+    ----------
+    guess : what to begin with
+    others : what to try, in this order, as long as each is faster than what is best so far
+
+    Attributes
+    ----------
+    count : how many threads are to train now
+    """
+
+    def __init__(self, guess: int, others: Sequence[int] = ()) -> None:
+        self.count = self._best = guess
+        self._others = list(others)
+        self._seconds: dict[int, list[float]] = {}
+        self._compiling = self._trained = 0.0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is tried any more."""
+        return not self._others and self.count == self._best
+
+    def took(self, seconds: float, steps: int) -> None:
+        """Hear how long a call took that did `steps` steps by `count` threads."""
+        if self.is_settled or steps < 1:
+            return
+        if self.count not in self._seconds:  # the first call compiles, or reads from the disk
+            self._seconds[self.count] = []
+            self._compiling = max(self._compiling, seconds)
+            return
+        timed = self._seconds[self.count]
+        timed.append(seconds / steps)
+        if self.count != self._best:
+            if len(timed) >= CALLS:
+                if min(timed) < min(self._seconds[self._best]):
+                    self._best = self.count
+                else:
+                    self._others.clear()
+                self._next()
+            return
+        self._trained += seconds
+        if len(timed) >= CALLS and self._trained >= self._compiling:
+            self._next()
+
+    def _next(self) -> None:
+        self.count = self._others.pop(0) if self._others else self._best
+
+
+def team_for(operations: float, steps: float = math.inf) -> Team:
+    """The team for `steps` steps, of so many operations each, in one call; errors as `threads_for`."""
+    guess = threads_for(operations, steps)
+    is_given = _chosen is not None or os.environ.get("GRADLOOM_NUM_THREADS")
+    if is_given or guess == 1 or operations >= SURE:
+        return Team(guess)
+    return Team(guess, [guess >> halved for halved in range(1, guess.bit_length())])
 
 
 def threads_for(operations: float, steps: float = math.inf) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..symbolic.network import Network
 from .data import Data
 from .parameters import Parameters, aligned_zeros
 from .program import Program
-from .threads import operations_per_row
+from .threads import Team, operations_per_row
 
 Array = NDArray[Any]
 BLOCK = 2e8  # operations in one call of the epoch kernel, some 0.1 s: progress shows and Ctrl-C works in between
@@ -30,7 +31,7 @@ class Trainer:
     state : (number of states, trainable entries), zero before the first step
     steps : steps done
     seed : with the number of a step, what its noise is drawn from
-    threads : how many train together, see `choose_threads`
+    team : how many threads train together, see `choose_threads`
     """
 
     def __init__(self, program: Program, params: Parameters, seed: int = 0) -> None:
@@ -44,7 +45,7 @@ class Trainer:
             len(module.STATE), module.TRAINABLE
         )
         self.steps = 0
-        self.threads = 1
+        self.team = Team(1)
         self._good: tuple[Array, Array, int] | None = None
 
     def resume(self, state: Array, steps: int) -> None:
@@ -63,11 +64,11 @@ class Trainer:
         return usual_rows(self.program.batch) == usual_rows(batch)
 
     def choose_threads(self, batch: int, rows: int) -> None:
-        """Decide how many threads train, in calls of about `rows` rows each.
+        """Decide how many threads train, in calls of about `rows` rows each: the first calls may change it.
 
         Once for a training: kernels are compiled for one thread and for several.
         """
-        self.threads = self.program.threads(batch, -(-rows // batch))
+        self.team = self.program.team(batch, -(-rows // batch))
 
     def run(self, data: Data, order: Array, batch: int) -> float:
         """Train on the rows `order`, in mini-batches; return the sum over batches of loss × rows.
@@ -108,8 +109,10 @@ class Trainer:
             return loss * data.rows, 1
         seed = (self.seed,) if self.program.network.noises else ()
         steps = (self.hyper, self.steps, *seed)
-        team = (self.threads,) if self.program.target == "cpu" else ()
+        team = (self.team.count,) if self.program.target == "cpu" else ()
+        begun = time.perf_counter()
         total, done = module.epoch(flat, self.grads, self.state, *arrays, order, batch, *steps, work, *team)
+        self.team.took(time.perf_counter() - begun, int(done))
         return float(total), int(done)
 
     def _restore(self, kept: tuple[Array, Array, int]) -> None:

@@ -24,18 +24,20 @@ def products(count, inner, width):
     turned = {"k": (inner, 1, 0, width), "o": (width, 0, 1, 1), "i": ((0, 1), inner, width, 0)}
     x, w, d = (count, inner), (width, inner), (count, width)
     yield (x, w), 0, d, ("dot", "i", "k", forward), {"columns": "o"}
-    yield (x, w), 0, d, ("outer", "i", "o", forward), {"pack": True}
     yield (d, x), 1, w, ("outer", "o", "k", weights), {}
-    yield (d, x), 1, w, ("outer", "o", "k", weights), {"pack": True}
     yield (x, d), 0, (inner, width), ("outer", "k", "o", turned), {}
+    for pack in ("right", "both"):
+        yield (x, w), 0, d, ("outer", "i", "o", forward), {"pack": pack}
+        yield (d, x), 1, w, ("outer", "o", "k", weights), {"pack": pack}
+        yield (x, d), 0, (inner, width), ("outer", "k", "o", turned), {"pack": pack}
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.integers(1, 70),
     st.integers(1, 70),
     st.integers(1, 40),
-    st.integers(0, 4),
+    st.integers(0, 8),
     st.sampled_from(["float32", "float64"]),
     st.sampled_from([np.int64, np.int32]),
     st.randoms(use_true_random=False),

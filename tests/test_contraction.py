@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from sympy import Integer, Symbol
 
 from gradloom.codegen.blocks import all_blocks, choose_blocks, number_text
-from gradloom.codegen.carried import contraction as carried
-from gradloom.codegen.carried import operands, vectors
+from gradloom.codegen.carried import operands, panels, vectors
 from gradloom.codegen.carried.contraction import contraction
 from gradloom.codegen.strides import Axis, merged
 
@@ -146,7 +145,7 @@ def test_so_it_does_in_shorter_vectors_and_fewer_registers(case, machine, real, 
     """As on machines without AVX-512, without AVX, or with NEON."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vectors, "VECTOR_BYTES", machine[0])
-        patch.setattr(carried, "REGISTERS", machine[1])
+        patch.setattr(vectors, "REGISTERS", machine[1])
         check(case, real, lambda ways: [data.draw(st.sampled_from(ways))] if ways else [])
 
 
@@ -175,7 +174,7 @@ EVERY_DAY = {(16, "first"), (32, "bound"), (64, "fixed"), (64, "second")}
 )
 def test_panels_are_transposed_in_vectors_of_any_size(size, growing, monkeypatch):
     monkeypatch.setattr(vectors, "VECTOR_BYTES", size)
-    monkeypatch.setattr(carried, "PANEL_BYTES", 4096)  # in several parts
+    monkeypatch.setattr(panels, "PANEL_BYTES", 4096)  # in several parts
     kinds, sizes, (left, right, target) = ACROSS
     orders = [left, [*right, 0, 1], [*target, 3, 4]]
 
@@ -185,6 +184,23 @@ def test_panels_are_transposed_in_vectors_of_any_size(size, growing, monkeypatch
         return chosen[:2]
 
     check((kinds, sizes, GROWING[growing], False, orders), "float32", packed)
+
+
+@pytest.mark.parametrize("growing", [-1, 0, 1, 2])
+@pytest.mark.parametrize("orders", [[[0, 2], [1, 2], [0, 1]], [[2, 0], [2, 1], [1, 0]]])
+@pytest.mark.parametrize(("size", "real"), [(64, "float32"), (32, "float64")])
+def test_both_operands_are_copied_part_by_part(size, real, orders, growing, monkeypatch):
+    """Lines and columns are cut several times, and the last parts are shorter."""
+    monkeypatch.setattr(vectors, "VECTOR_BYTES", size)
+    monkeypatch.setattr(panels, "DEEP", 11)
+    monkeypatch.setattr(panels, "WIDE_BYTES", 6000)
+
+    def packed(ways):
+        chosen = [way for way in ways if way[0].pack == "both"]
+        assert chosen
+        return chosen
+
+    check((["left", "right", "bound"], [41, 151, 53], growing, False, orders), real, packed)
 
 
 def test_a_panel_is_copied_once_for_all_that_reads_it():
@@ -199,7 +215,7 @@ def test_a_panel_is_copied_once_for_all_that_reads_it():
     }
     way = choose_blocks(list(steps.values()), "float32", COUNT)
     assert way is not None
-    assert (way.form, way.vector, way.pack) == ("outer", "d", True)
+    assert (way.form, way.vector, way.pack) == ("outer", "d", "right")
     assert way.rows == "t"  # examples lie further apart
     assert way.cost < 1.3 * (64 * 61 * 4 * 67 / 2)
 

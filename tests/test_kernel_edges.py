@@ -124,7 +124,7 @@ def test_modules_run_without_the_compiler():
 @pytest.mark.slow
 def test_many_panels_do_not_add_up_on_the_stack():
     axes = {"i": ((0, 1), 1000, 0, 1000), "j": (1000, 0, 1000, 1), "k": (1000, 1, 1, 0)}
-    product = contraction("outer", "i", "j", axes, pack=True)
+    product = contraction("outer", "i", "j", axes, pack="right")
     calls = "\n".join("    product(a, b, c, 3)" for _ in range(60))
     space = {"product": product}
     exec(f"def many(a, b, c):\n{calls}\n", space)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import gradloom as gl
 from gradloom.codegen import teams
 from gradloom.codegen.generate import generate
-from gradloom.runtime.threads import set_threads, threads_for
+from gradloom.runtime.threads import SURE, WORTH, Team, set_threads, team_for, threads_for
 from gradloom.symbolic.errors import DataError
 
 L = gl.layers
@@ -100,6 +101,80 @@ def test_a_loss_that_is_not_finite_stops_all_threads(threads):
     with pytest.raises(gl.DivergenceError):
         model.fit(x, y, epochs=50, batch=13, optimizer=gl.optimizers.SGD(lr=1e9), progress=False)
     assert np.isfinite(model.params.flat).all()
+
+
+@pytest.mark.parametrize(
+    ("speed", "settled", "tried"),
+    [
+        ({8: 1.0, 4: 2.0, 2: 0.1, 1: 0.1}, 8, [8, 4]),  # fewer are slower: nothing else is tried
+        ({8: 4.0, 4: 3.0, 2: 2.0, 1: 1.0}, 1, [8, 4, 2, 1]),
+        ({8: 4.0, 4: 3.0, 2: 3.5, 1: 1.0}, 4, [8, 4, 2]),
+    ],
+)
+def test_a_team_settles_on_what_the_clock_says(speed, settled, tried):
+    team, counts = Team(8, [4, 2, 1]), []
+    for _ in range(100):
+        counts.append(team.count)
+        if team.is_settled:
+            break
+        compiling = 50.0 if team.count not in counts[:-1] else 0.0
+        team.took(compiling + 7 * speed[team.count], 7)
+    assert team.is_settled
+    assert team.count == settled
+    assert list(dict.fromkeys(counts)) == tried
+
+
+def test_a_team_tries_nothing_before_compiling_has_paid():
+    team = Team(2, [1])
+    team.took(100.0, 5)
+    for _ in range(9):
+        team.took(10.0, 5)
+        assert team.count == 2
+    team.took(10.0, 5)
+    assert team.count == 1
+
+
+def test_a_training_that_tries_teams_gives_the_same_bits(threads, monkeypatch):
+    """Every call of the kernel takes a second by this clock: four by two threads, four by one, and then two again."""
+    rng = np.random.default_rng(7)
+    x, y = rng.standard_normal((23, 11)), rng.standard_normal((23, 5))
+
+    def trained():
+        model = gl.Model(gl.Sequential([L.Dense(7, gl.tanh), L.Dense(5)], (11,), loss=gl.losses.SquaredError()), seed=3)
+        model.fit(x, y, epochs=11, batch=5, optimizer=gl.optimizers.SGD(lr=0.1), progress=False)
+        return model.params.flat, model.trainer(None, 5).team
+
+    threads(1)
+    alone, _ = trained()
+    threads(None)
+    team, counts = Team(2, [1]), []
+    monkeypatch.setattr("gradloom.runtime.program.team_for", lambda *_: team)
+    clock = SimpleNamespace(perf_counter=lambda: counts.append(team.count) or len(counts))
+    monkeypatch.setattr("gradloom.runtime.training.time", clock)
+    found, used = trained()
+    assert used is team
+    assert team.is_settled
+    assert set(counts[:8:2]) == {2}
+    assert set(counts[8:16:2]) == {1}
+    assert np.array_equal(found, alone)
+
+
+def test_calls_that_did_no_step_say_nothing_of_speed():
+    team = Team(2, [1])
+    for _ in range(50):
+        team.took(10.0, 0)
+    assert team.count == 2
+
+
+def test_what_a_team_may_try(threads, monkeypatch):
+    monkeypatch.setattr("gradloom.runtime.threads.os.sched_getaffinity", lambda _: set(range(6)), raising=False)
+    assert team_for(WORTH).is_settled  # one thread
+    team = team_for(6 * WORTH)
+    assert (team.count, team.is_settled) == (6, False)
+    assert team_for(2 * SURE).is_settled
+    threads(3)
+    assert team_for(6 * WORTH).count == 3
+    assert team_for(6 * WORTH).is_settled
 
 
 def test_how_many_threads(threads, monkeypatch):

@@ -32,6 +32,9 @@ class Trainer:
         """Train for `steps` steps and return the mean of their losses, each taken before its update."""
         raise NotImplementedError
 
+    def settle(self, steps: int) -> None:
+        """Train as long as what a system chooses by the clock, for calls of so many steps, may still change."""
+
     def losses(self, steps: int) -> list[float]:
         """The losses of the first steps from the initial weights."""
         self.reset()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 import numba  # noqa: F401  what gradloom imports when it first compiles: imports are timed apart
@@ -66,15 +67,21 @@ class Ours(Trainer):
         values = self.program.optimizer.values
         self.hyper = np.array([values[name] for name in self.module.HYPER], float)
         self.work = self.program.workspace(workload.batch)
-        self.order, self.steps, self._threads = np.arange(self.rows), 0, {}
+        self.order, self.steps, self._teams = np.arange(self.rows), 0, {}
 
-    def threads(self, steps):
-        if steps not in self._threads:
-            self._threads[steps] = self.program.threads(self.batch, steps)
-        return self._threads[steps]
+    def team(self, steps):
+        if steps not in self._teams:
+            self._teams[steps] = self.program.team(self.batch, steps)
+        return self._teams[steps]
 
     def reset(self):
         self.params[:], self.state[:], self.steps = self.initial, 0, 0
+
+    def settle(self, steps):
+        """Train until the number of threads is settled, as in the first second of a long training."""
+        while self.variant == "epoch" and not self.team(steps).is_settled:
+            self.reset()
+            self._train(steps)
 
     def run(self, steps):
         if self.variant == "epoch":
@@ -87,6 +94,7 @@ class Ours(Trainer):
         if wanted > len(self.order):  # several passes in one call
             self.order = np.tile(np.arange(self.rows), -(-wanted // self.rows))
         order = self.order[first:wanted]
+        team, begun = self.team(steps), time.perf_counter()
         total, done = self.module.epoch(
             self.params,
             self.grads,
@@ -97,8 +105,9 @@ class Ours(Trainer):
             self.hyper,
             self.steps,
             self.work,
-            self.threads(steps),
+            team.count,
         )
+        team.took(time.perf_counter() - begun, done)
         self.steps += steps
         return total / len(order) if done == steps else float("nan")
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 FILES = tuple(
     f"{name}.py"
-    for name in "elementary vectors operands contraction sums choices lanes clock team subnormal views".split()
+    for name in (
+        "elementary vectors operands tiles panels contraction sums choices lanes clock team subnormal views"
+    ).split()
 )
 CUDA_FILES = tuple(f"cuda/{name}.py" for name in "intrinsics grid operands matmul tf32 scalars".split())
 INSTALLED = ("llvmlite", "numba")

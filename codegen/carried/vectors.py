@@ -10,6 +10,11 @@ VECTOR_BYTES = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else
 REGISTERS = 32 if FEATURES.get("avx512f") or FEATURES.get("neon") else 16
 
 
+def machine():
+    """The bytes of a vector, and how many vectors a core's registers hold."""
+    return VECTOR_BYTES, REGISTERS
+
+
 class Vectors:
     """LLVM's vector instructions for one type of number; `count` lanes of a vector may be in use."""
 

@@ -246,7 +246,19 @@ def loop_order(op: Op, batch: Any) -> list[Any]:
     innermost = max(candidates, key=fits)
     rest = [index for index in (*free, *bound) if index != innermost]
     rest.sort(key=lambda index: (batch is None or extents[index] != batch, index in bound))
+    row = next((index for index in bound if extents[index] == batch), None)
+    if row in rest:
+        # Memory is run through in its order: tensors of a recurrence have time outside of the batch.
+        widest = [places for places in read if len(places) == largest]
+        before = [index for index in bound if index in rest and all(_is_before(index, row, at) for at in widest)]
+        rest = [*before, *(index for index in rest if index not in before)]
     return [*rest, innermost]
+
+
+def _is_before(index: Any, row: Any, places: Sequence[Expr]) -> bool:
+    """Whether an index stands outside of the row in an element."""
+    found = [[at for at, place in enumerate(places) if place.has(one)] for one in (index, row)]
+    return all(found) and max(found[0]) < min(found[1])
 
 
 def _is_long(extent: Expr) -> bool:

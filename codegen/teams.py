@@ -227,8 +227,13 @@ def by_rows(item: Item, sizes: Sizes, in_memory: InMemory) -> Item | None:
         return made if _keeps_rows_apart(made, in_memory) else None
     if isinstance(item, Dot):
         return _product_by(item, sizes, by_batch=True)
-    if not isinstance(item, Loop) or item.extent != sizes.batch or item.limits or item.before or item.after:
+    if not isinstance(item, Loop) or item.limits or item.before or item.after:
         return None
+    if item.extent != sizes.batch:
+        # Tensors of a recurrence have time outside of the batch.
+        inner = by_rows(item.body[0], sizes, in_memory) if len(item.body) == 1 else None
+        made = None if inner is None else replace(item, body=(inner,))
+        return made if made is not None and _keeps_rows_apart(made, in_memory) else None
     return replace(item, is_shared=True) if _stays(item, in_memory) else None
 
 

@@ -90,11 +90,20 @@ class Tiles:
                     self.run(name, INT(done), INT(fit), size, places, body)
                     done += fit * size
             return
-        done = INT(0)
-        for size in sizes:
-            fit = self.builder.sdiv(self.builder.sub(self.number(extent), done), INT(size))
+        builder, done = self.builder, INT(0)
+        for size, after in zip(sizes, [*sizes[1:], 0], strict=True):
+            left = builder.sub(self.number(extent), done)
+            fit = builder.sdiv(left, INT(size))
+            if (
+                size < 2 * after
+            ):  # two alike ones rather than this one and a small one, which would leave registers empty
+                rest = builder.sub(left, builder.mul(fit, INT(size)))
+                is_so = builder.and_(
+                    builder.icmp_signed("==", rest, INT(2 * after - size)), builder.icmp_signed(">", fit, INT(0))
+                )
+                fit = builder.sub(fit, builder.zext(is_so, INT))
             self.run(name, done, fit, size, places, body)
-            done = self.builder.add(done, self.builder.mul(fit, INT(size)))
+            done = builder.add(done, builder.mul(fit, INT(size)))
 
     def run(self, name, start, count, size, places, body):
         with cgutils.for_range(self.builder, count) as loop:
@@ -154,7 +163,7 @@ class Tiles:
                 widths = [lanes] * (rest // lanes) + [rest % lanes] * bool(rest % lanes)
                 body(widths, self.move(places, self.vector, INT(extent - rest)))
             return
-        sizes = dict.fromkeys([most * lanes, lanes])
+        sizes = list(dict.fromkeys([most * lanes, lanes]))
         self.blocks(self.vector, sizes, places, lambda size, at: body([lanes] * (size // lanes), at))
         rest = self.builder.srem(self.number(extent), INT(lanes))
         with self.builder.if_then(self.builder.icmp_signed(">", rest, INT(0))):

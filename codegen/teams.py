@@ -196,6 +196,9 @@ def _share(item: Item, sizes: Sizes, in_memory: InMemory) -> Share:
     if isinstance(item, Loop) and item.carries is not None:
         inner = tuple(share_work(item.body, sizes, in_memory))
         return Share(replace(item, body=tuple(share.item for share in inner)), "each", inner=inner)
+    if isinstance(item, Loop) and item.of_halves:
+        parts = (by_parts(part, sizes, in_memory) or part for part in item.body)
+        return Share(replace(item, body=tuple(parts)), "parts")
     if isinstance(item, Dot) and (by_columns := _by_columns(item)) is not None:
         return Share(by_columns, "parts")
     for kind, split in (("rows", by_rows), ("parts", by_parts)):

@@ -59,10 +59,9 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
     unroll = {None: None, "unrolled": True, "calls": False}[plan.chosen.epoch]
     epoch = None if plan.timed or plan.checkpoint is not None else unroll_epoch(plan, unroll)
     temporary = plan.lowering.temporary
-    backward = schedule.backward
-    if plan.checkpoint is None:
-        backward = in_halves(schedule, plan.lowering, plan.sizes)
-    parts = (schedule.forward, schedule.loss, backward, schedule.advance, schedule.assign)
+    sums = plan.chosen.sums if plan.checkpoint is None else "whole"
+    gradients = in_halves(schedule, plan.lowering, plan.sizes, sums)
+    parts = (schedule.forward, schedule.loss, gradients, schedule.advance, schedule.assign)
     steps: list[list[Steps]] = [[*gather_steps(rows_first(part, plan.sizes, temporary))] for part in parts]
     handed_out = [*schedule.gradients.values(), *([schedule.output] if schedule.output else [])]
     if plan.checkpoint is not None:

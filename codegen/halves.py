@@ -8,7 +8,7 @@ its work as they share that of a whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from sympy import Dummy, Integer
 from ..symbolic.indices import Index
 from ..symbolic.tensors import Tensor, indices_of, tensor_of
 from .nests import Clear, Dot, Item, Loop, rename
-from .ops import Contraction, Op, Pointwise, Reduction
+from .ops import Contraction, Op, Pointwise, Reduction, tensors_read
 from .sizes import Sizes
 from .strides import at_batch
 
@@ -31,18 +31,23 @@ LEAST = 2**15  # numbers made in this step that a sum reads: fewer come from ano
 WORTH = 4  # how many of them for each number of the sum
 
 
-def in_halves(schedule: Schedule, lowering: Lowering, sizes: Sizes) -> list[Op]:
+def in_halves(schedule: Schedule, lowering: Lowering, sizes: Sizes, chosen: str | None) -> Sequence[Op]:
     """The ops of the backward pass; gradients that are long sums over the batch are sums over its halves.
 
-    The two are added at the end: nothing in a function reads the gradients that it hands out.
+    `chosen` is "halves" for all of them, "whole" for none, or None where the model chooses.
     """
-    gradients = set(schedule.gradients.values())
+    if chosen == "whole":
+        return schedule.backward
+    # What something else is made of is not made at the end.
+    read = set(tensors_read([*schedule.backward, *schedule.advance, *schedule.assign]))
+    gradients = set(schedule.gradients.values()) - read
     ops = [*schedule.forward, *schedule.loss, *schedule.backward]
     made = {op.tensor for op in ops if sizes.batch in sizes.shape(op.tensor.shape)}
     first: list[Op] = []
     last: list[Op] = []
     for op in schedule.backward:
-        if op.tensor not in gradients or not _is_worth_it(op, made, sizes):
+        is_sum = op.tensor in gradients and _sums_over_rows(op, sizes)
+        if not is_sum or (chosen is None and not _is_worth_it(op, made, sizes)):
             first.append(op)
             continue
         half = Index("half")
@@ -55,12 +60,14 @@ def in_halves(schedule: Schedule, lowering: Lowering, sizes: Sizes) -> list[Op]:
     return first + last
 
 
-def _is_worth_it(op: Op, made: Collection[Tensor], sizes: Sizes) -> bool:
+def _sums_over_rows(op: Op, sizes: Sizes) -> bool:
     extents = dict(op.space)
-    if sizes.batch is None or not any(extents[index] == sizes.batch for index in op.bound) or not op.tensor.rank:
+    if sizes.batch is None or not op.tensor.rank or not any(extents[index] == sizes.batch for index in op.bound):
         return False
-    if not isinstance(op, Contraction) and not (isinstance(op, Reduction) and op.kind == "sum"):
-        return False
+    return isinstance(op, Contraction) or (isinstance(op, Reduction) and op.kind == "sum")
+
+
+def _is_worth_it(op: Op, made: Collection[Tensor], sizes: Sizes) -> bool:
     numbers = {sizes.batch: sizes.rows}
 
     def length(tensor: Tensor) -> int:

@@ -235,8 +235,8 @@ def by_rows(item: Item, sizes: Sizes, in_memory: InMemory) -> Item | None:
     if item.extent != sizes.batch:
         # Tensors of a recurrence have time outside of the batch.
         inner = by_rows(item.body[0], sizes, in_memory) if len(item.body) == 1 else None
-        made = None if inner is None else replace(item, body=(inner,))
-        return made if made is not None and _keeps_rows_apart(made, in_memory) else None
+        around = None if inner is None else replace(item, body=(inner,))
+        return around if around is not None and _keeps_rows_apart(around, in_memory) else None
     return replace(item, is_shared=True) if _stays(item, in_memory) else None
 
 

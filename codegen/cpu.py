@@ -15,6 +15,7 @@ from .chosen_rows import read_in_place
 from .clocks import Clocks
 from .cpu_writer import CpuWriter
 from .fuse import fuse
+from .halves import in_halves
 from .kernels import Bodies, Body, with_inference
 from .layout import Place
 from .lifetimes import results_early, work_bytes
@@ -58,7 +59,9 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
     unroll = {None: None, "unrolled": True, "calls": False}[plan.chosen.epoch]
     epoch = None if plan.timed or plan.checkpoint is not None else unroll_epoch(plan, unroll)
     temporary = plan.lowering.temporary
-    parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance, schedule.assign)
+    sums = plan.chosen.sums if plan.checkpoint is None else "whole"
+    gradients = in_halves(schedule, plan.lowering, plan.sizes, sums)
+    parts = (schedule.forward, schedule.loss, gradients, schedule.advance, schedule.assign)
     steps: list[list[Steps]] = [[*gather_steps(rows_first(part, plan.sizes, temporary))] for part in parts]
     handed_out = [*schedule.gradients.values(), *([schedule.output] if schedule.output else [])]
     if plan.checkpoint is not None:

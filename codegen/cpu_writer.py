@@ -42,21 +42,21 @@ LETTERS = "ijklmnpqrsuv"
 SHORT = 16  # steps that are not shared evenly enough
 
 
-def part_of(stop: str) -> tuple[str, str]:
+def part_of(stop: str, thread: str = "thread", threads: str = "threads") -> tuple[str, str]:
     """The first and the last but one of `stop` steps that belong to the thread, as source."""
-    return f"begin({stop}, thread, threads)", f"begin({stop}, thread + 1, threads)"
+    return f"begin({stop}, {thread}, {threads})", f"begin({stop}, {thread} + 1, {threads})"
 
 
-def turned_part_of(stop: str) -> tuple[str, str]:
+def turned_part_of(stop: str, thread: str, threads: str) -> tuple[str, str]:
     """The same, but the threads count from the last: where parts differ, others have the larger ones."""
-    return f"begin({stop}, threads - 1 - thread, threads)", f"begin({stop}, threads - thread, threads)"
+    return f"begin({stop}, {threads} - 1 - {thread}, {threads})", f"begin({stop}, {threads} - {thread}, {threads})"
 
 
-def strips(stop: int) -> tuple[str, str]:
+def strips(stop: int, thread: str, threads: str) -> tuple[str, str]:
     """The same where parts begin at multiples of whole vectors."""
     if stop < 2 * STRIP:
-        return part_of(str(stop))
-    first, last = (f"{STRIP} * {place}" for place in part_of(str(-(-stop // STRIP))))
+        return part_of(str(stop), thread, threads)
+    first, last = (f"{STRIP} * {place}" for place in part_of(str(-(-stop // STRIP)), thread, threads))
     return first, last if stop % STRIP == 0 else f"min({last}, {stop})"
 
 
@@ -85,6 +85,7 @@ class CpuWriter:
         self._stores: list[str] = []  # what waits for the end of the body of a loop over lanes
         self._flat_views: dict[tuple[str, tuple[Expr, ...]], str] = {}  # array, shape → name of a view
         self._shares_rows = self._turns = False
+        self._team = "thread", "threads"  # the thread's number among those that share a nest, and how many they are
         self.printer = ScalarPrinter(self._element, self._letters, self._let, is_there=self._is_there)
         self._batch = "" if sizes.batch is None else storage.names.of(sizes.batch)
         if sizes.batch is not None:
@@ -166,11 +167,16 @@ class CpuWriter:
         if isinstance(item, Finish):
             return self._in_order(self._store(item.target, self._locals[item.target]))
         if isinstance(item, Clear):
-            return [f"{self._array(item.target)}[{self._cleared(item)}] = real(0)"]
+            part = self._cleared(item)
+            if item.half is not None:
+                part = f"{self._letters[item.half]}, {part.removeprefix(':, ')}"
+            return [f"{self._array(item.target)}[{part}] = real(0)"]
         value = self.printer.text(item.value)
         return [*self._flush(), f"{self._memory(item.target)} += {value}"]
 
     def _loop(self, loop: Loop, rest: Sequence[Item]) -> list[str]:
+        if loop.of_halves:
+            return self._halves(loop)
         lines = [line for item in loop.before for line in self._item(item, ())]
         around = dict(self._locals)
         run = run_of(loop, self._axes)
@@ -195,6 +201,26 @@ class CpuWriter:
         self._locals = around
         lines += [line for item in loop.after for line in self._item(item, rest)]
         return lines
+
+    def _halves(self, loop: Loop) -> list[str]:
+        """A loop over the halves of the batch, each of which some threads share."""
+        self._letters[loop.index] = letter = self._letter(loop.index)
+        self._team = "mate", "mates"
+        lines = ["low, high = halves(thread, threads)", f"for {letter} in range(low, high):"]
+        body = [f"mate, mates = of_half({letter}, thread, threads)"]
+        for place, item in enumerate(loop.body):
+            around = dict(self._locals)
+            written = self._item(item, loop.body[place + 1 :])
+            self._locals = around
+            body += written if _is_shared(item) else ["if mate == 0:", *(INDENT + line for line in written)]
+        self._team = "thread", "threads"
+        del self._letters[loop.index]
+        return lines + [INDENT + line for line in body]
+
+    def _rows_of(self, half: Any) -> tuple[str, str]:
+        """The first and the last but one row of a half of the batch."""
+        letter = self._letters[half]
+        return f"begin({self._batch}, {letter}, 2)", f"begin({self._batch}, {letter} + 1, 2)"
 
     def _run(self, run: Run) -> list[str]:
         """One loop in the place of a few."""
@@ -240,6 +266,8 @@ class CpuWriter:
         stop = self._size(loop.extent)
         if loop.is_shared:
             return f"range({', '.join(self._part(stop))})"
+        if loop.half is not None:
+            return f"range({', '.join(self._rows_of(loop.half))})"
         if loop.step < 0:
             return f"range({self._less_one(loop.extent)}, -1, -1)"
         if not loop.limits:
@@ -265,7 +293,7 @@ class CpuWriter:
         if stop == self._batch:
             self._shares_rows = True
             return "first", "last"
-        return part_of(stop)
+        return part_of(stop, *self._team)
 
     def _cleared(self, item: Clear) -> str:
         if item.axis is None:
@@ -344,13 +372,15 @@ class CpuWriter:
         if axis is None:
             part: tuple[str, ...] = ()
         elif axis.name == dot.blocks.vector and axis.extent.is_Integer:
-            part = strips(int(axis.extent))
+            part = strips(int(axis.extent), *self._team)
         elif axis.extent.is_Integer and axis.extent < SHORT:
             # Threads take turns in having one step more.
             self._turns = not self._turns
-            part = part_of(str(axis.extent)) if self._turns else turned_part_of(str(axis.extent))
+            part = (part_of if self._turns else turned_part_of)(str(axis.extent), *self._team)
         else:
             part = self._part(self._size(axis.extent))
+        if dot.half is not None:
+            part = (*self._rows_of(dot.half), *part)
         product = self.products.call(
             dot, self.sizes, self._batch, self._array, lambda place: self.printer.integer(place).text, part
         )
@@ -490,3 +520,10 @@ class CpuWriter:
         kind = "int32" if self.real == "float32" else "int64"
         view = f"{buffer}[{text(place.offset)}:{text(place.end)}].view(np.{kind})"
         return f"{name} = {view}.reshape({', '.join(sizes)})" if tensor.rank > 1 else f"{name} = {view}"
+
+
+def _is_shared(item: Item) -> bool:
+    """Whether threads share what a nest computes, not all of it being one's."""
+    if isinstance(item, Loop):
+        return item.is_shared or any(_is_shared(part) for part in item.body)
+    return isinstance(item, Dot) and item.shared != ""

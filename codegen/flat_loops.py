@@ -43,7 +43,7 @@ def run_of(loop: Loop, shape: Callable[[Any], tuple[Expr, ...] | None]) -> Run |
     while len(chain[-1].body) == 1 and isinstance(chain[-1].body[0], Loop):
         chain.append(chain[-1].body[0])
     inner = chain[-1]
-    if any(part.limits or part.step or part.is_shared for part in chain):
+    if any(part.limits or part.step or part.is_shared or part.half is not None for part in chain):
         return None
     if any(part.before or part.after for part in chain[1:]):
         return None

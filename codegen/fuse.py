@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..symbolic.tensors import indices_of, tensor_of
-from .nests import Item, Loop, reads, rename, statements, targets, written
+from .nests import Dot, Item, Loop, reads, rename, statements, targets, written
 
 
 def fuse(items: Iterable[Item]) -> tuple[Item, ...]:
@@ -59,7 +59,13 @@ def _alike(one: Loop, other: Loop) -> bool:
     """
     sums = [bool(loop.before or loop.after) for loop in (one, other)]
     apart = sums[0] != sums[1] and not one.extent.is_Integer
+    if one.of_halves != other.of_halves or one.half != other.half or any(map(_holds_products_of_halves, (one, other))):
+        return False
     return one.extent == other.extent and not (apart or one.limits or other.limits or one.step or other.step)
+
+
+def _holds_products_of_halves(loop: Loop) -> bool:
+    return loop.of_halves and any(isinstance(statement, Dot) for statement in statements(loop))
 
 
 def _in_step(first: Loop, second: Loop) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from ..symbolic.errors import SizeError, UndefinedError, UnsupportedError
 
 WAYS = ("outer", "outer packed", "outer packed twice", "dot", "loops")
-EPOCHS, WORKSPACES = ("unrolled", "calls"), ("apart", "shared")
+EPOCHS, WORKSPACES, SUMS = ("unrolled", "calls"), ("apart", "shared"), ("whole", "halves")
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class KernelSchedule:
         it, or "calls", of forward, backward and update
     workspace : "apart", a place for each tensor, so that threads seldom wait for each other, or "shared", one place for
         tensors that are never needed together, which takes less memory
+    sums : "halves", gradients that are sums over the batch are summed up by halves of it, each by the threads that made
+        its rows, or "whole", the batch from its first row to its last; with checkpoints they always are
     products : by the name, in the generated module, of what a product makes ("z1", "d_W1"), or "*" for all others:
         "outer", vectors along an index of the result; "outer packed", the same from a copy of the right operand, a
         panel at a time; "outer packed twice", from copies of both operands; "dot", vectors along what is summed over;
@@ -43,6 +45,7 @@ class KernelSchedule:
 
     epoch: str | None = None
     workspace: str | None = None
+    sums: str | None = None
     products: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -51,6 +54,7 @@ class KernelSchedule:
         for name, value, offered in [
             ("epoch", self.epoch, (None, *EPOCHS)),
             ("workspace", self.workspace, (None, *WORKSPACES)),
+            ("sums", self.sums, (None, *SUMS)),
             *((f"products[{name!r}]", way, WAYS) for name, way in dict(self.products).items()),
         ]:
             if value not in offered:

@@ -14,6 +14,7 @@ from ..symbolic.errors import UnsupportedError
 from ..symbolic.guards import Guard
 from ..symbolic.tensors import indices_of, is_element, tensor_of
 from .blocks import all_blocks, choose_blocks
+from .halves import over_halves
 from .kernel_schedule import KernelSchedule
 from .nests import AddTo, Clear, Dot, Finish, Item, Loop, Set, Start, Step, rename
 from .ops import Contraction, Op, Reduction, Scan, Segments, Steps
@@ -44,7 +45,8 @@ def nest(op: Steps, sizes: Sizes, real: str, temporary: Temporary, chosen: Kerne
             rename(_nest(part, sizes, real, temporary, chosen, whole=False), {op.time: time}) for part in op.ops
         )
         return Loop(time, op.length, steps, step=op.step)
-    return _nest(op, sizes, real, temporary, chosen, whole=True)
+    made = _nest(op, sizes, real, temporary, chosen, whole=True)
+    return made if op.half is None else over_halves(made, op.half, sizes.batch)
 
 
 def _nest(op: Op, sizes: Sizes, real: str, temporary: Temporary, chosen: KernelSchedule, *, whole: bool) -> Item:

@@ -53,11 +53,15 @@ class Finish:
 
 @dataclass(frozen=True)
 class Clear:
-    """Set the whole of a tensor to 0, before it is added to; with `axis`, the thread's part along that axis."""
+    """Set the whole of a tensor to 0, before it is added to; with `axis`, the thread's part along that axis.
+
+    With `half`, of what is summed up by halves of the batch, this half alone, which the first axis counts.
+    """
 
     target: Tensor
     equation: Equation
     axis: int | None = None
+    half: Any = None
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,14 @@ class AddTo:
 class Dot:
     """A product in blocks of registers; the loops over its batch stand around it.
 
-    `shared` names the axis of which each thread computes a part; "" for none.
+    `shared` names the axis of which each thread computes a part; "" for none. With `half`, the rows of that half of the
+    batch alone are summed over.
     """
 
     op: Contraction
     blocks: Blocks
     shared: str = ""
+    half: Any = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class Loop:
     loop over time, whose steps need each other, and 0 for one whose order does not matter. Of a loop that is shared
     each thread runs a part. `carries` are the tensors that a segment of time hands to the next; None for other loops:
     what stands in one over segments is as large as what stands outside of others, and is placed and shared as that is.
+    `of_halves` is a loop over the halves of the batch, which threads share; a loop with a `half` runs over its rows.
     """
 
     index: Any
@@ -100,6 +107,8 @@ class Loop:
     step: int = 0
     is_shared: bool = False
     carries: tuple[Tensor, ...] | None = None
+    of_halves: bool = False
+    half: Any = None
 
 
 Item: TypeAlias = Set | Start | Step | Finish | Clear | AddTo | Dot | Loop
@@ -182,14 +191,16 @@ def rename(item: Any, names: Mapping[Any, Any]) -> Any:
             part: tuple(rename(i, names) for i in getattr(item, part)) for part in ("body", "before", "after")
         }
         limits = tuple(limit.xreplace(names) for limit in item.limits)
-        return replace(item, index=names.get(item.index, item.index), limits=limits, **parts)
+        half = names.get(item.half, item.half)
+        return replace(item, index=names.get(item.index, item.index), limits=limits, half=half, **parts)
     if isinstance(item, Dot):
         op = item.op
         sides: dict[str, Any] = {
             name: getattr(op, name).xreplace(names) for name in ("target", "body", "left", "right")
         }
-        return replace(item, op=replace(op, when=tuple(guard.xreplace(names) for guard in op.when), **sides))
+        op = replace(op, when=tuple(guard.xreplace(names) for guard in op.when), **sides)
+        return replace(item, op=op, half=names.get(item.half, item.half))
     if isinstance(item, Clear):
-        return item
+        return replace(item, half=names.get(item.half, item.half))
     held = [name for name in ("target", "value", "position") if hasattr(item, name)]
     return replace(item, **{name: getattr(item, name).xreplace(names) for name in held})

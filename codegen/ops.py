@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from sympy import Expr, Indexed, Symbol
@@ -26,6 +26,7 @@ class Op:
     space : the indices of the loops and their extents; those not in `bound` are the free ones
     bound : the indices that are reduced away
     equation : the equation that the op belongs to, for comments
+    half : where it sums over a half of the batch alone, the index that says which: 0 or 1; it is in no op's `space`
     """
 
     target: Expr
@@ -33,6 +34,7 @@ class Op:
     space: tuple[tuple[Symbol, Expr], ...]
     equation: Equation
     bound: tuple[Symbol, ...] = ()
+    half: Symbol | None = field(default=None, kw_only=True)
 
     @property
     def tensor(self) -> Tensor:

@@ -29,7 +29,7 @@ class Products:
     def declarations(self) -> tuple[str, ...]:
         return tuple(f"{name} = {text}" for text, name in self._names.items())
 
-    def name(self, blocks: Blocks, batch: Any, shared: str) -> str:
+    def name(self, blocks: Blocks, batch: Any, shared: Sequence[str]) -> str:
         """The name of the product that is computed in these blocks."""
         axes = ", ".join(f'"{axis.name}": {_axis_text(axis, batch)}' for axis in blocks.axes)
         options = [f'"{blocks.form}"', f'"{blocks.rows}"', f'"{blocks.vector}"', f"{{{axes}}}"]
@@ -38,7 +38,8 @@ class Products:
         if blocks.pack:
             options.append(f'pack="{blocks.pack}"')
         if shared:
-            options.append(f'shared="{shared}"')
+            names = ", ".join(f'"{name}"' for name in shared)
+            options.append(f"shared={names if len(shared) == 1 else f'({names})'}")
         text = f"contraction({', '.join(options)})"
         return self._names.setdefault(text, f"product_{len(self._names) + 1}")
 
@@ -57,7 +58,7 @@ class Products:
         ----------
         batch : the name of the batch size, or ""
         array, integer : print an array's name, and a whole number
-        part : the first and the last but one value of the index that threads share, as source; empty for none
+        part : the first and the last but one value of each index of which a part is computed, as source
         """
         op, blocks = dot.op, dot.blocks
         indices = [*op.rows, *op.columns, *op.bound]
@@ -67,7 +68,10 @@ class Products:
             start = lies(element, indices, sizes)[1]
             name = array(tensor_of(element))
             operands.append(name if start == 0 else f"({name}, {integer(start)})")
-        return f"{self.name(blocks, sizes.batch, dot.shared)}({', '.join([*operands, batch or '0', *part])})"
+        shared = [dot.shared] if dot.shared else []
+        if dot.half is not None:
+            shared.insert(0, next(axis.name for axis in blocks.axes if axis.is_bound and axis.extent == sizes.batch))
+        return f"{self.name(blocks, sizes.batch, shared)}({', '.join([*operands, batch or '0', *part])})"
 
 
 def _axis_text(axis: Axis, batch: Any) -> str:

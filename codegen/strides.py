@@ -87,27 +87,38 @@ def lies(element: Expr, indices: Sequence[Any], sizes: Sizes) -> tuple[dict[Any,
 
 
 def axes_of(op: Contraction, sizes: Sizes) -> list[Axis]:
-    """The indices of one product, those whose loops stand around it left out; neighbours that run on are one."""
+    """The indices of one product, those whose loops stand around it left out; neighbours that run on are one.
+
+    Of an op that sums over a half of the batch, the rows stay by themselves.
+    """
     extents = dict(op.space)
     indices = [*op.rows, *op.columns, *op.bound]
     left, right, target = (lies(element, indices, sizes)[0] for element in (op.left, op.right, op.target))
     axes = [
         Axis(index.name, sizes.resolve(extents[index]), left[index], right[index], target[index]) for index in indices
     ]
-    return merged([axis for axis in axes if axis.extent != 1] or axes[:1])
+    alone = None if op.half is None else sizes.batch
+    return merged([axis for axis in axes if axis.extent != 1] or axes[:1], alone)
 
 
-def merged(axes: Sequence[Axis]) -> list[Axis]:
-    """The same loops with as few axes as possible: where one begins again the next is a step on, both are one."""
+def merged(axes: Sequence[Axis], alone: Any = None) -> list[Axis]:
+    """The same loops with as few axes as possible: where one begins again the next is a step on, both are one.
+
+    An axis of the extent `alone` stays as it is.
+    """
     made = list(axes)
     for outer in made:
         for inner in made:
-            if inner is outer or inner.is_bound != outer.is_bound:
+            if (
+                inner is outer
+                or inner.is_bound != outer.is_bound
+                or (alone is not None and alone in (inner.extent, outer.extent))
+            ):
                 continue
             pairs = zip(outer.steps, inner.steps, strict=True)
             if all(expand(step - inner.extent * small) == 0 for step, small in pairs):
                 one = replace(inner, name=f"{outer.name},{inner.name}", extent=expand(outer.extent * inner.extent))
-                return merged([one if axis is outer else axis for axis in made if axis is not inner])
+                return merged([one if axis is outer else axis for axis in made if axis is not inner], alone)
     return made
 
 

@@ -196,6 +196,9 @@ def _share(item: Item, sizes: Sizes, in_memory: InMemory) -> Share:
     if isinstance(item, Loop) and item.carries is not None:
         inner = tuple(share_work(item.body, sizes, in_memory))
         return Share(replace(item, body=tuple(share.item for share in inner)), "each", inner=inner)
+    if isinstance(item, Loop) and item.of_halves:
+        parts = (by_parts(part, sizes, in_memory) or part for part in item.body)
+        return Share(replace(item, body=tuple(parts)), "parts")
     if isinstance(item, Dot) and (by_columns := _by_columns(item)) is not None:
         return Share(by_columns, "parts")
     for kind, split in (("rows", by_rows), ("parts", by_parts)):
@@ -232,8 +235,8 @@ def by_rows(item: Item, sizes: Sizes, in_memory: InMemory) -> Item | None:
     if item.extent != sizes.batch:
         # Tensors of a recurrence have time outside of the batch.
         inner = by_rows(item.body[0], sizes, in_memory) if len(item.body) == 1 else None
-        made = None if inner is None else replace(item, body=(inner,))
-        return made if made is not None and _keeps_rows_apart(made, in_memory) else None
+        around = None if inner is None else replace(item, body=(inner,))
+        return around if around is not None and _keeps_rows_apart(around, in_memory) else None
     return replace(item, is_shared=True) if _stays(item, in_memory) else None
 
 

@@ -17,7 +17,7 @@ from kernels import data, plain
 
 import gradloom as gl
 from gradloom.codegen.generate import generate
-from gradloom.codegen.kernel_schedule import EPOCHS, WAYS, WORKSPACES
+from gradloom.codegen.kernel_schedule import EPOCHS, SUMS, WAYS, WORKSPACES
 from gradloom.runtime.threads import operations_per_row
 from gradloom.symbolic.errors import UndefinedError, UnsupportedError
 
@@ -46,6 +46,7 @@ class Case:
     optimizer: Any
     epoch: str | None
     workspace: str | None
+    sums: str | None
     ways: list[str]
     checkpoint: int | None
 
@@ -179,6 +180,7 @@ def cases(draw: Any, largest: int, limit: int, families: Any = FAMILIES) -> Case
         optimizer=draw(st.sampled_from([*optimizers, *([gl.optimizers.Adam(eps=1e-3)] if dtype == "float64" else [])])),
         epoch=draw(st.sampled_from([None, *EPOCHS] if work <= UNROLLED else [None, "calls"])),
         workspace=draw(st.sampled_from([None, *WORKSPACES])),
+        sums=draw(st.sampled_from([None, *SUMS])),
         ways=draw(st.lists(st.sampled_from(["", *WAYS]), min_size=1, max_size=8)),
         # A network of one step has no recurrence.
         checkpoint=draw(st.integers(1, steps)) if family == "recurrent" and steps > 1 and draw(st.booleans()) else None,
@@ -187,7 +189,7 @@ def cases(draw: Any, largest: int, limit: int, families: Any = FAMILIES) -> Case
 
 def source_of(case: Case) -> str:
     """The compiled target's source, where each product is computed as it was drawn, or in another way if it cannot."""
-    chosen = {"epoch": case.epoch, "workspace": case.workspace}
+    chosen = {"epoch": case.epoch, "workspace": case.workspace, "sums": case.sums}
 
     def generated(products: dict[str, str]) -> str:
         return generate(

@@ -32,6 +32,8 @@ def trained(net, schedule, epochs=2):
 SCHEDULES = [
     {"products": {"*": "loops"}, "workspace": "shared"},
     {"products": {"*": "outer packed", "d_W1": "loops"}, "workspace": "apart"},
+    {"sums": "halves"},
+    {"sums": "halves", "products": {"*": "loops"}, "workspace": "shared"},
 ]
 
 
@@ -96,7 +98,11 @@ def test_unrolled_and_called_epochs_are_other_code():
             "d_W1's product cannot be computed as 'dot'; choose from",
         ),
         ({"epoch": "never"}, UnsupportedError, "epoch is 'never'; choose from 'unrolled', 'calls'"),
-        ({"tiles": 3}, UndefinedError, "expected a gl.KernelSchedule, or a mapping of epoch, workspace, products"),
+        (
+            {"tiles": 3},
+            UndefinedError,
+            "expected a gl.KernelSchedule, or a mapping of epoch, workspace, sums, products",
+        ),
         ("dot", UndefinedError, "expected a gl.KernelSchedule"),
     ],
 )

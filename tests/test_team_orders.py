@@ -131,14 +131,16 @@ def train(source, network, optimizer, order):
     return params, state, found
 
 
-@pytest.mark.parametrize("workspace", ["apart", "shared"])
+@pytest.mark.parametrize(("workspace", "sums"), [("apart", "whole"), ("shared", "whole"), ("shared", "halves")])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_any_order_between_waits_gives_the_same(name, workspace):
+def test_any_order_between_waits_gives_the_same(name, workspace, sums):
     network, optimizer = NETWORKS[name](), gl.optimizers.Adam(clip_norm=0.1)
-    schedule = {"epoch": "calls", "workspace": workspace}
+    schedule = {"epoch": "calls", "workspace": workspace, "sums": sums}
     source = generate(network, dtype="float64", optimizer=optimizer, schedule=schedule).source
     params, state, found = train(source, network, optimizer, [0])
     assert np.isfinite(params).all()
+    # The weights of the others are no plain sums over the batch.
+    assert ("of_half(" in source) == (sums == "halves" and name not in ("scalar", "weights"))
     for order in ([0, 1, 2], [2, 1, 0], [6, 0, 5, 1, 4, 2, 3]):
         others = train(source, network, optimizer, order)
         np.testing.assert_array_equal(others[0], params)

@@ -23,7 +23,7 @@ INSTALLED = ("llvmlite", "numba")
 # What generated code calls of them.
 ELEMENTARY = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc".split())
 CALLED = ELEMENTARY.union(
-    "plus larger where in_lanes contraction rows_of clock wait begin view flushed restored".split()
+    "plus larger where in_lanes contraction rows_of clock wait begin halves of_half view flushed restored".split()
 )
 
 

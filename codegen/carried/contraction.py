@@ -35,14 +35,14 @@ def contraction(form, rows, vector, indices, columns="", pack="", shared=""):
         coefficients (a, b, …) of a + b · count + …. An index that lies 0 apart in the target is summed over.
     pack : "right", a panel of `right` is copied before use, so that its vectors lie side by side; "both", and blocks of
         `left` too, where one index is summed over; "" for no copy
-    shared : the index of the target of which a call computes a part; "" for none
+    shared : the indices of which a call computes a part, one name or two; "" for none
 
     The operands are arrays; or pairs of an array and the place where the operand begins in it; or pairs of an array
     and the numbers of the rows that are the operand's, where a row is a step of the index that `count` counts; or pairs
-    of such a pair and a place. `part` is the pair of the first and the last but one value of the shared index; it is
-    not there where none is shared.
+    of such a pair and a place. `part` is the first and the last but one value of each shared index.
     """
 
+    shared = (shared,) if isinstance(shared, str) and shared else tuple(shared)
     if config.DISABLE_JIT:
         return without_compiler(indices, shared)
 
@@ -72,10 +72,9 @@ def contraction(form, rows, vector, indices, columns="", pack="", shared=""):
         chosen = dict(indices)
         emitter = Panels(builder, operands, number, chosen, rows, vector, columns, pack, context.nrt)
         places = emitter.start()
-        if part:
-            low, high = part
-            places = emitter.move(places, shared, low)
-            chosen[shared] = (builder.sub(high, low), *chosen[shared][1:])
+        for name, low, high in zip(shared, part[::2], part[1::2], strict=True):
+            places = emitter.move(places, name, low)
+            chosen[name] = (builder.sub(high, low), *chosen[name][1:])
         (emitter.outer if form == "outer" else emitter.dot)(places)
 
     @intrinsic
@@ -92,4 +91,11 @@ def contraction(form, rows, vector, indices, columns="", pack="", shared=""):
 
         return types.void(left, right, target, types.int64, types.int64, types.int64), generate
 
-    return part_of_product if shared else product
+    @intrinsic
+    def part_of_part(typing_context, left, right, target, count, low, high, first, last):
+        def generate(context, builder, signature, arguments):
+            return emit(context, builder, signature, arguments[:3], arguments[3], arguments[4:])
+
+        return types.void(left, right, target, *[types.int64] * 5), generate
+
+    return (product, part_of_product, part_of_part)[len(shared)]

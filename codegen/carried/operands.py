@@ -71,19 +71,23 @@ rows_of = _count_rows if config.DISABLE_JIT else intrinsic(count_rows)
 def without_compiler(indices, shared):
     """The same product as plain Python, for generated modules that are run so."""
 
-    def product(left, right, target, count, first=0, last=1):
-        # Step by step along what is shared: NumPy's order of summation goes by the shapes, and parts may be any.
-        for begin in range(first, last):
-            part(left, right, target, count, begin)
+    along = next((name for name in shared if indices[name][3] != 0), "")  # of the target
 
-    def part(left, right, target, count, begin):
+    def product(left, right, target, count, *parts):
+        limits = dict(zip(shared, zip(parts[::2], parts[1::2], strict=True), strict=True))
+        # Step by step along what is shared: NumPy's order of summation goes by the shapes, and parts may be any.
+        for begin in range(*limits.get(along, (0, 1))):
+            part(left, right, target, count, limits | ({along: (begin, begin + 1)} if along else {}))
+
+    def part(left, right, target, count, limits):
         def number(value):
             return sum(factor * count**power for power, factor in enumerate(np.atleast_1d(value)))
 
-        extents = [1 if name == shared else number(extent) for name, (extent, *_) in indices.items()]
+        ends = {name: limits.get(name, (0, number(extent))) for name, (extent, *_) in indices.items()}
+        extents = [last - first for first, last in ends.values()]
 
         def view(array, side):
-            place = begin * number(indices[shared][1 + side]) if shared else 0
+            place = sum(first * number(indices[name][1 + side]) for name, (first, _) in ends.items())
             while isinstance(array, tuple):
                 array, chosen = array
                 if np.ndim(chosen):

@@ -99,6 +99,8 @@ class Panels(Tiles):
         builder, extent = self.builder, self.indices[name][0]
         total = self.number(extent)
         parts = builder.sdiv(builder.add(total, INT(most - 1)), INT(most))
+        if not isinstance(extent, int):  # of nothing the sum is 0, which must be written
+            parts = builder.select(builder.icmp_signed(">", parts, INT(1)), parts, INT(1))
         with cgutils.for_range(builder, parts) as loop:
             begin = builder.mul(loop.index, INT(most))
             left = builder.sub(total, begin)

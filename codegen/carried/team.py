@@ -6,7 +6,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import config, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 SPINS = 4096  # a thread that has waited so often lets others run: its partner may have lost its core
 
@@ -68,6 +68,20 @@ def beginning(typing_context: Any, count: Any, thread: Any, threads: Any) -> Any
         return builder.and_(builder.udiv(builder.mul(count, thread), threads), number(2**62 - 1))
 
     return types.int64(count, thread, threads), generate
+
+
+@register_jitable
+def halves(thread, threads):
+    """The halves of the batch that a thread works at: the first, and the last but one."""
+    half = 2 * thread // threads
+    return half, max(half + 1, 2 * (thread + 1) // threads)
+
+
+@register_jitable
+def of_half(half, thread, threads):
+    """The number of a thread among those that work at a half of the batch, and how many they are."""
+    first, last = (half * threads + 1) // 2, ((half + 1) * threads + 1) // 2
+    return max(thread - first, 0), max(last - first, 1)
 
 
 wait = (lambda gate, threads: None) if config.DISABLE_JIT else intrinsic(waiting)

@@ -95,7 +95,8 @@ class _Speller:
             )
         name = _owned(kind)
         if isinstance(node, Tensor):
-            return _joined(name, [self.digest([node.name, sorted(vars(node).items())])])
+            said = [part for part in sorted(vars(node).items()) if not part[0].startswith("_")]
+            return _joined(name, [self.digest([node.name, said])])
         if isinstance(node, Dummy):
             raise NotSpelledOutError(name)
         if isinstance(node, Symbol):

@@ -195,16 +195,15 @@ def rename_free(expr: Any, names: Mapping[Any, Any]) -> Any:
     if isinstance(expr, Binder):
         bound = {index for index, _ in expr.limits}
         names = {old: new for old, new in names.items() if old not in bound}
-        if not names or not expr.body.has(*names):
+        body = rename_free(expr.body, names)
+        if body is expr.body:
             return expr
         if any(bound & _free_bound(new) for new in names.values()):
-            body, pairs = expr.open()
-            return expr.func(rename_free(body, names), *pairs)
-        body = rename_free(expr.body, names)
+            opened, pairs = expr.open()
+            return expr.func(rename_free(opened, names), *pairs)
         return expr.func(body, *expr.args[1:])
-    if not expr.args or not expr.has(*names):
-        return expr
-    return expr.func(*(rename_free(arg, names) for arg in expr.args))
+    args = [rename_free(arg, names) for arg in expr.args]
+    return expr if all(new is old for new, old in zip(args, expr.args, strict=True)) else expr.func(*args)
 
 
 def rebuilt(expr: Any, change: Callable[[Any], Any]) -> Any:

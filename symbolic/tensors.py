@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Basic, Dummy, Expr, Indexed, IndexedBase, Symbol, sympify
+from sympy import Basic, Dummy, Expr, Symbol, sympify
 
 from .errors import IndexingError, ShapeError
+from .indexed import Indexed, IndexedBase
 from .indices import BoundIndex, Index, as_size, check_latex
 
 ROLES = ("input", "target", "noise", "parameter", "state", "constant", "value", "adjoint")
@@ -32,6 +33,8 @@ class Tensor(Symbol):
     role: str
     classes: Any
     latex: str | None
+    _base: IndexedBase | None = None
+    _content: tuple[Any, ...] | None = None
 
     def __new__(
         cls, name: str, shape: Any = (), role: str = "value", classes: Any = None, latex: str | None = None, **_: Any
@@ -52,6 +55,11 @@ class Tensor(Symbol):
         return len(self.shape)
 
     def _hashable_content(self) -> tuple[Any, ...]:
+        if self._content is None:
+            self._content = self._described()
+        return self._content
+
+    def _described(self) -> tuple[Any, ...]:
         # Strings only: SymPy orders factors by comparing these.
         return (self.name, str(self.shape), self.role, str(self.classes), self.latex or "")
 
@@ -72,7 +80,9 @@ class Tensor(Symbol):
                 raise IndexingError(f"{self.name}[{position}]: index every axis with one index; slices are not read")
             if not isinstance(position, int | Expr):
                 raise IndexingError(f"{self.name}[{position!r}]: an index is a symbol from indices() or a whole number")
-        return Indexed(IndexedBase(self), *(sympify(position, strict=True) for position in where))
+        if self._base is None:
+            self._base = IndexedBase(self)
+        return Indexed(self._base, *(sympify(position, strict=True) for position in where))
 
     # SymPy's printers would take the class name for that of its own tensors.
     def _sympystr(self, printer: Any) -> str:
@@ -107,8 +117,8 @@ class Adjoint(Tensor):
         self.of, self.loss = of, loss
         return self
 
-    def _hashable_content(self) -> tuple[Any, ...]:
-        return (*super()._hashable_content(), *self.of._hashable_content(), self.loss.name)
+    def _described(self) -> tuple[Any, ...]:
+        return (*super()._described(), *self.of._hashable_content(), self.loss.name)
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (self.of, self.loss, self.role, self.name), {}
@@ -135,8 +145,8 @@ class Tangent(Derived):
         self.of, self.label = of, label
         return self
 
-    def _hashable_content(self) -> tuple[Any, ...]:
-        return (*super()._hashable_content(), *self.of._hashable_content(), self.label)
+    def _described(self) -> tuple[Any, ...]:
+        return (*super()._described(), *self.of._hashable_content(), self.label)
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (self.of, self.label), {}
@@ -152,8 +162,8 @@ class Direction(Derived):
         self.of = of
         return self
 
-    def _hashable_content(self) -> tuple[Any, ...]:
-        return (*super()._hashable_content(), *self.of._hashable_content())
+    def _described(self) -> tuple[Any, ...]:
+        return (*super()._described(), *self.of._hashable_content())
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (self.of, self.name), {}
@@ -180,8 +190,8 @@ class Entry(Tensor):
         self.of, self.position, self.shown = of, position, shown
         return self
 
-    def _hashable_content(self) -> tuple[Any, ...]:
-        return (*super()._hashable_content(), *self.of._hashable_content(), str(self.position))
+    def _described(self) -> tuple[Any, ...]:
+        return (*super()._described(), *self.of._hashable_content(), str(self.position))
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (self.of, self.position, self.shown, self.name, self.classes), {}

@@ -84,8 +84,12 @@ def run_poisoned(source, network, values):
 
 # A last segment that is shorter; for some also segments that fit, one segment, and segments of one step.
 CASES = [(name, 11, 3) for name in LAYERS]
-CASES += [(name, *steps) for name in ("RNN", "reverse") for steps in [(6, 2), (7, 7), (5, 1)]]
-CASES += [pytest.param("GRU, last state", *steps, marks=pytest.mark.slow) for steps in [(6, 2), (7, 7), (5, 1)]]
+CASES += [("RNN", *steps) for steps in [(6, 2), (7, 7), (5, 1)]]
+CASES += [
+    pytest.param(name, *steps, marks=pytest.mark.slow)
+    for name in ("reverse", "GRU, last state")
+    for steps in [(6, 2), (7, 7), (5, 1)]
+]
 
 
 @pytest.mark.parametrize(("name", "length", "every"), CASES)
@@ -160,7 +164,7 @@ def rows_of(kind, length, checkpoint):
     return workspace_of(source, 101) - workspace_of(source, 100)
 
 
-@pytest.mark.parametrize(("kind", "states"), [("RNN", 1), ("LSTM", 2)])
+@pytest.mark.parametrize(("kind", "states"), [("RNN", 1), pytest.param("LSTM", 2, marks=pytest.mark.slow)])
 def test_memory_goes_as_segments_and_steps_of_one(kind, states):
     """What grows with T is the state that a segment begins with; what grows with k is the buffers of its steps."""
     units, line = 32, 16

@@ -48,7 +48,7 @@ def test_every_activation_with_every_loss(activation, loss):
     check(random_case(activation, loss, np.random.default_rng(17), depth=2, largest=11))
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     activation=st.sampled_from(sorted(ACTIVATIONS)),
     loss=st.sampled_from(sorted(LOSSES)),

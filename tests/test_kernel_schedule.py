@@ -41,7 +41,7 @@ SCHEDULES = [
     ("declare", "schedule"),
     [
         (network, SCHEDULES[1]),
-        (convolution, SCHEDULES[0]),
+        pytest.param(convolution, SCHEDULES[0], marks=pytest.mark.slow),
         pytest.param(network, SCHEDULES[0], marks=pytest.mark.slow),
         pytest.param(convolution, SCHEDULES[1], marks=pytest.mark.slow),
     ],

@@ -18,6 +18,7 @@ B, T, n, m = gl.dims("B T n m")
 i, t, j, k = gl.indices("i t j k")
 SIZES = st.permutations([2, 3, 5, 7]).map(lambda found: dict(zip(("B", "T", "n", "m"), found, strict=True)))
 GATES = {"RNN": ("",), "GRU": tuple("run"), "LSTM": tuple("ifgo")}
+DAILY = [("RNN", True), ("RNN", False), ("GRU", True), ("LSTM", False)]  # cells in both directions
 INITIAL = [None, "input", "parameter"]
 
 
@@ -147,9 +148,15 @@ def test_a_mask_makes_the_last_state_that_of_each_length(kind, how):
     compare([layer], (T, n), reference, 3, how, sizes, given={"seen": mask})
 
 
-@pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("kind", GATES)
-@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "whole", "how"),
+    [
+        pytest.param(kind, whole, how, marks=[pytest.mark.slow] * (how != "few" or (kind, whole) not in DAILY))
+        for kind in GATES
+        for whole in (True, False)
+        for how in ("few", "many")
+    ],
+)
 def test_bidirectional(kind, whole, how):
     def reference(w):
         one, other = (by_torch(kind, w, f"1_{place}", reverse=place == 2) for place in (1, 2))

@@ -25,13 +25,13 @@ def check(case, load, *threads, calls=True):
     assert not wrong, f"{case}\n{wrong}"
 
 
-@settings(max_examples=5, **FREE)
+@settings(max_examples=3, **FREE)
 @given(cases(**SMALL, families=["dense", "convolutions", "attention"]))
 def test_any_schedule_of_a_small_network_in_plain_python(case):
     check(case, plain)
 
 
-@settings(max_examples=3, phases=[Phase.generate], **FREE)
+@settings(max_examples=2, phases=[Phase.generate], **FREE)
 @given(case=cases(**ANY, families=["dense", "convolutions"]))
 def test_any_schedule_of_a_network_of_any_size(case, tmp_path_factory):
     directory = tmp_path_factory.mktemp("kernels")

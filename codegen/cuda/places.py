@@ -13,7 +13,7 @@ from ..lifetimes import share_places
 from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
-from .phases import Each, Phase, Product, TimeSteps, made_by, read_by, written_by
+from .kinds import Each, Phase, Product, TimeSteps, made_by, read_by, written_by
 
 Places = dict[Tensor, tuple[str, Place]]
 

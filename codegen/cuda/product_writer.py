@@ -11,7 +11,7 @@ from sympy import Expr, Integer, expand
 from ...symbolic.tensors import tensor_of
 from ..ops import Contraction
 from ..strides import Axis, lies
-from .phases import Product, equations_of
+from .kinds import Product, equations_of
 from .products import Side, Table, TiledProduct, in_fours, tiled
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ProductWriter:
         batch = [(index, extent) for index, extent in op.space if index in op.batch]
         letters = {index: w.letter(index) for index, _ in batch}
         around = {axis: w.fresh("around") for axis in found.around}
-        added = {axis: w.fresh("part") for axis in found.added}
+        added = {axis: w.fresh("turn") for axis in found.added}
         down, across = self._count(rows, tile.rows), self._count(columns, tile.columns)
         at, rest, column, row = (w.fresh(name) for name in ("tile", "rest", "first_column", "first_row"))
         rows_at = f"{at} // {across}" if across != "1" else at
@@ -47,15 +47,45 @@ class ProductWriter:
             lines.append(f"{INDENT}{rest} = {rows_at}{f' // {down}' if down != '1' else ''}")
             for letter, extent in zip([*around.values(), *letters.values()], counts, strict=True):
                 lines += [f"{INDENT}{letter} = {rest} % {extent}", f"{INDENT}{rest} //= {extent}"]
-        depth = INDENT
-        for axis, letter in added.items():
-            lines.append(f"{depth}for {letter} in range({w.size(axis.extent)}):")
-            depth += INDENT
-        lines.append(depth + self._call(phase, found, around, added, f"int32({row}), int32({column})"))
+        loops, ends, is_first = self._summed(phase, found, added, letters.get(phase.part, ""))
+        lines += [INDENT + line for line in loops]
+        call = self._call(phase, found, around, added, (*ends, f"int32({row}), int32({column})"), is_first)
+        lines.append(INDENT * (1 + len(added)) + call)
         return self._unless(phase, lines) if op.when else lines
 
+    def _summed(
+        self, phase: Product, found: TiledProduct, added: Mapping[Axis, str], part: str
+    ) -> tuple[list[str], tuple[str, str], str]:
+        """The loops around a tile, where its sums begin and end, and the condition of the first of several tiles."""
+        w, lines = self.writer, []
+        whole = w.size(found.inner.extent)
+        spans = {letter: ("0", w.size(axis.extent)) for axis, letter in added.items()}
+        begin, end = "int32(0)", f"int32({whole})"
+        if part:
+            parts = w.size(dict(phase.op.space)[phase.part])
+            if added:
+                # Where there are more parts than there is to be added up, a part of nothing is one tile of zeros.
+                axis, letter = next(iter(added.items()))
+                size, first, stop = w.factor(axis.extent), w.fresh("begin"), w.fresh("end")
+                lines = [f"{first} = {size} * {part} // {parts}", f"{stop} = {size} * ({part} + 1) // {parts}"]
+                spans[letter] = first, f"max({stop}, {first} + 1)"
+                end = f"int32({whole} if {letter} < {stop} else 0)"
+            else:
+                head = f"part_of_inner({end}, int32({found.tile.depth})"
+                begin, end = (f"{head}, int32({number}), int32({parts}))" for number in (part, f"{part} + 1"))
+        is_first = " and ".join(f"{letter} == {low}" for letter, (low, _) in spans.items())
+        for depth, (letter, span) in enumerate(spans.items()):
+            lines.append(f"{INDENT * depth}for {letter} in range({', '.join(span).removeprefix('0, ')}):")
+        return lines, (begin, end), is_first
+
     def _call(
-        self, phase: Product, found: TiledProduct, around: Mapping[Axis, str], added: Mapping[Axis, str], first: str
+        self,
+        phase: Product,
+        found: TiledProduct,
+        around: Mapping[Axis, str],
+        added: Mapping[Axis, str],
+        place: Sequence[str],
+        is_first: str,
     ) -> str:
         op, w, inner = phase.op, self.writer, found.inner
         others = {**around, **added}
@@ -64,8 +94,7 @@ class ProductWriter:
         steps = [[self._stride(side.steps[which]) for side in (found.rows, inner, found.columns)] for which in range(3)]
         aligned = [self._is_aligned(element, op, which, others) for which, element in enumerate(elements)]
         if phase.after is None:
-            begins = [" and ".join(f"{letter} == 0" for letter in added.values())] if added else []
-            handed = ", ".join([target, steps[2][0], steps[2][2], *begins])
+            handed = ", ".join([target, steps[2][0], steps[2][2], *([is_first] if added else [])])
             write, four = ("add_number", "") if added else ("put_number", "put_four")
         else:
             write, handed = self._finish(phase, found, around)
@@ -74,7 +103,7 @@ class ProductWriter:
         sizes = ", ".join(f"int32({w.size(side.extent)})" for side in (found.rows, found.columns))
         return (
             f"{name}(stage, {left}, {steps[0][0]}, {steps[0][1]}, {right}, {steps[1][1]}, {steps[1][2]}, {sizes}, "
-            f"int32(0), int32({w.size(inner.extent)}), {first}, ({handed},))"
+            f"{', '.join(place)}, ({handed},))"
         )
 
     def _unless(self, phase: Product, lines: Sequence[str]) -> list[str]:

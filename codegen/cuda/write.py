@@ -22,7 +22,9 @@ from ..scan import gather_steps
 from ..sizes import Sizes
 from ..teams import rows_first
 from ..update import Once, UpdatePlan
-from .phases import Each, Phase, Together, blocks_for, made_by, phases_of
+from .costs import blocks_for
+from .kinds import Each, Phase, Together, made_by
+from .phases import phases_of
 from .places import Places, flat, place_all
 from .products import Tiles
 from .writer import WAIT, CudaWriter, who_lines
@@ -195,4 +197,4 @@ def _called(bodies: Bodies) -> set[str]:
     lines = [line for body in written if body for line in (*body.views, *body.lines)]
     lines += bodies.products
     found = {name for line in lines if not line.lstrip().startswith("#") for name in re.findall(r"\b\w+\b", line)}
-    return (found & (CALLED | {"simt_tile"})) | ALWAYS
+    return (found & (CALLED | {"simt_tile", "part_of_inner"})) | ALWAYS

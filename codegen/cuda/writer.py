@@ -15,7 +15,7 @@ from ..names import Names
 from ..nests import AddTo, Finish, Item, Loop, Set, Start, Step
 from ..sizes import Sizes
 from ..strides import row_major
-from .phases import Each, Phase, Product, TimeSteps, Together, equations_of
+from .kinds import Each, Phase, Product, TimeSteps, Together, equations_of
 from .places import Places, waits
 from .printer import CudaPrinter
 from .product_writer import ProductWriter
@@ -131,14 +131,15 @@ class CudaWriter:
         lines = self._decoded(pairs, own, all_of)
         return [*lines, *(INDENT + line for line in write())]
 
-    def _decoded(self, pairs: Sequence[tuple[Any, Expr]], own: str, all_of: str, name: str = "point") -> list[str]:
-        """A loop over all points of a space, and the indices of each."""
+    def _decoded(
+        self, pairs: Sequence[tuple[Any, Expr]], own: str, all_of: str, name: str = "point", stop: str = ""
+    ) -> list[str]:
+        """A loop over all points of a space, or those before `stop`, and the indices of each."""
+        stop = stop or self.size(expand(sympy.prod(extent for _, extent in pairs)))
         if len(pairs) == 1:
-            ((index, extent),) = pairs
-            return [f"for {self.letter(index)} in range({own}, {self.size(extent)}, {all_of}):"]
-        count = self.size(expand(sympy.prod(extent for _, extent in pairs)))
+            return [f"for {self.letter(pairs[0][0])} in range({own}, {stop}, {all_of}):"]
         name = self.fresh(name)
-        lines = [f"for {name} in range({own}, {count}, {all_of}):"]
+        lines = [f"for {name} in range({own}, {stop}, {all_of}):"]
         rest: Expr = Integer(1)
         for place, (index, extent) in reversed(list(enumerate(pairs))):
             value = name if rest == 1 else f"{name} // {self.factor(rest)}"
@@ -152,8 +153,15 @@ class CudaWriter:
         return text if text.isidentifier() or text.isdigit() else f"({text})"
 
     def _sum(self, phase: Together) -> list[str]:
-        total = self._number("total")
-        lines = [f"{total} = real(0)", *self._decoded(phase.bound, "lane", "lanes", "part")]
+        total, first, stop = self._number("total"), "lane", ""
+        lines = [f"{total} = real(0)"]
+        if phase.part is not None:
+            own, parts = self.letters[phase.part], self.size(dict(phase.space)[phase.part])
+            count = self.factor(expand(sympy.prod(size for _, size in phase.bound)))
+            begin, stop = self.fresh("begin"), self.fresh("end")
+            lines += [f"{begin} = {count} * {own} // {parts}", f"{stop} = {count} * ({own} + 1) // {parts}"]
+            first = f"{begin} + lane"
+        lines += self._decoded(phase.bound, first, "lanes", "entry", stop)
         value = self.printer.text(phase.value)
         lines += [INDENT + line for line in (*self.flush(), f"{total} += {value}")]
         lines.append(f"{total} = block_sum({total}, scratch)")
@@ -277,7 +285,7 @@ class CudaWriter:
 
     def fresh(self, name: str, taken: Iterable[str] | None = None) -> str:
         """An identifier that stands for nothing else; letters of loops may be used again after them."""
-        found = self.names.free(name, self._used | self._real | set(taken or ()))
+        found = self.names.free(name, self._used | self._real | set(self.letters.values() if taken is None else taken))
         if taken is None:
             self._used.add(found)
         self._whole.add(found)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated import assert_as_reference, device_module, start
+from simulated import assert_as_reference, assert_trained_alike, device_module, start
+from test_cuda_networks import OPTIMIZERS
 
 import gradloom as gl
 from gradloom.codegen.cuda import split
@@ -87,3 +88,12 @@ def test_steps_of_time_and_what_is_short_are_not_divided(monkeypatch):
     before, steps = source[source.index("def forward(") : source.index("def loss(")].split("in range(3):")
     assert "part_of_inner" in before
     assert "part_of_inner" not in steps
+
+
+@pytest.mark.parametrize("name", ["Adam", "momentum"])
+def test_norms_of_the_gradient_are_summed_up_in_parts(name):
+    """What is clipped is read by all before it is written."""
+    net, rule = gl.Sequential([L.Dense(5)], (13,), loss=gl.losses.SquaredError()), OPTIMIZERS[name]()
+    source = generate(net, target="cuda", optimizer=rule).source
+    assert ("_parts_at = 0" in source[source.index("def update(") :]) == (name == "Adam")
+    assert_trained_alike(net, rule)

@@ -11,14 +11,26 @@ from sympy import Expr
 from ..cuda_tiles import TILES
 from ..ops import Op
 from ..sizes import Sizes
-from .kinds import Phase, Product, TimeSteps, Together
+from .kinds import Each, Phase, Product, TimeSteps, Together
+from .order import waits
 from .products import tiled
 
 
-def blocks_for(phase: Phase, sizes: Sizes, threads: int) -> int:
+def most_blocks(phases: Sequence[Phase], sizes: Sizes, threads: int) -> int:
+    """How many blocks have something to do at once, about: between two waits each takes what no other has taken."""
+    most = taken = 0
+    for phase, must_wait in zip(phases, waits(phases), strict=True):
+        if isinstance(phase, TimeSteps):
+            count, taken = most_blocks(phase.phases, sizes, threads), 0
+        else:
+            count = blocks_for(phase, sizes, threads)
+            taken = (0 if must_wait else taken) + (0 if isinstance(phase, Each) else count)
+        most = max(most, count, taken)
+    return most
+
+
+def blocks_for(phase: Each | Together | Product, sizes: Sizes, threads: int) -> int:
     """How many blocks have something to do in a phase, about."""
-    if isinstance(phase, TimeSteps):
-        return max(blocks_for(part, sizes, threads) for part in phase.phases)
     if isinstance(phase, Product):
         found = tiled(phase.op, sizes, TILES)
         count = prod([at_rows(axis.extent, sizes) for axis in found.around], start=1)

@@ -5,6 +5,7 @@ phase       who does what
 ==========  =====================================================================================================
 `Each`      every point of a space is one thread's: elementwise equations, and sums that are short or many
 `Together`  every point is one block's, whose threads share what is summed: few sums of much
+            (what is one number alone, every thread or block makes for itself: `made_by_everyone`)
 `Product`   tiles of a matrix product are one block's each
 `TimeSteps` phases that need each other along time, for one step after the other
 ==========  =====================================================================================================
@@ -21,7 +22,7 @@ from sympy import Expr, Symbol
 
 from ...symbolic.equations import Equation
 from ...symbolic.tensors import Tensor, elements, tensor_of
-from ..nests import Item, reads, statements, targets
+from ..nests import AddTo, Item, Loop, reads, statements, targets
 from ..ops import Contraction
 
 
@@ -103,6 +104,19 @@ def made_by(phase: Phase) -> list[Tensor]:
     if isinstance(phase, Product):
         return [phase.op.tensor, *([] if phase.after is None else made_by(phase.after))]
     return [tensor_of(phase.target)]
+
+
+def made_by_everyone(phase: Phase) -> set[Tensor]:
+    """The scalars that every thread makes for itself, so that nobody waits for them; one of them stores them, too."""
+    if isinstance(phase, Together):
+        made = [phase.target]
+    elif isinstance(phase, Each) and not any(isinstance(s, AddTo) for item in phase.body for s in statements(item)):
+        ends = [item.after if isinstance(item, Loop) else (item,) for item in phase.body]
+        made = [target for items in ends for item in items for s in statements(item) for target in targets(s)]
+    else:
+        return set()
+    found = {tensor_of(target) for target in made}
+    return set() if phase.space or any(tensor.rank for tensor in found) else found
 
 
 def equations_of(phase: Phase) -> list[Equation]:

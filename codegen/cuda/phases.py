@@ -10,7 +10,7 @@ from sympy import Dummy, Integer, Mul
 from ...symbolic.tensors import indices_of
 from ..loops import Temporary, limits_of, reduction_loop, wrapped
 from ..nests import AddTo, Set
-from ..ops import Contraction, Reduction, Scan, Steps, is_index
+from ..ops import Contraction, Op, Reduction, Scan, Steps, is_index
 from ..sizes import Sizes
 from .costs import count_of
 from .fuse import fused
@@ -22,13 +22,14 @@ LEAST = 256  # numbers of a product that are worth tiles
 
 
 def phases_of(steps: Sequence[Steps], sizes: Sizes, temporary: Temporary, *, in_time: bool = False) -> list[Phase]:
-    """The phases of the ops of one function, or `in_time` of one step of time; those that fit together are one."""
-    return fused([phase for step in steps for phase in _phases(step, sizes, temporary, in_time)], sizes)
+    """The phases of the ops of one function, or `in_time` of one step of time, as they are before they are fused."""
+    return [phase for step in steps for phase in _phases(step, sizes, temporary, in_time)]
 
 
 def _phases(op: Any, sizes: Sizes, temporary: Temporary, in_time: bool) -> Iterator[Phase]:
     if isinstance(op, Scan):
-        yield TimeSteps(op.time, op.length, op.step, tuple(phases_of(op.ops, sizes, temporary, in_time=True)))
+        phases = phases_of(op.ops, sizes, temporary, in_time=True)
+        yield TimeSteps(op.time, op.length, op.step, tuple(fused(phases, sizes)))
         return
     if isinstance(op, Contraction):
         if _is_worth_tiles(op, sizes):
@@ -37,7 +38,7 @@ def _phases(op: Any, sizes: Sizes, temporary: Temporary, in_time: bool) -> Itera
         op = Reduction(op.target, Mul(op.left, op.right, *op.when), op.space, op.equation, op.bound)
     extents = dict(op.space)
     if not isinstance(op, Reduction):
-        yield Each(op.space, (Set(op.target, op.body, op.equation),))
+        yield _pointwise(op)
     elif op.is_scatter:
         yield from _scatter(op, sizes)
     elif op.kind == "sum" and _is_much(op, sizes):
@@ -46,6 +47,13 @@ def _phases(op: Any, sizes: Sizes, temporary: Temporary, in_time: bool) -> Itera
         limits, op = limits_of(op, [*op.free, *op.bound])
         body = reduction_loop(op, op.target, op.free, op.bound, temporary, limits)
         yield Each(tuple((index, extents[index]) for index in op.free), (body,))
+
+
+def _pointwise(op: Op) -> Each:
+    """Each element by itself; an index of one value is that value."""
+    one = {index: Integer(0) for index, extent in op.space if extent == 1}
+    body = Set(op.target.xreplace(one), op.body.xreplace(one), op.equation)
+    return Each(tuple(pair for pair in op.space if pair[0] not in one), (body,))
 
 
 def _scatter(op: Reduction, sizes: Sizes) -> Iterator[Phase]:
@@ -63,7 +71,7 @@ def _scatter(op: Reduction, sizes: Sizes) -> Iterator[Phase]:
 
 
 def _is_worth_tiles(op: Contraction, sizes: Sizes) -> bool:
-    return count_of([*op.rows, *op.columns, *op.bound], op, sizes) >= LEAST
+    return bool(op.free) and count_of([*op.rows, *op.columns, *op.bound], op, sizes) >= LEAST
 
 
 def _is_much(op: Reduction, sizes: Sizes) -> bool:

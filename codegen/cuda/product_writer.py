@@ -40,7 +40,7 @@ class ProductWriter:
         rows_at = f"{at} // {across}" if across != "1" else at
         counts = [w.factor(extent) for extent in [*(axis.extent for axis in around), *(size for _, size in batch)]]
         count = " * ".join([size for size in (down, across, *counts) if size != "1"]) or "1"
-        lines = [f"for {at} in range(block, {count}, blocks):"]
+        lines = [f"for {at} in range({w.first_block(count if count.isdigit() else f'({count})')}, {count}, blocks):"]
         lines.append(f"{INDENT}{column} = {f'{at} % {across} * {tile.columns}' if across != '1' else 0}")
         lines.append(f"{INDENT}{row} = {f'{rows_at} % {down} * {tile.rows}' if down != '1' else 0}")
         if counts:
@@ -143,7 +143,7 @@ class ProductWriter:
         lines += [*inner.stored(op.target, "value"), *inner.items(phase.after.body)]
         lines = [*inner.start_lines(), *lines]
         asked = {word for line in lines for word in re.findall(r"\b\w+\b", line)}
-        known = dict.fromkeys([*w.arguments(), *w.letters.values(), *around.values()])
+        known = dict.fromkeys([*w.arguments(), *w.letters.values(), *around.values(), *w.scalars.values()])
         given = [name for name in known if name in asked]
         handed = f"{given[0]}," if len(given) == 1 else ", ".join(given)
         taken = [f"{handed} = target"] if handed else []

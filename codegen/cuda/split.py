@@ -46,13 +46,18 @@ def split_sum(op: Reduction, sizes: Sizes, temporary: Temporary) -> Iterator[Pha
     extents = dict(op.space)
     free = tuple((index, extents[index]) for index in op.free)
     bound = tuple((index, extents[index]) for index in op.bound)
-    count = _parts(count_of(op.free, op, sizes), count_of(op.bound, op, sizes) // IN_SUM)
+    count = parts_of_sum(count_of(op.bound, op, sizes), count_of(op.free, op, sizes))
     if count == 1:
         yield Together(op.target, op.body, free, bound, op.equation)
         return
     part, target = _target(op, count, temporary)
     yield Together(target, op.body, ((part, Integer(count)), *free), bound, op.equation, part)
     yield _added_up(op, target, part, count, temporary)
+
+
+def parts_of_sum(length: int, sums: int = 1) -> int:
+    """In how many parts a few sums of some length each are divided."""
+    return _parts(sums, length // IN_SUM)
 
 
 def _parts(blocks: int, most: int) -> int:
@@ -70,5 +75,7 @@ def _target(op: Op, count: int, temporary: Temporary) -> tuple[Any, Expr]:
 def _added_up(op: Op, parts: Expr, part: Any, count: int, temporary: Temporary) -> Phase:
     extents = dict(op.space)
     free = tuple((index, extents[index]) for index in op.free)
+    if not free:
+        return Together(op.target, parts, (), ((part, Integer(count)),), op.equation)
     total = Reduction(op.target, parts, (*free, (part, Integer(count))), op.equation, (part,))
     return Each(free, (reduction_loop(total, op.target, op.free, [part], temporary, {}),))

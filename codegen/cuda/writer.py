@@ -15,8 +15,9 @@ from ..names import Names
 from ..nests import AddTo, Finish, Item, Loop, Set, Start, Step
 from ..sizes import Sizes
 from ..strides import row_major
-from .kinds import Each, Phase, Product, TimeSteps, Together, equations_of
-from .places import Places, waits
+from .kinds import Each, Phase, Product, TimeSteps, Together, equations_of, made_by_everyone
+from .order import waits
+from .places import Places
 from .printer import CudaPrinter
 from .product_writer import ProductWriter
 from .products import Tiles
@@ -48,6 +49,9 @@ class CudaWriter:
         self.places, self.names, self.sizes, self.tiles, self.data = places, names, sizes, tiles, data
         self.letters: dict[Any, str] = {}
         self.locals: dict[Expr, str] = {}
+        self.scalars: dict[Expr, str] = {}  # what every thread has made for itself
+        self._taken: list[str] = []  # how many blocks each phase takes that has been written since the last wait
+        self._is_for_all = False  # whether every thread does what is written
         self._used: set[str] = {*WHO, "stage", "scratch", "gate"}
         # Numba gives a variable one type in all of a function: what was whole once stays so.
         self._whole: set[str] = set()
@@ -60,15 +64,17 @@ class CudaWriter:
         if sizes.batch is not None:
             self.letters[sizes.batch] = names.of(sizes.batch)
 
-    def body(self, phases: Sequence[Phase]) -> Body:
-        """The function's statements."""
+    def body(self, phases: Sequence[Phase], result: Tensor | None = None) -> Body:
+        """The function's statements; it returns `result`, a scalar that every thread makes for itself."""
         lines = self._phases(phases)
-        return Body((*who_lines(lines), *self.start_lines()), tuple(lines))
+        returned = "" if result is None else self.scalars[result]
+        return Body((*who_lines(lines), *self.start_lines()), tuple(lines), returned)
 
     def inside(self) -> CudaWriter:
         """A writer of a function that is called from this one, at a point of the loops around."""
         made = CudaWriter(self.places, self.names, self.sizes, self.tiles, self.data)
         made.letters.update(self.letters)
+        made.locals.update(self.scalars)
         made._used |= {*self.letters.values(), "row", "column", "value", "target"}
         made._whole |= {*self.letters.values()}
         return made
@@ -91,7 +97,9 @@ class CudaWriter:
     def _phases(self, phases: Sequence[Phase]) -> list[str]:
         lines: list[str] = []
         said: set[int] = set()
+        self._taken = []
         for phase, must_wait in zip(phases, waits(phases), strict=True):
+            self._taken = [] if must_wait else self._taken
             own = [equation for equation in equations_of(phase) if id(equation) not in said]
             said |= {id(equation) for equation in own}
             lines += [""] * bool(lines and own) + [f"# {equation}" for equation in own]
@@ -100,6 +108,8 @@ class CudaWriter:
 
     def phase(self, phase: Phase) -> list[str]:
         around, used = (dict(self.locals), dict(self.letters)), set(self._used)
+        own = made_by_everyone(phase)
+        self._is_for_all = bool(own)
         if isinstance(phase, Each):
             lines = self.points(phase.space, "thread", "threads", lambda: self.items(phase.body))
         elif isinstance(phase, Together):
@@ -108,10 +118,11 @@ class CudaWriter:
             lines = ProductWriter(self).lines(phase)
         else:
             lines = self._steps(phase)
-        self.locals, letters = around
+        self.scalars.update({element: name for element, name in self.locals.items() if element in own})
+        self.locals, letters = {**around[0], **self.scalars}, around[1]
         self.letters.clear()
         self.letters.update(letters)
-        self._used = used | set(self._starts.values())
+        self._used = used | set(self._starts.values()) | set(self.scalars.values())
         return lines
 
     def _steps(self, phase: TimeSteps) -> list[str]:
@@ -121,13 +132,23 @@ class CudaWriter:
         inside = [WAIT, *self._phases(phase.phases)]
         return [f"for {letter} in {every}:", *(INDENT + line if line else "" for line in inside)]
 
+    def first_block(self, count: str) -> str:
+        """The first of `count` things that a block does: those before it have what earlier phases leave over."""
+        first = f"(block - {' - '.join(self._taken)}) % blocks" if self._taken else "block"
+        self._taken.append(count)
+        return first
+
     # ---- points ----------------------------------------------------------------------------------------------------
 
     def points(self, space: Iterable[tuple[Any, Expr]], own: str, all_of: str, write: Any) -> list[str]:
         """What `write` gives, at each point of a space; neighbours along the last index are neighbouring threads'."""
         pairs = list(space)
+        if self._is_for_all:
+            return list(write())
         if not pairs:
             return [f"if {own} == 0:", *(INDENT + line for line in write())]
+        if own == "block":
+            own = self.first_block(self.factor(expand(sympy.prod(extent for _, extent in pairs))))
         lines = self._decoded(pairs, own, all_of)
         return [*lines, *(INDENT + line for line in write())]
 
@@ -165,6 +186,9 @@ class CudaWriter:
         value = self.printer.text(phase.value)
         lines += [INDENT + line for line in (*self.flush(), f"{total} += {value}")]
         lines.append(f"{total} = block_sum({total}, scratch)")
+        if self._is_for_all:
+            name = self.local(phase.target)
+            return [*lines, f"{name} = {total}", *self.stored(phase.target, name)]
         return [*lines, "if lane == 0:", f"{INDENT}{self.memory(phase.target)} = {total}"]
 
     # ---- statements ------------------------------------------------------------------------------------------------
@@ -237,7 +261,8 @@ class CudaWriter:
         """The store of a finished element, if its tensor lies in a buffer."""
         if tensor_of(target) not in self.places:
             return []
-        return [f"{self.memory(target)} = {value if tensor_of(target).classes is None else f'real({value})'}"]
+        line = f"{self.memory(target)} = {value if tensor_of(target).classes is None else f'real({value})'}"
+        return ["if thread == 0:", INDENT + line] if self._is_for_all else [line]
 
     # ---- names -----------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from .writer import WAIT, CudaWriter
 
 # What the generated functions may call of what modules carry.
 CALLED = frozenset(
-    "where larger sign logistic logaddexp put_number put_four add_number block_sum grid_barrier shifted".split()
+    "where larger sign logistic logaddexp put_number put_four add_number block_sum grid_barrier shifted anew".split()
 )
 ALWAYS = frozenset({"grid_barrier", "shifted", "device"})
 

@@ -58,6 +58,7 @@ class CudaWriter:
         self._real: set[str] = set()
         self._largest: dict[str, str] = {}  # the place of a maximum → that maximum
         self._starts: dict[Tensor, str] = {}
+        self._asked: set[Tensor] = set()  # those that the phase uses that is being written
         self._prelude: list[str] = []
         self.printer = CudaPrinter(self.element, self.letters, self._let)
         self._batch = [] if sizes.batch is None else [names.of(sizes.batch)]
@@ -68,7 +69,8 @@ class CudaWriter:
         """The function's statements; it returns `result`, a scalar that every thread makes for itself."""
         lines = self._phases(phases)
         returned = "" if result is None else self.scalars[result]
-        return Body((*who_lines(lines), *self.start_lines()), tuple(lines), returned)
+        fixed = [tensor for tensor in self._starts if not self._grows(tensor)]
+        return Body((*who_lines(lines), *self.start_lines(fixed)), tuple(lines), returned)
 
     def inside(self) -> CudaWriter:
         """A writer of a function that is called from this one, at a point of the loops around."""
@@ -88,11 +90,20 @@ class CudaWriter:
         self.locals[tensor] = self.names.of(tensor)
         return self.locals[tensor]
 
-    def start_lines(self) -> list[str]:
-        """Where what the function uses begins in its buffer."""
+    def start_lines(self, tensors: Iterable[Tensor] | None = None) -> list[str]:
+        """Where what the function uses, or some of it, begins in its buffer."""
         order = {tensor: at for at, tensor in enumerate(self.places)}
-        used = sorted(self._starts, key=lambda tensor: order[tensor])
+        used = sorted(self._starts if tensors is None else tensors, key=lambda tensor: order[tensor])
         return [f"{self._starts[tensor]} = {self.size(self.places[tensor][1].offset)}" for tensor in used]
+
+    def _grows(self, tensor: Tensor) -> bool:
+        """Whether what lies before a tensor in its buffer depends on the batch size."""
+        return not self.places[tensor][1].offset.is_Integer
+
+    def _own_starts(self) -> list[str]:
+        """The same for one phase, of what depends on the batch size: no register holds it from one phase to another."""
+        lines = self.start_lines(tensor for tensor in self._asked if self._grows(tensor))
+        return [*(f"{name} = anew({name})" for name in self._batch if lines), *lines]
 
     def _phases(self, phases: Sequence[Phase]) -> list[str]:
         lines: list[str] = []
@@ -108,6 +119,7 @@ class CudaWriter:
 
     def phase(self, phase: Phase) -> list[str]:
         around, used = (dict(self.locals), dict(self.letters)), set(self._used)
+        self._asked = set()
         own = made_by_everyone(phase)
         self._is_for_all = bool(own)
         if isinstance(phase, Each):
@@ -122,6 +134,8 @@ class CudaWriter:
         self.locals, letters = {**around[0], **self.scalars}, around[1]
         self.letters.clear()
         self.letters.update(letters)
+        lines = [*self._own_starts(), *lines]
+        self._asked = set()
         self._used = used | set(self._starts.values()) | set(self.scalars.values())
         return lines
 
@@ -290,6 +304,7 @@ class CudaWriter:
         """The variable that says where a tensor begins in its buffer."""
         if tensor not in self._starts:
             self._starts[tensor] = self.fresh(f"{self.names.of(tensor)}_at")
+        self._asked.add(tensor)
         return self._starts[tensor]
 
     def local(self, target: Expr) -> str:

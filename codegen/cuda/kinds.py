@@ -8,6 +8,7 @@ phase       who does what
             (what is one number alone, every thread or block makes for itself: `made_by_everyone`)
 `Product`   tiles of a matrix product are one block's each
 `TimeSteps` phases that need each other along time, for one step after the other
+`Rows`      rows of the batch are a block's, which takes several phases through by itself
 ==========  =====================================================================================================
 
 Every number is made by one thread, or by the threads of one block, in one order: the same bits whatever the grid is.
@@ -75,12 +76,20 @@ class TimeSteps:
     phases: tuple[Phase, ...]
 
 
-Phase: TypeAlias = Each | Together | Product | TimeSteps
+@dataclass(frozen=True)
+class Rows:
+    """`phases` one after the other for `size` rows of the batch, a block's own: its threads wait for no other."""
+
+    size: int
+    phases: tuple[Phase, ...]
+
+
+Phase: TypeAlias = Each | Together | Product | TimeSteps | Rows
 
 
 def read_by(phase: Phase) -> set[Tensor]:
     """The tensors that a phase reads."""
-    if isinstance(phase, TimeSteps):
+    if isinstance(phase, TimeSteps | Rows):
         return {tensor for part in phase.phases for tensor in read_by(part)}
     if isinstance(phase, Each):
         return {tensor_of(element) for item in phase.body for element in reads(item)}
@@ -97,7 +106,7 @@ def written_by(phase: Phase) -> set[Tensor]:
 
 def made_by(phase: Phase) -> list[Tensor]:
     """The same, in the order in which they are written."""
-    if isinstance(phase, TimeSteps):
+    if isinstance(phase, TimeSteps | Rows):
         return [tensor for part in phase.phases for tensor in made_by(part)]
     if isinstance(phase, Each):
         return [tensor_of(target) for item in phase.body for s in statements(item) for target in targets(s)]
@@ -121,7 +130,7 @@ def made_by_everyone(phase: Phase) -> set[Tensor]:
 
 def equations_of(phase: Phase) -> list[Equation]:
     """The equations that a phase computes, each once."""
-    if isinstance(phase, TimeSteps):
+    if isinstance(phase, TimeSteps | Rows):
         found = [equation for part in phase.phases for equation in equations_of(part)]
     elif isinstance(phase, Each):
         found = [s.equation for item in phase.body for s in statements(item, starts=False)]

@@ -13,7 +13,7 @@ from ..lifetimes import share_places
 from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
-from .kinds import Each, Phase, Product, TimeSteps, made_by, read_by, written_by
+from .kinds import Each, Phase, Product, Rows, TimeSteps, made_by, read_by, written_by
 
 Places = dict[Tensor, tuple[str, Place]]
 
@@ -37,9 +37,9 @@ def place_all(
 
 
 def flat(phases: Iterable[Phase]) -> Iterator[Phase]:
-    """The phases, those of each step of time among them."""
+    """The phases, those of steps of time and of rows among them."""
     for phase in phases:
-        if isinstance(phase, TimeSteps):
+        if isinstance(phase, TimeSteps | Rows):
             yield from flat(phase.phases)
         else:
             yield phase

@@ -15,7 +15,7 @@ from .kinds import Product, equations_of
 from .products import Side, Table, TiledProduct, in_fours, tiled
 
 if TYPE_CHECKING:
-    from .writer import CudaWriter
+    from .writer import CudaWriter, Span
 
 INDENT = "    "
 
@@ -38,15 +38,23 @@ class ProductWriter:
         down, across = self._count(rows, tile.rows), self._count(columns, tile.columns)
         at, rest, column, row = (w.fresh(name) for name in ("tile", "rest", "first_column", "first_row"))
         rows_at = f"{at} // {across}" if across != "1" else at
-        counts = [w.factor(extent) for extent in [*(axis.extent for axis in around), *(size for _, size in batch)]]
+        extents = [*(axis.extent for axis in around), *(size for _, size in batch)]
+        counts = [span.length if (span := self._span(extent)) else w.factor(extent) for extent in extents]
         count = " * ".join([size for size in (down, across, *counts) if size != "1"]) or "1"
-        lines = [f"for {at} in range({w.first_block(count if count.isdigit() else f'({count})')}, {count}, blocks):"]
+        if w.span is None:
+            lines = [
+                f"for {at} in range({w.first_block(count if count.isdigit() else f'({count})')}, {count}, blocks):"
+            ]
+        else:
+            lines = [f"for {at} in range({count}):"]
         lines.append(f"{INDENT}{column} = {f'{at} % {across} * {tile.columns}' if across != '1' else 0}")
-        lines.append(f"{INDENT}{row} = {f'{rows_at} % {down} * {tile.rows}' if down != '1' else 0}")
+        lines.append(
+            f"{INDENT}{row} = {self._begin(rows.extent)}{f'{rows_at} % {down} * {tile.rows}' if down != '1' else 0}"
+        )
         if counts:
             lines.append(f"{INDENT}{rest} = {rows_at}{f' // {down}' if down != '1' else ''}")
-            for letter, extent in zip([*around.values(), *letters.values()], counts, strict=True):
-                lines += [f"{INDENT}{letter} = {rest} % {extent}", f"{INDENT}{rest} //= {extent}"]
+            for letter, size, extent in zip([*around.values(), *letters.values()], counts, extents, strict=True):
+                lines += [f"{INDENT}{letter} = {self._begin(extent)}{rest} % {size}", f"{INDENT}{rest} //= {size}"]
         loops, ends, is_first = self._summed(phase, found, added, letters.get(phase.part, ""))
         lines += [INDENT + line for line in loops]
         call = self._call(phase, found, around, added, (*ends, f"int32({row}), int32({column})"), is_first)
@@ -100,7 +108,9 @@ class ProductWriter:
             write, handed = self._finish(phase, found, around)
             four = ""
         name = self.tiles.name(found, write, four, aligned)
-        sizes = ", ".join(f"int32({w.size(side.extent)})" for side in (found.rows, found.columns))
+        span = self._span(found.rows.extent)
+        rows = span.end if span else w.size(found.rows.extent)
+        sizes = f"int32({rows}), int32({w.size(found.columns.extent)})"
         return (
             f"{name}(stage, {left}, {steps[0][0]}, {steps[0][1]}, {right}, {steps[1][1]}, {steps[1][2]}, {sizes}, "
             f"{', '.join(place)}, ({handed},))"
@@ -152,9 +162,22 @@ class ProductWriter:
 
     def _count(self, side: Side, size: int) -> str:
         """How many tiles lie along a side."""
+        span = self._span(side.extent)
+        if span:
+            return "1" if span.size <= size else f"(({span.length} + {size - 1}) // {size})"
         if side.extent.is_Integer:
             return str(-(-int(side.extent) // size))
         return f"(({self.writer.size(side.extent)} + {size - 1}) // {size})"
+
+    def _span(self, extent: Expr) -> Span | None:
+        """The rows that a block takes by itself, if an index that runs so far is theirs."""
+        span = self.writer.span
+        return span if span and extent == span.batch else None
+
+    def _begin(self, extent: Expr) -> str:
+        """Where such an index begins."""
+        span = self._span(extent)
+        return f"{span.first} + " if span else ""
 
     def _operand(self, element: Expr, op: Contraction, which: int, others: Mapping[Axis, str]) -> str:
         """The pointer to what an operand has where the indices of a tile are 0."""

@@ -16,11 +16,10 @@ from ..cuda_tiles import TILES
 from ..loops import Temporary, reduction_loop
 from ..ops import Contraction, Op, Reduction
 from ..sizes import Sizes
-from .costs import at_rows, blocks_for, count_of
+from .costs import BLOCKS, at_rows, blocks_for, count_of
 from .kinds import Each, Phase, Product, Together
 from .products import tiled
 
-BLOCKS = 128  # about as many as a GPU has multiprocessors: to more than half of them nothing is divided
 IN_PRODUCT, IN_SUM = 64, 1024  # what a part sums up at least: a few stages of a tile; a few numbers of each thread
 WORTH = 4  # parts: fewer do not make up for the wait before they are added up
 
@@ -31,7 +30,7 @@ def split_product(op: Contraction, sizes: Sizes, temporary: Temporary) -> Iterat
     most = count_of(op.bound, op, sizes) // IN_PRODUCT
     if found.added:
         most = min(most, at_rows(found.added[0].extent, sizes))
-    count = _parts(blocks_for(Product(op), sizes, TILES[0].threads), most)
+    count = _parts(blocks_for(Product(op), sizes), most)
     if count == 1:
         yield Product(op)
         return

@@ -21,6 +21,7 @@ from .kinds import Phase, made_by
 from .phases import phases_of
 from .places import Places, flat, place_all
 from .products import Tiles
+from .rows import in_rows
 from .updates import write_update
 from .writer import WAIT, CudaWriter
 
@@ -68,7 +69,8 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
     temporary = plan.lowering.temporary
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance)
     raw = [phases_of(gather_steps(rows_first(part, sizes, temporary)), sizes, temporary) for part in parts]
-    forward, loss, step, advance = (fused(part, sizes) for part in (*raw[:2], raw[0] + raw[1] + raw[2], raw[3]))
+    whole = (*raw[:2], raw[0] + raw[1] + raw[2], raw[3])
+    forward, loss, step, advance = (in_rows(fused(part, sizes), sizes) for part in whole)
     assign = fused(phases_of(schedule.assign, sizes, temporary), sizes)
     has_loss = plan.network.loss is not None
     # Of a network with modes, loss and gradients in training are one function, those of inference are others.
@@ -78,7 +80,7 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
     plan.names.declare(dict.fromkeys(tensor for part in functions for phase in flat(part) for tensor in made_by(phase)))
     places, length = place_all(plan.network, schedule, plan.layout, sizes, functions)
     data = [plan.names.of(tensor) for tensor in plan.data]
-    tiles.blocks = max(tiles.blocks, *(most_blocks(part, sizes, tiles.sizes[0].threads) for part in functions))
+    tiles.blocks = max(tiles.blocks, *(most_blocks(part, sizes) for part in functions))
 
     def body(phases: Sequence[Phase], result: Tensor | None = None) -> Body:
         return CudaWriter(places, plan.names, sizes, tiles, data).body(phases, result)

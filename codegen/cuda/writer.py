@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
@@ -15,7 +16,7 @@ from ..names import Names
 from ..nests import AddTo, Finish, Item, Loop, Set, Start, Step
 from ..sizes import Sizes
 from ..strides import row_major
-from .kinds import Each, Phase, Product, TimeSteps, Together, equations_of, made_by_everyone
+from .kinds import Each, Phase, Product, Rows, TimeSteps, Together, equations_of, made_by_everyone
 from .order import waits
 from .places import Places
 from .printer import CudaPrinter
@@ -32,6 +33,27 @@ WHO = {
     "lane": "cuda.threadIdx.x",
     "lanes": "cuda.blockDim.x",
 }
+
+
+@dataclass(frozen=True)
+class Span:
+    """The rows of the batch that a block takes by itself.
+
+    Attributes
+    ----------
+    size : how many they are at most
+    batch : the size of the batch
+    first, end : the variables of the limits
+    """
+
+    size: int
+    batch: Any
+    first: str
+    end: str
+
+    @property
+    def length(self) -> str:
+        return f"({self.end} - {self.first})"
 
 
 class CudaWriter:
@@ -51,6 +73,7 @@ class CudaWriter:
         self.locals: dict[Expr, str] = {}
         self.scalars: dict[Expr, str] = {}  # what every thread has made for itself
         self._taken: list[str] = []  # how many blocks each phase takes that has been written since the last wait
+        self.span: Span | None = None  # the rows that the block takes by itself
         self._is_for_all = False  # whether every thread does what is written
         self._used: set[str] = {*WHO, "stage", "scratch", "gate"}
         # Numba gives a variable one type in all of a function: what was whole once stays so.
@@ -114,8 +137,12 @@ class CudaWriter:
             own = [equation for equation in equations_of(phase) if id(equation) not in said]
             said |= {id(equation) for equation in own}
             lines += [""] * bool(lines and own) + [f"# {equation}" for equation in own]
-            lines += [WAIT] * must_wait + self.phase(phase)
+            lines += [self._wait] * must_wait + self.phase(phase)
         return lines
+
+    @property
+    def _wait(self) -> str:
+        return WAIT if self.span is None else "cuda.syncthreads()"
 
     def phase(self, phase: Phase) -> list[str]:
         around, used = (dict(self.locals), dict(self.letters)), set(self._used)
@@ -128,6 +155,8 @@ class CudaWriter:
             lines = self.points(phase.space, "block", "blocks", lambda: self._sum(phase))
         elif isinstance(phase, Product):
             lines = ProductWriter(self).lines(phase)
+        elif isinstance(phase, Rows):
+            lines = self._rows(phase)
         else:
             lines = self._steps(phase)
         self.scalars.update({element: name for element, name in self.locals.items() if element in own})
@@ -143,8 +172,22 @@ class CudaWriter:
         letter = self.letter(phase.time)
         last = self.size(phase.length - 1)
         every = f"range({self.size(phase.length)})" if phase.step > 0 else f"range({last}, -1, -1)"
-        inside = [WAIT, *self._phases(phase.phases)]
+        inside = [self._wait, *self._phases(phase.phases)]
         return [f"for {letter} in {every}:", *(INDENT + line if line else "" for line in inside)]
+
+    def _rows(self, phase: Rows) -> list[str]:
+        """The phases for some rows of the batch after others, as many blocks as there are."""
+        batch = self.sizes.batch
+        count = f"(({self.size(batch)} + {phase.size - 1}) // {phase.size})" if phase.size > 1 else self.size(batch)
+        lines = [f"for {(group := self.fresh('group'))} in range({self.first_block(count)}, {count}, blocks):"]
+        taken = self._taken
+        self.span = Span(phase.size, batch, self.fresh("first_of_rows"), self.fresh("end_of_rows"))
+        first, end = self.span.first, self.span.end
+        lines += [f"{INDENT}{first} = {group} * {phase.size}"]
+        lines += [f"{INDENT}{end} = min({first} + {phase.size}, {self.size(batch)})"]
+        lines += [INDENT + line if line else "" for line in self._phases(phase.phases)]
+        self.span, self._taken = None, taken
+        return lines
 
     def first_block(self, count: str) -> str:
         """The first of `count` things that a block does: those before it have what earlier phases leave over."""
@@ -161,6 +204,9 @@ class CudaWriter:
             return list(write())
         if not pairs:
             return [f"if {own} == 0:", *(INDENT + line for line in write())]
+        if self.span is not None:
+            lines = self._of_rows(pairs, self.span)
+            return [*lines, *(INDENT + line for line in write())]
         if own == "block":
             own = self.first_block(self.factor(expand(sympy.prod(extent for _, extent in pairs))))
         lines = self._decoded(pairs, own, all_of)
@@ -175,10 +221,28 @@ class CudaWriter:
             return [f"for {self.letter(pairs[0][0])} in range({own}, {stop}, {all_of}):"]
         name = self.fresh(name)
         lines = [f"for {name} in range({own}, {stop}, {all_of}):"]
+        return [*lines, *(INDENT + line for line in self._indices(pairs, name, is_all=True))]
+
+    def _of_rows(self, pairs: Sequence[tuple[Any, Expr]], span: Span) -> list[str]:
+        """The same for the rows of a block."""
+        row = next(index for index, extent in pairs if extent == span.batch)
+        others = [pair for pair in pairs if pair[0] != row]
+        if not others:
+            return [f"for {self.letter(row)} in range({span.first} + lane, {span.end}, lanes):"]
+        rest = expand(sympy.prod(extent for _, extent in others))
+        stop = f"{span.length} * {self.factor(rest)}"
+        name = self.fresh("point")
+        lines = [f"for {name} in range(lane, {stop}, lanes):"]
+        lines += [INDENT + line for line in self._indices(others, name, is_all=False)]
+        return [*lines, f"{INDENT}{self.letter(row)} = {span.first} + {name} // {self.factor(rest)}"]
+
+    def _indices(self, pairs: Sequence[tuple[Any, Expr]], name: str, *, is_all: bool) -> list[str]:
+        """The indices of a point of a space; `is_all` if its number has no other part."""
+        lines = []
         rest: Expr = Integer(1)
         for place, (index, extent) in reversed(list(enumerate(pairs))):
             value = name if rest == 1 else f"{name} // {self.factor(rest)}"
-            lines.append(f"{INDENT}{self.letter(index)} = {value}{f' % {self.factor(extent)}' if place else ''}")
+            lines.append(f"{self.letter(index)} = {value}{'' if is_all and not place else f' % {self.factor(extent)}'}")
             rest = expand(rest * extent)
         return lines
 

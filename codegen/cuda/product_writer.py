@@ -48,13 +48,13 @@ class ProductWriter:
         else:
             lines = [f"for {at} in range({count}):"]
         lines.append(f"{INDENT}{column} = {f'{at} % {across} * {tile.columns}' if across != '1' else 0}")
-        lines.append(
-            f"{INDENT}{row} = {self._begin(rows.extent)}{f'{rows_at} % {down} * {tile.rows}' if down != '1' else 0}"
-        )
+        own = [f"{rows_at} % {down} * {tile.rows}"] if down != "1" else []
+        lines.append(f"{INDENT}{row} = {' + '.join(self._begin(rows.extent) + own) or 0}")
         if counts:
             lines.append(f"{INDENT}{rest} = {rows_at}{f' // {down}' if down != '1' else ''}")
             for letter, size, extent in zip([*around.values(), *letters.values()], counts, extents, strict=True):
-                lines += [f"{INDENT}{letter} = {self._begin(extent)}{rest} % {size}", f"{INDENT}{rest} //= {size}"]
+                value = " + ".join([*self._begin(extent), f"{rest} % {size}"])
+                lines += [f"{INDENT}{letter} = {value}", f"{INDENT}{rest} //= {size}"]
         loops, ends, is_first = self._summed(phase, found, added, letters.get(phase.part, ""))
         lines += [INDENT + line for line in loops]
         call = self._call(phase, found, around, added, (*ends, f"int32({row}), int32({column})"), is_first)
@@ -174,10 +174,10 @@ class ProductWriter:
         span = self.writer.span
         return span if span and extent == span.batch else None
 
-    def _begin(self, extent: Expr) -> str:
+    def _begin(self, extent: Expr) -> list[str]:
         """Where such an index begins."""
         span = self._span(extent)
-        return f"{span.first} + " if span else ""
+        return [span.first] if span else []
 
     def _operand(self, element: Expr, op: Contraction, which: int, others: Mapping[Axis, str]) -> str:
         """The pointer to what an operand has where the indices of a tile are 0."""

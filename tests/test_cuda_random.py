@@ -285,5 +285,5 @@ def test_what_a_module_is_made_of_is_reserved():
         local = {node.id for node in names if isinstance(node.ctx, ast.Store)}
         local |= {argument.arg for argument in function.args.args}
         read |= {node.id for node in names} - local
-    assert {"cuda", "real", "grid_barrier", "tile_1", "LOSS", "range"} <= read
+    assert {"cuda", "real", "grid_barrier", "tile_1", "SCALARS", "range"} <= read
     assert {name for name in read if Names().free(name) == name} == set()

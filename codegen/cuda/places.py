@@ -1,4 +1,4 @@
-"""Where tensors lie on the device, and before which phases all threads wait."""
+"""Where tensors lie on the device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..lifetimes import share_places
 from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
-from .phases import Each, Phase, Product, TimeSteps, made_by, read_by, written_by
+from .kinds import Each, Phase, Product, Rows, TimeSteps, made_by, read_by, written_by
 
 Places = dict[Tensor, tuple[str, Place]]
 
@@ -27,8 +27,7 @@ def place_all(
         places[network.tensors[name]] = ("params", place)
     for name, place in layout.gradients.items():
         places[made.gradients[name]] = ("grads", place)
-    handed = {*made.kept, *([made.output] if made.output is not None else [])}
-    handed |= {network.loss} if network.loss is not None else set()
+    handed = {tensor for tensor in (made.output, network.loss) if tensor is not None}
     phases = [phase for function in functions for phase in flat(function)]
     needed = {tensor for phase in phases for tensor in _from_memory(phase)} | handed
     written = dict.fromkeys(tensor for phase in phases for tensor in made_by(phase))
@@ -38,9 +37,9 @@ def place_all(
 
 
 def flat(phases: Iterable[Phase]) -> Iterator[Phase]:
-    """The phases, those of each step of time among them."""
+    """The phases, those of steps of time and of rows among them."""
     for phase in phases:
-        if isinstance(phase, TimeSteps):
+        if isinstance(phase, TimeSteps | Rows):
             yield from flat(phase.phases)
         else:
             yield phase
@@ -65,19 +64,4 @@ def _from_memory_at(phase: Each, made: set[Expr]) -> set[Tensor]:
         made |= {target for s in statements(item) for target in targets(s)}
         found |= {tensor_of(element) for element in reads(item) if element not in made}
         found |= {tensor_of(s.target) for s in statements(item) if isinstance(s, AddTo)}
-    return found
-
-
-def waits(phases: Sequence[Phase]) -> list[bool]:
-    """Before which phases all threads wait for each other; all have waited before the first."""
-    read: set[Tensor] = set()
-    wrote: set[Tensor] = set()
-    found = []
-    for phase in phases:
-        reading, writing = read_by(phase), written_by(phase)
-        clash = bool(reading & wrote or writing & (read | wrote)) or (isinstance(phase, TimeSteps) and bool(wrote))
-        if clash:
-            read, wrote = set(), set()
-        read, wrote = read | reading, wrote | writing
-        found.append(clash)
     return found

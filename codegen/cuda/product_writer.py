@@ -11,11 +11,11 @@ from sympy import Expr, Integer, expand
 from ...symbolic.tensors import tensor_of
 from ..ops import Contraction
 from ..strides import Axis, lies
-from .phases import Product, equations_of
+from .kinds import Product, equations_of
 from .products import Side, Table, TiledProduct, in_fours, tiled
 
 if TYPE_CHECKING:
-    from .writer import CudaWriter
+    from .writer import CudaWriter, Span
 
 INDENT = "    "
 
@@ -34,28 +34,66 @@ class ProductWriter:
         batch = [(index, extent) for index, extent in op.space if index in op.batch]
         letters = {index: w.letter(index) for index, _ in batch}
         around = {axis: w.fresh("around") for axis in found.around}
-        added = {axis: w.fresh("part") for axis in found.added}
+        added = {axis: w.fresh("turn") for axis in found.added}
         down, across = self._count(rows, tile.rows), self._count(columns, tile.columns)
         at, rest, column, row = (w.fresh(name) for name in ("tile", "rest", "first_column", "first_row"))
         rows_at = f"{at} // {across}" if across != "1" else at
-        counts = [w.factor(extent) for extent in [*(axis.extent for axis in around), *(size for _, size in batch)]]
+        extents = [*(axis.extent for axis in around), *(size for _, size in batch)]
+        counts = [span.length if (span := self._span(extent)) else w.factor(extent) for extent in extents]
         count = " * ".join([size for size in (down, across, *counts) if size != "1"]) or "1"
-        lines = [f"for {at} in range(block, {count}, blocks):"]
+        if w.span is None:
+            lines = [
+                f"for {at} in range({w.first_block(count if count.isdigit() else f'({count})')}, {count}, blocks):"
+            ]
+        else:
+            lines = [f"for {at} in range({count}):"]
         lines.append(f"{INDENT}{column} = {f'{at} % {across} * {tile.columns}' if across != '1' else 0}")
-        lines.append(f"{INDENT}{row} = {f'{rows_at} % {down} * {tile.rows}' if down != '1' else 0}")
+        own = [f"{rows_at} % {down} * {tile.rows}"] if down != "1" else []
+        lines.append(f"{INDENT}{row} = {' + '.join(self._begin(rows.extent) + own) or 0}")
         if counts:
             lines.append(f"{INDENT}{rest} = {rows_at}{f' // {down}' if down != '1' else ''}")
-            for letter, extent in zip([*around.values(), *letters.values()], counts, strict=True):
-                lines += [f"{INDENT}{letter} = {rest} % {extent}", f"{INDENT}{rest} //= {extent}"]
-        depth = INDENT
-        for axis, letter in added.items():
-            lines.append(f"{depth}for {letter} in range({w.size(axis.extent)}):")
-            depth += INDENT
-        lines.append(depth + self._call(phase, found, around, added, f"int32({row}), int32({column})"))
+            for letter, size, extent in zip([*around.values(), *letters.values()], counts, extents, strict=True):
+                value = " + ".join([*self._begin(extent), f"{rest} % {size}"])
+                lines += [f"{INDENT}{letter} = {value}", f"{INDENT}{rest} //= {size}"]
+        loops, ends, is_first = self._summed(phase, found, added, letters.get(phase.part, ""))
+        lines += [INDENT + line for line in loops]
+        call = self._call(phase, found, around, added, (*ends, f"int32({row}), int32({column})"), is_first)
+        lines.append(INDENT * (1 + len(added)) + call)
         return self._unless(phase, lines) if op.when else lines
 
+    def _summed(
+        self, phase: Product, found: TiledProduct, added: Mapping[Axis, str], part: str
+    ) -> tuple[list[str], tuple[str, str], str]:
+        """The loops around a tile, where its sums begin and end, and the condition of the first of several tiles."""
+        w, lines = self.writer, []
+        whole = w.size(found.inner.extent)
+        spans = {letter: ("0", w.size(axis.extent)) for axis, letter in added.items()}
+        begin, end = "int32(0)", f"int32({whole})"
+        if part:
+            parts = w.size(dict(phase.op.space)[phase.part])
+            if added:
+                # Where there are more parts than there is to be added up, a part of nothing is one tile of zeros.
+                axis, letter = next(iter(added.items()))
+                size, first, stop = w.factor(axis.extent), w.fresh("begin"), w.fresh("end")
+                lines = [f"{first} = {size} * {part} // {parts}", f"{stop} = {size} * ({part} + 1) // {parts}"]
+                spans[letter] = first, f"max({stop}, {first} + 1)"
+                end = f"int32({whole} if {letter} < {stop} else 0)"
+            else:
+                head = f"part_of_inner({end}, int32({found.tile.depth})"
+                begin, end = (f"{head}, int32({number}), int32({parts}))" for number in (part, f"{part} + 1"))
+        is_first = " and ".join(f"{letter} == {low}" for letter, (low, _) in spans.items())
+        for depth, (letter, span) in enumerate(spans.items()):
+            lines.append(f"{INDENT * depth}for {letter} in range({', '.join(span).removeprefix('0, ')}):")
+        return lines, (begin, end), is_first
+
     def _call(
-        self, phase: Product, found: TiledProduct, around: Mapping[Axis, str], added: Mapping[Axis, str], first: str
+        self,
+        phase: Product,
+        found: TiledProduct,
+        around: Mapping[Axis, str],
+        added: Mapping[Axis, str],
+        place: Sequence[str],
+        is_first: str,
     ) -> str:
         op, w, inner = phase.op, self.writer, found.inner
         others = {**around, **added}
@@ -64,17 +102,18 @@ class ProductWriter:
         steps = [[self._stride(side.steps[which]) for side in (found.rows, inner, found.columns)] for which in range(3)]
         aligned = [self._is_aligned(element, op, which, others) for which, element in enumerate(elements)]
         if phase.after is None:
-            begins = [" and ".join(f"{letter} == 0" for letter in added.values())] if added else []
-            handed = ", ".join([target, steps[2][0], steps[2][2], *begins])
+            handed = ", ".join([target, steps[2][0], steps[2][2], *([is_first] if added else [])])
             write, four = ("add_number", "") if added else ("put_number", "put_four")
         else:
             write, handed = self._finish(phase, found, around)
             four = ""
         name = self.tiles.name(found, write, four, aligned)
-        sizes = ", ".join(f"int32({w.size(side.extent)})" for side in (found.rows, found.columns))
+        span = self._span(found.rows.extent)
+        rows = span.end if span else w.size(found.rows.extent)
+        sizes = f"int32({rows}), int32({w.size(found.columns.extent)})"
         return (
             f"{name}(stage, {left}, {steps[0][0]}, {steps[0][1]}, {right}, {steps[1][1]}, {steps[1][2]}, {sizes}, "
-            f"int32(0), int32({w.size(inner.extent)}), {first}, ({handed},))"
+            f"{', '.join(place)}, ({handed},))"
         )
 
     def _unless(self, phase: Product, lines: Sequence[str]) -> list[str]:
@@ -114,7 +153,7 @@ class ProductWriter:
         lines += [*inner.stored(op.target, "value"), *inner.items(phase.after.body)]
         lines = [*inner.start_lines(), *lines]
         asked = {word for line in lines for word in re.findall(r"\b\w+\b", line)}
-        known = dict.fromkeys([*w.arguments(), *w.letters.values(), *around.values()])
+        known = dict.fromkeys([*w.arguments(), *w.letters.values(), *around.values(), *w.scalars.values()])
         given = [name for name in known if name in asked]
         handed = f"{given[0]}," if len(given) == 1 else ", ".join(given)
         taken = [f"{handed} = target"] if handed else []
@@ -123,9 +162,22 @@ class ProductWriter:
 
     def _count(self, side: Side, size: int) -> str:
         """How many tiles lie along a side."""
+        span = self._span(side.extent)
+        if span:
+            return "1" if span.size <= size else f"(({span.length} + {size - 1}) // {size})"
         if side.extent.is_Integer:
             return str(-(-int(side.extent) // size))
         return f"(({self.writer.size(side.extent)} + {size - 1}) // {size})"
+
+    def _span(self, extent: Expr) -> Span | None:
+        """The rows that a block takes by itself, if an index that runs so far is theirs."""
+        span = self.writer.span
+        return span if span and extent == span.batch else None
+
+    def _begin(self, extent: Expr) -> list[str]:
+        """Where such an index begins."""
+        span = self._span(extent)
+        return [span.first] if span else []
 
     def _operand(self, element: Expr, op: Contraction, which: int, others: Mapping[Axis, str]) -> str:
         """The pointer to what an operand has where the indices of a tile are 0."""

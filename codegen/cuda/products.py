@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 from typing import Any, TypeAlias
 
@@ -113,6 +114,14 @@ def is_in_one(op: Contraction, sizes: Sizes) -> bool:
 
 def tiled(op: Contraction, sizes: Sizes, tiles: Sequence[Tile]) -> TiledProduct:
     """Choose the indices of the tiles of a product, and their size."""
+    return _tiled(op, sizes.batch, tuple(sizes.numbers.items()), sizes.rows, tuple(tiles))
+
+
+@lru_cache(1024)
+def _tiled(
+    op: Contraction, batch: Any, numbers: tuple[Any, ...], rows_of_batch: int, tiles: tuple[Tile, ...]
+) -> TiledProduct:
+    sizes = Sizes(batch, dict(numbers), rows_of_batch)
     axes = axes_of(op, sizes)
     free = [axis for axis in axes if not axis.is_bound]
     rows, other_rows = _chosen([axis for axis in free if axis.right == 0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
@@ -15,8 +16,9 @@ from ..names import Names
 from ..nests import AddTo, Finish, Item, Loop, Set, Start, Step
 from ..sizes import Sizes
 from ..strides import row_major
-from .phases import Each, Phase, Product, TimeSteps, Together, equations_of
-from .places import Places, waits
+from .kinds import Each, Phase, Product, Rows, TimeSteps, Together, equations_of, made_by_everyone
+from .order import waits
+from .places import Places
 from .printer import CudaPrinter
 from .product_writer import ProductWriter
 from .products import Tiles
@@ -31,6 +33,27 @@ WHO = {
     "lane": "cuda.threadIdx.x",
     "lanes": "cuda.blockDim.x",
 }
+
+
+@dataclass(frozen=True)
+class Span:
+    """The rows of the batch that a block takes by itself.
+
+    Attributes
+    ----------
+    size : how many they are at most
+    batch : the size of the batch
+    first, end : the variables of the limits
+    """
+
+    size: int
+    batch: Any
+    first: str
+    end: str
+
+    @property
+    def length(self) -> str:
+        return f"({self.end} - {self.first})"
 
 
 class CudaWriter:
@@ -48,27 +71,35 @@ class CudaWriter:
         self.places, self.names, self.sizes, self.tiles, self.data = places, names, sizes, tiles, data
         self.letters: dict[Any, str] = {}
         self.locals: dict[Expr, str] = {}
+        self.scalars: dict[Expr, str] = {}  # what every thread has made for itself
+        self._taken: list[str] = []  # how many blocks each phase takes that has been written since the last wait
+        self.span: Span | None = None  # the rows that the block takes by itself
+        self._is_for_all = False  # whether every thread does what is written
         self._used: set[str] = {*WHO, "stage", "scratch", "gate"}
         # Numba gives a variable one type in all of a function: what was whole once stays so.
         self._whole: set[str] = set()
         self._real: set[str] = set()
         self._largest: dict[str, str] = {}  # the place of a maximum → that maximum
         self._starts: dict[Tensor, str] = {}
+        self._asked: set[Tensor] = set()  # those that the phase uses that is being written
         self._prelude: list[str] = []
         self.printer = CudaPrinter(self.element, self.letters, self._let)
         self._batch = [] if sizes.batch is None else [names.of(sizes.batch)]
         if sizes.batch is not None:
             self.letters[sizes.batch] = names.of(sizes.batch)
 
-    def body(self, phases: Sequence[Phase]) -> Body:
-        """The function's statements."""
+    def body(self, phases: Sequence[Phase], result: Tensor | None = None) -> Body:
+        """The function's statements; it returns `result`, a scalar that every thread makes for itself."""
         lines = self._phases(phases)
-        return Body((*who_lines(lines), *self.start_lines()), tuple(lines))
+        returned = "" if result is None else self.scalars[result]
+        fixed = [tensor for tensor in self._starts if not self._grows(tensor)]
+        return Body((*who_lines(lines), *self.start_lines(fixed)), tuple(lines), returned)
 
     def inside(self) -> CudaWriter:
         """A writer of a function that is called from this one, at a point of the loops around."""
         made = CudaWriter(self.places, self.names, self.sizes, self.tiles, self.data)
         made.letters.update(self.letters)
+        made.locals.update(self.scalars)
         made._used |= {*self.letters.values(), "row", "column", "value", "target"}
         made._whole |= {*self.letters.values()}
         return made
@@ -82,67 +113,136 @@ class CudaWriter:
         self.locals[tensor] = self.names.of(tensor)
         return self.locals[tensor]
 
-    def start_lines(self) -> list[str]:
-        """Where what the function uses begins in its buffer."""
+    def start_lines(self, tensors: Iterable[Tensor] | None = None) -> list[str]:
+        """Where what the function uses, or some of it, begins in its buffer."""
         order = {tensor: at for at, tensor in enumerate(self.places)}
-        used = sorted(self._starts, key=lambda tensor: order[tensor])
+        used = sorted(self._starts if tensors is None else tensors, key=lambda tensor: order[tensor])
         return [f"{self._starts[tensor]} = {self.size(self.places[tensor][1].offset)}" for tensor in used]
+
+    def _grows(self, tensor: Tensor) -> bool:
+        """Whether what lies before a tensor in its buffer depends on the batch size."""
+        return not self.places[tensor][1].offset.is_Integer
+
+    def _own_starts(self) -> list[str]:
+        """The same for one phase, of what depends on the batch size: no register holds it from one phase to another."""
+        lines = self.start_lines(tensor for tensor in self._asked if self._grows(tensor))
+        return [*(f"{name} = anew({name})" for name in self._batch if lines), *lines]
 
     def _phases(self, phases: Sequence[Phase]) -> list[str]:
         lines: list[str] = []
         said: set[int] = set()
+        self._taken = []
         for phase, must_wait in zip(phases, waits(phases), strict=True):
+            self._taken = [] if must_wait else self._taken
             own = [equation for equation in equations_of(phase) if id(equation) not in said]
             said |= {id(equation) for equation in own}
             lines += [""] * bool(lines and own) + [f"# {equation}" for equation in own]
-            lines += [WAIT] * must_wait + self.phase(phase)
+            lines += [self._wait] * must_wait + self.phase(phase)
         return lines
+
+    @property
+    def _wait(self) -> str:
+        return WAIT if self.span is None else "cuda.syncthreads()"
 
     def phase(self, phase: Phase) -> list[str]:
         around, used = (dict(self.locals), dict(self.letters)), set(self._used)
+        self._asked = set()
+        own = made_by_everyone(phase)
+        self._is_for_all = bool(own)
         if isinstance(phase, Each):
             lines = self.points(phase.space, "thread", "threads", lambda: self.items(phase.body))
         elif isinstance(phase, Together):
             lines = self.points(phase.space, "block", "blocks", lambda: self._sum(phase))
         elif isinstance(phase, Product):
             lines = ProductWriter(self).lines(phase)
+        elif isinstance(phase, Rows):
+            lines = self._rows(phase)
         else:
             lines = self._steps(phase)
-        self.locals, letters = around
+        self.scalars.update({element: name for element, name in self.locals.items() if element in own})
+        self.locals, letters = {**around[0], **self.scalars}, around[1]
         self.letters.clear()
         self.letters.update(letters)
-        self._used = used | set(self._starts.values())
+        lines = [*self._own_starts(), *lines]
+        self._asked = set()
+        self._used = used | set(self._starts.values()) | set(self.scalars.values())
         return lines
 
     def _steps(self, phase: TimeSteps) -> list[str]:
         letter = self.letter(phase.time)
         last = self.size(phase.length - 1)
         every = f"range({self.size(phase.length)})" if phase.step > 0 else f"range({last}, -1, -1)"
-        inside = [WAIT, *self._phases(phase.phases)]
+        inside = [self._wait, *self._phases(phase.phases)]
         return [f"for {letter} in {every}:", *(INDENT + line if line else "" for line in inside)]
+
+    def _rows(self, phase: Rows) -> list[str]:
+        """The phases for some rows of the batch after others, as many blocks as there are."""
+        batch = self.sizes.batch
+        count = f"(({self.size(batch)} + {phase.size - 1}) // {phase.size})" if phase.size > 1 else self.size(batch)
+        lines = [f"for {(group := self.fresh('group'))} in range({self.first_block(count)}, {count}, blocks):"]
+        taken = self._taken
+        self.span = Span(phase.size, batch, self.fresh("first_of_rows"), self.fresh("end_of_rows"))
+        first, end = self.span.first, self.span.end
+        lines += [f"{INDENT}{first} = {group} * {phase.size}"]
+        lines += [f"{INDENT}{end} = min({first} + {phase.size}, {self.size(batch)})"]
+        lines += [INDENT + line if line else "" for line in self._phases(phase.phases)]
+        self.span, self._taken = None, taken
+        return lines
+
+    def first_block(self, count: str) -> str:
+        """The first of `count` things that a block does: those before it have what earlier phases leave over."""
+        first = f"(block - {' - '.join(self._taken)}) % blocks" if self._taken else "block"
+        self._taken.append(count)
+        return first
 
     # ---- points ----------------------------------------------------------------------------------------------------
 
     def points(self, space: Iterable[tuple[Any, Expr]], own: str, all_of: str, write: Any) -> list[str]:
         """What `write` gives, at each point of a space; neighbours along the last index are neighbouring threads'."""
         pairs = list(space)
+        if self._is_for_all:
+            return list(write())
         if not pairs:
             return [f"if {own} == 0:", *(INDENT + line for line in write())]
+        if self.span is not None:
+            lines = self._of_rows(pairs, self.span)
+            return [*lines, *(INDENT + line for line in write())]
+        if own == "block":
+            own = self.first_block(self.factor(expand(sympy.prod(extent for _, extent in pairs))))
         lines = self._decoded(pairs, own, all_of)
         return [*lines, *(INDENT + line for line in write())]
 
-    def _decoded(self, pairs: Sequence[tuple[Any, Expr]], own: str, all_of: str, name: str = "point") -> list[str]:
-        """A loop over all points of a space, and the indices of each."""
+    def _decoded(
+        self, pairs: Sequence[tuple[Any, Expr]], own: str, all_of: str, name: str = "point", stop: str = ""
+    ) -> list[str]:
+        """A loop over all points of a space, or those before `stop`, and the indices of each."""
+        stop = stop or self.size(expand(sympy.prod(extent for _, extent in pairs)))
         if len(pairs) == 1:
-            ((index, extent),) = pairs
-            return [f"for {self.letter(index)} in range({own}, {self.size(extent)}, {all_of}):"]
-        count = self.size(expand(sympy.prod(extent for _, extent in pairs)))
+            return [f"for {self.letter(pairs[0][0])} in range({own}, {stop}, {all_of}):"]
         name = self.fresh(name)
-        lines = [f"for {name} in range({own}, {count}, {all_of}):"]
+        lines = [f"for {name} in range({own}, {stop}, {all_of}):"]
+        return [*lines, *(INDENT + line for line in self._indices(pairs, name, is_all=True))]
+
+    def _of_rows(self, pairs: Sequence[tuple[Any, Expr]], span: Span) -> list[str]:
+        """The same for the rows of a block."""
+        row = next(index for index, extent in pairs if extent == span.batch)
+        others = [pair for pair in pairs if pair[0] != row]
+        if not others:
+            return [f"for {self.letter(row)} in range({span.first} + lane, {span.end}, lanes):"]
+        rest = expand(sympy.prod(extent for _, extent in others))
+        stop = f"{span.length} * {self.factor(rest)}"
+        name = self.fresh("point")
+        lines = [f"for {name} in range(lane, {stop}, lanes):"]
+        lines += [INDENT + line for line in self._indices(others, name, is_all=False)]
+        return [*lines, f"{INDENT}{self.letter(row)} = {span.first} + {name} // {self.factor(rest)}"]
+
+    def _indices(self, pairs: Sequence[tuple[Any, Expr]], name: str, *, is_all: bool) -> list[str]:
+        """The indices of a point of a space; `is_all` if its number has no other part."""
+        lines = []
         rest: Expr = Integer(1)
         for place, (index, extent) in reversed(list(enumerate(pairs))):
             value = name if rest == 1 else f"{name} // {self.factor(rest)}"
-            lines.append(f"{INDENT}{self.letter(index)} = {value}{f' % {self.factor(extent)}' if place else ''}")
+            lines.append(f"{self.letter(index)} = {value}{'' if is_all and not place else f' % {self.factor(extent)}'}")
             rest = expand(rest * extent)
         return lines
 
@@ -152,11 +252,21 @@ class CudaWriter:
         return text if text.isidentifier() or text.isdigit() else f"({text})"
 
     def _sum(self, phase: Together) -> list[str]:
-        total = self._number("total")
-        lines = [f"{total} = real(0)", *self._decoded(phase.bound, "lane", "lanes", "part")]
+        total, first, stop = self._number("total"), "lane", ""
+        lines = [f"{total} = real(0)"]
+        if phase.part is not None:
+            own, parts = self.letters[phase.part], self.size(dict(phase.space)[phase.part])
+            count = self.factor(expand(sympy.prod(size for _, size in phase.bound)))
+            begin, stop = self.fresh("begin"), self.fresh("end")
+            lines += [f"{begin} = {count} * {own} // {parts}", f"{stop} = {count} * ({own} + 1) // {parts}"]
+            first = f"{begin} + lane"
+        lines += self._decoded(phase.bound, first, "lanes", "entry", stop)
         value = self.printer.text(phase.value)
         lines += [INDENT + line for line in (*self.flush(), f"{total} += {value}")]
         lines.append(f"{total} = block_sum({total}, scratch)")
+        if self._is_for_all:
+            name = self.local(phase.target)
+            return [*lines, f"{name} = {total}", *self.stored(phase.target, name)]
         return [*lines, "if lane == 0:", f"{INDENT}{self.memory(phase.target)} = {total}"]
 
     # ---- statements ------------------------------------------------------------------------------------------------
@@ -229,7 +339,8 @@ class CudaWriter:
         """The store of a finished element, if its tensor lies in a buffer."""
         if tensor_of(target) not in self.places:
             return []
-        return [f"{self.memory(target)} = {value if tensor_of(target).classes is None else f'real({value})'}"]
+        line = f"{self.memory(target)} = {value if tensor_of(target).classes is None else f'real({value})'}"
+        return ["if thread == 0:", INDENT + line] if self._is_for_all else [line]
 
     # ---- names -----------------------------------------------------------------------------------------------------
 
@@ -257,6 +368,7 @@ class CudaWriter:
         """The variable that says where a tensor begins in its buffer."""
         if tensor not in self._starts:
             self._starts[tensor] = self.fresh(f"{self.names.of(tensor)}_at")
+        self._asked.add(tensor)
         return self._starts[tensor]
 
     def local(self, target: Expr) -> str:
@@ -277,7 +389,7 @@ class CudaWriter:
 
     def fresh(self, name: str, taken: Iterable[str] | None = None) -> str:
         """An identifier that stands for nothing else; letters of loops may be used again after them."""
-        found = self.names.free(name, self._used | self._real | set(taken or ()))
+        found = self.names.free(name, self._used | self._real | set(self.letters.values() if taken is None else taken))
         if taken is None:
             self._used.add(found)
         self._whole.add(found)

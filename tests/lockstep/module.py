@@ -16,6 +16,7 @@ from .rewrite import COLLECTIVES, ended
 HOOKS = {
     **{name: getattr(pointers, name) for name in "ld2 ld4 st4 shifted pointer_to along".split()},
     **{name: getattr(copies, name) for name in "cp_async16 cp_async4 cp_commit tf32".split()},
+    "anew": lambda number: number,
     **{f"cp_wait{groups}": copies.cp_wait(groups) for groups in range(8)},
 }
 

@@ -71,6 +71,22 @@ def st4(typing, base, place, a, b, c, d):
 
 
 @intrinsic
+def anew(typing, number):
+    """The same whole number, of which a compiler does not know that: what is made of it is computed again.
+
+    In a kernel of many parts the compiler would else compute what they share once, and run out of registers.
+    """
+
+    def generate(context, builder, signature, arguments):
+        kind = arguments[0].type
+        code, letter = ("mov.b64 $0, $1;", "l") if kind.width == 64 else ("mov.b32 $0, $1;", "r")
+        made = ir.FunctionType(kind, [kind])
+        return builder.call(ir.InlineAsm(made, code, f"={letter},{letter}", side_effect=True), arguments)
+
+    return number(number), generate
+
+
+@intrinsic
 def shifted(typing, base, places):
     """The pointer to the element `places` further on."""
 

@@ -2,7 +2,7 @@
 
 from numba import cuda, int32, int64
 
-from .intrinsics import along, device, ld2, ld4, pointer_to
+from .intrinsics import along, anew, device, ld2, ld4, pointer_to
 from .operands import through_registers
 
 
@@ -101,25 +101,25 @@ def simt_tile(real, size, depth, each, left_way, right_way, write, write_four=No
         next_left = cuda.local.array(LEFT_MINE, real)
         next_right = cuda.local.array(RIGHT_MINE, real)
         staged = pointer_to(stage)
-        thread = int32(cuda.threadIdx.x)
+        thread = anew(int32(cuda.threadIdx.x)) & int32(1023)
         high = int32(thread // int32(ACROSS) * int32(HIGH_RUN))
         broad = int32(thread % int32(ACROSS) * int32(BROAD_RUN))
         for place in range(SUMS):
             sums[place] = real(0)
         inner = int32(begin)
-        load_left(next_left, left, left_row, left_inner, first_row, rows, inner, end)
-        load_right(next_right, right, right_column, right_inner, first_column, columns, inner, end)
+        load_left(thread, next_left, left, left_row, left_inner, first_row, rows, inner, end)
+        load_right(thread, next_right, right, right_column, right_inner, first_column, columns, inner, end)
         cuda.syncthreads()
         start = int64(0)  # of the two halves of the stage, one of which is filled while the other is read
         while True:
-            put_left(staged, start, next_left)
-            put_right(staged, start + LEFT, next_right)
+            put_left(thread, staged, start, next_left)
+            put_right(thread, staged, start + LEFT, next_right)
             cuda.syncthreads()
             inner = int32(inner + int32(DEPTH))
             is_more = inner < end
             if is_more:
-                load_left(next_left, left, left_row, left_inner, first_row, rows, inner, end)
-                load_right(next_right, right, right_column, right_inner, first_column, columns, inner, end)
+                load_left(thread, next_left, left, left_row, left_inner, first_row, rows, inner, end)
+                load_right(thread, next_right, right, right_column, right_inner, first_column, columns, inner, end)
             for k in range(DEPTH):
                 fragment(highs, staged, start + high + k * LEFT_WIDTH, HIGH, HIGH_RUN, HIGH_STEP)
                 fragment(broads, staged, start + LEFT + broad + k * RIGHT_WIDTH, BROAD, BROAD_RUN, BROAD_STEP)

@@ -4,7 +4,7 @@ An operand is addressed by two indices: the *outer* one, which the result has to
 the right one), and the *inner* one, which is summed over. Along one of the two its elements may be neighbours.
 """
 
-from numba import cuda, int32, int64
+from numba import int32, int64
 
 from .intrinsics import along, cp_async4, cp_async16, device, ld4, st4
 
@@ -21,9 +21,9 @@ def through_registers(real, size, depth, threads, along_inner, wide):
     OUTER_STEP, INNER_STEP = (threads // ACROSS, 0) if along_inner else (0, threads // ACROSS)
 
     @device
-    def load(values, base, outer_stride, inner_stride, first, limit, begin, end):
-        run = int32(int32(cuda.threadIdx.x) % int32(ACROSS) * int32(GROUP))
-        other = int32(int32(cuda.threadIdx.x) // int32(ACROSS))
+    def load(thread, values, base, outer_stride, inner_stride, first, limit, begin, end):
+        run = int32(thread % int32(ACROSS) * int32(GROUP))
+        other = int32(thread // int32(ACROSS))
         outer, inner = (other, run) if along_inner else (run, other)
         outer = int32(outer + first)
         inner = int32(inner + begin)
@@ -46,9 +46,9 @@ def through_registers(real, size, depth, threads, along_inner, wide):
             inner = int32(inner + int32(INNER_STEP))
 
     @device
-    def put(stage, start, values):
-        run = int32(int32(cuda.threadIdx.x) % int32(ACROSS) * int32(GROUP))
-        other = int32(int32(cuda.threadIdx.x) // int32(ACROSS))
+    def put(thread, stage, start, values):
+        run = int32(thread % int32(ACROSS) * int32(GROUP))
+        other = int32(thread // int32(ACROSS))
         outer, inner = (other, run) if along_inner else (run, other)
         to = start + inner * WIDTH + outer
         for turn in range(TURNS):
@@ -82,9 +82,9 @@ def past_registers(size, depth, threads, along_inner, wide):
         return inner * WIDTH + outer
 
     @device
-    def copy(stage, start, base, outer_stride, inner_stride, first, limit, begin, end):
-        run = int32(int32(cuda.threadIdx.x) % int32(ACROSS) * int32(GROUP))
-        other = int32(int32(cuda.threadIdx.x) // int32(ACROSS))
+    def copy(thread, stage, start, base, outer_stride, inner_stride, first, limit, begin, end):
+        run = int32(thread % int32(ACROSS) * int32(GROUP))
+        other = int32(thread // int32(ACROSS))
         outer, inner = (other, run) if along_inner else (run, other)
         to = start + where(outer, inner)
         outer = int32(outer + first)

@@ -2,7 +2,7 @@
 
 from numba import cuda, float32, int32, int64
 
-from .intrinsics import cp_commit, cp_wait0, cp_wait1, device, mma_tf32, pointer_to, tf32
+from .intrinsics import anew, cp_commit, cp_wait0, cp_wait1, device, mma_tf32, pointer_to, tf32
 from .operands import past_registers
 
 
@@ -45,9 +45,10 @@ def tf32_tile(size, depth, each, left_way, right_way, write):
         lefts = cuda.local.array(LEFT_PARTS, int32)
         rights = cuda.local.array(RIGHT_PARTS, int32)
         staged = pointer_to(stage)
-        warp = int32(cuda.threadIdx.x) // int32(32)
-        across = int32(int32(cuda.threadIdx.x) % int32(32) // int32(4))
-        within = int32(int32(cuda.threadIdx.x) % int32(4))
+        thread = anew(int32(cuda.threadIdx.x)) & int32(1023)
+        warp = thread // int32(32)
+        across = int32(thread % int32(32) // int32(4))
+        within = int32(thread % int32(4))
         high = int32(warp % int32(WARPS_DOWN) * int32(WARP_ROWS) + across)
         broad = int32(warp // int32(WARPS_DOWN) * int32(WARP_COLUMNS))
         for place in range(PARTS):
@@ -56,8 +57,8 @@ def tf32_tile(size, depth, each, left_way, right_way, write):
         for ahead in range(2):
             inner = int32(begin + ahead * DEPTH)
             to = ahead * SIDE
-            copy_left(staged, to, left, left_row, left_inner, first_row, rows, inner, end)
-            copy_right(staged, to + LEFT, right, right_column, right_inner, first_column, columns, inner, end)
+            copy_left(thread, staged, to, left, left_row, left_inner, first_row, rows, inner, end)
+            copy_right(thread, staged, to + LEFT, right, right_column, right_inner, first_column, columns, inner, end)
             cp_commit()
         start = int64(0)  # of the three parts of the stage: one is read, two are on their way
         inner = int32(begin)
@@ -66,8 +67,8 @@ def tf32_tile(size, depth, each, left_way, right_way, write):
             cuda.syncthreads()
             to = after(after(start))
             coming = int32(inner + 2 * DEPTH)
-            copy_left(staged, to, left, left_row, left_inner, first_row, rows, coming, end)
-            copy_right(staged, to + LEFT, right, right_column, right_inner, first_column, columns, coming, end)
+            copy_left(thread, staged, to, left, left_row, left_inner, first_row, rows, coming, end)
+            copy_right(thread, staged, to + LEFT, right, right_column, right_inner, first_column, columns, coming, end)
             cp_commit()
             from_left = start + left_place(high, within)
             from_right = start + LEFT + right_place(broad + across, within)

@@ -1,0 +1,99 @@
+"""What phases cost, about: how many blocks have something to do, how long sums are, and how many cycles all takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, prod
+from typing import Any
+
+from sympy import Expr
+
+from ..cuda_tiles import TILES
+from ..nests import Item, Loop
+from ..ops import Op
+from ..sizes import Sizes
+from .kinds import Each, Phase, Product, Rows, TimeSteps, Together
+from .order import waits
+from .products import tiled
+
+THREADS = TILES[0].threads
+BLOCKS = 128  # about as many as a GPU has multiprocessors
+# Cycles, rounded: a wait for all blocks; what passes before a phase, or a stage of a tile, has its first numbers; a
+# statement of a thread. A multiprocessor does about half of the multiplications that it could.
+WAIT, LATENCY, STATEMENT, PRODUCTS = 3000, 500, 20, 64
+
+
+def most_blocks(phases: Sequence[Phase], sizes: Sizes) -> int:
+    """How many blocks have something to do at once, about: between two waits each takes what no other has taken."""
+    most = taken = 0
+    for phase, must_wait in zip(phases, waits(phases), strict=True):
+        if isinstance(phase, TimeSteps):
+            count, taken = most_blocks(phase.phases, sizes), 0
+        else:
+            count = blocks_for(phase, sizes)
+            taken = (0 if must_wait else taken) + (0 if isinstance(phase, Each) else count)
+        most = max(most, count, taken)
+    return most
+
+
+def blocks_for(phase: Each | Together | Product | Rows, sizes: Sizes, rows: int | None = None) -> int:
+    """How many blocks have something to do in a phase, about; for some `rows` of the batch."""
+    if isinstance(phase, Rows):
+        return -(-sizes.rows // phase.size)
+    if isinstance(phase, Product):
+        found = tiled(phase.op, sizes, TILES)
+        count = prod([at_rows(axis.extent, sizes, rows) for axis in found.around], start=1)
+        batch = [extent for index, extent in phase.op.space if index in phase.op.batch]
+        count *= prod([at_rows(extent, sizes, rows) for extent in batch], start=1)
+        for side, size in ((found.rows, found.tile.rows), (found.columns, found.tile.columns)):
+            count *= -(-at_rows(side.extent, sizes, rows) // size)
+        return count
+    count = prod([at_rows(extent, sizes, rows) for _, extent in phase.space], start=1)
+    return count if isinstance(phase, Together) else -(-count // THREADS)
+
+
+def block_cost(phase: Each | Together | Product | Rows, sizes: Sizes) -> int:
+    """How many cycles each of those blocks takes; not of `Rows`."""
+    assert not isinstance(phase, Rows)
+    if isinstance(phase, Product):
+        found = tiled(phase.op, sizes, TILES)
+        tile, added = found.tile, prod([at_rows(axis.extent, sizes) for axis in found.added], start=1)
+        stages = ceil(at_rows(found.inner.extent, sizes) / tile.depth) * added
+        return LATENCY + stages * (LATENCY // 2 + tile.rows * tile.columns * tile.depth // PRODUCTS)
+    if isinstance(phase, Together):
+        count = prod([at_rows(extent, sizes) for _, extent in phase.bound], start=1)
+        return LATENCY + ceil(count / THREADS) * STATEMENT
+    return LATENCY + sum(_work(item, sizes) for item in phase.body) * STATEMENT
+
+
+def grid_cost(phases: Sequence[Phase], sizes: Sizes) -> float:
+    """How many cycles phases take that all blocks share, with the waits for all of them."""
+    total = longest = work = 0.0
+    for phase, must_wait in zip(phases, waits(phases), strict=True):
+        if must_wait or isinstance(phase, TimeSteps):
+            total, longest, work = total + max(longest, work / BLOCKS) + WAIT * must_wait, 0.0, 0.0
+        if isinstance(phase, TimeSteps):
+            total += at_rows(phase.length, sizes) * (WAIT + grid_cost(phase.phases, sizes))
+        else:
+            cost = block_cost(phase, sizes)
+            longest, work = max(longest, cost), work + blocks_for(phase, sizes) * cost
+    return total + max(longest, work / BLOCKS)
+
+
+def _work(item: Item, sizes: Sizes) -> int:
+    if not isinstance(item, Loop):
+        return 1
+    return at_rows(item.extent, sizes) * sum(_work(part, sizes) for part in item.body)
+
+
+def at_rows(size: Expr, sizes: Sizes, rows: int | None = None) -> int:
+    """A size at some `rows` of the batch, by default at about as many as it has."""
+    number = sizes.resolve(size)
+    rows = sizes.rows if rows is None else rows
+    return int(number.subs({sizes.batch: rows}) if sizes.batch is not None else number)
+
+
+def count_of(indices: Sequence[Any], op: Op, sizes: Sizes) -> int:
+    """How many values some indices of an op have together."""
+    extents = dict(op.space)
+    return prod([at_rows(extents[index], sizes) for index in indices], start=1)

@@ -1,0 +1,123 @@
+"""Elementwise phases joined with earlier ones that make what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import inf
+from typing import Any, TypeAlias
+
+from sympy import Dummy, Expr
+
+from ...symbolic.tensors import indices_of, tensor_of
+from ..loops import wrapped
+from ..nests import AddTo, Item, Loop, Set, Step, reads, rename, statements, targets
+from ..sizes import Sizes
+from .kinds import Each, Phase, Product, made_by_everyone, read_by, written_by
+from .order import Needs, in_order
+from .products import is_in_one
+
+SHORT = 128  # statements on a row that one thread does one after the other, so that nobody waits for them
+Space: TypeAlias = Sequence[tuple[Any, Expr]]
+
+
+def fused(phases: Sequence[Phase], sizes: Sizes) -> list[Phase]:
+    """The phases in an order of few waits; elementwise ones joined with those that make what they read."""
+    done: list[Phase] = []
+    needs = Needs()
+    for phase in in_order(phases):
+        place, made = _partner(done, needs, phase, sizes) if isinstance(phase, Each) else (0, None)
+        if made is None:
+            done.append(phase)
+            needs.add(phase)
+        else:
+            done[place] = made
+            needs.replace(place, made)
+    return in_order(done)
+
+
+def _partner(done: Sequence[Phase], needs: Needs, phase: Each, sizes: Sizes) -> tuple[int, Phase | None]:
+    """Which earlier phase a phase is joined with, and both as one; what that waits for must not become more."""
+    for place in range(len(done) - 1, -1, -1):
+        other = done[place]
+        if read_by(phase) & written_by(other):
+            if needs.level_of(phase, place) > needs.levels[place]:
+                break
+            return place, _joined(other, phase, sizes)
+        if written_by(phase) & (read_by(other) | written_by(other)):
+            break
+    return 0, None
+
+
+def _joined(first: Phase, phase: Each, sizes: Sizes) -> Phase | None:
+    """Two phases as one, if a point of the second needs of the first no more than what that does at the same point."""
+    if written_by(phase) & (read_by(first) | written_by(first)):
+        return None
+    if isinstance(first, Product):
+        if not is_in_one(first.op, sizes) or first.part is not None:
+            return None
+        extents = dict(first.op.space)
+        space = tuple((index, extents[index]) for index in first.op.free)
+        before = () if first.after is None else first.after.body
+        made = {first.op.target, *_made(before)}
+        names = _shared(phase, space, made)
+        if names is None or not len(names) == len(space) == len(phase.space):
+            return None
+        moved = _renamed(phase.body, names)
+        tensors = set(map(tensor_of, made))
+        is_at_hand = all(e in made for item in moved for e in reads(item) if tensor_of(e) in tensors)
+        if not is_at_hand or any(isinstance(item, Loop) for item in moved):
+            return None
+        return replace(first, after=Each(space, (*before, *moved)))
+    if not isinstance(first, Each) or made_by_everyone(first):
+        return None
+    names = _shared(phase, first.space, set(_made(first.body)))
+    return None if names is None else _in_rows(first, phase, names)
+
+
+def _in_rows(first: Each, phase: Each, names: dict[Any, Any]) -> Phase | None:
+    """Both at the points of the indices that they share, `names`, each with loops over what it has besides."""
+    rest = [pair for pair in first.space if pair[0] not in names.values()]
+    own = [(Dummy(index.name, integer=True), extent) for index, extent in phase.space if index not in names]
+    names = names | dict(zip((i for i, _ in phase.space if i not in names), (i for i, _ in own), strict=True))
+    body = (*_looped(rest, first.body), *_looped(own, _renamed(phase.body, names)))
+    if (rest or own) and (len(own) == len(phase.space) or sum(map(_work, body)) > SHORT):
+        return None
+    return Each(tuple(pair for pair in first.space if pair not in rest), body)
+
+
+def _work(item: Item) -> float:
+    """How many statements one thread computes; infinitely many if it is not known or if they add up in memory."""
+    if isinstance(item, Loop):
+        inner = sum(map(_work, (*item.before, *item.body, *item.after)))
+        return int(item.extent) * inner if item.extent.is_Integer else inf
+    return inf if isinstance(item, AddTo) else isinstance(item, Set | Step)
+
+
+def _looped(space: Space, items: Sequence[Item]) -> tuple[Item, ...]:
+    return (wrapped([index for index, _ in space], dict(space), tuple(items)),) if space else tuple(items)
+
+
+def _shared(phase: Each, space: Space, made: set[Expr]) -> dict[Any, Any] | None:
+    """The indices of a phase → those of `space` that say, in all it reads, at which point that was made."""
+    by_tensor: dict[Any, list[Expr]] = {}
+    for element in made:
+        by_tensor.setdefault(tensor_of(element), []).append(element)
+    pairs: list[set[tuple[Any, Any]]] = []
+    for element in (e for item in phase.body for e in reads(item)):
+        for target in by_tensor.get(tensor_of(element), ()):
+            pairs.append(set(zip(indices_of(element), indices_of(target), strict=True)))
+    if not pairs:
+        return None
+    ours, theirs = dict(phase.space), dict(space)
+    common = set.intersection(*pairs)
+    names = {own: other for own, other in common if own in ours and other in theirs and ours[own] == theirs[other]}
+    return names if len(set(names.values())) == len(names) else None
+
+
+def _made(items: Sequence[Item]) -> Iterator[Expr]:
+    return (target for item in items for s in statements(item) for target in targets(s))
+
+
+def _renamed(items: Sequence[Item], names: dict[Any, Any]) -> tuple[Item, ...]:
+    return tuple(rename(item, names) for item in items)

@@ -1,0 +1,121 @@
+"""Phases that take each row of the batch by itself → `Rows`: a block does them for its rows, and waits for no other.
+
+Where a network is small, waiting for all blocks takes longer than computing. What one row needs of others, as a
+gradient of a weight, stays outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from ...symbolic.tensors import Tensor, indices_of, tensor_of
+from ..cuda_tiles import TILES
+from ..nests import reads, statements, targets
+from ..sizes import Sizes
+from .costs import BLOCKS, at_rows, block_cost, blocks_for, grid_cost
+from .kinds import Each, Phase, Product, Rows, TimeSteps, read_by, written_by
+from .order import waits
+from .products import tiled
+
+GROUPS = (32, 8, 1)  # rows of a block; of those that cost the same, the first
+Touched: TypeAlias = Mapping[int, tuple[set[Tensor], set[Tensor]]]  # phase by identity → what it reads and writes
+
+
+def in_rows(phases: Sequence[Phase], sizes: Sizes) -> list[Phase]:
+    """The same phases, those in `Rows` that are quicker so."""
+    touched = {id(phase): (read_by(phase), written_by(phase)) for phase in phases}
+    return list(phases) if sizes.batch is None else _in_rows(phases, touched, sizes)
+
+
+def _in_rows(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> list[Phase]:
+    for start in range(len(phases)):
+        members, others = _by_row(phases[start:], touched, sizes)
+        if sum(waits(members)) or any(isinstance(phase, TimeSteps) for phase in members):
+            size = min(GROUPS, key=lambda size: _cost(members, size, sizes))
+            if _cost(members, size, sizes) < grid_cost(members, sizes):
+                return [*phases[:start], Rows(size, tuple(members)), *_in_rows(others, touched, sizes)]
+    return list(phases)
+
+
+def row_of(phase: Phase, sizes: Sizes) -> Any:
+    """The index of the batch of a phase that takes each row by itself; None for any other."""
+    space = phase.op.space if isinstance(phase, Product) else phase.space if isinstance(phase, Each) else ()
+    found = [index for index, extent in space if extent == sizes.batch]
+    if len(found) != 1:
+        return None
+    if isinstance(phase, Product):
+        tiles = tiled(phase.op, sizes, TILES)
+        sides = [tiles.rows.names, *(tuple(axis.name.split(",")) for axis in tiles.around)]
+        is_free = found[0] in phase.op.batch or (found[0].name,) in sides
+        return found[0] if is_free and found[0] not in phase.op.bound and phase.part is None else None
+    return found[0]
+
+
+def _by_row(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> tuple[list[Phase], list[Phase]]:
+    """Those that take each row by itself, from the first on, and the others, which can come after them."""
+    members: list[Phase] = []
+    others: list[Phase] = []
+    axes: dict[Tensor, int] = {}  # in what the members write, which axis the rows are
+    read: set[Tensor] = set()  # by the others; and what members read of any rows
+    wrote: set[Tensor] = set()
+    for phase in phases:
+        reading, writing = touched[id(phase)]
+        own = None if reading & wrote or writing & (read | wrote) else _axes(phase, axes, sizes)
+        if own is None:
+            others.append(phase)
+            read, wrote = read | reading, wrote | writing
+        else:
+            members.append(phase)
+            axes |= own
+            read |= reading - axes.keys()
+    return members, others
+
+
+def _axes(phase: Phase, axes: dict[Tensor, int], sizes: Sizes) -> dict[Tensor, int] | None:
+    """Which axis of what a phase writes the rows are; None if it reads other rows than its own of what `axes` has."""
+    if isinstance(phase, TimeSteps):
+        found: dict[Tensor, int] = {}
+        written: dict[Tensor, int] = {}
+        for part in phase.phases:
+            written |= _axes(part, {}, sizes) or {}
+        for part in phase.phases:
+            own = _axes(part, axes | written, sizes)
+            if own is None:
+                return None
+            found |= own
+        return found
+    row = row_of(phase, sizes)
+    if row is None:
+        return None
+    assert isinstance(phase, Each | Product)
+    items = phase.body if isinstance(phase, Each) else () if phase.after is None else phase.after.body
+    read = [e for item in items for e in reads(item)]
+    made = [target for item in items for s in statements(item) for target in targets(s)]
+    if isinstance(phase, Product):
+        read, made = [*read, phase.op.left, phase.op.right], [*made, phase.op.target]
+    if any(row not in indices_of(target) for target in made):
+        return None
+    own = {tensor_of(target): indices_of(target).index(row) for target in made}
+    known = axes | own
+    for element in read:
+        axis = known.get(tensor_of(element))
+        if axis is not None and indices_of(element)[axis] != row:
+            return None
+    return own
+
+
+def _cost(phases: Sequence[Phase], size: int, sizes: Sizes) -> float:
+    """Cycles of a block that does phases for `size` rows at a time, about."""
+    groups = -(-sizes.rows // size)
+    return -(-groups // BLOCKS) * _group_cost(phases, min(size, sizes.rows), sizes)
+
+
+def _group_cost(phases: Sequence[Phase], size: int, sizes: Sizes) -> float:
+    total = 0.0
+    for phase in phases:
+        if isinstance(phase, TimeSteps):
+            total += at_rows(phase.length, sizes) * _group_cost(phase.phases, size, sizes)
+        else:
+            total += blocks_for(phase, sizes, size) * block_cost(phase, sizes)
+    return total

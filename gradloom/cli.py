@@ -141,6 +141,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--batch", type=_positive, metavar="N", help="rows a step: what the kernels, which take any, are chosen for"
     )
+    command.add_argument(
+        "--arch",
+        metavar="sm_90",
+        action="append",
+        default=[],
+        help="with --target cuda: also machine code for this kind of GPU, beside FILE; it then runs without the "
+        "compiler, which must be installed here; may be repeated",
+    )
     _add_checkpoint(command)
     _add_optimizer(command)
     _add_sizes(command)

@@ -138,6 +138,7 @@ def _symbols(options: argparse.Namespace) -> dict[str, str]:
 def generate(options: argparse.Namespace) -> int:
     from .codegen.generate import generate as generate_module
 
+    kinds = _architectures(options)
     file = load_model_file(options.model)
     made = generate_module(
         file.network,
@@ -150,7 +151,31 @@ def generate(options: argparse.Namespace) -> int:
         checkpoint=_checkpoint(options, file),
     )
     _output(made.source, options.output)
+    for cc in kinds:
+        from .runtime.cubin_files import write_cubins
+
+        try:
+            written = write_cubins(Path(options.output), made.source, cc)
+        except OSError as error:
+            raise GradloomError(f"cannot write machine code: {error.strerror or error}") from error
+        print(f"machine code for sm_{cc[0]}{cc[1]}: {', '.join(path.name for path in written)}")
     return 0
+
+
+def _architectures(options: argparse.Namespace) -> list[tuple[int, int]]:
+    """The kinds of GPU to write machine code for; that it can be made is checked before anything is written."""
+    if not options.arch:
+        return []
+    if options.target != "cuda":
+        raise UnsupportedError(f"--arch names a kind of GPU, but the target is {options.target}; add --target cuda")
+    if options.output is None:
+        raise UnsupportedError("--arch writes machine code beside the module: add -o FILE.py")
+    from .runtime.cubin_files import architecture
+    from .runtime.cuda_compiler import require_compiler
+
+    kinds = [architecture(text) for text in options.arch]
+    require_compiler()
+    return kinds
 
 
 def _checkpoint(options: argparse.Namespace, file: ModelFile) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..symbolic.errors import GradloomError
-from .cuda_compiler import Cubin, compile_ptx, cubin, require_compiler
+from .cuda_compiler import Cubin, require_driver_interface
 
 Array = NDArray[Any]
 _MEND = "choose target 'cpu', or write the kernels for another machine: gradloom generate --target cuda"
@@ -46,13 +46,13 @@ class Device:
     Raises
     ------
     MissingExtraError
-        If what compiles kernels is not installed.
+        If the interface of the driver is not installed.
     DeviceError
         If there is no driver, or no GPU.
     """
 
     def __init__(self, number: int = 0) -> None:
-        require_compiler()
+        require_driver_interface()
         self._driver = import_module("cuda.bindings.driver")
         try:
             self._call("cuInit", 0)
@@ -101,8 +101,11 @@ class Device:
     # ---- kernels -----------------------------------------------------------------------------------------------------
 
     def compile(self, function: Callable[..., None], kinds: Sequence[str], threads: int) -> Any:
-        """What `launch` takes: a function of a generated module in machine code for this GPU."""
-        made: Cubin = cubin(compile_ptx(function, kinds, self.cc, threads), self.cc)
+        """What `launch` takes: a kernel in machine code for this GPU.
+
+        `function` stands in a module that knows its `machine_code`, see `cuda_host.device_part`.
+        """
+        made: Cubin = function.__globals__["machine_code"](function.__name__, kinds, threads, self.cc)
         loaded = self._call("cuModuleLoadData", made.code)
         return self._call("cuModuleGetFunction", loaded, made.name.encode())
 

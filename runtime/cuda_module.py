@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .cuda_host import kinds_of
+
 Array = NDArray[Any]
 
 
@@ -182,22 +184,16 @@ class DeviceModule:
     def _launch(self, kernel: str, whole: Mapping[str, Any]) -> None:
         """Run a kernel; `whole` are its whole numbers, the rest are buffers."""
         arguments: list[Any] = []
-        kinds: list[str] = []
-        real = self._dtype.name
         for name in self._arguments(kernel):
             if name == "gate":
                 arguments.append(self._gate)
-                kinds.append("int32*")
             elif name in whole:
                 arguments.append(whole[name])
-                kinds.append(whole[name].dtype.name)
             else:
-                buffer = self._buffers[name] if name in self._buffers else self._room(name, self._least(name))
-                arguments.append(buffer)
-                kinds.append("int32*" if buffer.dtype.kind == "i" else f"{real}*")
+                arguments.append(self._buffers[name] if name in self._buffers else self._room(name, self._least(name)))
         if kernel not in self._kernels:
-            threads = self._module.THREADS
-            self._kernels[kernel] = self._device.compile(getattr(self._module, kernel), kinds, threads)
+            kinds = list(kinds_of(self._module, kernel, self._dtype).values())
+            self._kernels[kernel] = self._device.compile(getattr(self._module, kernel), kinds, self._module.THREADS)
         self._device.launch(self._kernels[kernel], self._module.THREADS, arguments, self._module.BLOCKS)
 
     def _least(self, name: str) -> int:

@@ -306,11 +306,13 @@ def compile_network(
 
         device = default_device()
     source = generated_source(network, optimizer, options, generate)
-    module: Any = load_module(source, options)
-    if device is not None:
+    if device is None:
+        module: Any = load_module(source, options)
+    else:
+        from .cuda_host import device_part
         from .cuda_module import DeviceModule
 
-        module = DeviceModule(module, device, dtype)
+        module = DeviceModule(device_part(source, options), device, dtype)
     return Program(
         network,
         source,

@@ -17,6 +17,7 @@ import gradloom as gl
 from gradloom.codegen.cuda import write
 from gradloom.codegen.cuda_tiles import Tile
 from gradloom.codegen.generate import generate
+from gradloom.runtime.cuda_host import host_module
 from gradloom.runtime.cuda_module import DeviceModule
 
 SMALL = Tile(16, 8, 16, 2, 2)  # a block of one warp: simulated threads take their time
@@ -59,13 +60,7 @@ class SimulatedDevice:
 
 def host_part(source: str) -> types.ModuleType:
     """What of a generated CUDA module the host runs; `simulated` there is what its kernels are."""
-    module = types.ModuleType("host")
-    text = source[: source.index("# ---- What the kernels call")]
-    lines = [line for line in text.splitlines() if not line.startswith(("from numba", "from llvmlite"))]
-    lines = [line.replace("real = ", "real = np.") for line in lines]
-    exec(compile("\n".join(lines), "<generated>", "exec"), module.__dict__)
-    rest = source[source.index("# ---- The kernels") :]
-    exec(compile(rest, "<generated>", "exec"), module.__dict__)
+    module = host_module(source)
     module.simulated = lockstep.load(
         source, kernels=["kernel"], devices=["device"], collectives={"grid_barrier": "grid"}
     )

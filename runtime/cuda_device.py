@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..symbolic.errors import GradloomError
 from .cuda_compiler import Cubin, require_driver_interface
+from .cuda_staging import Staging
 
 Array = NDArray[Any]
 _MEND = "choose target 'cpu', or write the kernels for another machine: gradloom generate --target cuda"
@@ -27,12 +28,16 @@ class DeviceError(GradloomError, RuntimeError):
 
 
 class Buffer:
-    """Numbers in the memory of a device; it is given back when nobody holds the buffer any more."""
+    """Numbers in the memory of a device; it is given back when nobody holds the buffer, or a part of it, any more.
 
-    def __init__(self, device: Device, count: int, dtype: np.dtype[Any]) -> None:
-        self.count, self.dtype = count, dtype
-        self.pointer = device.allocate(max(count, 1) * dtype.itemsize)
-        weakref.finalize(self, device.release, self.pointer)
+    Attributes
+    ----------
+    pointer : where they begin
+    owner : what else must be there as long as they are
+    """
+
+    def __init__(self, count: int, dtype: np.dtype[Any], pointer: int, owner: Any = None) -> None:
+        self.count, self.dtype, self.pointer, self.owner = count, dtype, pointer, owner
 
 
 class Device:
@@ -63,40 +68,81 @@ class Device:
             ) from None
         if number >= count:
             raise DeviceError(f"target 'cuda' needs an NVIDIA GPU, and the driver found {count}; {_MEND}")
+        self.number = number
         self._handle = self._call("cuDeviceGet", number)
-        self._call("cuCtxSetCurrent", self._call("cuDevicePrimaryCtxRetain", self._handle))
+        self._context = self._call("cuDevicePrimaryCtxRetain", self._handle)
+        self.enter()
         self._stream = self._call("cuStreamCreate", 1)  # one of its own, which waits for no other
+        self._staging = Staging(self._call, self._stream)
         self.cc = (self._attribute("COMPUTE_CAPABILITY_MAJOR"), self._attribute("COMPUTE_CAPABILITY_MINOR"))
         self.multiprocessors = self._attribute("MULTIPROCESSOR_COUNT")
         self._most_blocks: dict[int, int] = {}
 
+    def enter(self) -> None:
+        """Let this thread use the GPU, whichever one it used last."""
+        self._call("cuCtxSetCurrent", self._context)
+
     # ---- memory ------------------------------------------------------------------------------------------------------
 
     def buffer(self, count: int, dtype: Any) -> Buffer:
-        """Memory for `count` numbers, as it is."""
-        return Buffer(self, count, np.dtype(dtype))
+        """Memory for `count` numbers, as it is.
 
-    def allocate(self, size: int) -> int:
-        return int(self._call("cuMemAlloc", size))
+        Raises
+        ------
+        DeviceError
+            If there is not so much left.
+        """
+        self.enter()
+        kind = np.dtype(dtype)
+        size = max(count, 1) * kind.itemsize
+        try:
+            pointer = int(self._call("cuMemAlloc", size))
+        except DeviceError as error:
+            raise DeviceError(f"{error}: {self._room(size)}") from None
+        made = Buffer(count, kind, pointer)
+        weakref.finalize(made, self._release, pointer)
+        return made
 
-    def release(self, pointer: int) -> None:
-        self._driver.cuMemFree(pointer)
+    def part(self, buffer: Buffer, start: int, count: int) -> Buffer:
+        """`count` numbers of a buffer, from `start` on."""
+        return Buffer(count, buffer.dtype, buffer.pointer + start * buffer.dtype.itemsize, buffer)
 
     def clear(self, buffer: Buffer) -> None:
         """Set all of a buffer to 0."""
-        self._call("cuMemsetD8Async", buffer.pointer, 0, buffer.count * buffer.dtype.itemsize, self._stream)
+        self.enter()
+        if buffer.count:
+            self._call("cuMemsetD8Async", buffer.pointer, 0, buffer.count * buffer.dtype.itemsize, self._stream)
+
+    def copy(self, to: Buffer, of: Buffer) -> None:
+        """Copy all of a buffer to the beginning of another."""
+        self.enter()
+        if of.count:
+            size = of.count * of.dtype.itemsize
+            self._call("cuMemcpyDtoDAsync", to.pointer, of.pointer, size, self._stream)
 
     def write(self, buffer: Buffer, array: Array) -> None:
-        """Copy an array to the beginning of a buffer."""
-        data = np.ascontiguousarray(array, buffer.dtype)
-        # On the stream of the kernels: they begin when it is done.
-        self._call("cuMemcpyHtoDAsync", buffer.pointer, data.ctypes.data, data.nbytes, self._stream)
-        self._call("cuStreamSynchronize", self._stream)
+        """Copy an array to the beginning of a buffer, before the kernels that are launched from now on."""
+        self.enter()
+        self._staging.send(buffer.pointer, np.ascontiguousarray(array, buffer.dtype))
 
     def read(self, buffer: Buffer, start: int, array: Array) -> None:
         """Fill an array with the numbers of a buffer from `start` on, once all that was launched is done."""
-        self._call("cuStreamSynchronize", self._stream)
-        self._call("cuMemcpyDtoH", array.ctypes.data, buffer.pointer + start * buffer.dtype.itemsize, array.nbytes)
+        self.enter()
+        whole = array if array.flags.c_contiguous else np.empty(array.shape, array.dtype)
+        self._staging.fetch(whole, buffer.pointer + start * buffer.dtype.itemsize)
+        if whole is not array:
+            array[...] = whole
+
+    def _release(self, pointer: int) -> None:
+        self._driver.cuCtxSetCurrent(self._context)  # of whichever thread the collector runs in
+        self._driver.cuMemFree(pointer)
+
+    def _room(self, size: int) -> str:
+        free, total = self._call("cuMemGetInfo")
+        return (
+            f"{size / 2**20:,.0f} MiB were asked for, and {free / 2**20:,.0f} of {total / 2**20:,.0f} are free; take "
+            "smaller batches, or train on a part of the data at a time"
+        )
 
     # ---- kernels -----------------------------------------------------------------------------------------------------
 
@@ -105,12 +151,14 @@ class Device:
 
         `function` stands in a module that knows its `machine_code`, see `cuda_host.device_part`.
         """
+        self.enter()
         made: Cubin = function.__globals__["machine_code"](function.__name__, kinds, threads, self.cc)
         loaded = self._call("cuModuleLoadData", made.code)
         return self._call("cuModuleGetFunction", loaded, made.name.encode())
 
     def launch(self, function: Any, threads: int, arguments: Sequence[Any], most: int) -> None:
         """Run a kernel with `most` blocks of `threads` threads, or as many as run at the same time."""
+        self.enter()
         values = tuple(a.pointer if isinstance(a, Buffer) else a for a in arguments)
         kinds = tuple(ctypes.c_void_p if isinstance(a, Buffer) else _KINDS[np.dtype(type(a))] for a in arguments)
         blocks = min(most, self._blocks(function, threads))
@@ -134,7 +182,7 @@ class Device:
         if int(status):
             _, text = self._driver.cuGetErrorString(status)
             raise DeviceError(f"the driver says: {text.decode() if text else status} ({name})")
-        return found[0] if found else None
+        return found[0] if len(found) == 1 else tuple(found) or None
 
 
 _KINDS: dict[np.dtype[Any], Any] = {

@@ -20,6 +20,7 @@ from ..symbolic.indices import Dim
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor, shape_text
 from .array_checks import as_array, check_declared_sums, checked_labels, checked_numbers
+from .device_arrays import DeviceArray
 
 Array = NDArray[Any]
 
@@ -31,7 +32,7 @@ class Data:
     Attributes
     ----------
     tensors : what the arrays are data of
-    arrays : C-contiguous, of the kernels' dtype; labels are int64
+    arrays : C-contiguous, of the kernels' dtype; labels are int64. On a device they are a `DeviceArray`, labels int32
     batched : whether the first axis of an array is the batch
     rows : length of the batch axis; 1 where there is none
     """
@@ -44,8 +45,7 @@ class Data:
     def take(self, rows: Any) -> Data:
         """The data of these rows: a slice (no copy) or an array of row numbers."""
         arrays = tuple(
-            np.ascontiguousarray(array[rows]) if batched else array
-            for array, batched in zip(self.arrays, self.batched, strict=True)
+            _taken(array, rows) if batched else array for array, batched in zip(self.arrays, self.batched, strict=True)
         )
         count = next((len(a) for a, batched in zip(arrays, self.batched, strict=True) if batched), self.rows)
         return Data(self.tensors, arrays, self.batched, count)
@@ -59,6 +59,11 @@ class Data:
             tuple(self.batched[place] for place in kept),
             self.rows,
         )
+
+
+def _taken(array: Any, rows: Any) -> Any:
+    found = array[rows]
+    return found if isinstance(found, DeviceArray) else np.ascontiguousarray(found)
 
 
 def name_data(tensors: list[Tensor], given: Any, role: str) -> dict[str, Any]:

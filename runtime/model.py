@@ -175,9 +175,9 @@ class Model:
         saved, self._resume = self._resume, None
         if saved is None or saved.state is None or saved.optimizer != update_digest(program.source):
             self.trainings += 1
-            self._trainer = Trainer(program, self.params, noise_seed(self.seed, self.trainings))
+            self._trainer = self._made_trainer(program)
             return self._trainer
-        self._trainer = Trainer(program, self.params, noise_seed(self.seed, self.trainings))
+        self._trainer = self._made_trainer(program)
         self._trainer.resume(saved.state, saved.steps)
         return self._trainer
 
@@ -193,7 +193,7 @@ class Model:
         """
         check_count("batch", batch)
         data = self._checked(name_data(self.network.inputs, X, "input"))
-        return outputs(self.program, self.params.flat, data, batch)
+        return outputs(self.program, self.program.hold_flat(self.params.flat), data, batch)
 
     def evaluate(self, X: Any, Y: Any = None, *, metrics: Any = None) -> dict[str, float]:
         """The loss and the metrics on data: ``{"loss": …, "accuracy": …}``; arguments as in `fit`.
@@ -205,7 +205,7 @@ class Model:
         """
         data = self.check(X, Y)
         chosen = choose_metrics(metrics, data.of_role("target"))
-        return score(self.program, self.params.flat, data, data.rows, chosen)
+        return score(self.program, self.program.hold_flat(self.params.flat), data, data.rows, chosen)
 
     def loss_and_gradients(self, X: Any, Y: Any = None) -> tuple[float, dict[str, Array]]:
         """The loss in training on data, and its gradient by every parameter, by name; arguments as in `fit`.
@@ -230,6 +230,8 @@ class Model:
         if self._params is None:
             self._adopt(self.program)
             assert self._params is not None
+        elif self._trainer is not None:
+            self._trainer.fetch()
         return self._params
 
     @property
@@ -331,6 +333,14 @@ class Model:
             )
         except SizeError as error:
             raise SizeError(f"{error}; or call fit, which reads sizes off the data") from error
+
+    def _made_trainer(self, program: Program) -> Trainer:
+        made = Trainer
+        if self.target == "cuda":
+            from .device_trainer import DeviceTrainer
+
+            made = DeviceTrainer
+        return made(program, self.params, noise_seed(self.seed, self.trainings))
 
     def _adopt(self, program: Program) -> None:
         """Take `program` for all calls from now on, and the layout of its parameters."""

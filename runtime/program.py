@@ -225,6 +225,17 @@ class Program:
             )
         return hessian_blocks(self._products, params, data, named, limit)
 
+    def hold(self, data: Data) -> Data:
+        """Data that many calls are to take, where the kernels are: copied to the device once, if there is one."""
+        if self.target != "cuda":
+            return data
+        arrays = tuple(self.module.hold(a) for a in data.arrays)
+        return Data(data.tensors, arrays, data.batched, data.rows)
+
+    def hold_flat(self, flat: Array) -> Any:
+        """The same for the flat buffer of the parameters."""
+        return self.module.hold(flat) if self.target == "cuda" else flat
+
     def workspace(self, rows: int) -> Any:
         """The kernels' buffers, for at least `rows` rows; they grow when a larger batch comes."""
         if self._work is None or rows > self._capacity:

@@ -50,7 +50,14 @@ def machine_code(source):
 
 def test_the_kinds_of_arguments_are_those_of_the_buffers(source):
     host = cuda_host.host_module(source)
-    assert cuda_host.kernels_of(source) == ["run_forward", "run_loss", "run_gradients", "run_update", "train"]
+    assert cuda_host.kernels_of(source) == [
+        "run_forward",
+        "run_loss",
+        "run_gradients",
+        "run_update",
+        "run_finite",
+        "train",
+    ]
     kinds = cuda_host.kinds_of(host, "train", "float32")
     assert list(kinds)[:6] == ["params", "grads", "state", "x", "y", "order"]
     whole = {"order": "int32*", "count": "int32", "batch": "int32", "gate": "int32*"}
@@ -153,7 +160,7 @@ def test_machine_code_beside_a_module_needs_no_compiler(written, compiler, monke
 
     monkeypatch.setattr(cuda_host, "compiler_versions", refuse)
     files = sorted(path.name for path in written.parent.glob("kernels.sm_90.*"))
-    names = ["json", "run_forward.cubin", "run_gradients.cubin", "run_loss.cubin", "run_update.cubin", "train.cubin"]
+    names = ["json", *(f"{name}.cubin" for name in sorted(cuda_host.kernels_of(written.read_text())))]
     assert files == [f"kernels.sm_90.{name}" for name in names]
     assert found(written).code == b"\x7fELF\ntrain for (9, 0)"
     assert found(written, kernel="loss").code == b"\x7fELF\nrun_loss for (9, 0)"

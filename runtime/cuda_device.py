@@ -107,6 +107,17 @@ class Device:
         """`count` numbers of a buffer, from `start` on."""
         return Buffer(count, buffer.dtype, buffer.pointer + start * buffer.dtype.itemsize, buffer)
 
+    def buffer_at(self, pointer: int, count: int, dtype: Any, owner: Any) -> Buffer:
+        """Numbers that lie there already, as long as `owner` lives."""
+        return Buffer(count, np.dtype(dtype), pointer, owner)
+
+    def number_of(self, pointer: int) -> int | None:
+        """The number of the GPU in whose memory a pointer points, or None."""
+        self.enter()
+        kind = self._driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+        status, *found = self._driver.cuPointerGetAttribute(kind, pointer)
+        return None if int(status) else int(found[0])
+
     def clear(self, buffer: Buffer) -> None:
         """Set all of a buffer to 0."""
         self.enter()
@@ -143,6 +154,23 @@ class Device:
             f"{size / 2**20:,.0f} MiB were asked for, and {free / 2**20:,.0f} of {total / 2**20:,.0f} are free; take "
             "smaller batches, or train on a part of the data at a time"
         )
+
+    # ---- who else is at work -----------------------------------------------------------------------------------------
+
+    @property
+    def stream(self) -> int:
+        """The stream of the kernels and copies, as other libraries take one."""
+        return int(self._stream)
+
+    def wait_for(self, stream: int) -> None:
+        """Go on when all is done that was asked of a stream."""
+        self.enter()
+        self._call("cuStreamSynchronize", stream)
+
+    def wait_for_all(self) -> None:
+        """Go on when all is done that was asked of this GPU."""
+        self.enter()
+        self._call("cuCtxSynchronize")
 
     # ---- kernels -----------------------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ class Model:
     network : with a loss.
     seed : of the initial parameters, the validation split, the order of rows and the noise; None takes a new one. The
         same seed gives the same bits on the same machine.
-    target : "cpu" (Numba) or "numpy".
+    target : "cpu" (Numba), "cuda" (an NVIDIA GPU) or "numpy".
     dtype : "float32" or "float64".
     sizes : numbers for symbolic sizes; those not given are read off the data in `fit`.
     schedule : a `KernelSchedule`: what of the kernels is not left to cost models (target "cpu").
@@ -115,7 +115,8 @@ class Model:
         Parameters
         ----------
         X, Y : inputs and targets, batch axis first: an array each, or a dict of name → array where there are several.
-            A target declared one-hot may also be given as integer labels.
+            A target declared one-hot may also be given as integer labels. With target "cuda" also arrays of CuPy,
+            PyTorch or JAX that lie on the GPU, of the model's dtype (labels: int32); they are not copied.
         epochs : passes over the training rows.
         batch : rows per step; the last batch of an epoch may be smaller.
         optimizer : one of ``gl.optimizers``; by default that of the last `fit`, or ``Adam()``.
@@ -314,7 +315,7 @@ class Model:
 
     def _checked(self, values: Mapping[str, Any]) -> Data:
         sizes = dict(self.sizes)
-        data = check_data(self.network, values, self.dtype, sizes)
+        data = check_data(self.network, values, self.dtype, sizes, self.target)
         if self._params is None:
             self.sizes = sizes
         return data

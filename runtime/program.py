@@ -151,7 +151,7 @@ class Program:
         missing = [tensor.name for tensor in tensors if tensor.name not in values]
         if missing:
             raise DataError(f"{missing[0]} has no data; give {names}, in this order or by name")
-        return check_data(self.network, values, self.dtype, dict(self.sizes))
+        return check_data(self.network, values, self.dtype, dict(self.sizes), self.target)
 
     def noise(
         self, rows: int, given: Mapping[str, Any] | None = None, *, seed: int | None = None, step: int | None = None

@@ -150,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
         "compiler, which must be installed here; may be repeated",
     )
     _add_checkpoint(command)
+    command.add_argument(
+        "--precision", choices=("tf32",), help="with --target cuda: tensor cores, of factors rounded to 10 bits"
+    )
     _add_optimizer(command)
     _add_sizes(command)
     _add_output(command)
@@ -160,6 +163,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--epochs", type=_positive, metavar="N")
     command.add_argument("--batch", type=_positive, metavar="N", help="rows per step")
     _add_checkpoint(command)
+    command.add_argument(
+        "--precision", choices=("tf32",), help="with --target cuda: tensor cores, of factors rounded to 10 bits"
+    )
     _add_optimizer(command)
     command.add_argument("--seed", type=int, metavar="N")
     command.add_argument("--validation", type=float, metavar="FRACTION", help="of the rows, held out")

@@ -149,6 +149,7 @@ def generate(options: argparse.Namespace) -> int:
         optimizer=_optimizer(options, file),
         schedule=file.training.get("schedule") if options.target == "cpu" else None,
         checkpoint=_checkpoint(options, file),
+        precision=_precision(options, file),
     )
     _output(made.source, options.output)
     for cc in kinds:
@@ -183,6 +184,13 @@ def _checkpoint(options: argparse.Namespace, file: ModelFile) -> Any:
     return file.training.get("checkpoint") if options.checkpoint is None else options.checkpoint
 
 
+def _precision(options: argparse.Namespace, file: ModelFile) -> Any:
+    """The same; the MODEL file's is one of the GPU alone."""
+    is_on_gpu = (options.target or file.training.get("target")) == "cuda"
+    of_file = file.training.get("precision") if is_on_gpu else None
+    return of_file if options.precision is None else options.precision
+
+
 def _batch(options: argparse.Namespace, file: ModelFile) -> int:
     return int(options.batch or file.training.get("batch") or 100)
 
@@ -214,9 +222,10 @@ def train(options: argparse.Namespace) -> int:
         _sizes(options, file),
         schedule=settings.pop("schedule", None),
         checkpoint=_checkpoint(options, file),
+        precision=_precision(options, file),
     )
-    settings.pop("sizes", None)
-    settings.pop("checkpoint", None)
+    for name in ("sizes", "checkpoint", "precision"):
+        settings.pop(name, None)
     settings["optimizer"] = _optimizer(options, file)
     model.check(*data)
     if file.report is not None:

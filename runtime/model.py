@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codegen.kernel_schedule import check_checkpoint
+from ..codegen.kernel_schedule import check_checkpoint, check_precision
 from ..symbolic.errors import SizeError
 from ..symbolic.network import Network
 from .data import Data, check_data, name_data
@@ -38,6 +38,7 @@ class Model:
     sizes : numbers for symbolic sizes; those not given are read off the data in `fit`.
     schedule : a `KernelSchedule`: what of the kernels is not left to cost models (target "cpu").
     checkpoint : k: of recurrences only the state at every k-th step is stored, as `Network.compile` says.
+    precision : "tf32": products by tensor cores, as `Network.compile` says.
 
     Attributes
     ----------
@@ -48,7 +49,8 @@ class Model:
     Raises
     ------
     UndefinedError, UnsupportedError, SizeError
-        If the network is none, or the target, dtype, `checkpoint` or a size is not one that can be compiled for.
+        If the network is none, or the target, dtype, `checkpoint`, `precision` or a size is not one that can be
+        compiled for.
 
     Examples
     --------
@@ -72,11 +74,13 @@ class Model:
         sizes: Mapping[str, int] | None = None,
         schedule: Any = None,
         checkpoint: int | bool | None = None,
+        precision: str | None = None,
     ) -> None:
         self.network = check_network(network)
         self.target = target
         self.dtype = check_choices(target, dtype)
         self.checkpoint = check_checkpoint(checkpoint, target)
+        self.precision = check_precision(precision, target, self.dtype)
         self.sizes = check_sizes({} if sizes is None else sizes)
         self.schedule = schedule
         if seed is not None:
@@ -331,6 +335,7 @@ class Model:
                 optimizer=optimizer,
                 schedule=self.schedule,
                 checkpoint=self.checkpoint,
+                precision=self.precision,
             )
         except SizeError as error:
             raise SizeError(f"{error}; or call fit, which reads sizes off the data") from error

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codegen.kernel_schedule import KernelSchedule, as_schedule
+from ..codegen.kernel_schedule import KernelSchedule, as_schedule, check_precision
 from ..codegen.sizes import usual_rows
 from ..symbolic.errors import DataError, LossError, SizeError, UndefinedError, UnsupportedError
 from ..symbolic.network import Network
@@ -258,6 +258,7 @@ def compile_network(
     wrt: Iterable[str] | None = None,
     schedule: Any = None,
     checkpoint: int | bool | None = None,
+    precision: str | None = None,
 ) -> Program:
     """Generate and load the kernels of `network`; see `Network.compile` for the parameters.
 
@@ -268,7 +269,8 @@ def compile_network(
     SizeError
         If a symbolic size, other than the batch, has no number, or `checkpoint` is more than the number of steps.
     UnsupportedError
-        If `checkpoint` is given for the target "numpy", or for a network without a recurrence.
+        If `checkpoint` is given for another target than "cpu", or for a network without a recurrence; if `precision` is
+        not one of the target and the dtype.
     UndefinedError
         If `target`, `dtype` or `optimizer` is unknown.
     MissingExtraError, DeviceError
@@ -295,6 +297,9 @@ def compile_network(
         options["schedule"] = [made.epoch, made.workspace, sorted(made.products.items())] if is_plain else made
     if checkpoint is not None:
         options["checkpoint"] = checkpoint
+    precision = check_precision(precision, target, dtype)
+    if precision is not None:
+        options["precision"] = precision
 
     def generate() -> str:
         from ..codegen.generate import generate  # what is kept needs none of it
@@ -309,6 +314,7 @@ def compile_network(
             wrt=names,
             schedule=schedule,
             checkpoint=checkpoint,
+            precision=precision,
         ).source
 
     device = None

@@ -11,7 +11,7 @@ from sympy import Dummy, Integer
 from ...symbolic.errors import UnsupportedError
 from ...symbolic.tensors import Tensor, elements, tensor_of
 from ..carried import carry_cuda
-from ..cuda_tiles import TILES
+from ..cuda_tiles import TF32_TILES, TILES
 from ..kernels import Bodies, Body, tuple_text, with_inference
 from ..layout import Place
 from ..nests import Set
@@ -44,7 +44,7 @@ def write_cuda(plan: Plan) -> Bodies:
     """
     if plan.checkpoint is not None:
         raise UnsupportedError("target 'cuda' stores all activations; leave out checkpoint, or choose target 'cpu'")
-    tiles = Tiles("real", TILES)
+    tiles = Tiles("real", TF32_TILES if plan.precision == "tf32" else TILES)
     made = _write_mode(plan, tiles)
     if plan.inference is not None:
         other = _write_mode(plan.inference, tiles)
@@ -195,4 +195,4 @@ def _called(bodies: Bodies) -> set[str]:
     lines = [line for body in written if body for line in (*body.views, *body.lines)]
     lines += bodies.products
     found = {name for line in lines if not line.lstrip().startswith("#") for name in re.findall(r"\b\w+\b", line)}
-    return (found & (CALLED | {"simt_tile"})) | ALWAYS
+    return (found & (CALLED | {"simt_tile", "tf32_tile"})) | ALWAYS

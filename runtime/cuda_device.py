@@ -47,6 +47,7 @@ class Device:
     ----------
     cc : its compute capability, (9, 0) for a Hopper
     multiprocessors : how many blocks run side by side at least
+    name, driver : what it is called, and the newest CUDA that its driver knows
 
     Raises
     ------
@@ -76,6 +77,9 @@ class Device:
         self._staging = Staging(self._call, self._stream)
         self.cc = (self._attribute("COMPUTE_CAPABILITY_MAJOR"), self._attribute("COMPUTE_CAPABILITY_MINOR"))
         self.multiprocessors = self._attribute("MULTIPROCESSOR_COUNT")
+        self.name = self._call("cuDeviceGetName", 256, self._handle).decode().rstrip("\0")
+        known = int(self._call("cuDriverGetVersion"))
+        self.driver = f"{known // 1000}.{known % 1000 // 10}"
         self._most_blocks: dict[int, int] = {}
 
     def enter(self) -> None:
@@ -171,6 +175,19 @@ class Device:
         """Go on when all is done that was asked of this GPU."""
         self.enter()
         self._call("cuCtxSynchronize")
+
+    def seconds(self, work: Callable[[], Any]) -> float:
+        """How long the GPU takes for what `work` asks of it, by its own clock."""
+        self.enter()
+        first, last = (self._call("cuEventCreate", 0) for _ in range(2))
+        self._call("cuEventRecord", first, self._stream)
+        work()
+        self._call("cuEventRecord", last, self._stream)
+        self._call("cuEventSynchronize", last)
+        found = float(self._call("cuEventElapsedTime", first, last)) / 1e3
+        for event in (first, last):
+            self._call("cuEventDestroy", event)
+        return found
 
     # ---- kernels -----------------------------------------------------------------------------------------------------
 

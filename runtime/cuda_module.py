@@ -58,7 +58,7 @@ class DeviceModule:
     def _predict(self, params: Array, *inputs_and_work: Any) -> Array:
         """The output, in an array of its own."""
         *inputs, work = inputs_and_work
-        rows = self._run("run_forward", params, inputs, work)
+        rows = self.run("run_forward", params, inputs, work)
         buffer, start, shape = self._module.output(rows)
         found = np.empty(shape, self._dtype)
         self.device.read(work if buffer == "work" else self._buffers[buffer], start, found)
@@ -67,7 +67,7 @@ class DeviceModule:
     def loss(self, params: Array, *data_and_work: Any) -> float:
         """The loss, in inference."""
         *data, work = data_and_work
-        self._run("run_loss", params, data, work)
+        self.run("run_loss", params, data, work)
         return self._number(work, getattr(self._module, "INFERENCE_LOSS", self._module.LOSS))
 
     def training_loss(self, params: Array, *data_and_work: Any) -> float:
@@ -78,7 +78,7 @@ class DeviceModule:
     def loss_and_gradients(self, params: Array, *given: Any) -> float:
         """The loss in training; its gradients are written to the last argument."""
         *data, work, grads = given
-        self._run("run_gradients", params, data, work, grads)
+        self.run("run_gradients", params, data, work, grads)
         if grads is not None:
             self._fetch("grads", grads)
         return self._number(work, self._module.LOSS)
@@ -86,7 +86,7 @@ class DeviceModule:
     def advance(self, params: Array, *data_and_work: Any) -> None:
         """Assign the network's states what they become in a step, after `loss_and_gradients` for the same data."""
         *data, work = data_and_work
-        self._run("run_advance", params, data, work)
+        self.run("run_advance", params, data, work)
         self._fetch("params", params)
 
     def update(self, params: Array, grads: Array, state: Array, hyper: Array, step: int) -> None:
@@ -97,6 +97,19 @@ class DeviceModule:
         self._launch("run_update", {})
         for name, array in (("params", params), ("grads", grads), ("state", state)):
             self._fetch(name, array)
+
+    def run(self, kernel: str, params: Any, data: Any, work: Any, grads: Any = None) -> int:
+        """Launch a kernel for data of one batch, and leave its results on the device; how many rows that has."""
+        others = ("work", "grads", "gate", "tables", self._module.BATCH)
+        names = [name for name in self._arguments(kernel)[1:] if name not in others]
+        self._put("params", params)
+        for name, array in zip(names, data, strict=True):
+            self._put(name, array)
+        rows = self._rows(names, data)
+        self._buffers["work"] = work
+        self._buffers["grads"] = grads.buffer if isinstance(grads, DeviceArray) else self._grads(rows)
+        self._launch(kernel, {self._module.BATCH: np.int32(rows)})
+        return rows
 
     def hold(self, array: Any) -> DeviceArray:
         """A copy of an array on the device, labels as int32; one that lies there already is itself."""
@@ -161,19 +174,6 @@ class DeviceModule:
     def _scalars(self, hyper: Array, steps: Any) -> Array:
         """What each step's update needs of the hyper-parameters, a row each."""
         return np.array([self._module.scalars(hyper, step) for step in steps], self._dtype)
-
-    def _run(self, kernel: str, params: Any, data: Any, work: Any, grads: Any = None) -> int:
-        """Launch a kernel for data of one batch; how many rows that has."""
-        others = ("work", "grads", "gate", "tables", self._module.BATCH)
-        names = [name for name in self._arguments(kernel)[1:] if name not in others]
-        self._put("params", params)
-        for name, array in zip(names, data, strict=True):
-            self._put(name, array)
-        rows = self._rows(names, data)
-        self._buffers["work"] = work
-        self._buffers["grads"] = grads.buffer if isinstance(grads, DeviceArray) else self._grads(rows)
-        self._launch(kernel, {self._module.BATCH: np.int32(rows)})
-        return rows
 
     def _rows(self, names: Sequence[str], arrays: Sequence[Array]) -> int:
         """How many rows the batch has that arguments hold."""

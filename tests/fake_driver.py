@@ -95,6 +95,12 @@ class FakeDriver:
     def cuDeviceGetAttribute(self, attribute: str, device: int) -> Any:
         return (ATTRIBUTES[attribute],)
 
+    def cuDeviceGetName(self, length: int, device: int) -> Any:
+        return (b"Fake GPU".ljust(length, b"\0"),)
+
+    def cuDriverGetVersion(self) -> Any:
+        return (13010,)
+
     def cuMemGetInfo(self) -> Any:
         return (self.memory - self.taken, self.memory)
 
@@ -106,9 +112,17 @@ class FakeDriver:
         self._run()
 
     def cuEventCreate(self, flags: int) -> Any:
-        assert flags == 2
-        self.events[len(self.events)] = 0
-        return (len(self.events) - 1,)
+        assert flags in (0, 2)
+        self.events[len(self.calls)] = 0
+        return (len(self.calls),)
+
+    def cuEventDestroy(self, event: int) -> None:
+        del self.events[event]
+
+    def cuEventElapsedTime(self, first: int, last: int) -> Any:
+        """A millisecond for each thing that was done in between."""
+        assert self.done >= self.events[last]
+        return (float(self.events[last] - self.events[first]),)
 
     def cuEventRecord(self, event: int, stream: int) -> None:
         assert stream == 77

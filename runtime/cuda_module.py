@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -37,6 +38,8 @@ class DeviceModule:
         self.STATE, self.HYPER = module.STATE, module.HYPER
         self.gradient_places = module.gradient_places
         self._kernels: dict[str, Any] = {}
+        self._names: dict[str, list[str]] = {}  # of each kernel's arguments
+        self._last: dict[str, tuple[Any, ...]] = {}  # what each kernel was launched with
         self._buffers: dict[str, Any] = {}  # of each argument, as the next launch takes it
         self._rooms: dict[str, Any] = {}  # those that were made here
         self._gate = device.buffer(1, np.int32)
@@ -111,6 +114,15 @@ class DeviceModule:
         self._launch(kernel, {self._module.BATCH: np.int32(rows)})
         return rows
 
+    def again(self, kernel: str) -> Callable[[], None]:
+        """A function that launches a kernel with the arguments of its last launch, and does nothing else."""
+        return partial(self.device.launch, *self._last[kernel])
+
+    def forget(self) -> None:
+        """Let go of what earlier calls were handed on the device."""
+        self._buffers.clear()
+        self._last.clear()
+
     def hold(self, array: Any) -> DeviceArray:
         """A copy of an array on the device, labels as int32; one that lies there already is itself."""
         if isinstance(array, DeviceArray):
@@ -171,9 +183,15 @@ class DeviceModule:
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
-    def _scalars(self, hyper: Array, steps: Any) -> Array:
+    def _scalars(self, hyper: Array, steps: Sequence[int]) -> Array:
         """What each step's update needs of the hyper-parameters, a row each."""
-        return np.array([self._module.scalars(hyper, step) for step in steps], self._dtype)
+        scalars = self._module.scalars
+        try:
+            # One by one they would take longer than the steps of a small network.
+            columns = scalars(hyper, np.array(steps, np.float64))
+        except (TypeError, ValueError):  # what is written for numbers alone: a choice between two, a function of `math`
+            return np.array([scalars(hyper, step) for step in steps], self._dtype)
+        return np.stack([np.broadcast_to(column, len(steps)) for column in columns], 1).astype(self._dtype)
 
     def _rows(self, names: Sequence[str], arrays: Sequence[Array]) -> int:
         """How many rows the batch has that arguments hold."""
@@ -216,7 +234,9 @@ class DeviceModule:
         return known
 
     def _arguments(self, kernel: str) -> list[str]:
-        return list(inspect.signature(getattr(self._module, kernel)).parameters)
+        if kernel not in self._names:
+            self._names[kernel] = list(inspect.signature(getattr(self._module, kernel)).parameters)
+        return self._names[kernel]
 
     def _launch(self, kernel: str, whole: Mapping[str, Any], most: int | None = None) -> None:
         """Run a kernel, by `most` blocks; `whole` are its whole numbers, the rest are buffers."""
@@ -231,7 +251,8 @@ class DeviceModule:
         if kernel not in self._kernels:
             kinds = list(kinds_of(self._module, kernel, self._dtype).values())
             self._kernels[kernel] = self.device.compile(getattr(self._module, kernel), kinds, self._module.THREADS)
-        self.device.launch(self._kernels[kernel], self._module.THREADS, arguments, most or self._module.BLOCKS)
+        self._last[kernel] = (self._kernels[kernel], self._module.THREADS, arguments, most or self._module.BLOCKS)
+        self.device.launch(*self._last[kernel])
 
     def _least(self, name: str) -> int:
         """How many numbers an argument has that nobody handed over."""

@@ -65,6 +65,7 @@ class DeviceTrainer(Trainer):
         self.fetch()
         self._begun = False
         self._good = None
+        self.program.module.forget()  # the data, once nobody else has them
 
     # ---- what `Trainer.run` asks for -------------------------------------------------------------------------------
 

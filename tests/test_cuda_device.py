@@ -152,6 +152,21 @@ def test_a_model_trains_on_it(driver, dtype):
 
 
 @pytest.mark.usefixtures("first_device")
+def test_data_are_given_back_after_a_training(driver):
+    """All 53 rows of 5 numbers, that is; of the rows to validate on too."""
+    model = gl.Model(network(), target="cuda", dtype="float64")
+    sizes = []
+    watch = lambda *_: sizes.append({size for _, size in driver.blocks.values()}) or None  # noqa: E731
+    model.fit(X, Y, epochs=1, batch=5, validation=(X[:41], Y[:41]), callbacks=watch)
+    gc.collect()
+    sizes.append({size for _, size in driver.blocks.values()})
+    data = {8 * 5 * 53, 8 * 3 * 53, 8 * 5 * 41, 8 * 3 * 41}
+    assert data <= sizes[0]
+    assert not data & sizes[1]
+    model.predict(X[:3])  # and it goes on
+
+
+@pytest.mark.usefixtures("first_device")
 def test_a_kernel_that_fails_is_said(driver):
     model = gl.Model(network(), target="cuda")
     driver.fail["cuLaunchCooperativeKernel"] = 719

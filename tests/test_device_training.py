@@ -10,6 +10,7 @@ from small_models import LABELS, X, Y, classifier, network
 import gradloom as gl
 from gradloom.codegen.generate import generate
 from gradloom.runtime import cuda_device, cuda_host
+from gradloom.runtime.cuda_host import host_module
 from gradloom.runtime.cuda_module import DeviceModule
 from gradloom.runtime.device_arrays import DeviceArray
 
@@ -170,6 +171,36 @@ def test_what_is_not_finite_is_found(bad, place, one_warp):
     numbers[place] = bad
     held.fill(numbers)
     assert not module.is_finite(held[:999])
+
+
+def test_a_kernel_is_launched_again(one_warp):
+    """With what it was launched with: an update that is made twice, and then a third time."""
+    rule = gl.optimizers.SGD(lr=0.5)
+    source = generate(network(), target="cuda", dtype="float64", optimizer=rule).source
+    module = DeviceModule(host_part(source), SimulatedDevice(), "float64")
+    params, grads = np.arange(66.0), np.full(66, 2.0)
+    held = [module.hold(array) for array in (params, grads, np.zeros((0, 66)))]
+    module.update(*held, np.array([0.5]), 1)
+    again = module.again("run_update")
+    again()
+    again()
+    np.testing.assert_allclose(held[0], params - 3)
+
+
+S = gl.schedules
+RATES = [0.1, S.StepDecay(0.1, 3, 0.5), S.Exponential(0.1, 0.9), S.Cosine(0.1, 5), S.WarmUp(3, S.Cosine(0.1, 4, 0.01))]
+
+
+@pytest.mark.parametrize("rate", RATES, ids=repr)
+@pytest.mark.parametrize("rule", [gl.optimizers.SGD, gl.optimizers.Adam], ids=["SGD", "Adam"])
+def test_what_updates_need_of_many_steps_is_that_of_each(rule, rate):
+    made = rule(lr=rate)
+    host = host_module(generate(network(), target="cuda", dtype="float64", optimizer=made).source)
+    module = DeviceModule(host, SimulatedDevice(), "float64")
+    hyper = np.array([made.values[name] for name in host.HYPER])
+    for steps in (range(1, 10), range(7, 8), range(4, 6)):
+        found = module._scalars(hyper, steps)
+        np.testing.assert_allclose(found, [host.scalars(hyper, step) for step in steps], rtol=1e-12)
 
 
 def test_an_array_of_a_device():

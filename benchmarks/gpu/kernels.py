@@ -126,7 +126,8 @@ def _run(program: Any, kernel: str, arrays: tuple[np.ndarray, ...], call: str) -
     if program.target == "cuda":
         held = [module.hold(array) for array in (flat, grads, *arrays)]
         with_grads = held[1] if kernel == "run_gradients" else None
-        return lambda: module.run(kernel, held[0], held[2:], work, with_grads), module.device
+        module.run(kernel, held[0], held[2:], work, with_grads)
+        return module.again(kernel), module.device
     more = (grads,) if kernel == "run_gradients" else ()
     return lambda: getattr(module, call)(flat, *arrays, work, *more), None
 
@@ -220,8 +221,9 @@ def _adam(count: int) -> Case:
         hyper = np.array([values[name] for name in module.HYPER])
         arrays: Any = [np.full(count, 0.01, np.float32) for _ in range(2)] + [np.zeros((2, count), np.float32)]
         if target == "cuda":
-            arrays = [module.hold(array) for array in arrays]
-        return lambda: module.update(*arrays, hyper, 1), (module.device if target == "cuda" else None)
+            module.update(*(module.hold(array) for array in arrays), hyper, 1)
+            return module.again("run_update"), module.device
+        return lambda: module.update(*arrays, hyper, 1), None
 
     def torch(device: str) -> Callable[[], Any]:
         import torch

@@ -17,7 +17,7 @@ from gradloom.runtime import cuda_device
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.gpu import __main__ as program
-from benchmarks.gpu import correctness, estimate, kernels, report, training
+from benchmarks.gpu import correctness, estimate, kernels, prepare, report, training
 from benchmarks.gpu.ours import Ours
 from benchmarks.gpu.tasks import TASKS, in_small
 from benchmarks.workloads import arrays
@@ -110,6 +110,21 @@ def test_kernels_on_a_device(driver):
     assert len(names) == len(set(names)) == 11
     for n in (512, 1024, 2048, 4096, 8192):
         assert f"product {n} × {n} over {n}" in names
+
+
+def test_kernels_are_compiled_ahead(driver, monkeypatch):
+    """What a training asks a GPU for, asked of a device that runs nothing."""
+    monkeypatch.setattr(cuda_device, "default_device", None)  # which is replaced, and put back after this
+    jobs = prepare.jobs()
+    assert len(jobs) == len(set(jobs))
+    assert {name for of, name, _ in jobs if of == "training"} == {task.name for task in TASKS}
+    job, seconds, said = prepare.prepare(("training", "small", None), (9, 0))
+    assert (job, said) == (("training", "small", None), "")
+    assert seconds > 0
+    assert {kernel for _, kernel in driver.programs.values()} == {"train", "run_finite"}
+    assert not driver.named("cuLaunchCooperativeKernel")
+    _, _, said = prepare.prepare(("training", "no such task", None), (9, 0))
+    assert said.startswith("StopIteration")
 
 
 def test_a_system_that_fails_is_a_result(monkeypatch):

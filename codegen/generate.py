@@ -26,7 +26,7 @@ from ..symbolic.derivation import Derivation
 from ..symbolic.errors import UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor, shape_text
-from .kernel_schedule import KernelSchedule, as_schedule, check_checkpoint
+from .kernel_schedule import KernelSchedule, as_schedule, check_checkpoint, check_precision
 from .kernels import Data, Entry, Module, Noise, tuple_text
 from .layout import Layout, Place, make_layout
 from .names import Names
@@ -71,6 +71,7 @@ def generate(
     schedule: Any = None,
     timed: bool = False,
     checkpoint: int | bool | None = None,
+    precision: str | None = None,
 ) -> GeneratedModule:
     """Generate the module that evaluates, differentiates and trains `network`.
 
@@ -88,12 +89,14 @@ def generate(
     timed : whether the code counts where its time goes, in ``CYCLES`` (target "cpu", on x86 processors)
     checkpoint : k: of a recurrence only the state at every k-th step is stored, and the backward pass computes the rest
         again; True for about the square root of the number of steps (target "cpu")
+    precision : "tf32": tensor cores compute products, of float32 factors that are rounded to 10 bits of mantissa
+        (target "cuda")
 
     Raises
     ------
     UnsupportedError
-        If the target or type is unknown, or the network holds a function that the target has no counterpart of; if
-        `checkpoint` is given and there is no recurrence, or several that do not run together.
+        If the target, type or precision is unknown, or the network holds a function that the target has no counterpart
+        of; if `checkpoint` is given and there is no recurrence, or several that do not run together.
     SizeError
         If a size has no number, or `checkpoint` is more than the number of steps.
     LossError, UnusedParameterError
@@ -109,11 +112,13 @@ def generate(
     if target != "cpu" and chosen != KernelSchedule():
         raise UnsupportedError(f"target {target!r} has no schedule to choose; leave it out, or choose target 'cpu'")
     checkpoint = check_checkpoint(checkpoint, target)
+    precision = check_precision(precision, target, dtype)
     known = resolve_sizes(network, sizes or {}, batch)
     if network.loss is None and network.has_output and wrt is None and optimizer is None:
-        return _generate(network, Derivation(network), target, dtype, known, None, chosen, timed, checkpoint)
+        return _generate(network, Derivation(network), target, dtype, known, None, chosen, timed, checkpoint, precision)
     names = list(wrt) if wrt is not None else network.asked or [tensor.name for tensor in network.parameters] or None
-    return _generate(network, network.derive(names), target, dtype, known, optimizer, chosen, timed, checkpoint)
+    derivation = network.derive(names)
+    return _generate(network, derivation, target, dtype, known, optimizer, chosen, timed, checkpoint, precision)
 
 
 def _generate(
@@ -126,6 +131,7 @@ def _generate(
     chosen: KernelSchedule,
     timed: bool,
     checkpoint: int | bool | None,
+    precision: str | None,
 ) -> GeneratedModule:
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
@@ -150,6 +156,7 @@ def _generate(
         chosen=chosen,
         timed=timed,
         checkpoint=checkpoint,
+        precision=precision,
     )
     if network.has_modes and not network.is_of_training:
         planned, lowering = schedule_inference(network, known, strided=strided)

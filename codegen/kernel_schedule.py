@@ -93,6 +93,25 @@ def as_schedule(given: Any) -> KernelSchedule:
     return KernelSchedule(**given)
 
 
+def check_precision(precision: Any, target: str, dtype: str) -> str | None:
+    """What `precision` asks for; that of the numbers themselves asks for nothing.
+
+    Raises
+    ------
+    UnsupportedError
+        If it is another than "tf32", or that is asked of another target than "cuda", or of other numbers than float32.
+    """
+    if precision is None or precision == dtype:
+        return None
+    if precision != "tf32":
+        raise UnsupportedError(f"precision {precision!r} is not offered; choose 'tf32', or leave it out for {dtype}")
+    if target != "cuda":
+        raise UnsupportedError(f"precision 'tf32' is one of tensor cores, and target {target!r} has none; leave it out")
+    if dtype != "float32":
+        raise UnsupportedError(f"precision 'tf32' is one of float32 factors, and the dtype is {dtype}; leave it out")
+    return "tf32"
+
+
 def check_checkpoint(checkpoint: Any, target: str) -> int | bool | None:
     """What `checkpoint` asks for; False asks for nothing.
 

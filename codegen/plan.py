@@ -29,6 +29,7 @@ class Plan:
     chosen : what of the kernels is not left to cost models
     timed : whether the code counts where its time goes
     checkpoint : how many steps of a recurrence are computed again from one that is stored; True chooses, None for none
+    precision : "tf32" where the factors of products may be rounded to that, else None
     """
 
     network: Network
@@ -43,6 +44,7 @@ class Plan:
     chosen: KernelSchedule = field(default_factory=KernelSchedule)
     timed: bool = False
     checkpoint: int | bool | None = None
+    precision: str | None = None
 
     @property
     def data(self) -> list[Tensor]:

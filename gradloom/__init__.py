@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from .runtime.array_checks import one_hot_rows
     from .runtime.cache import CacheWarning, cache_dir, set_cache_dir
     from .runtime.callbacks import Callback, EarlyStopping
+    from .runtime.cubin_files import load_kernels
     from .runtime.cuda_device import DeviceError
     from .runtime.explain import explain
     from .runtime.gradcheck import gradcheck
@@ -114,6 +115,7 @@ _LAZY = {
     "gradcheck": "runtime.gradcheck",
     "gradient_norms": "runtime.gradient_norms",
     "hessian": "runtime.hessian",
+    "load_kernels": "runtime.cubin_files",
     "norms_by_layer": "runtime.pictures",
     "one_hot_rows": "runtime.array_checks",
     "set_cache_dir": "runtime.cache",
@@ -156,8 +158,8 @@ __all__ = [
     "Tensor", "UndefinedError", "UnknownNameError", "UnsupportedError", "UnusedParameterError", "Verdict",
     "activations", "cache_dir", "check", "datasets", "dims", "elementwise", "elu", "errors", "evaluate", "explain",
     "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held", "hessian", "hessian_vector",
-    "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu", "log_softmax", "losses",
-    "normal", "norms_by_layer", "one_hot", "one_hot_rows", "optimizers", "padded", "per_example", "relu",
+    "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu", "load_kernels", "log_softmax",
+    "losses", "normal", "norms_by_layer", "one_hot", "one_hot_rows", "optimizers", "padded", "per_example", "relu",
     "schedules", "set_cache_dir", "set_threads", "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh",
     "training_curves", "unrolled", "weight_images",
 ]  # fmt: skip

@@ -141,7 +141,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--batch", type=_positive, metavar="N", help="rows a step: what the kernels, which take any, are chosen for"
     )
+    command.add_argument(
+        "--arch",
+        metavar="sm_90",
+        action="append",
+        default=[],
+        help="with --target cuda: also machine code for this kind of GPU, beside FILE; it then runs without the "
+        "compiler, which must be installed here; may be repeated",
+    )
     _add_checkpoint(command)
+    command.add_argument(
+        "--precision", choices=("tf32",), help="with --target cuda: tensor cores, of factors rounded to 10 bits"
+    )
     _add_optimizer(command)
     _add_sizes(command)
     _add_output(command)
@@ -152,6 +163,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--epochs", type=_positive, metavar="N")
     command.add_argument("--batch", type=_positive, metavar="N", help="rows per step")
     _add_checkpoint(command)
+    command.add_argument(
+        "--precision", choices=("tf32",), help="with --target cuda: tensor cores, of factors rounded to 10 bits"
+    )
     _add_optimizer(command)
     command.add_argument("--seed", type=int, metavar="N")
     command.add_argument("--validation", type=float, metavar="FRACTION", help="of the rows, held out")

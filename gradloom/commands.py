@@ -138,6 +138,7 @@ def _symbols(options: argparse.Namespace) -> dict[str, str]:
 def generate(options: argparse.Namespace) -> int:
     from .codegen.generate import generate as generate_module
 
+    kinds = _architectures(options)
     file = load_model_file(options.model)
     made = generate_module(
         file.network,
@@ -148,14 +149,46 @@ def generate(options: argparse.Namespace) -> int:
         optimizer=_optimizer(options, file),
         schedule=file.training.get("schedule") if options.target == "cpu" else None,
         checkpoint=_checkpoint(options, file),
+        precision=_precision(options, file),
     )
     _output(made.source, options.output)
+    for cc in kinds:
+        from .runtime.cubin_files import write_cubins
+
+        try:
+            written = write_cubins(Path(options.output), made.source, cc)
+        except OSError as error:
+            raise GradloomError(f"cannot write machine code: {error.strerror or error}") from error
+        print(f"machine code for sm_{cc[0]}{cc[1]}: {', '.join(path.name for path in written)}")
     return 0
+
+
+def _architectures(options: argparse.Namespace) -> list[tuple[int, int]]:
+    """The kinds of GPU to write machine code for; that it can be made is checked before anything is written."""
+    if not options.arch:
+        return []
+    if options.target != "cuda":
+        raise UnsupportedError(f"--arch names a kind of GPU, but the target is {options.target}; add --target cuda")
+    if options.output is None:
+        raise UnsupportedError("--arch writes machine code beside the module: add -o FILE.py")
+    from .runtime.cubin_files import architecture
+    from .runtime.cuda_compiler import require_compiler
+
+    kinds = [architecture(text) for text in options.arch]
+    require_compiler()
+    return kinds
 
 
 def _checkpoint(options: argparse.Namespace, file: ModelFile) -> Any:
     """What the command line asks for, else the MODEL file."""
     return file.training.get("checkpoint") if options.checkpoint is None else options.checkpoint
+
+
+def _precision(options: argparse.Namespace, file: ModelFile) -> Any:
+    """The same; the MODEL file's is one of the GPU alone."""
+    is_on_gpu = (options.target or file.training.get("target")) == "cuda"
+    of_file = file.training.get("precision") if is_on_gpu else None
+    return of_file if options.precision is None else options.precision
 
 
 def _batch(options: argparse.Namespace, file: ModelFile) -> int:
@@ -189,9 +222,10 @@ def train(options: argparse.Namespace) -> int:
         _sizes(options, file),
         schedule=settings.pop("schedule", None),
         checkpoint=_checkpoint(options, file),
+        precision=_precision(options, file),
     )
-    settings.pop("sizes", None)
-    settings.pop("checkpoint", None)
+    for name in ("sizes", "checkpoint", "precision"):
+        settings.pop(name, None)
     settings["optimizer"] = _optimizer(options, file)
     model.check(*data)
     if file.report is not None:

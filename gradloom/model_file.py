@@ -6,8 +6,9 @@ define
 ``data``
     ``(X, Y)`` for `Model.fit`, or a function that returns it; by default scikit-learn's digits.
 ``training``
-    a dict of settings: those of `Model` (seed, dtype, target, sizes, schedule, checkpoint) and of `Model.fit` (epochs,
-    batch, optimizer, validation, shuffle, early_stopping, metrics). Options on the command line come before them.
+    a dict of settings: those of `Model` (seed, dtype, target, sizes, schedule, checkpoint, precision) and of
+    `Model.fit` (epochs, batch, optimizer, validation, shuffle, early_stopping, metrics). Options on the command line
+    come before them.
 ``report``
     a function ``report(model, epoch)`` that prints what is of interest; it is called before the training, with epoch 0,
     and after every epoch.
@@ -31,7 +32,7 @@ from typing import Any
 from .symbolic.errors import ModelFileError
 from .symbolic.network import Network
 
-MODEL_SETTINGS = ("seed", "dtype", "target", "sizes", "schedule", "checkpoint")
+MODEL_SETTINGS = ("seed", "dtype", "target", "sizes", "schedule", "checkpoint", "precision")
 FIT_SETTINGS = ("epochs", "batch", "optimizer", "validation", "shuffle", "early_stopping", "metrics")
 CLAIM_SETTINGS = ("aliases", "functions", "layout", "derivatives", "single", "first", "symbols")
 

@@ -120,7 +120,7 @@ def checked_labels(name: str, array: Array, classes: int) -> Array:
     return np.require(array, LABEL_TYPE, ["C", "A", "W"])
 
 
-def check_declared_sums(tensor: Tensor, array: Array, network: Network) -> None:
+def check_declared_sums(tensor: Tensor, array: Any, network: Network) -> None:
     """Check that `array` has the sums that are declared of `tensor`: gradients rely on them, and are wrong otherwise.
 
     Raises
@@ -131,6 +131,7 @@ def check_declared_sums(tensor: Tensor, array: Array, network: Network) -> None:
     for fact in network.facts:
         if fact.tensor != tensor or not fact.source.startswith("declared") or not array.size:
             continue
+        array = np.asarray(array)  # of a GPU, a copy
         expected = float(fact.value)
         # Sums that are to be 0 have no size of their own to compare with: that of the entries stands for it.
         scale = abs(expected) or float(np.abs(array).max())

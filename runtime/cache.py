@@ -1,6 +1,7 @@
 """The on-disk kernel cache: generated modules are written, loaded, and their machine code kept by Numba beside them.
 
-An entry is ``<digest>.py``, what Numba compiled from it (``__pycache__/<digest>.*``), and notes of what it was
+An entry is ``<digest>.py``, what was compiled from it (``__pycache__/<digest>.*``: by Numba, and machine code for GPUs,
+which begins with its own digest), and notes of what it was
 generated from (``<digest>-<origin>.made``, see `kept_sources`). The digest covers the source, the versions of what
 compiles it, and every option, so an entry never goes stale. What is executed is always the source that was generated:
 just now, or earlier and noted by its digest. A file that differs from its source is rewritten, and what was compiled
@@ -139,6 +140,35 @@ def note_origin(origin: str, source: str, options: Mapping[str, Any]) -> None:
     space = _space()
     space.put(digest, source)
     space.note(digest, origin, _checksum(source.encode()))
+
+
+def find_compiled(source: str, options: Mapping[str, Any], name: str) -> bytes | None:
+    """What `keep_compiled` kept under `name`, if it is still what it was.
+
+    Raises
+    ------
+    CacheError
+        See `cache_dir`.
+    """
+    content = _space().compiled(digest_of(source, options), name)
+    if content is None:
+        return None
+    checksum, _, code = content.partition(b"\n")
+    return code if checksum == _checksum(code) else None
+
+
+def keep_compiled(source: str, options: Mapping[str, Any], name: str, code: bytes) -> None:
+    """Keep what was compiled of a module beside it, under `name`; it is dropped with the module.
+
+    Raises
+    ------
+    CacheError
+        See `cache_dir`.
+    """
+    digest = digest_of(source, options)
+    space = _space()
+    space.put(digest, source)
+    space.keep(digest, name, _checksum(code) + b"\n" + code)
 
 
 def _checksum(source: bytes) -> bytes:

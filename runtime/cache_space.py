@@ -87,6 +87,26 @@ class CacheSpace:
         except OSError as error:
             raise _unwritable(path, error) from error
 
+    def keep(self, digest: str, name: str, content: bytes) -> None:
+        """Keep what was compiled of the entry `digest`; it is dropped with the entry.
+
+        Raises
+        ------
+        CacheError
+            If the directory can no longer be written.
+        """
+        path = self._compiled_path(digest, name)
+        try:
+            with self._locked():
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                write_atomically(path, content)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def compiled(self, digest: str, name: str) -> bytes | None:
+        """What `keep` kept, or None."""
+        return _read(self._compiled_path(digest, name))
+
     def notes(self, origin: str) -> list[tuple[str, bytes]]:
         """The entries with a note of `origin`, and what it holds."""
         found = sorted(self.directory.glob(f"*-{origin}.made"))
@@ -97,6 +117,9 @@ class CacheSpace:
         """All files of an entry, the source first."""
         notes = sorted(self.directory.glob(f"{digest}-*.made"))
         return [self.directory / f"{digest}.py", *self._compiled(digest), *notes]
+
+    def _compiled_path(self, digest: str, name: str) -> Path:
+        return self.directory / "__pycache__" / f"{digest}.{name}"
 
     def _compiled(self, digest: str) -> list[Path]:
         return sorted((self.directory / "__pycache__").glob(f"{digest}.*"))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from threading import RLock
 from types import SimpleNamespace
@@ -65,11 +66,14 @@ class Resources:
 
 @dataclass(frozen=True)
 class Cubin:
-    """A kernel in machine code for one kind of GPU: what the driver loads, the name of its entry, and what it takes."""
+    """A kernel in machine code for one kind of GPU: what the driver loads, the name of its entry, and what it takes.
+
+    `resources` is None of machine code that was made earlier.
+    """
 
     code: bytes
     name: str
-    resources: Resources
+    resources: Resources | None = None
 
 
 def require_compiler() -> None:
@@ -80,7 +84,20 @@ def require_compiler() -> None:
     MissingExtraError
         If it is not, with how to install it.
     """
-    if find_spec("numba_cuda") is None or find_spec("cuda") is None or find_spec("cuda.bindings") is None:
+    require_driver_interface()
+    if find_spec("numba_cuda") is None:
+        raise MissingExtraError(_MISSING)
+
+
+def require_driver_interface() -> None:
+    """Nothing, if what calls the driver is installed; machine code that is there already needs no more.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not, with how to install it.
+    """
+    if find_spec("cuda") is None or find_spec("cuda.bindings") is None:
         raise MissingExtraError(_MISSING)
 
 
@@ -104,6 +121,10 @@ def compile_ptx(
     max_registers : of a thread; not with a number of blocks, which says the same
     fast : functions and divisions in the hardware's approximations, and subnormal numbers as 0
 
+    Returns
+    -------
+    The PTX; its entry has the name of the function.
+
     Raises
     ------
     MissingExtraError
@@ -116,9 +137,31 @@ def compile_ptx(
         text, _ = cuda.compile_ptx(function, taken, cc=cc, launch_bounds=launch_bounds, fastmath=fast)
     entry = re.search(r"\.entry\s+([\w$]+)", text)
     assert entry is not None, text[:500]
+    # The compiler's own name holds where the function stood, and the arguments in a code that only Numba reads.
+    text = re.sub(rf"(?<![\w$]){re.escape(entry[1])}(?=_param_\d+\b|(?![\w$]))", function.__name__, text)
     if max_registers is not None:
         text = re.sub(r"^\.maxntid\b.*$", rf"\g<0>\n.maxnreg {max_registers}", text, count=1, flags=re.MULTILINE)
-    return Ptx(text, entry[1])
+    return Ptx(text, function.__name__)
+
+
+def compiler_versions() -> dict[str, str]:
+    """What machine code depends on besides its source and the kind of GPU: compiler, optimiser and assembler.
+
+    Raises
+    ------
+    MissingExtraError
+        If the compiler is not installed.
+    """
+    require_compiler()
+    from cuda.bindings import nvjitlink, nvvm
+
+    found = {"numba-cuda": import_module("numba_cuda").__version__}
+    for name, library in (("nvvm", nvvm), ("nvjitlink", nvjitlink)):
+        found[name] = ".".join(map(str, library.version()))
+    for package in ("nvidia-nvvm", "nvidia-nvjitlink"):
+        with suppress(PackageNotFoundError):  # a toolkit that no package installer knows
+            found[package] = version(package)
+    return found
 
 
 def cubin(ptx: Ptx, cc: tuple[int, int]) -> Cubin:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..symbolic.errors import GradloomError
-from .cuda_compiler import Cubin, compile_ptx, cubin, require_compiler
+from .cuda_compiler import Cubin, require_driver_interface
+from .cuda_staging import Staging
 
 Array = NDArray[Any]
 _MEND = "choose target 'cpu', or write the kernels for another machine: gradloom generate --target cuda"
@@ -27,12 +28,16 @@ class DeviceError(GradloomError, RuntimeError):
 
 
 class Buffer:
-    """Numbers in the memory of a device; it is given back when nobody holds the buffer any more."""
+    """Numbers in the memory of a device; it is given back when nobody holds the buffer, or a part of it, any more.
 
-    def __init__(self, device: Device, count: int, dtype: np.dtype[Any]) -> None:
-        self.count, self.dtype = count, dtype
-        self.pointer = device.allocate(max(count, 1) * dtype.itemsize)
-        weakref.finalize(self, device.release, self.pointer)
+    Attributes
+    ----------
+    pointer : where they begin
+    owner : what else must be there as long as they are
+    """
+
+    def __init__(self, count: int, dtype: np.dtype[Any], pointer: int, owner: Any = None) -> None:
+        self.count, self.dtype, self.pointer, self.owner = count, dtype, pointer, owner
 
 
 class Device:
@@ -42,17 +47,18 @@ class Device:
     ----------
     cc : its compute capability, (9, 0) for a Hopper
     multiprocessors : how many blocks run side by side at least
+    name, driver : what it is called, and the newest CUDA that its driver knows
 
     Raises
     ------
     MissingExtraError
-        If what compiles kernels is not installed.
+        If the interface of the driver is not installed.
     DeviceError
         If there is no driver, or no GPU.
     """
 
     def __init__(self, number: int = 0) -> None:
-        require_compiler()
+        require_driver_interface()
         self._driver = import_module("cuda.bindings.driver")
         try:
             self._call("cuInit", 0)
@@ -63,51 +69,141 @@ class Device:
             ) from None
         if number >= count:
             raise DeviceError(f"target 'cuda' needs an NVIDIA GPU, and the driver found {count}; {_MEND}")
+        self.number = number
         self._handle = self._call("cuDeviceGet", number)
-        self._call("cuCtxSetCurrent", self._call("cuDevicePrimaryCtxRetain", self._handle))
+        self._context = self._call("cuDevicePrimaryCtxRetain", self._handle)
+        self.enter()
         self._stream = self._call("cuStreamCreate", 1)  # one of its own, which waits for no other
+        self._staging = Staging(self._call, self._stream)
         self.cc = (self._attribute("COMPUTE_CAPABILITY_MAJOR"), self._attribute("COMPUTE_CAPABILITY_MINOR"))
         self.multiprocessors = self._attribute("MULTIPROCESSOR_COUNT")
+        self.name = self._call("cuDeviceGetName", 256, self._handle).decode().rstrip("\0")
+        known = int(self._call("cuDriverGetVersion"))
+        self.driver = f"{known // 1000}.{known % 1000 // 10}"
         self._most_blocks: dict[int, int] = {}
+
+    def enter(self) -> None:
+        """Let this thread use the GPU, whichever one it used last."""
+        self._call("cuCtxSetCurrent", self._context)
 
     # ---- memory ------------------------------------------------------------------------------------------------------
 
     def buffer(self, count: int, dtype: Any) -> Buffer:
-        """Memory for `count` numbers, as it is."""
-        return Buffer(self, count, np.dtype(dtype))
+        """Memory for `count` numbers, as it is.
 
-    def allocate(self, size: int) -> int:
-        return int(self._call("cuMemAlloc", size))
+        Raises
+        ------
+        DeviceError
+            If there is not so much left.
+        """
+        self.enter()
+        kind = np.dtype(dtype)
+        size = max(count, 1) * kind.itemsize
+        try:
+            pointer = int(self._call("cuMemAlloc", size))
+        except DeviceError as error:
+            raise DeviceError(f"{error}: {self._room(size)}") from None
+        made = Buffer(count, kind, pointer)
+        weakref.finalize(made, self._release, pointer)
+        return made
 
-    def release(self, pointer: int) -> None:
-        self._driver.cuMemFree(pointer)
+    def part(self, buffer: Buffer, start: int, count: int) -> Buffer:
+        """`count` numbers of a buffer, from `start` on."""
+        return Buffer(count, buffer.dtype, buffer.pointer + start * buffer.dtype.itemsize, buffer)
+
+    def buffer_at(self, pointer: int, count: int, dtype: Any, owner: Any) -> Buffer:
+        """Numbers that lie there already, as long as `owner` lives."""
+        return Buffer(count, np.dtype(dtype), pointer, owner)
+
+    def number_of(self, pointer: int) -> int | None:
+        """The number of the GPU in whose memory a pointer points, or None."""
+        self.enter()
+        kind = self._driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+        status, *found = self._driver.cuPointerGetAttribute(kind, pointer)
+        return None if int(status) else int(found[0])
 
     def clear(self, buffer: Buffer) -> None:
         """Set all of a buffer to 0."""
-        self._call("cuMemsetD8Async", buffer.pointer, 0, buffer.count * buffer.dtype.itemsize, self._stream)
+        self.enter()
+        if buffer.count:
+            self._call("cuMemsetD8Async", buffer.pointer, 0, buffer.count * buffer.dtype.itemsize, self._stream)
+
+    def copy(self, to: Buffer, of: Buffer) -> None:
+        """Copy all of a buffer to the beginning of another."""
+        self.enter()
+        if of.count:
+            size = of.count * of.dtype.itemsize
+            self._call("cuMemcpyDtoDAsync", to.pointer, of.pointer, size, self._stream)
 
     def write(self, buffer: Buffer, array: Array) -> None:
-        """Copy an array to the beginning of a buffer."""
-        data = np.ascontiguousarray(array, buffer.dtype)
-        # On the stream of the kernels: they begin when it is done.
-        self._call("cuMemcpyHtoDAsync", buffer.pointer, data.ctypes.data, data.nbytes, self._stream)
-        self._call("cuStreamSynchronize", self._stream)
+        """Copy an array to the beginning of a buffer, before the kernels that are launched from now on."""
+        self.enter()
+        self._staging.send(buffer.pointer, np.ascontiguousarray(array, buffer.dtype))
 
     def read(self, buffer: Buffer, start: int, array: Array) -> None:
         """Fill an array with the numbers of a buffer from `start` on, once all that was launched is done."""
-        self._call("cuStreamSynchronize", self._stream)
-        self._call("cuMemcpyDtoH", array.ctypes.data, buffer.pointer + start * buffer.dtype.itemsize, array.nbytes)
+        self.enter()
+        whole = array if array.flags.c_contiguous else np.empty(array.shape, array.dtype)
+        self._staging.fetch(whole, buffer.pointer + start * buffer.dtype.itemsize)
+        if whole is not array:
+            array[...] = whole
+
+    def _release(self, pointer: int) -> None:
+        self._driver.cuCtxSetCurrent(self._context)  # of whichever thread the collector runs in
+        self._driver.cuMemFree(pointer)
+
+    def _room(self, size: int) -> str:
+        free, total = self._call("cuMemGetInfo")
+        return (
+            f"{size / 2**20:,.0f} MiB were asked for, and {free / 2**20:,.0f} of {total / 2**20:,.0f} are free; take "
+            "smaller batches, or train on a part of the data at a time"
+        )
+
+    # ---- who else is at work -----------------------------------------------------------------------------------------
+
+    @property
+    def stream(self) -> int:
+        """The stream of the kernels and copies, as other libraries take one."""
+        return int(self._stream)
+
+    def wait_for(self, stream: int) -> None:
+        """Go on when all is done that was asked of a stream."""
+        self.enter()
+        self._call("cuStreamSynchronize", stream)
+
+    def wait_for_all(self) -> None:
+        """Go on when all is done that was asked of this GPU."""
+        self.enter()
+        self._call("cuCtxSynchronize")
+
+    def seconds(self, work: Callable[[], Any]) -> float:
+        """How long the GPU takes for what `work` asks of it, by its own clock."""
+        self.enter()
+        first, last = (self._call("cuEventCreate", 0) for _ in range(2))
+        self._call("cuEventRecord", first, self._stream)
+        work()
+        self._call("cuEventRecord", last, self._stream)
+        self._call("cuEventSynchronize", last)
+        found = float(self._call("cuEventElapsedTime", first, last)) / 1e3
+        for event in (first, last):
+            self._call("cuEventDestroy", event)
+        return found
 
     # ---- kernels -----------------------------------------------------------------------------------------------------
 
     def compile(self, function: Callable[..., None], kinds: Sequence[str], threads: int) -> Any:
-        """What `launch` takes: a function of a generated module in machine code for this GPU."""
-        made: Cubin = cubin(compile_ptx(function, kinds, self.cc, threads), self.cc)
+        """What `launch` takes: a kernel in machine code for this GPU.
+
+        `function` stands in a module that knows its `machine_code`, see `cuda_host.device_part`.
+        """
+        self.enter()
+        made: Cubin = function.__globals__["machine_code"](function.__name__, kinds, threads, self.cc)
         loaded = self._call("cuModuleLoadData", made.code)
         return self._call("cuModuleGetFunction", loaded, made.name.encode())
 
     def launch(self, function: Any, threads: int, arguments: Sequence[Any], most: int) -> None:
         """Run a kernel with `most` blocks of `threads` threads, or as many as run at the same time."""
+        self.enter()
         values = tuple(a.pointer if isinstance(a, Buffer) else a for a in arguments)
         kinds = tuple(ctypes.c_void_p if isinstance(a, Buffer) else _KINDS[np.dtype(type(a))] for a in arguments)
         blocks = min(most, self._blocks(function, threads))
@@ -131,7 +227,7 @@ class Device:
         if int(status):
             _, text = self._driver.cuGetErrorString(status)
             raise DeviceError(f"the driver says: {text.decode() if text else status} ({name})")
-        return found[0] if found else None
+        return found[0] if len(found) == 1 else tuple(found) or None
 
 
 _KINDS: dict[np.dtype[Any], Any] = {

@@ -20,6 +20,8 @@ from ..symbolic.indices import Dim
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor, shape_text
 from .array_checks import as_array, check_declared_sums, checked_labels, checked_numbers
+from .device_arrays import DeviceArray
+from .foreign_arrays import device_array, lies_on_gpu
 
 Array = NDArray[Any]
 
@@ -31,21 +33,20 @@ class Data:
     Attributes
     ----------
     tensors : what the arrays are data of
-    arrays : C-contiguous, of the kernels' dtype; labels are int64
+    arrays : C-contiguous, of the kernels' dtype; labels are int64. On a device they are a `DeviceArray`, labels int32
     batched : whether the first axis of an array is the batch
     rows : length of the batch axis; 1 where there is none
     """
 
     tensors: tuple[Tensor, ...]
-    arrays: tuple[Array, ...]
+    arrays: tuple[Any, ...]
     batched: tuple[bool, ...]
     rows: int
 
     def take(self, rows: Any) -> Data:
         """The data of these rows: a slice (no copy) or an array of row numbers."""
         arrays = tuple(
-            np.ascontiguousarray(array[rows]) if batched else array
-            for array, batched in zip(self.arrays, self.batched, strict=True)
+            _taken(array, rows) if batched else array for array, batched in zip(self.arrays, self.batched, strict=True)
         )
         count = next((len(a) for a, batched in zip(arrays, self.batched, strict=True) if batched), self.rows)
         return Data(self.tensors, arrays, self.batched, count)
@@ -59,6 +60,11 @@ class Data:
             tuple(self.batched[place] for place in kept),
             self.rows,
         )
+
+
+def _taken(array: Any, rows: Any) -> Any:
+    found = array[rows]
+    return found if isinstance(found, DeviceArray) else np.ascontiguousarray(found)
 
 
 def name_data(tensors: list[Tensor], given: Any, role: str) -> dict[str, Any]:
@@ -86,7 +92,9 @@ def name_data(tensors: list[Tensor], given: Any, role: str) -> dict[str, Any]:
     return dict(given)
 
 
-def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: dict[str, int]) -> Data:
+def check_data(
+    network: Network, values: Mapping[str, Any], dtype: Any, sizes: dict[str, int], target: str = "cpu"
+) -> Data:
     """Convert and check arrays, by name.
 
     Parameters
@@ -94,6 +102,8 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
     values : an array for each tensor that is wanted; the others are left out of the result.
     dtype : what real data are converted to.
     sizes : the sizes known; those learned from the arrays are added.
+    target : where kernels run: "cuda" takes arrays of a GPU where they are. Of these labels and declared sums are
+        checked, but not whether all numbers are finite.
 
     Raises
     ------
@@ -106,10 +116,16 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
     """
     batch = network.batch
     tensors = tuple(t for t in network.inputs + network.targets + network.noises if t.name in values)
-    arrays: list[Array] = []
+    arrays: list[Any] = []
     first: tuple[str, int] | None = None
     for tensor in tensors:
-        array = as_array(tensor, values[tensor.name], network)
+        is_there = lies_on_gpu(values[tensor.name])
+        array: Any
+        if is_there:
+            kind = np.dtype(np.int32 if tensor.classes is not None else dtype)
+            array = device_array(tensor.name, values[tensor.name], kind, target)
+        else:
+            array = as_array(tensor, values[tensor.name], network)
         if tensor.rank and batch is not None and tensor.shape[0] == batch and array.ndim:
             if not len(array):
                 raise DataError(f"{tensor.name} has no rows (shape {array.shape}); give at least one")
@@ -126,9 +142,10 @@ def check_data(network: Network, values: Mapping[str, Any], dtype: Any, sizes: d
             known.pop(batch.name, None)
         sizes.update(known)
         if tensor.classes is not None:
-            arrays.append(checked_labels(tensor.name, array, size_of(tensor.classes, sizes, tensor.name)))
+            labels = checked_labels(tensor.name, np.asarray(array), size_of(tensor.classes, sizes, tensor.name))
+            arrays.append(array if is_there else labels)
         else:
-            arrays.append(checked_numbers(tensor.name, array, np.dtype(dtype)))
+            arrays.append(array if is_there else checked_numbers(tensor.name, array, np.dtype(dtype)))
         check_declared_sums(tensor, arrays[-1], network)
     if batch is not None and first is not None and derived_axes(network, batch):
         check_axes(network, {**sizes, batch.name: first[1]})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,7 +13,7 @@ from ..symbolic.network import Network
 from .callbacks import as_callbacks
 from .data import Data
 from .history import History
-from .metrics import Metric, choose_metrics
+from .metrics import choose_metrics
 from .progress import Progress
 from .scoring import score
 from .training import Trainer, rows_per_block
@@ -50,21 +49,32 @@ def fit(
     chosen = choose_metrics(metrics, data.of_role("target"))
     trainer = model.trainer(optimizer, min(batch, len(rows)))
     history = model.history = History()
-    block = rows_per_block(model.network, model.sizes, batch)
+    block = rows_per_block(model.network, model.sizes, batch, model.target)
     trainer.choose_threads(batch, min(block, len(rows)))
     bar = Progress(epochs * -(-len(rows) // batch), progress)
     for watcher in watchers:
         watcher.on_data(data, rows)
         watcher.on_train_begin(model)
     try:
+        trainer.begin()
+        held = trainer.hold(data)
+        scored = held if held_out is None else trainer.hold(held_out)
         first, last = model.epochs + 1, model.epochs + epochs
         for epoch in range(first, last + 1):
             bar.epoch(epoch, last)
             order = model.order.permutation(rows) if shuffle else rows
             blocks = [order[start : start + block] for start in range(0, len(order), block)]
-            loss = _epoch(trainer, data, blocks, batch, epoch, bar)
+            loss = _epoch(trainer, held, blocks, batch, epoch, bar)
             model.epochs = epoch
-            row = {"epoch": epoch, "loss": loss, **_measure(model, data, held_out, batch, chosen)}
+            row = {"epoch": epoch, "loss": loss}
+            if held_out is not None:
+                scores = score(model.program, trainer.flat, scored, batch, chosen, held_out)
+                row |= {f"val_{name}": value for name, value in scores.items()}
+            elif chosen:
+                scores = score(model.program, trainer.flat, scored, batch, chosen, data)
+                row |= {name: value for name, value in scores.items() if name in chosen}
+            if watchers:
+                trainer.fetch()
             for watcher in watchers:
                 row |= watcher.measure(model, epoch)
             history.append(row)
@@ -73,8 +83,11 @@ def fit(
             answers = [watcher.on_epoch_end(model, epoch, row) for watcher in watchers]
             if True in answers:
                 break
+            if watchers:
+                trainer.begin()  # they may have changed parameters
     finally:
         bar.close()
+        trainer.end()
     for watcher in watchers:
         watcher.on_train_end(model, history)
     return history
@@ -95,19 +108,6 @@ def _epoch(trainer: Trainer, data: Data, blocks: list[Array], batch: int, epoch:
         rows += len(block)
         bar.advance(trainer.steps - before, total / rows)
     return total / rows
-
-
-def _measure(
-    model: Model, data: Data, held_out: Data | None, batch: int, metrics: Mapping[str, Metric]
-) -> dict[str, float]:
-    """The validation loss and the metrics after an epoch."""
-    if held_out is not None:
-        scores = score(model.program, model.params.flat, held_out, batch, metrics)
-        return {f"val_{name}": value for name, value in scores.items()}
-    if not metrics:
-        return {}
-    scores = score(model.program, model.params.flat, data, batch, metrics)
-    return {name: value for name, value in scores.items() if name in metrics}
 
 
 def split(model: Model, data: Data, validation: Any, shuffle: bool) -> tuple[Any, Data | None]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codegen.kernel_schedule import check_checkpoint
+from ..codegen.kernel_schedule import check_checkpoint, check_precision
 from ..symbolic.errors import SizeError
 from ..symbolic.network import Network
 from .data import Data, check_data, name_data
@@ -33,11 +33,12 @@ class Model:
     network : with a loss.
     seed : of the initial parameters, the validation split, the order of rows and the noise; None takes a new one. The
         same seed gives the same bits on the same machine.
-    target : "cpu" (Numba) or "numpy".
+    target : "cpu" (Numba), "cuda" (an NVIDIA GPU) or "numpy".
     dtype : "float32" or "float64".
     sizes : numbers for symbolic sizes; those not given are read off the data in `fit`.
     schedule : a `KernelSchedule`: what of the kernels is not left to cost models (target "cpu").
     checkpoint : k: of recurrences only the state at every k-th step is stored, as `Network.compile` says.
+    precision : "tf32": products by tensor cores, as `Network.compile` says.
 
     Attributes
     ----------
@@ -48,7 +49,8 @@ class Model:
     Raises
     ------
     UndefinedError, UnsupportedError, SizeError
-        If the network is none, or the target, dtype, `checkpoint` or a size is not one that can be compiled for.
+        If the network is none, or the target, dtype, `checkpoint`, `precision` or a size is not one that can be
+        compiled for.
 
     Examples
     --------
@@ -72,11 +74,13 @@ class Model:
         sizes: Mapping[str, int] | None = None,
         schedule: Any = None,
         checkpoint: int | bool | None = None,
+        precision: str | None = None,
     ) -> None:
         self.network = check_network(network)
         self.target = target
         self.dtype = check_choices(target, dtype)
         self.checkpoint = check_checkpoint(checkpoint, target)
+        self.precision = check_precision(precision, target, self.dtype)
         self.sizes = check_sizes({} if sizes is None else sizes)
         self.schedule = schedule
         if seed is not None:
@@ -115,7 +119,8 @@ class Model:
         Parameters
         ----------
         X, Y : inputs and targets, batch axis first: an array each, or a dict of name → array where there are several.
-            A target declared one-hot may also be given as integer labels.
+            A target declared one-hot may also be given as integer labels. With target "cuda" also arrays of CuPy,
+            PyTorch or JAX that lie on the GPU, of the model's dtype (labels: int32); they are not copied.
         epochs : passes over the training rows.
         batch : rows per step; the last batch of an epoch may be smaller.
         optimizer : one of ``gl.optimizers``; by default that of the last `fit`, or ``Adam()``.
@@ -175,9 +180,9 @@ class Model:
         saved, self._resume = self._resume, None
         if saved is None or saved.state is None or saved.optimizer != update_digest(program.source):
             self.trainings += 1
-            self._trainer = Trainer(program, self.params, noise_seed(self.seed, self.trainings))
+            self._trainer = self._made_trainer(program)
             return self._trainer
-        self._trainer = Trainer(program, self.params, noise_seed(self.seed, self.trainings))
+        self._trainer = self._made_trainer(program)
         self._trainer.resume(saved.state, saved.steps)
         return self._trainer
 
@@ -193,7 +198,7 @@ class Model:
         """
         check_count("batch", batch)
         data = self._checked(name_data(self.network.inputs, X, "input"))
-        return outputs(self.program, self.params.flat, data, batch)
+        return outputs(self.program, self.program.hold_flat(self.params.flat), data, batch)
 
     def evaluate(self, X: Any, Y: Any = None, *, metrics: Any = None) -> dict[str, float]:
         """The loss and the metrics on data: ``{"loss": …, "accuracy": …}``; arguments as in `fit`.
@@ -205,7 +210,7 @@ class Model:
         """
         data = self.check(X, Y)
         chosen = choose_metrics(metrics, data.of_role("target"))
-        return score(self.program, self.params.flat, data, data.rows, chosen)
+        return score(self.program, self.program.hold_flat(self.params.flat), data, data.rows, chosen)
 
     def loss_and_gradients(self, X: Any, Y: Any = None) -> tuple[float, dict[str, Array]]:
         """The loss in training on data, and its gradient by every parameter, by name; arguments as in `fit`.
@@ -230,6 +235,8 @@ class Model:
         if self._params is None:
             self._adopt(self.program)
             assert self._params is not None
+        elif self._trainer is not None:
+            self._trainer.fetch()
         return self._params
 
     @property
@@ -312,7 +319,7 @@ class Model:
 
     def _checked(self, values: Mapping[str, Any]) -> Data:
         sizes = dict(self.sizes)
-        data = check_data(self.network, values, self.dtype, sizes)
+        data = check_data(self.network, values, self.dtype, sizes, self.target)
         if self._params is None:
             self.sizes = sizes
         return data
@@ -328,9 +335,18 @@ class Model:
                 optimizer=optimizer,
                 schedule=self.schedule,
                 checkpoint=self.checkpoint,
+                precision=self.precision,
             )
         except SizeError as error:
             raise SizeError(f"{error}; or call fit, which reads sizes off the data") from error
+
+    def _made_trainer(self, program: Program) -> Trainer:
+        made = Trainer
+        if self.target == "cuda":
+            from .device_trainer import DeviceTrainer
+
+            made = DeviceTrainer
+        return made(program, self.params, noise_seed(self.seed, self.trainings))
 
     def _adopt(self, program: Program) -> None:
         """Take `program` for all calls from now on, and the layout of its parameters."""

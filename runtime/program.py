@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codegen.kernel_schedule import KernelSchedule, as_schedule
+from ..codegen.kernel_schedule import KernelSchedule, as_schedule, check_precision
 from ..codegen.sizes import usual_rows
 from ..symbolic.errors import DataError, LossError, SizeError, UndefinedError, UnsupportedError
 from ..symbolic.network import Network
@@ -151,7 +151,7 @@ class Program:
         missing = [tensor.name for tensor in tensors if tensor.name not in values]
         if missing:
             raise DataError(f"{missing[0]} has no data; give {names}, in this order or by name")
-        return check_data(self.network, values, self.dtype, dict(self.sizes))
+        return check_data(self.network, values, self.dtype, dict(self.sizes), self.target)
 
     def noise(
         self, rows: int, given: Mapping[str, Any] | None = None, *, seed: int | None = None, step: int | None = None
@@ -225,6 +225,17 @@ class Program:
             )
         return hessian_blocks(self._products, params, data, named, limit)
 
+    def hold(self, data: Data) -> Data:
+        """Data that many calls are to take, where the kernels are: copied to the device once, if there is one."""
+        if self.target != "cuda":
+            return data
+        arrays = tuple(self.module.hold(a) for a in data.arrays)
+        return Data(data.tensors, arrays, data.batched, data.rows)
+
+    def hold_flat(self, flat: Array) -> Any:
+        """The same for the flat buffer of the parameters."""
+        return self.module.hold(flat) if self.target == "cuda" else flat
+
     def workspace(self, rows: int) -> Any:
         """The kernels' buffers, for at least `rows` rows; they grow when a larger batch comes."""
         if self._work is None or rows > self._capacity:
@@ -247,6 +258,7 @@ def compile_network(
     wrt: Iterable[str] | None = None,
     schedule: Any = None,
     checkpoint: int | bool | None = None,
+    precision: str | None = None,
 ) -> Program:
     """Generate and load the kernels of `network`; see `Network.compile` for the parameters.
 
@@ -257,7 +269,8 @@ def compile_network(
     SizeError
         If a symbolic size, other than the batch, has no number, or `checkpoint` is more than the number of steps.
     UnsupportedError
-        If `checkpoint` is given for the target "numpy", or for a network without a recurrence.
+        If `checkpoint` is given for another target than "cpu", or for a network without a recurrence; if `precision` is
+        not one of the target and the dtype.
     UndefinedError
         If `target`, `dtype` or `optimizer` is unknown.
     MissingExtraError, DeviceError
@@ -284,6 +297,9 @@ def compile_network(
         options["schedule"] = [made.epoch, made.workspace, sorted(made.products.items())] if is_plain else made
     if checkpoint is not None:
         options["checkpoint"] = checkpoint
+    precision = check_precision(precision, target, dtype)
+    if precision is not None:
+        options["precision"] = precision
 
     def generate() -> str:
         from ..codegen.generate import generate  # what is kept needs none of it
@@ -298,6 +314,7 @@ def compile_network(
             wrt=names,
             schedule=schedule,
             checkpoint=checkpoint,
+            precision=precision,
         ).source
 
     device = None
@@ -306,11 +323,13 @@ def compile_network(
 
         device = default_device()
     source = generated_source(network, optimizer, options, generate)
-    module: Any = load_module(source, options)
-    if device is not None:
+    if device is None:
+        module: Any = load_module(source, options)
+    else:
+        from .cuda_host import device_part
         from .cuda_module import DeviceModule
 
-        module = DeviceModule(module, device, dtype)
+        module = DeviceModule(device_part(source, options), device, dtype)
     return Program(
         network,
         source,

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 SCORE_ROWS = 512  # rows of one forward call: enough for speed, little memory
 
 
-def outputs(program: Program, flat: Array, data: Data, batch: int) -> Array:
+def outputs(program: Program, flat: Any, data: Data, batch: int) -> Array:
     """The network's output for all rows of `data`, which holds the inputs."""
     output, size = program.network.output, program.network.batch
     if size is None or not output.rank or output.shape[0] != size:
@@ -27,8 +27,10 @@ def outputs(program: Program, flat: Array, data: Data, batch: int) -> Array:
     return np.concatenate([program.run_predict(flat, part) for part in _parts(data, batch)])
 
 
-def score(program: Program, flat: Array, data: Data, batch: int, metrics: Mapping[str, Metric]) -> dict[str, float]:
-    """The loss and `metrics` on checked data.
+def score(
+    program: Program, flat: Any, data: Data, batch: int, metrics: Mapping[str, Metric], known: Data | None = None
+) -> dict[str, float]:
+    """The loss and `metrics` on checked data; `known` are the same data on the host, where these are on a device.
 
     A loss that divides by the batch size is that of all rows; one that does not is the mean over batches of `batch`
     rows, so that it can be compared with the loss in training.
@@ -38,7 +40,7 @@ def score(program: Program, flat: Array, data: Data, batch: int, metrics: Mappin
     scores = {"loss": total / data.rows}
     if metrics:
         found = outputs(program, flat, data.of_role("input"), SCORE_ROWS)
-        target = data.of_role("target").arrays[0]
+        target = np.asarray((known or data).of_role("target").arrays[0])
         scores.update({name: float(metric(found, target)) for name, metric in metrics.items()})
     return scores
 

@@ -19,8 +19,10 @@ from .program import Program
 from .threads import Team, operations_per_row
 
 Array = NDArray[Any]
-BLOCK = 2e8  # operations in one call of the epoch kernel, some 0.1 s: progress shows and Ctrl-C works in between
-STEP = 5e4  # what a step costs apart from its operations, in operations
+# Operations in one call of the epoch kernel, some 0.1 s: progress shows and Ctrl-C works in between. And what a step
+# costs apart from its operations, in operations: on a GPU, waits of all blocks for each other.
+BLOCK, STEP = 2e8, 5e4
+DEVICE_BLOCK, DEVICE_STEP = 5e11, 1e8
 
 
 class Trainer:
@@ -46,7 +48,7 @@ class Trainer:
         )
         self.steps = 0
         self.team = Team(1)
-        self._good: tuple[Array, Array, int] | None = None
+        self._good: Any = None
 
     def resume(self, state: Array, steps: int) -> None:
         """Go on from an earlier training's state, if it is one of these kernels."""
@@ -70,6 +72,28 @@ class Trainer:
         """
         self.team = self.program.team(batch, -(-rows // batch))
 
+    # ---- where the numbers are: of a training on a device, `DeviceTrainer` says otherwise ------------------------
+
+    @property
+    def flat(self) -> Any:
+        """The parameters as kernels take them."""
+        return self.params.flat
+
+    def hold(self, data: Data) -> Data:
+        """Data that many calls are to take, where the kernels are."""
+        return data
+
+    def begin(self) -> None:
+        """Take the parameters and the state from the host: who else may have changed them is done."""
+
+    def fetch(self) -> None:
+        """See to it that the host has the parameters and the state as they are now."""
+
+    def end(self) -> None:
+        """`fetch`, and leave them to the host."""
+
+    # ---- steps -----------------------------------------------------------------------------------------------------
+
     def run(self, data: Data, order: Array, batch: int) -> float:
         """Train on the rows `order`, in mini-batches; return the sum over batches of loss × rows.
 
@@ -79,7 +103,7 @@ class Trainer:
             If a loss or a parameter is no longer finite. The parameters, and the optimizer's state, are then the last
             ones that are known to give a finite loss.
         """
-        before = (self.params.flat.copy(), self.state.copy(), self.steps)
+        before = self._keep()
         total, done = self._run(data, order, batch)
         self.steps += done
         if not math.isfinite(total):
@@ -88,7 +112,7 @@ class Trainer:
             where = self.steps + 1
             self._restore(keep)
             raise DivergenceError(f"the loss became {_kind(total)} at step {where}")
-        if not np.isfinite(self.params.flat).all():
+        if not self._is_finite():
             where = self.steps
             self._restore(before)
             raise DivergenceError(f"the parameters became NaN or infinite within the {done} steps up to step {where}")
@@ -97,25 +121,36 @@ class Trainer:
 
     def _run(self, data: Data, order: Array, batch: int) -> tuple[float, int]:
         module, work = self.program.module, self.program.workspace(min(batch, data.rows))
-        flat, arrays = self.params.flat, data.arrays
+        (flat, grads, state), arrays = self._buffers(), data.arrays
         if not any(data.batched):
             arrays = (*arrays, *self.program.noise(data.rows, seed=self.seed, step=self.steps + 1))
-            loss = float(module.loss_and_gradients(flat, *arrays, work, self.grads))
+            loss = float(module.loss_and_gradients(flat, *arrays, work, grads))
             if not math.isfinite(loss):
                 return loss, 0
             if self.program.network.assignments:
                 module.advance(flat, *arrays, work)
-            module.update(flat, self.grads, self.state, self.hyper, self.steps + 1)
+            module.update(flat, grads, state, self.hyper, self.steps + 1)
             return loss * data.rows, 1
         seed = (self.seed,) if self.program.network.noises else ()
         steps = (self.hyper, self.steps, *seed)
         team = (self.team.count,) if self.program.target == "cpu" else ()
         begun = time.perf_counter()
-        total, done = module.epoch(flat, self.grads, self.state, *arrays, order, batch, *steps, work, *team)
+        total, done = module.epoch(flat, grads, state, *arrays, order, batch, *steps, work, *team)
         self.team.took(time.perf_counter() - begun, int(done))
         return float(total), int(done)
 
-    def _restore(self, kept: tuple[Array, Array, int]) -> None:
+    def _buffers(self) -> tuple[Any, Any, Any]:
+        """Parameters, gradients and state, as kernels take them."""
+        return self.params.flat, self.grads, self.state
+
+    def _is_finite(self) -> bool:
+        return bool(np.isfinite(self.params.flat).all())
+
+    def _keep(self) -> Any:
+        """The parameters and the state as they are now, for `_restore`; of these the last two are good."""
+        return self.params.flat.copy(), self.state.copy(), self.steps
+
+    def _restore(self, kept: Any) -> None:
         self.params.flat[:], self.state[:] = kept[0], kept[1]
         self.steps = kept[2]
 
@@ -129,11 +164,12 @@ def _kind(value: float) -> str:
     return "NaN" if math.isnan(value) else "infinite"
 
 
-def rows_per_block(network: Network, sizes: Mapping[str, int], batch: int) -> int:
+def rows_per_block(network: Network, sizes: Mapping[str, int], batch: int, target: str = "cpu") -> int:
     """How many rows one call of the epoch kernel takes: whole batches of about `BLOCK` operations.
 
     The number follows from the equations, not from a clock: sums over blocks are then the same bits in every run.
     """
     per_row = operations_per_row(network, sizes)
-    steps = max(1, int(BLOCK / (3 * per_row * batch + STEP)))
+    block, step = (DEVICE_BLOCK, DEVICE_STEP) if target == "cuda" else (BLOCK, STEP)
+    steps = max(1, int(block / (3 * per_row * batch + step)))
     return steps * batch

@@ -352,7 +352,7 @@ class Network(Modes):
 
         Parameters
         ----------
-        target : "cpu" (Numba, the default) or "numpy" (the readable reference)
+        target : "cpu" (Numba, the default), "cuda" (an NVIDIA GPU) or "numpy" (the readable reference)
         dtype : "float32" (default) or "float64"
         batch : the largest batch that the program's buffers hold, and about what the kernels are chosen for; others
             need no second compilation
@@ -363,6 +363,8 @@ class Network(Modes):
         checkpoint : k: of recurrences only the state at every k-th step is stored, and the backward pass computes the
             steps between again; True for about the square root of the number of steps. Memory of activations grows
             with T/k + k instead of T, for one more forward pass (target "cpu")
+        precision : "tf32": tensor cores compute products of float32 factors that are rounded to 10 bits of mantissa, a
+            relative error of up to 2⁻¹¹ each, where that is quicker; sums are of float32 (target "cuda")
         """
         if Network.compiler is None:
             raise UndefinedError("no compiler is registered: import gradloom, not its symbolic part alone")

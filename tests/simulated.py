@@ -17,15 +17,17 @@ import gradloom as gl
 from gradloom.codegen.cuda import write
 from gradloom.codegen.cuda_tiles import Tile
 from gradloom.codegen.generate import generate
+from gradloom.runtime.cuda_host import host_module
 from gradloom.runtime.cuda_module import DeviceModule
 
 SMALL = Tile(16, 8, 16, 2, 2)  # a block of one warp: simulated threads take their time
 
 
 class Buffer:
-    def __init__(self, count: int, dtype: Any) -> None:
-        self.count, self.dtype = count, np.dtype(dtype)
-        self.numbers = np.full(max(count, 1), np.nan if self.dtype.kind == "f" else -(2**30), dtype)
+    def __init__(self, count: int, dtype: Any, numbers: Any = None, pointer: int = 0) -> None:
+        self.count, self.dtype, self.pointer = count, np.dtype(dtype), pointer
+        poison = np.nan if self.dtype.kind == "f" else -(2**30)
+        self.numbers = np.full(max(count, 1), poison, dtype) if numbers is None else numbers
 
 
 class SimulatedDevice:
@@ -33,17 +35,28 @@ class SimulatedDevice:
 
     def __init__(self, blocks: int = 2, order: Any = "forward", races: bool = True) -> None:
         self.blocks, self.order, self.races = blocks, order, races
+        self.copied = {"to": 0, "from": 0}  # numbers, so far
 
     def buffer(self, count: int, dtype: Any) -> Buffer:
         return Buffer(count, dtype)
 
+    def part(self, buffer: Buffer, start: int, count: int) -> Buffer:
+        assert start + count <= buffer.count
+        begin = buffer.pointer + start * buffer.dtype.itemsize
+        return Buffer(count, buffer.dtype, buffer.numbers[start : start + count], begin)
+
     def clear(self, buffer: Buffer) -> None:
         buffer.numbers[:] = 0
 
+    def copy(self, to: Buffer, of: Buffer) -> None:
+        to.numbers[: of.count] = of.numbers[: of.count]
+
     def write(self, buffer: Buffer, array: Any) -> None:
+        self.copied["to"] += array.size
         buffer.numbers[: array.size] = array.reshape(-1)
 
     def read(self, buffer: Buffer, start: int, array: Any) -> None:
+        self.copied["from"] += array.size
         array[...] = buffer.numbers[start : start + array.size].reshape(array.shape)
 
     def compile(self, function: Any, kinds: Any, threads: int) -> Any:
@@ -51,6 +64,7 @@ class SimulatedDevice:
 
     def launch(self, kernel: Any, threads: int, arguments: Any, most: int) -> None:
         module, name = kernel
+        assert all(one.pointer % 16 == 0 for one in arguments if isinstance(one, Buffer))
         given = tuple(one.numbers if isinstance(one, Buffer) else one for one in arguments)
         module.launch(
             name, (self.blocks,), (threads,), given, order=self.order, races=self.races, declared_alignment=True
@@ -59,13 +73,7 @@ class SimulatedDevice:
 
 def host_part(source: str) -> types.ModuleType:
     """What of a generated CUDA module the host runs; `simulated` there is what its kernels are."""
-    module = types.ModuleType("host")
-    text = source[: source.index("# ---- What the kernels call")]
-    lines = [line for line in text.splitlines() if not line.startswith(("from numba", "from llvmlite"))]
-    lines = [line.replace("real = ", "real = np.") for line in lines]
-    exec(compile("\n".join(lines), "<generated>", "exec"), module.__dict__)
-    rest = source[source.index("# ---- The kernels") :]
-    exec(compile(rest, "<generated>", "exec"), module.__dict__)
+    module = host_module(source)
     module.simulated = lockstep.load(
         source, kernels=["kernel"], devices=["device"], collectives={"grid_barrier": "grid"}
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from gradloom.codegen.carried import carry_cuda
-from gradloom.codegen.cuda_tiles import LARGE, LARGE_TF32, MEDIUM, MEDIUM_TF32, SMALL, TILES, Tile, Way
+from gradloom.codegen.cuda_tiles import BROAD_TF32, LARGE, LARGE_TF32, MEDIUM, MEDIUM_TF32, SMALL, TF32_TILES, Tile, Way
 from gradloom.runtime import cuda_compiler
 from gradloom.symbolic.errors import MissingExtraError, UnsupportedError
 
@@ -24,6 +24,7 @@ except MissingExtraError as missing:
 else:
     HAS_COMPILER, WHY_NOT = True, ""
 
+ALL_TILES = (*TF32_TILES, LARGE_TF32)
 compiled = pytest.mark.skipif(not HAS_COMPILER, reason=WHY_NOT)
 on_each_gpu = pytest.mark.parametrize("cc", [(8, 0), (9, 0)], ids=["sm_80", "sm_90"])
 MODULES = count()
@@ -117,7 +118,9 @@ def test_products_of_registers_are_lean(tile, registers, shared, ways, cc):
 @compiled
 @on_each_gpu
 @pytest.mark.parametrize("ways", [WIDE, NARROW], ids=["wide", "narrow"])
-@pytest.mark.parametrize(("tile", "registers"), [(MEDIUM_TF32, 85), (LARGE_TF32, 128)], ids=["medium", "large"])
+@pytest.mark.parametrize(
+    ("tile", "registers"), [(MEDIUM_TF32, 85), (BROAD_TF32, 128), (LARGE_TF32, 128)], ids=["medium", "broad", "large"]
+)
 def test_products_of_tensor_cores_are_lean(tile, registers, ways, cc):
     found = product(tile, *ways, cc)
     assert_lean(found)
@@ -146,7 +149,7 @@ def test_adjacent_numbers_are_moved_sixteen_bytes_at_a_time(tile):
 @compiled
 @pytest.mark.parametrize("left", [Way(True, True), Way(False, True)], ids=["rows", "turned"])
 @pytest.mark.parametrize("right", [Way(True, True), Way(False, True)], ids=["turned", "rows"])
-@pytest.mark.parametrize("tile", TILES, ids=lambda tile: f"{tile.rows}-{tile.tensor_cores}")
+@pytest.mark.parametrize("tile", ALL_TILES, ids=lambda tile: f"{tile.rows}-{tile.tensor_cores}")
 def test_operands_lie_either_way(tile, left, right):
     found = product(tile, left, right, (9, 0))
     assert_lean(found)
@@ -296,7 +299,7 @@ def test_carried_source_is_carried_with_what_it_uses():
     assert not any("njit" in line for line in names.installed)
 
 
-@pytest.mark.parametrize("tile", TILES, ids=str)
+@pytest.mark.parametrize("tile", ALL_TILES, ids=str)
 def test_tiles_have_the_same_threads(tile):
     assert tile.threads == 256
 

@@ -13,7 +13,7 @@ from small_models import LABELS, MODEL, X, Y, classifier, network, run
 from test_cuda_compiler import compiled
 
 import gradloom as gl
-from gradloom.runtime import cuda_compiler, cuda_device, program
+from gradloom.runtime import cuda_compiler, cuda_device, cuda_host
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "classifier.py"
 
@@ -21,14 +21,9 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "classifier.py"
 @pytest.fixture
 def device(monkeypatch, one_warp):
     """A simulated GPU in the place of the first one; modules are loaded without the compiler."""
-    load = program.load_module
-
-    def load_simulated(source, options):
-        return host_part(source) if options["target"] == "cuda" else load(source, options)
-
     made = SimulatedDevice(races=False)
     monkeypatch.setattr(cuda_device, "default_device", lambda: made)
-    monkeypatch.setattr(program, "load_module", load_simulated)
+    monkeypatch.setattr(cuda_host, "device_part", lambda source, options: host_part(source))
     return made
 
 
@@ -162,7 +157,7 @@ def digits(tmp_path):
 @pytest.mark.parametrize("name", DRIVERS)
 def test_training_says_that_there_is_no_gpu(capsys, monkeypatch, digits, name):
     made, words = DRIVERS[name]
-    monkeypatch.setattr(cuda_device, "require_compiler", lambda: None)
+    monkeypatch.setattr(cuda_device, "require_driver_interface", lambda: None)
     monkeypatch.setattr(cuda_device, "import_module", lambda name: made)
     cuda_device.default_device.cache_clear()
     status, out, err = run(capsys, "train", EXAMPLE, "--data", digits, "--target", "cuda")

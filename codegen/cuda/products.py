@@ -16,6 +16,7 @@ from ..sizes import Sizes
 from ..strides import Axis, axes_of
 
 LONGEST_TABLE = 2**16  # entries
+TENSOR_CORES = 4  # times as many products of TF32 in the same time, in a tile that waits for its operands
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _tiled(
     columns, other_columns = _chosen([axis for axis in free if axis.right != 0 and axis.left == 0])
     both = [axis for axis in free if axis.right != 0 and axis.left != 0]
     inner, added = _chosen([axis for axis in axes if axis.is_bound])
-    tile = min((tile for tile in tiles if not tile.tensor_cores), key=lambda tile: _cost(tile, rows, columns, sizes))
+    tile = min(tiles, key=lambda tile: _cost(tile, rows, columns, sizes))
     return TiledProduct(rows, columns, inner, (*both, *other_rows, *other_columns), tuple(added), tile)
 
 
@@ -184,10 +185,10 @@ def _runs(step: Stride) -> bool:
     return isinstance(step, Table) and step.steps[-1] == 1 and step.extents[-1] > 2
 
 
-def _cost(tile: Tile, rows: Side, columns: Side, sizes: Sizes) -> tuple[int, int]:
+def _cost(tile: Tile, rows: Side, columns: Side, sizes: Sizes) -> tuple[float, int]:
     """Numbers that are computed, those beyond the edges too; and the tiles."""
     number = {} if sizes.batch is None else {sizes.batch: sizes.rows}
     down, across = (
         -(-int(side.extent.subs(number)) // size) for side, size in ((rows, tile.rows), (columns, tile.columns))
     )
-    return down * across * tile.rows * tile.columns, down * across
+    return down * across * tile.rows * tile.columns / (TENSOR_CORES if tile.tensor_cores else 1), down * across

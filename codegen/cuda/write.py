@@ -9,7 +9,7 @@ from dataclasses import replace
 from ...symbolic.errors import UnsupportedError
 from ...symbolic.tensors import Tensor
 from ..carried import carry_cuda
-from ..cuda_tiles import TILES
+from ..cuda_tiles import TF32_TILES, TILES
 from ..kernels import Bodies, Body, tuple_text, with_inference
 from ..plan import Plan
 from ..scalar import SizePrinter
@@ -42,7 +42,7 @@ def write_cuda(plan: Plan) -> Bodies:
     """
     if plan.checkpoint is not None:
         raise UnsupportedError("target 'cuda' stores all activations; leave out checkpoint, or choose target 'cpu'")
-    tiles = Tiles("real", TILES)
+    tiles = Tiles("real", TF32_TILES if plan.precision == "tf32" else TILES)
     made = _write_mode(plan, tiles)
     if plan.inference is not None:
         other = _write_mode(plan.inference, tiles, is_inference=True)
@@ -137,4 +137,4 @@ def _called(bodies: Bodies) -> set[str]:
     lines = [line for body in written if body for line in (*body.views, *body.lines)]
     lines += bodies.products
     found = {name for line in lines if not line.lstrip().startswith("#") for name in re.findall(r"\b\w+\b", line)}
-    return (found & (CALLED | {"simt_tile", "part_of_inner"})) | ALWAYS
+    return (found & (CALLED | {"simt_tile", "tf32_tile", "part_of_inner"})) | ALWAYS

@@ -1,0 +1,153 @@
+"""Arrays of other libraries that lie on a GPU, taken where they are: CuPy, PyTorch, JAX, Numba.
+
+By ``__cuda_array_interface__`` (https://nvidia.github.io/numba-cuda/user/cuda_array_interface.html) or DLPack
+(https://dmlc.github.io/dlpack). Nothing is converted: what does not fit is refused, with what its library would do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..symbolic.errors import DataError
+from .device_arrays import DeviceArray
+
+_ON_GPU = (2, 13)  # kDLCUDA, kDLCUDAManaged
+_KINDS = {0: "i", 1: "u", 2: "f", 6: "b"}  # DLDataTypeCode
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Where an array lies: strides in numbers, None where it is C-contiguous; what keeps it there."""
+
+    pointer: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] | None
+    dtype: np.dtype[Any] | None
+    owner: Any
+
+
+def lies_on_gpu(value: Any) -> bool:
+    """Whether an array is one of a GPU's memory."""
+    if isinstance(value, np.ndarray | list | tuple | int | float):
+        return False
+    if isinstance(value, DeviceArray):
+        return True
+    try:
+        if getattr(value, "__cuda_array_interface__", None) is not None:
+            return True
+    except RuntimeError:  # a tensor of PyTorch that needs a gradient
+        return True
+    place = getattr(value, "__dlpack_device__", None)
+    return callable(place) and int(place()[0]) in _ON_GPU
+
+
+def device_array(name: str, value: Any, dtype: np.dtype[Any], target: str) -> DeviceArray:
+    """An array of a GPU as the data `name`, of exactly this type, without a copy.
+
+    Raises
+    ------
+    DataError
+        If the target is not "cuda", or the array has another type, is not C-contiguous, or lies on another GPU.
+    DeviceError
+        If there is no GPU.
+    """
+    from . import cuda_device
+
+    if target != "cuda":
+        raise DataError(
+            f"{name} lies on a GPU, and target {target!r} computes on the host; bring it there (x.get() of CuPy, "
+            "x.cpu() of PyTorch, numpy.asarray(x) of JAX), or choose target 'cuda'"
+        )
+    device = cuda_device.default_device()
+    if isinstance(value, DeviceArray):
+        _check(name, value.dtype, dtype)
+        return value
+    try:
+        interface = getattr(value, "__cuda_array_interface__", None)
+    except RuntimeError as error:
+        raise DataError(f"{name}: {str(error).splitlines()[0]}; give {name}.detach()") from None
+    found = _by_dlpack(value, device) if interface is None else _by_interface(value, interface, device)
+    _check(name, found.dtype, dtype)
+    if found.strides is not None and not _runs_on(found.shape, found.strides):
+        raise DataError(
+            f"{name} is not C-contiguous (shape {found.shape}, strides {found.strides}); give {name}.contiguous() of "
+            "PyTorch, or cupy.ascontiguousarray"
+        )
+    count = math.prod(found.shape)
+    if count and device.number_of(found.pointer) != device.number:
+        where = device.number_of(found.pointer)
+        raise DataError(
+            f"{name} lies {'in no memory of a GPU' if where is None else f'on GPU {where}'}; "
+            f"the model computes on GPU {device.number}; bring it there"
+        )
+    return DeviceArray(device, device.buffer_at(found.pointer, count, dtype, found.owner), found.shape)
+
+
+def _check(name: str, found: np.dtype[Any] | None, dtype: np.dtype[Any]) -> None:
+    if found == dtype:
+        return
+    shown = "numbers that NumPy has no type for" if found is None else str(found)
+    other = "" if dtype.kind == "i" else ", or choose the model's dtype to be that"
+    raise DataError(
+        f"{name} lies on a GPU and holds {shown}; kernels read {dtype} there; convert it: {name}.to(torch.{dtype}) of "
+        f"PyTorch, {name}.astype('{dtype}') of CuPy and JAX{other}"
+    )
+
+
+def _runs_on(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether an array is C-contiguous; axes of one number may have any stride."""
+    expected = 1
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if size > 1 and stride != expected:
+            return False
+        expected *= max(size, 1)
+    return True
+
+
+def _by_interface(value: Any, interface: Mapping[str, Any], device: Any) -> _Found:
+    if "stream" not in interface:  # version 2 does not say which stream writes the array
+        device.wait_for_all()
+    elif interface["stream"] is not None:
+        device.wait_for(interface["stream"])
+    dtype, strides = np.dtype(interface["typestr"]), interface.get("strides")
+    shape = tuple(int(size) for size in interface["shape"])
+    if strides is not None:
+        strides = tuple(int(step) // dtype.itemsize for step in strides)
+    return _Found(int(interface["data"][0] or 0), shape, strides, dtype, value)
+
+
+class _Tensor(ctypes.Structure):
+    """DLTensor of dlpack.h, the head of what a capsule points to."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    ]
+
+
+def _by_dlpack(value: Any, device: Any) -> _Found:
+    capsule = value.__dlpack__(stream=device.stream)  # its library sees to it that our stream may read it
+    pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    tensor = _Tensor.from_address(pointer_of(capsule, b"dltensor"))
+    shape = tuple(tensor.shape[: tensor.ndim])
+    strides = tuple(tensor.strides[: tensor.ndim]) if tensor.strides else None
+    kind, known = _KINDS.get(tensor.code), None
+    if kind is not None and tensor.lanes == 1:
+        known = np.dtype(f"{kind}{tensor.bits // 8}")
+    # A capsule that nobody has taken frees what it holds when it is freed itself.
+    return _Found((tensor.data or 0) + tensor.byte_offset, shape, strides, known, (value, capsule))

@@ -1,0 +1,247 @@
+"""A driver in the place of NVIDIA's under a `Device`: memory is the host's, kernels run in the simulator.
+
+What is asked of a stream is done as late as may be, when something waits for it: a copy whose source changed meanwhile,
+or a result that nobody waited for, shows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from simulated import host_part
+
+from gradloom.runtime import cuda_host
+from gradloom.runtime.cuda_compiler import Cubin
+
+OUT_OF_MEMORY, INVALID_VALUE, NOT_INITIALIZED, INVALID_CONTEXT = 2, 1, 3, 201
+ATTRIBUTES = {"COMPUTE_CAPABILITY_MAJOR": 9, "COMPUTE_CAPABILITY_MINOR": 0, "MULTIPROCESSOR_COUNT": 3}
+POISON = 0xFF  # NaN in both types
+
+
+class Status(int):
+    """What calls return, as the driver's enumeration; 0 is success."""
+
+
+class FakeDriver:
+    """The functions of `cuda.bindings.driver` that are used, with their statuses; `calls` are their names in order."""
+
+    CUdevice_attribute = SimpleNamespace(**{f"CU_DEVICE_ATTRIBUTE_{name}": name for name in ATTRIBUTES})
+    CUpointer_attribute = SimpleNamespace(CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL="DEVICE_ORDINAL")
+
+    def __init__(self, memory: int = 2**26) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        self.memory, self.taken = memory, 0
+        self.blocks: dict[int, tuple[Any, int]] = {}  # pointer → what holds it, bytes
+        self.pinned: dict[int, Any] = {}
+        self.queue: list[Any] = []
+        self.events: dict[int, int] = {}  # → how much of the queue's whole length was before it
+        self.done = 0
+        self.started = False
+        self.context: Any = None
+        self.programs: dict[bytes, tuple[Any, str]] = {}  # image → lockstep module, name of the kernel
+        self.functions: dict[int, tuple[Any, str]] = {}
+        self.fail: dict[str, int] = {}  # name → the status that the next call of it has
+
+    def __getattribute__(self, name: str) -> Any:
+        found = object.__getattribute__(self, name)
+        if not name.startswith("cu"):
+            return found
+
+        def call(*arguments: Any) -> Any:
+            self.calls.append((name, arguments))
+            if name in self.fail:
+                return (Status(self.fail.pop(name)), None)
+            if name not in ("cuInit", "cuGetErrorString") and not self.started:
+                return (Status(NOT_INITIALIZED), None)
+            if name.startswith(("cuMem", "cuStream", "cuEvent", "cuLaunch", "cuModule")) and self.context is None:
+                return (Status(INVALID_CONTEXT), None)
+            result = found(*arguments)
+            if result is None:
+                return (Status(0),)
+            return result if isinstance(result[0], Status) else (Status(0), *result)
+
+        return call
+
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        return [arguments for called, arguments in self.calls if called == name]
+
+    # ---- the driver --------------------------------------------------------------------------------------------------
+
+    def cuInit(self, flags: int) -> None:
+        assert flags == 0
+        self.started = True
+
+    def cuGetErrorString(self, status: int) -> Any:
+        return (f"error {int(status)}".encode(),)
+
+    def cuDeviceGetCount(self) -> Any:
+        return (1,)
+
+    def cuDeviceGet(self, number: int) -> Any:
+        return (number,)
+
+    def cuDevicePrimaryCtxRetain(self, device: int) -> Any:
+        return (f"context of {device}",)
+
+    def cuCtxSetCurrent(self, context: Any) -> None:
+        self.context = context
+
+    def cuCtxSynchronize(self) -> None:
+        self._run()
+
+    def cuDeviceGetAttribute(self, attribute: str, device: int) -> Any:
+        return (ATTRIBUTES[attribute],)
+
+    def cuDeviceGetName(self, length: int, device: int) -> Any:
+        return (b"Fake GPU".ljust(length, b"\0"),)
+
+    def cuDriverGetVersion(self) -> Any:
+        return (13010,)
+
+    def cuMemGetInfo(self) -> Any:
+        return (self.memory - self.taken, self.memory)
+
+    def cuStreamCreate(self, flags: int) -> Any:
+        assert flags == 1
+        return (77,)
+
+    def cuStreamSynchronize(self, stream: int) -> None:
+        self._run()
+
+    def cuEventCreate(self, flags: int) -> Any:
+        assert flags in (0, 2)
+        self.events[len(self.calls)] = 0
+        return (len(self.calls),)
+
+    def cuEventDestroy(self, event: int) -> None:
+        del self.events[event]
+
+    def cuEventElapsedTime(self, first: int, last: int) -> Any:
+        """A millisecond for each thing that was done in between."""
+        assert self.done >= self.events[last]
+        return (float(self.events[last] - self.events[first]),)
+
+    def cuEventRecord(self, event: int, stream: int) -> None:
+        assert stream == 77
+        self.events[event] = self.done + len(self.queue)
+
+    def cuEventSynchronize(self, event: int) -> None:
+        self._run(self.events[event])
+
+    def cuMemAlloc(self, size: int) -> Any:
+        if self.taken + size > self.memory:
+            return (Status(OUT_OF_MEMORY), None)
+        pointer, held = _allocated(size)
+        ctypes.memset(pointer, POISON, size)
+        self.blocks[pointer] = held, size
+        self.taken += size
+        return (pointer,)
+
+    def cuMemFree(self, pointer: int) -> None:
+        self._run()
+        self.taken -= self.blocks.pop(pointer)[1]
+
+    def cuMemHostAlloc(self, size: int, flags: int) -> Any:
+        assert flags == 0
+        pointer, held = _allocated(size)
+        self.pinned[pointer] = held, size
+        return (pointer,)
+
+    def cuMemsetD8Async(self, pointer: int, value: int, size: int, stream: int) -> None:
+        self._check(pointer, size)
+        self._later(stream, lambda: ctypes.memset(pointer, value, size))
+
+    def cuMemcpyHtoDAsync(self, to: int, of: int, size: int, stream: int) -> None:
+        self._check(to, size)
+        self._check(of, size, self.pinned)
+        self._later(stream, lambda: ctypes.memmove(to, of, size))
+
+    def cuMemcpyDtoHAsync(self, to: int, of: int, size: int, stream: int) -> None:
+        self._check(of, size)
+        self._check(to, size, self.pinned)
+        self._later(stream, lambda: ctypes.memmove(to, of, size))
+
+    def cuMemcpyDtoDAsync(self, to: int, of: int, size: int, stream: int) -> None:
+        self._check(of, size)
+        self._check(to, size)
+        self._later(stream, lambda: ctypes.memmove(to, of, size))
+
+    def cuPointerGetAttribute(self, attribute: str, pointer: int) -> Any:
+        if not any(start <= pointer < start + size for start, (_, size) in self.blocks.items()):
+            return (Status(INVALID_VALUE), None)
+        return (0,)
+
+    def cuModuleLoadData(self, image: bytes) -> Any:
+        return (image,)
+
+    def cuModuleGetFunction(self, module: bytes, name: bytes) -> Any:
+        program, kernel = self.programs[module]
+        assert name.decode() == kernel
+        self.functions[len(self.functions) + 1] = program, kernel
+        return (len(self.functions),)
+
+    def cuOccupancyMaxActiveBlocksPerMultiprocessor(self, function: int, threads: int, shared: int) -> Any:
+        return (1,)
+
+    def cuLaunchCooperativeKernel(self, function: int, *rest: Any) -> None:
+        *sizes, shared, stream, (values, kinds) = rest
+        assert all(type(size) is int and size >= 1 for size in sizes)
+        assert (sizes[1:3], sizes[4:], shared, len(values)) == ([1, 1], [1, 1], 0, len(kinds))
+        program, kernel = self.functions[function]
+        wanted = cuda_host.kinds_of(program, kernel, program.real).values()
+        given = [self._argument(*one) for one in zip(values, kinds, wanted, strict=True)]
+        grid, block = (min(sizes[0], 2),), (sizes[3],)
+        self._later(
+            stream,
+            lambda: program.simulated.launch(kernel, grid, block, tuple(given), races=False, declared_alignment=True),
+        )
+
+    # ---- inside ------------------------------------------------------------------------------------------------------
+
+    def _argument(self, value: Any, kind: Any, wanted: str) -> Any:
+        if not wanted.endswith("*"):
+            assert kind is getattr(ctypes, f"c_{wanted}")
+            return np.dtype(wanted).type(kind(value).value)
+        assert kind is ctypes.c_void_p
+        assert value % 16 == 0
+        dtype = np.dtype(wanted[:-1])
+        start, size = next((at, size) for at, (_, size) in self.blocks.items() if at <= value < at + size)
+        count = (start + size - value) // dtype.itemsize
+        return np.frombuffer((ctypes.c_uint8 * (count * dtype.itemsize)).from_address(value), dtype)
+
+    def _check(self, pointer: int, size: int, where: Any = None) -> None:
+        held = self.blocks if where is None else where
+        assert any(start <= pointer and pointer + size <= start + length for start, (_, length) in held.items())
+
+    def _later(self, stream: int, work: Any) -> None:
+        assert stream == 77
+        self.queue.append(work)
+
+    def _run(self, until: int | None = None) -> None:
+        while self.queue and (until is None or self.done < until):
+            self.done += 1
+            self.queue.pop(0)()
+
+    def install(self, monkeypatch: Any) -> None:
+        """Take the place of the driver; kernels become machine code that this one runs."""
+        programs: dict[str, Any] = {}
+
+        def machine_code(self_: Any, kernel: str, kinds: Any, threads: int, cc: tuple[int, int]) -> Cubin:
+            assert cc == (9, 0)
+            program = programs.setdefault(self_.source, host_part(self_.source))
+            assert list(kinds) == list(cuda_host.kinds_of(program, kernel, program.real).values())
+            image = f"{len(self.programs)}".encode()
+            self.programs[image] = program, kernel
+            return Cubin(image, kernel)
+
+        monkeypatch.setattr(cuda_host.MachineCode, "__call__", machine_code)
+
+
+def _allocated(size: int) -> tuple[int, Any]:
+    """Memory of the host that begins at a multiple of 256 bytes, and what holds it."""
+    held = np.zeros(size + 256, np.uint8)
+    start = held.ctypes.data
+    return start + -start % 256, held

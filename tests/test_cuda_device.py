@@ -1,0 +1,213 @@
+"""`Device` over a driver that notes what it is asked: memory, copies, launches, errors; and whole models on it."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+from fake_driver import ATTRIBUTES, FakeDriver
+from small_models import LABELS, X, Y, classifier, network
+from test_cuda_compiler import HAS_COMPILER
+
+import gradloom as gl
+from gradloom.runtime import cuda_device, cuda_staging
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    made = FakeDriver()
+    monkeypatch.setattr(cuda_device, "require_driver_interface", lambda: None)
+    monkeypatch.setattr(cuda_device, "import_module", lambda name: made)
+    monkeypatch.setattr(cuda_staging, "HALF", 64)
+    made.install(monkeypatch)
+    return made
+
+
+@pytest.fixture
+def device(driver):
+    return cuda_device.Device()
+
+
+def test_a_device_says_what_it_is(device, driver):
+    assert device.cc == (9, 0)
+    assert device.multiprocessors == ATTRIBUTES["MULTIPROCESSOR_COUNT"]
+    assert [name for name, _ in driver.calls][:4] == [
+        "cuInit",
+        "cuDeviceGetCount",
+        "cuDeviceGet",
+        "cuDevicePrimaryCtxRetain",
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 32, 33, 101])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_copies_through_pinned_halves(device, count, dtype):
+    """Through two halves of 64 bytes; the source may change as soon as `write` has returned."""
+    rng = np.random.default_rng(count)
+    first, second = (rng.integers(0, 1000, count).astype(dtype) for _ in range(2))
+    one, other = device.buffer(count, dtype), device.buffer(count + 3, dtype)
+    known = first.copy()
+    device.write(one, first)
+    first[:] = 0
+    device.write(other, second)
+    found = np.empty(count, dtype)
+    device.read(one, 0, found)
+    np.testing.assert_array_equal(found, known)
+    device.read(other, 0, found)
+    np.testing.assert_array_equal(found, second)
+    part = np.empty((count + 1) // 2, dtype)
+    device.read(one, count // 2, part)
+    np.testing.assert_array_equal(part, known[count // 2 :])
+
+
+def test_reads_into_what_is_not_contiguous(device):
+    buffer = device.buffer(6, "float32")
+    device.write(buffer, np.arange(6))
+    found = np.zeros((2, 6), np.float32)
+    device.read(buffer, 0, found[:, ::2])
+    np.testing.assert_array_equal(found[:, ::2], [[0, 1, 2], [3, 4, 5]])
+    np.testing.assert_array_equal(found[:, 1::2], 0)
+
+
+def test_parts_clears_and_copies(device):
+    buffer = device.buffer(40, "float32")
+    device.clear(buffer)
+    device.write(device.part(buffer, 8, 4), np.full(4, 7.0))
+    device.copy(device.part(buffer, 20, 4), device.part(buffer, 8, 4))
+    found = np.empty(40, np.float32)
+    device.read(buffer, 0, found)
+    assert found.nonzero()[0].tolist() == [8, 9, 10, 11, 20, 21, 22, 23]
+
+
+def test_memory_is_given_back_with_the_last_part_of_it(device, driver):
+    before = driver.taken
+    buffer = device.buffer(100, "float64")
+    part = device.part(buffer, 10, 3)
+    del buffer
+    gc.collect()
+    assert driver.taken == before + 800
+    del part
+    gc.collect()
+    assert driver.taken == before
+    assert len(driver.named("cuMemFree")) == 1
+
+
+def test_too_much_memory_is_said(device):
+    with pytest.raises(gl.DeviceError, match=r"error 2 \(cuMemAlloc\): 512 MiB were asked for, and 64 of 64 are free"):
+        device.buffer(2**27, "float32")
+    device.buffer(5, "float32")  # and it goes on
+
+
+@pytest.mark.parametrize("name", ["cuMemcpyHtoDAsync", "cuEventRecord", "cuEventSynchronize", "cuMemHostAlloc"])
+def test_what_the_driver_refuses_is_raised(device, driver, name):
+    driver.fail[name] = 700
+    with pytest.raises(gl.DeviceError, match=rf"the driver says: error 700 \({name}\)"):
+        device.write(device.buffer(3, "float32"), np.ones(3))
+
+
+def test_every_thread_may_use_a_device(device, driver):
+    found = np.empty(3, np.float32)
+
+    def use():
+        driver.context = None  # of a new thread
+        buffer = device.buffer(3, "float32")
+        device.write(buffer, np.arange(3))
+        driver.context = None
+        device.read(buffer, 0, found)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    np.testing.assert_array_equal(found, [0, 1, 2])
+
+
+# ---- models ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def first_device(device, monkeypatch, one_warp):
+    monkeypatch.setattr(cuda_device, "default_device", lambda: device)
+    monkeypatch.setattr(cuda_staging, "HALF", 4096)
+    return device
+
+
+@pytest.mark.usefixtures("first_device")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_model_trains_on_it(driver, dtype):
+    rows, settings = slice(17), {"epochs": 2, "batch": 5, "validation": 0.2}
+    found, known = (gl.Model(classifier(), seed=3, target=target, dtype=dtype) for target in ("cuda", "numpy"))
+    for model in (found, known):
+        model.fit(X[rows], LABELS[rows], **settings, optimizer=gl.optimizers.Adam(lr=0.05))
+    close = {"rtol": 1e-4, "atol": 1e-5} if dtype == "float32" else {"rtol": 1e-8, "atol": 1e-10}
+    np.testing.assert_allclose(found.params.flat, known.params.flat, **close)
+    for name in known.history.columns:
+        np.testing.assert_allclose(found.history[name], known.history[name], **close)
+    np.testing.assert_allclose(found.predict(X[:7]), known.predict(X[:7]), **close)
+    # As many blocks as run at once, of the threads that the module says.
+    launches = driver.named("cuLaunchCooperativeKernel")
+    assert {arguments[1] for arguments in launches} <= {1, 2, 3}
+    assert {arguments[4] for arguments in launches} == {32}
+
+
+@pytest.mark.usefixtures("first_device")
+def test_data_are_given_back_after_a_training(driver):
+    """All 53 rows of 5 numbers, that is; of the rows to validate on too."""
+    model = gl.Model(network(), target="cuda", dtype="float64")
+    sizes = []
+    watch = lambda *_: sizes.append({size for _, size in driver.blocks.values()}) or None  # noqa: E731
+    model.fit(X, Y, epochs=1, batch=5, validation=(X[:41], Y[:41]), callbacks=watch)
+    gc.collect()
+    sizes.append({size for _, size in driver.blocks.values()})
+    data = {8 * 5 * 53, 8 * 3 * 53, 8 * 5 * 41, 8 * 3 * 41}
+    assert data <= sizes[0]
+    assert not data & sizes[1]
+    model.predict(X[:3])  # and it goes on
+
+
+@pytest.mark.usefixtures("first_device")
+def test_a_kernel_that_fails_is_said(driver):
+    model = gl.Model(network(), target="cuda")
+    driver.fail["cuLaunchCooperativeKernel"] = 719
+    with pytest.raises(gl.DeviceError, match=r"the driver says: error 719 \(cuLaunchCooperativeKernel\)"):
+        model.fit(X[:7], Y[:7], epochs=1, batch=5)
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="the interface of the driver is not installed")
+@pytest.mark.usefixtures("first_device")
+def test_the_real_interface_takes_such_arguments(driver):
+    """Every call that a training makes, made again of the real interface, gets as far as looking for a driver."""
+    real = pytest.importorskip("cuda.bindings.driver")
+    gl.Model(network(), target="cuda").fit(X[:7], Y[:7], epochs=1, batch=5, validation=0.3)
+    handles = {
+        "cuDevicePrimaryCtxRetain": [real.CUdevice],
+        "cuCtxSetCurrent": [real.CUcontext],
+        "cuDeviceGetAttribute": [lambda name: getattr(real.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{name}"), None],
+        "cuEventRecord": [real.CUevent, real.CUstream],
+        "cuEventSynchronize": [real.CUevent],
+        "cuModuleGetFunction": [real.CUmodule, None],
+        "cuOccupancyMaxActiveBlocksPerMultiprocessor": [real.CUfunction, None, None],
+        "cuLaunchCooperativeKernel": [real.CUfunction, *[None] * 7, real.CUstream, None],
+        "cuStreamSynchronize": [real.CUstream],
+    } | {
+        name: [*[None] * 3, real.CUstream]
+        for name in ("cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", "cuMemcpyDtoDAsync", "cuMemsetD8Async")
+    }
+    tried = set()
+    for name, arguments in driver.calls:
+        made = handles.get(name, [None] * len(arguments))
+        given = [
+            argument if make is None else make(argument if name == "cuDeviceGetAttribute" else 0)
+            for make, argument in zip(made, arguments, strict=True)
+        ]
+        if name in tried:
+            continue
+        tried.add(name)
+        try:
+            getattr(real, name)(*given)
+        except RuntimeError as error:
+            assert "libcuda" in str(error) or "driver library" in str(error)  # noqa: PT017
+        else:
+            pytest.skip("this machine has a driver")
+    assert {"cuLaunchCooperativeKernel", "cuModuleLoadData", "cuMemHostAlloc", "cuMemcpyDtoDAsync"} <= tried

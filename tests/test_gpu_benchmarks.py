@@ -1,0 +1,182 @@
+"""`python -m benchmarks.gpu`: without a GPU, in small; its gradloom part also over the fake driver."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_driver import FakeDriver
+
+import gradloom as gl
+from gradloom.runtime import cuda_device
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.gpu import __main__ as program
+from benchmarks.gpu import correctness, estimate, kernels, prepare, report, training
+from benchmarks.gpu.ours import Ours
+from benchmarks.gpu.tasks import TASKS, in_small
+from benchmarks.workloads import arrays
+
+
+@pytest.fixture
+def driver(monkeypatch, one_warp):
+    made = FakeDriver()
+    monkeypatch.setattr(cuda_device, "require_driver_interface", lambda: None)
+    monkeypatch.setattr(cuda_device, "import_module", lambda name: made)
+    made.install(monkeypatch)
+    device = cuda_device.Device()
+    monkeypatch.setattr(cuda_device, "default_device", lambda: device)
+    return made
+
+
+def test_a_dry_run_goes_through_all_of_it(tmp_path, capsys, monkeypatch):
+    """PyTorch alone of the peers, which the tests have; every system's first losses agree."""
+    real = training.importlib.util.find_spec
+    monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: None if name == "jax" else real(name))
+    assert program.main(["--dry-run", "--tasks", "small,lstm_1", "--name", "dry", "--results", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    found = json.loads((tmp_path / "gpu-dry.json").read_text())
+    assert [row["task"] for row in found["training"]] == ["small", "lstm_1"]
+    for row in found["training"]:
+        assert {"gradloom", "torch-eager", "torch-graph"} <= set(row["systems"])
+        for one in row["systems"].values():
+            assert one["apart"] < 1e-5
+            assert one["us"]["median"] > 0
+    cases = [row["case"] for row in found["kernels"]]
+    assert [case.split()[0] for case in cases] == ["copy", "Adam", "product", "dense", "softmax"]
+    for row in found["kernels"][1:]:
+        assert {name: "us" in one for name, one in row["systems"].items()} == {"gradloom": True, "torch": True}
+    assert all(row["right"] and row["same_bits"] for row in found["correctness"])
+    written = (tmp_path / "gpu-dry.md").read_text()
+    for part in ("## Correctness", "## Training", "## Kernels", found["training"][0]["title"]):
+        assert part in written
+    assert "WRONG" not in out
+
+
+@pytest.mark.parametrize("name", ["small", "lstm_1"])
+def test_a_training_on_a_device(driver, name):
+    task = in_small(next(task for task in TASKS if task.name == name))
+    data = arrays(task)
+    ours, known = (Ours(task, data, target) for target in ("cuda", "numpy"))
+    np.testing.assert_allclose(ours.losses(3), known.losses(3), rtol=1e-5)
+    np.testing.assert_allclose(ours.losses(3), known.losses(3), rtol=1e-5)  # from the initial weights again
+    assert ours.seconds(2) > 0
+    # More steps than there are batches in a call.
+    for one in (ours, known):
+        one.reset()
+    assert ours.run(5) == pytest.approx(known.run(5), rel=1e-5)
+
+
+def test_what_is_checked_first_on_a_device(driver, monkeypatch):
+    noisy = [gl.layers.Dense(3, gl.relu), gl.layers.BatchNorm(), gl.layers.Dropout(0.3), gl.layers.Dense(2)]
+    modes = gl.Sequential(noisy, (4,), loss=gl.losses.SquaredError())
+    small = {"small": correctness.networks()["small"], "modes": (modes, 3, 3)}
+    monkeypatch.setattr(correctness, "networks", lambda: small)
+    rows = correctness.checked("cuda", seed=1)
+    assert [(row["network"], row["rows"]) for row in rows] == [("small", 3), ("modes", 3)]
+    assert all(row["right"] and row["same_bits"] for row in rows), rows
+    assert not report.what_is_wrong({"correctness": rows})
+    # A wrong result is one.
+    monkeypatch.setattr(FakeDriver, "cuMemcpyDtoHAsync", spoiled(FakeDriver.cuMemcpyDtoHAsync))
+    rows = correctness.checked("cuda", seed=1)
+    assert not any(row["right"] for row in rows)
+    assert len(report.what_is_wrong({"correctness": rows})) == 2
+
+
+def spoiled(copy):
+    def wrong(self, to, of, size, stream):
+        copy(self, to, of, size, stream)
+
+        def change():
+            numbers = np.ctypeslib.as_array((np.ctypeslib.ctypes.c_float * (size // 4)).from_address(to))
+            numbers *= 1.01
+
+        self._later(stream, change)
+
+    return wrong
+
+
+def test_kernels_on_a_device(driver):
+    for case in kernels.cases(small=True):
+        once, device = case.ours("cuda", None)
+        once()
+        assert device.seconds(once) > 0
+    names = [case.name for case in kernels.cases(small=False)]
+    assert len(names) == len(set(names)) == 11
+    for n in (512, 1024, 2048, 4096, 8192):
+        assert f"product {n} × {n} over {n}" in names
+
+
+def test_kernels_are_compiled_ahead(driver, monkeypatch):
+    """What a training asks a GPU for, asked of a device that runs nothing."""
+    monkeypatch.setattr(cuda_device, "default_device", None)  # which is replaced, and put back after this
+    jobs = prepare.jobs()
+    assert len(jobs) == len(set(jobs))
+    assert {name for of, name, _ in jobs if of == "training"} == {task.name for task in TASKS}
+    job, seconds, said = prepare.prepare(("training", "small", None), (9, 0))
+    assert (job, said) == (("training", "small", None), "")
+    assert seconds > 0
+    assert {kernel for _, kernel in driver.programs.values()} == {"train", "run_finite"}
+    assert not driver.named("cuLaunchCooperativeKernel")
+    _, _, said = prepare.prepare(("training", "no such task", None), (9, 0))
+    assert said.startswith("StopIteration")
+
+
+def test_a_system_that_fails_is_a_result(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(training, "builders", lambda device, tf32: {"gradloom": broken})
+    row = training.measured(in_small(TASKS[0]), "cpu", 0.0, 1, float("inf"))
+    assert row["left_out"] == {"gradloom": "RuntimeError: no such thing"}
+    assert report.what_is_wrong({"training": [row]}) == ["small: RuntimeError: no such thing"]
+    assert "no such thing" in report.training_row(row)
+
+
+def test_after_the_deadline_nothing_is_begun():
+    row = training.measured(in_small(TASKS[0]), "cpu", 0.0, 1, 0.0)
+    assert set(row["left_out"].values()) == {"no time was left"}
+    assert report.training_row(row)
+
+
+def test_waits_are_counted_as_often_as_all_wait():
+    source = """
+def forward():
+    grid_barrier(gate)
+    for t in range(100):
+        grid_barrier(gate)
+        for point in range(thread, 7, threads):
+            other(point)
+        if t >= 1:
+            grid_barrier(gate)
+
+
+def train():
+    for start in range(0, count, batch):
+        forward()
+        grid_barrier(gate)
+"""
+    assert estimate.waits_of(source, "train") == 1 + 200 + 1
+
+
+def test_estimates_grow_with_the_work():
+    small, large = (next(task for task in TASKS if task.name == name) for name in ("small", "medium_128"))
+    found = {task.name: estimate.estimate(task) for task in (small, large, replace(large, batch=512))}
+    assert found["medium_128"].products > found["small"].products
+    assert found["medium_128"].memory > found["small"].memory > 0
+    assert estimate.estimate(replace(large, batch=1024)).products > found["medium_128"].products
+    for one in found.values():
+        assert one.total == pytest.approx(one.waiting + one.products + one.memory)
+        assert one.waits >= 5
+
+
+def test_tensor_cores_are_asked_for_where_they_are_measured(driver):
+    case = next(case for case in kernels.cases(small=True) if case.name.startswith("product"))
+    with pytest.raises(gl.UnsupportedError):
+        case.ours("numpy", "tf32")
+    case.ours("cuda", "tf32")

@@ -74,14 +74,15 @@ def touched(item: Item) -> set[Tensor]:
 def results_early(items: Iterable[Item]) -> tuple[Item, ...]:
     """The same nests; what no other one needs, as a weight's gradient, comes right behind what it is made of.
 
-    What that was made of is then not kept until the end.
+    What that was made of is then not kept until the end. Sums over halves of the batch are needed by what adds the two.
     """
     listed = list(items)
     touched = [set(written(item)) | {tensor_of(element) for element in reads(item)} for item in listed]
     made: list[Item] = []
     for place, item in enumerate(listed):
         own = set(written(item))
-        if any(own & others for other, others in enumerate(touched) if other != place):
+        is_half = isinstance(item, Loop) and item.of_halves
+        if not is_half and any(own & others for other, others in enumerate(touched) if other != place):
             made.append(item)
             continue
         needed = {tensor_of(element) for element in reads(item)}

@@ -333,13 +333,13 @@ class Grower:
 
 
 @pytest.mark.parametrize("kind", ["normalised", "places", "states"])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 5))])
 def test_random_odd_networks(kind, seed):
     """More of them by hand: see `random_equations`."""
     check_slopes(*random_equations(kind, seed), [("numpy",), ("cpu",)][seed % 2])
 
 
-@pytest.mark.parametrize("seed", [*range(12), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(12, 24))])
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 24))])
 def test_random_equations(seed):
     network, *tensors = declared()
     grower = Grower(seed, tensors)

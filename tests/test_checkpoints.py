@@ -182,6 +182,7 @@ def test_how_many_steps_are_chosen():
     assert [good_length(steps) for steps in (1, 2, 3, 512, 100, 97, 30)] == [1, 1, 1, 16, 10, 10, 5]
 
 
+@pytest.mark.slow  # test_team_orders has segments of time in plain Python
 def test_the_bits_do_not_depend_on_the_number_of_threads():
     network = gl.Sequential([L.RNN(7, return_sequences=False)], (7, 2), loss=gl.losses.SquaredError())
     rng = np.random.default_rng(3)

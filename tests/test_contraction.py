@@ -188,7 +188,7 @@ def test_panels_are_transposed_in_vectors_of_any_size(size, growing, monkeypatch
 
 @pytest.mark.parametrize("growing", [-1, 0, 1, 2])
 @pytest.mark.parametrize("orders", [[[0, 2], [1, 2], [0, 1]], [[2, 0], [2, 1], [1, 0]]])
-@pytest.mark.parametrize(("size", "real"), [(64, "float32"), (32, "float64")])
+@pytest.mark.parametrize(("size", "real"), [(64, "float32"), pytest.param(32, "float64", marks=pytest.mark.slow)])
 def test_both_operands_are_copied_part_by_part(size, real, orders, growing, monkeypatch):
     """Lines and columns are cut several times, and the last parts are shorter."""
     monkeypatch.setattr(vectors, "VECTOR_BYTES", size)

@@ -32,6 +32,7 @@ def agree(network, shapes, tmp_path, name, batch=3):
         np.testing.assert_allclose(gradient, known[derivation.gradients[name].target.name], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_indices_may_have_any_letters(tmp_path):
     net = gl.Network("letters")
     x, total, shapes = net.input("x", (B, 11)), 0, {"x": (3, 11)}

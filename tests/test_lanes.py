@@ -117,6 +117,7 @@ def test_not_a_number_is_routed_as_by_single_steps(tmp_path):
         assert np.isnan(gradient).any()
 
 
+@pytest.mark.slow
 def test_without_masks_the_same_loop_goes_step_by_step(tmp_path):
     """On a processor without AVX-512: what vectors give."""
     layers = [L.Conv2D(2, 3, padding=1, activation=gl.relu), L.MaxPool2D(2)]

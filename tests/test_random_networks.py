@@ -17,13 +17,13 @@ def sources(case, wrt, dtype):
         yield target, plain(source)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(12))
 def test_random_network(seed):
     check(random_network(seed, most=3), sources)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 300))
+@pytest.mark.parametrize("seed", [*range(12, 24), *range(100, 300)])
 def test_many_random_networks(seed):
     check(random_network(seed), sources)
 

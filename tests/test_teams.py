@@ -37,7 +37,7 @@ def threads():
     set_threads(None)
 
 
-DAILY = [("wide", "apart"), ("convolutions", "apart")]
+DAILY = [("wide", "apart")]
 OPTIMIZERS = {"apart": gl.optimizers.Adam(clip_norm=0.1), "shared": gl.optimizers.SGD(lr=0.1, momentum=0.9)}
 
 

@@ -42,10 +42,10 @@ def set_threads(count: int | None) -> None:
 class Team:
     """How many threads train: begins with `guess`, and tries others once that can have paid.
 
-    Whether a second thread is worth while depends on how long two cores take to tell each other something, which differs
-    between machines. Another number of threads is another compilation: it is tried when as much time has been trained as
-    compiling took, so that trying at most doubles the time of a training, however short. The results are the same bits
-    whatever is chosen.
+    Whether a second thread is worth while depends on how long two cores take to tell each other something, which
+    differs between machines. Another number of threads is another compilation: it is tried when as much time has been
+    trained as compiling took, so that trying at most doubles the time of a training, however short. The results are the
+    same bits whatever is chosen.
 
     Parameters
     ----------

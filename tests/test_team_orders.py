@@ -15,7 +15,7 @@ import sympy
 from kernels import plain
 
 import gradloom as gl
-from gradloom.codegen import cpu_writer, teams
+from gradloom.codegen import cpu_ranges, teams
 from gradloom.codegen.generate import generate
 
 L = gl.layers
@@ -151,7 +151,7 @@ def test_any_order_between_waits_gives_the_same(name, workspace, sums):
 def test_threads_that_share_columns_copy_them_once(monkeypatch):
     monkeypatch.setattr(teams, "COPYING", 0)
     monkeypatch.setattr(teams, "STRIPS", 2)
-    for module in (teams, cpu_writer):
+    for module in (teams, cpu_ranges):
         monkeypatch.setattr(module, "STRIP", 2)
     network, optimizer = sequential([L.Dense(7, gl.gelu), L.Dense(4), L.Dense(3)], 5), gl.optimizers.Adam()
     schedule = {"epoch": "calls", "products": {"z1": "outer packed", "z2": "outer packed"}}

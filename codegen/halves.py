@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sympy import Dummy, Integer
 
+from ..symbolic.guards import Guard
 from ..symbolic.indices import Index
 from ..symbolic.tensors import Tensor, indices_of, tensor_of
 from .nests import Clear, Dot, Item, Loop, rename
@@ -61,10 +62,16 @@ def in_halves(schedule: Schedule, lowering: Lowering, sizes: Sizes, chosen: str 
 
 
 def _sums_over_rows(op: Op, sizes: Sizes) -> bool:
-    extents = dict(op.space)
-    if sizes.batch is None or not op.tensor.rank or not any(extents[index] == sizes.batch for index in op.bound):
+    """Whether an op sums over the rows of the batch, once: of pairs of rows a half of each would leave some out."""
+    rows = [index for index, extent in op.space if sizes.resolve(extent) == sizes.batch]
+    if sizes.batch is None or not op.tensor.rank or len(rows) != 1 or rows[0] not in op.bound:
         return False
-    return isinstance(op, Contraction) or (isinstance(op, Reduction) and op.kind == "sum")
+    # A guard on the row would limit the loop over it.
+    if any(guard.has(rows[0]) for guard in op.body.atoms(Guard)):
+        return False
+    if isinstance(op, Contraction):
+        return not op.when
+    return isinstance(op, Reduction) and op.kind == "sum"
 
 
 def _is_worth_it(op: Op, made: Collection[Tensor], sizes: Sizes) -> bool:

@@ -43,9 +43,9 @@ class Team:
     """How many threads train: begins with `guess`, and tries others once that can have paid.
 
     Whether a second thread is worth while depends on how long two cores take to tell each other something, which
-    differs between machines. Another number of threads is another compilation: it is tried when as much time has been
-    trained as compiling took, so that trying at most doubles the time of a training, however short. The results are the
-    same bits whatever is chosen.
+    differs between machines. Kernels for one thread are another compilation than those for several: others are tried
+    when as much time has been trained as the first call took, which compiled, so that a short training does not compile
+    twice. The results are the same bits whatever is chosen.
 
     Parameters
     ----------

@@ -70,7 +70,8 @@ class Trainer:
 
         Once for a training: kernels are compiled for one thread and for several.
         """
-        self.team = self.program.team(batch, -(-rows // batch))
+        if self.program.target == "cpu":
+            self.team = self.program.team(batch, -(-rows // batch))
 
     # ---- where the numbers are: of a training on a device, `DeviceTrainer` says otherwise ------------------------
 

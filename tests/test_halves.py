@@ -72,6 +72,30 @@ def test_the_model_takes_halves_where_much_comes_from_other_cores():
     assert "of_half(" not in source_of(gl.Sequential([L.Dense(3)], (5_000,), loss=squared), batch=128)
 
 
+def pairs_of_rows():
+    """A loss over pairs of rows, as contrastive ones are: its gradient is a sum over two indices of the batch."""
+    B = gl.Dim("B")
+    b, c, k = gl.indices("b c k")
+    net = gl.Network("pairs")
+    x, w, v = net.input("x", (B, 3)), net.parameter("w", (3,)), net.parameter("v", (3,))
+    s = net.define("s", (b, c), gl.tanh(gl.Sum(w[k] * (x[b, k] - x[c, k]) ** 2, k)), shape=(B, B))
+    h = net.define("h", (b,), gl.tanh(gl.Sum(v[k] * x[b, k], k)))
+    net.minimize((gl.Sum(s[b, c], b, c) + gl.Sum(h[b] * h[c] * s[b, c], b, c)) / B**2)
+    return net
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_a_sum_over_pairs_of_rows_has_all_pairs(rows):
+    net, rng = pairs_of_rows(), np.random.default_rng(6)
+    values = {"x": rng.standard_normal((rows, 3)), "w": rng.standard_normal(3), "v": rng.standard_normal(3)}
+    wanted = kernels.expected(net, values)
+    for schedule in ({"sums": "halves"}, {"sums": "halves", "products": {"*": "loops"}}):
+        source = generate(net, dtype="float64", schedule=schedule).source
+        _, _, found = kernels.run(kernels.plain(source), net, values)
+        for name in ("w", "v"):
+            np.testing.assert_allclose(found[name], wanted[f"d_{name}"], rtol=1e-11, atol=1e-14)
+
+
 def test_what_another_gradient_is_made_of_is_summed_up_whole():
     """The gradient of w = g v / |v| goes on to those of g and v, and is handed out, too."""
     B = gl.Dim("B")

@@ -8,10 +8,7 @@ from .tiles import Tiles
 from .vectors import INT, machine
 
 PANEL_BYTES = 1 << 17  # of `right`, copied for a block of registers after the other
-DEEP, WIDE_BYTES = (
-    256,
-    1 << 19,
-)  # of `right` where both are copied: the most lines, and what stays in a core's own cache
+DEEP, WIDE_BYTES = 256, 1 << 19  # of `right` where both are copied: most lines, and what a core's own cache holds
 NOWHERE = INT(0), INT(0)
 
 

@@ -94,9 +94,8 @@ class Tiles:
         for size, after in zip(sizes, [*sizes[1:], 0], strict=True):
             left = builder.sub(self.number(extent), done)
             fit = builder.sdiv(left, INT(size))
-            if (
-                size < 2 * after
-            ):  # two alike ones rather than this one and a small one, which would leave registers empty
+            # Two alike blocks rather than this one and a small one, which would leave registers empty.
+            if size < 2 * after:
                 rest = builder.sub(left, builder.mul(fit, INT(size)))
                 is_so = builder.and_(
                     builder.icmp_signed("==", rest, INT(2 * after - size)), builder.icmp_signed(">", fit, INT(0))

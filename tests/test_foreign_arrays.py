@@ -87,6 +87,21 @@ def test_a_model_trains_on_arrays_of_a_gpu(driver, way):
     assert set(held) <= pointers
 
 
+@WAYS
+@pytest.mark.parametrize("y", [Y[:ROWS], np.eye(3)[LABELS[:ROWS]]], ids=["real", "one-hot"])
+def test_real_targets_on_a_gpu(driver, way, y):
+    """Accuracy is reported where they are one-hot rows, as of arrays of the host."""
+    found, known = (gl.Model(network(), seed=3, target=target, dtype="float64") for target in ("cuda", "numpy"))
+    given = way(driver, X[:ROWS]), way(driver, y)
+    for model, data in ((found, given), (known, (X[:ROWS], y))):
+        model.fit(*data, epochs=2, batch=4, optimizer=gl.optimizers.SGD(lr=0.1))
+    assert found.history.columns == known.history.columns
+    assert ("accuracy" in found.history.columns) == (y.max() == 1)
+    for name in known.history.columns:
+        np.testing.assert_allclose(found.history[name], known.history[name], rtol=1e-8)
+    assert found.evaluate(*given) == pytest.approx(known.evaluate(X[:ROWS], y), rel=1e-8)
+
+
 def test_they_are_waited_for(driver):
     program = network().compile(target="cuda", dtype="float64")
     y = Y[:3]

@@ -149,6 +149,24 @@ def test_gradients_of_data_on_a_gpu(driver, way):
         np.testing.assert_allclose(gradients[name], known[name], rtol=1e-9, atol=1e-12)
 
 
+@WAYS
+def test_noise_that_lies_on_a_gpu(driver, way):
+    net = gl.Sequential([gl.layers.Dropout(0.4), gl.layers.Dense(3)], (5,), loss=gl.losses.SquaredError())
+    (name,) = (tensor.name for tensor in net.noises)
+    program, noise = net.compile(target="cuda", dtype="float64"), np.random.default_rng(3).uniform(size=(7, 5))
+    params = gl.Model(net, target="numpy", dtype="float64").params
+    known = net.compile(target="numpy", dtype="float64")
+    known_loss, gradients = known.loss_and_gradients(params, X[:7], Y[:7], **{name: noise})
+    loss, found = program.loss_and_gradients(params, X[:7], Y[:7], **{name: way(driver, noise)})
+    assert loss == pytest.approx(known_loss, rel=1e-10)
+    for weight in gradients:
+        np.testing.assert_allclose(found[weight], gradients[weight], rtol=1e-9, atol=1e-12)
+    with pytest.raises(gl.DataError, match="has 5 rows and the data have 7; give as many"):
+        program.loss_and_gradients(params, X[:7], Y[:7], **{name: way(driver, noise[:5])})
+    with pytest.raises(gl.DataError, match="target 'numpy' computes on the host"):
+        known.loss_and_gradients(params, X[:7], Y[:7], **{name: way(driver, noise)})
+
+
 def test_where_wide_loads_may_not_begin_they_are_copied_on_the_gpu(driver):
     net = network()
     program, flat = net.compile(target="cuda", dtype="float64"), gl.Model(net, dtype="float64", target="numpy").params

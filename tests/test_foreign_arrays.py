@@ -123,6 +123,50 @@ def test_they_are_waited_for(driver):
     assert other.streams == [77]
 
 
+class ByBoth(ByDLPack):
+    """As PyTorch and JAX offer their arrays: an interface that names no stream, and DLPack, on some GPU."""
+
+    def __init__(self, driver, array, number=0):
+        super().__init__(driver, array)
+        self.number = number
+        self.__cuda_array_interface__ = {
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "data": (self.held.data_ptr(), False),
+            "strides": None,
+            "version": 2,
+        }
+
+    def __dlpack_device__(self):
+        return (2, self.number)
+
+
+def test_where_the_interface_names_no_stream_dlpack_is_handed_ours(driver, monkeypatch):
+    program = network().compile(target="cuda", dtype="float64")
+    x = ByBoth(driver, X[:3])
+    driver.calls.clear()
+    np.testing.assert_array_equal(program.check((x, Y[:3]), {}).arrays[0], X[:3])
+    assert x.streams == [77]
+    assert not driver.named("cuCtxSynchronize")
+    # Of another GPU no library gives a capsule to our stream.
+    monkeypatch.setattr(FakeDriver, "cuPointerGetAttribute", lambda self, attribute, pointer: (3,))
+    with pytest.raises(gl.DataError, match="x lies on GPU 3"):
+        program.check((other := ByBoth(driver, X[:3], number=3), Y[:3]), {})
+    assert not other.streams
+
+
+def test_who_names_no_stream_is_asked_to_be_ready(driver):
+    """As JAX may be asked; before all that the GPU was asked for is waited for."""
+    program = network().compile(target="cuda", dtype="float64")
+    x = ByInterface(driver, X[:3])
+    del x.__cuda_array_interface__["stream"]
+    x.block_until_ready = lambda: driver.calls.append(("ready", ()))
+    driver.calls.clear()
+    program.check((x, Y[:3]), {})
+    names = [name for name, _ in driver.calls]
+    assert "ready" in names[: names.index("cuCtxSynchronize")]
+
+
 def test_their_memory_is_held_as_long_as_it_is_used(driver):
     program = network().compile(target="cuda", dtype="float64")
     x = ByDLPack(driver, X[:3])

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ class Device:
         self._staging = Staging(self._call, self._stream)
         self.cc = (self._attribute("COMPUTE_CAPABILITY_MAJOR"), self._attribute("COMPUTE_CAPABILITY_MINOR"))
         self.multiprocessors = self._attribute("MULTIPROCESSOR_COUNT")
-        self.name = self._call("cuDeviceGetName", 256, self._handle).decode().rstrip("\0")
+        self.name = self._call("cuDeviceGetName", 256, self._handle).partition(b"\0")[0].decode()
         known = int(self._call("cuDriverGetVersion"))
         self.driver = f"{known // 1000}.{known % 1000 // 10}"
         self._most_blocks: dict[int, int] = {}
@@ -243,7 +244,15 @@ def _said(error: Exception) -> str:
     return "none was found" if is_absent else text
 
 
-@cache
+_making = Lock()  # `cache` lets two threads that ask at once make one each
+
+
 def default_device() -> Device:
     """The first GPU."""
+    with _making:
+        return _first_device()
+
+
+@cache
+def _first_device() -> Device:
     return Device()

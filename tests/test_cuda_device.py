@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -39,6 +41,24 @@ def test_a_device_says_what_it_is(device, driver):
         "cuDeviceGet",
         "cuDevicePrimaryCtxRetain",
     ]
+
+
+def test_its_name_ends_where_the_driver_ends_it(driver, monkeypatch):
+    """Whatever is in the memory behind it."""
+    monkeypatch.setattr(FakeDriver, "cuDeviceGetName", lambda self, length, device: (b"Fake GPU\0\xfe\0of before\0",))
+    assert cuda_device.Device().name == "Fake GPU"
+
+
+def test_threads_that_ask_at_once_get_the_same_device(driver, monkeypatch):
+    cuda_device._first_device.cache_clear()
+    both = threading.Barrier(2)
+    wait = lambda self, number: time.sleep(0.05) or (number,)  # noqa: E731
+    monkeypatch.setattr(FakeDriver, "cuDeviceGet", wait)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: (both.wait(), cuda_device.default_device())[1], range(2)))
+    cuda_device._first_device.cache_clear()
+    assert found[0] is found[1]
+    assert len(driver.named("cuDevicePrimaryCtxRetain")) == 1
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 32, 33, 101])

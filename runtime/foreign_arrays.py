@@ -82,8 +82,10 @@ def device_array(name: str, value: Any, dtype: np.dtype[Any], target: str) -> De
         interface = getattr(value, "__cuda_array_interface__", None)
     except RuntimeError as error:
         raise DataError(f"{name}: {str(error).splitlines()[0]}; give {name}.detach()") from None
-    by_dlpack = interface is None or ("stream" not in interface and _place(value) == (_ON_GPU[0], device.number))
-    found = _by_dlpack(value, device) if by_dlpack else _by_interface(value, interface, device)
+    if interface is None or ("stream" not in interface and _place(value) == (_ON_GPU[0], device.number)):
+        found = _by_dlpack(value, device)
+    else:
+        found = _by_interface(value, interface, device)
     _check(name, found.dtype, dtype)
     if found.strides is not None and not _runs_on(found.shape, found.strides):
         raise DataError(

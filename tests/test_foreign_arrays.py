@@ -182,6 +182,24 @@ def test_their_memory_is_held_as_long_as_it_is_used(driver):
 
 
 @WAYS
+@pytest.mark.parametrize("call", ["predict", "evaluate", "loss_and_gradients", "fails"])
+def test_their_memory_is_let_go_of_after_a_call(driver, way, call):
+    model = gl.Model(network(), target="cuda", dtype="float64")
+    x, y = way(driver, X[:3]), way(driver, Y[:3])
+    left = [weakref.ref(x), weakref.ref(y)]
+    if call == "fails":
+        driver.fail["cuLaunchCooperativeKernel"] = 719
+        with pytest.raises(gl.DeviceError):
+            model.evaluate(x, y)
+    else:
+        getattr(model, call)(*((x,) if call == "predict" else (x, y)))
+    del x, y
+    gc.collect()
+    assert [one() for one in left] == [None, None]
+    assert model.predict(X[:3]).shape == (3, 3)  # and it goes on
+
+
+@WAYS
 def test_gradients_of_data_on_a_gpu(driver, way):
     net = network()
     program = net.compile(target="cuda", dtype="float64")

@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -131,16 +132,33 @@ def test_every_thread_may_use_a_device(device, driver):
     found = np.empty(3, np.float32)
 
     def use():
-        driver.context = None  # of a new thread
         buffer = device.buffer(3, "float32")
         device.write(buffer, np.arange(3))
-        driver.context = None
         device.read(buffer, 0, found)
 
     thread = threading.Thread(target=use)
     thread.start()
     thread.join()
     np.testing.assert_array_equal(found, [0, 1, 2])
+
+
+def test_the_context_of_a_thread_is_what_it_was(driver):
+    """As a library left it that computes on another GPU; also after an error, and when memory is given back."""
+    driver.context = "context of another"
+    device = cuda_device.Device()
+    assert driver.context == "context of another"
+    buffer = device.buffer(3, "float32")
+    device.write(buffer, np.arange(3))
+    device.seconds(partial(device.clear, buffer))
+    device.number_of(buffer.pointer)
+    device.wait_for_all()
+    with pytest.raises(gl.DeviceError):
+        device.buffer(2**27, "float32")
+    before = driver.taken
+    del buffer
+    gc.collect()
+    assert driver.taken < before
+    assert (driver.context, driver.contexts) == ("context of another", [])
 
 
 # ---- models ------------------------------------------------------------------------------------------------------
@@ -202,7 +220,7 @@ def test_the_real_interface_takes_such_arguments(driver):
     gl.Model(network(), target="cuda").fit(X[:7], Y[:7], epochs=1, batch=5, validation=0.3)
     handles = {
         "cuDevicePrimaryCtxRetain": [real.CUdevice],
-        "cuCtxSetCurrent": [real.CUcontext],
+        "cuCtxPushCurrent": [real.CUcontext],
         "cuDeviceGetAttribute": [lambda name: getattr(real.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{name}"), None],
         "cuEventRecord": [real.CUevent, real.CUstream],
         "cuEventSynchronize": [real.CUevent],

@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from fake_driver import FakeDriver
+from fake_driver import CONTEXT, FakeDriver
 from small_models import LABELS, X, Y, classifier, network
 
 import gradloom as gl
@@ -25,6 +25,7 @@ def driver(monkeypatch, one_warp):
     monkeypatch.setattr(cuda_device, "import_module", lambda name: made)
     made.install(monkeypatch)
     device = cuda_device.Device()
+    made.context = CONTEXT  # of the libraries whose arrays these are
     monkeypatch.setattr(cuda_device, "default_device", lambda: device)
     return made
 

@@ -44,6 +44,19 @@ class Buffer:
         self.count, self.dtype, self.pointer, self.owner = count, dtype, pointer, owner
 
 
+class Kernel:
+    """A kernel in machine code, which is unloaded when nobody holds this any more.
+
+    Attributes
+    ----------
+    function : what the driver launches
+    most_blocks : how many blocks of it run at the same time
+    """
+
+    def __init__(self, function: Any, most_blocks: int) -> None:
+        self.function, self.most_blocks = function, most_blocks
+
+
 def _within(method: Callable[Concatenate[Device, Given], Result]) -> Callable[Concatenate[Device, Given], Result]:
     """A method during which the thread uses the GPU."""
 
@@ -95,7 +108,6 @@ class Device:
         self.name = self._call("cuDeviceGetName", 256, self._handle).partition(b"\0")[0].decode()
         known = int(self._call("cuDriverGetVersion"))
         self.driver = f"{known // 1000}.{known % 1000 // 10}"
-        self._most_blocks: dict[int, int] = {}
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -214,30 +226,34 @@ class Device:
     # ---- kernels -----------------------------------------------------------------------------------------------------
 
     @_within
-    def compile(self, function: Callable[..., None], kinds: Sequence[str], threads: int) -> Any:
+    def compile(self, function: Callable[..., None], kinds: Sequence[str], threads: int) -> Kernel:
         """What `launch` takes: a kernel in machine code for this GPU.
 
         `function` stands in a module that knows its `machine_code`, see `cuda_host.device_part`.
         """
         made: Cubin = function.__globals__["machine_code"](function.__name__, kinds, threads, self.cc)
         loaded = self._call("cuModuleLoadData", made.code)
-        return self._call("cuModuleGetFunction", loaded, made.name.encode())
+        found = self._call("cuModuleGetFunction", loaded, made.name.encode())
+        each = self._call("cuOccupancyMaxActiveBlocksPerMultiprocessor", found, threads, 0)
+        kernel = Kernel(found, max(1, int(each)) * self.multiprocessors)
+        weakref.finalize(kernel, self._unload, loaded).atexit = False  # the end of the process does it
+        return kernel
 
     @_within
-    def launch(self, function: Any, threads: int, arguments: Sequence[Any], most: int) -> None:
+    def launch(self, kernel: Kernel, threads: int, arguments: Sequence[Any], most: int) -> None:
         """Run a kernel with `most` blocks of `threads` threads, or as many as run at the same time."""
         values = tuple(a.pointer if isinstance(a, Buffer) else a for a in arguments)
         kinds = tuple(ctypes.c_void_p if isinstance(a, Buffer) else _KINDS[np.dtype(type(a))] for a in arguments)
-        blocks = min(most, self._blocks(function, threads))
+        blocks = min(most, kernel.most_blocks)
         sizes = (blocks, 1, 1, threads, 1, 1)
-        self._call("cuLaunchCooperativeKernel", function, *sizes, 0, self._stream, (values, kinds))
+        self._call("cuLaunchCooperativeKernel", kernel.function, *sizes, 0, self._stream, (values, kinds))
 
-    def _blocks(self, function: Any, threads: int) -> int:
-        key = int(function)
-        if key not in self._most_blocks:
-            each = self._call("cuOccupancyMaxActiveBlocksPerMultiprocessor", function, threads, 0)
-            self._most_blocks[key] = max(1, int(each)) * self.multiprocessors
-        return self._most_blocks[key]
+    def _unload(self, module: Any) -> None:
+        """As `_release`, when the kernels that may be at work are done."""
+        if not int(self._driver.cuCtxPushCurrent(self._context)[0]):
+            self._driver.cuStreamSynchronize(self._stream)
+            self._driver.cuModuleUnload(module)
+            self._driver.cuCtxPopCurrent()
 
     def _attribute(self, name: str) -> int:
         kind = self._driver.CUdevice_attribute

@@ -44,6 +44,7 @@ class FakeDriver:
         self.context: Any = None  # of the thread that calls
         self.contexts: list[Any] = []  # those below it
         self.programs: dict[bytes, tuple[Any, str]] = {}  # image → lockstep module, name of the kernel
+        self.loaded: list[bytes] = []
         self.functions: dict[int, tuple[Any, str]] = {}
         self.fail: dict[str, int] = {}  # name → the status that the next call of it has
 
@@ -183,7 +184,12 @@ class FakeDriver:
         return (0,)
 
     def cuModuleLoadData(self, image: bytes) -> Any:
+        self.loaded.append(image)
         return (image,)
+
+    def cuModuleUnload(self, module: bytes) -> None:
+        assert not self.queue  # of the kernels that may be in it
+        self.loaded.remove(module)
 
     def cuModuleGetFunction(self, module: bytes, name: bytes) -> Any:
         program, kernel = self.programs[module]

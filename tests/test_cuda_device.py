@@ -205,6 +205,22 @@ def test_data_are_given_back_after_a_training(driver):
 
 
 @pytest.mark.usefixtures("first_device")
+def test_machine_code_is_unloaded_with_its_program(driver):
+    """Once its kernels are done: an update is launched, and nobody waits for it."""
+    program = network().compile(target="cuda", dtype="float64", optimizer=gl.optimizers.SGD(lr=0.1))
+    module = program.module
+    held = [module.hold(array) for array in (np.zeros(66), np.ones(66), np.zeros((0, 66)))]
+    program.predict(np.ones(66), X[:3])
+    module.update(*held, np.array([0.1]), 1)
+    assert len(driver.loaded) == 2
+    assert driver.queue
+    del program, module
+    gc.collect()
+    assert not driver.loaded
+    np.testing.assert_allclose(held[0], -0.1)
+
+
+@pytest.mark.usefixtures("first_device")
 def test_a_kernel_that_fails_is_said(driver):
     model = gl.Model(network(), target="cuda")
     driver.fail["cuLaunchCooperativeKernel"] = 719

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, wraps
 from importlib import import_module
-from typing import Any
+from threading import Lock
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,8 @@ from .cuda_compiler import Cubin, require_driver_interface
 from .cuda_staging import Staging
 
 Array = NDArray[Any]
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 _MEND = "choose target 'cpu', or write the kernels for another machine: gradloom generate --target cuda"
 
 
@@ -38,6 +42,30 @@ class Buffer:
 
     def __init__(self, count: int, dtype: np.dtype[Any], pointer: int, owner: Any = None) -> None:
         self.count, self.dtype, self.pointer, self.owner = count, dtype, pointer, owner
+
+
+class Kernel:
+    """A kernel in machine code, which is unloaded when nobody holds this any more.
+
+    Attributes
+    ----------
+    function : what the driver launches
+    most_blocks : how many blocks of it run at the same time
+    """
+
+    def __init__(self, function: Any, most_blocks: int) -> None:
+        self.function, self.most_blocks = function, most_blocks
+
+
+def _within(method: Callable[Concatenate[Device, Given], Result]) -> Callable[Concatenate[Device, Given], Result]:
+    """A method during which the thread uses the GPU."""
+
+    @wraps(method)
+    def made(self: Device, /, *arguments: Given.args, **named: Given.kwargs) -> Result:
+        with self._entered():
+            return method(self, *arguments, **named)
+
+    return made
 
 
 class Device:
@@ -72,22 +100,27 @@ class Device:
         self.number = number
         self._handle = self._call("cuDeviceGet", number)
         self._context = self._call("cuDevicePrimaryCtxRetain", self._handle)
-        self.enter()
-        self._stream = self._call("cuStreamCreate", 1)  # one of its own, which waits for no other
+        with self._entered():
+            self._stream = self._call("cuStreamCreate", 1)  # one of its own, which waits for no other
         self._staging = Staging(self._call, self._stream)
         self.cc = (self._attribute("COMPUTE_CAPABILITY_MAJOR"), self._attribute("COMPUTE_CAPABILITY_MINOR"))
         self.multiprocessors = self._attribute("MULTIPROCESSOR_COUNT")
-        self.name = self._call("cuDeviceGetName", 256, self._handle).decode().rstrip("\0")
+        self.name = self._call("cuDeviceGetName", 256, self._handle).partition(b"\0")[0].decode()
         known = int(self._call("cuDriverGetVersion"))
         self.driver = f"{known // 1000}.{known % 1000 // 10}"
-        self._most_blocks: dict[int, int] = {}
 
-    def enter(self) -> None:
-        """Let this thread use the GPU, whichever one it used last."""
-        self._call("cuCtxSetCurrent", self._context)
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        """Let this thread use the GPU in here, whichever one it uses before and after."""
+        self._call("cuCtxPushCurrent", self._context)
+        try:
+            yield
+        finally:
+            self._driver.cuCtxPopCurrent()  # after an error it may say the same again
 
     # ---- memory ------------------------------------------------------------------------------------------------------
 
+    @_within
     def buffer(self, count: int, dtype: Any) -> Buffer:
         """Memory for `count` numbers, as it is.
 
@@ -96,7 +129,6 @@ class Device:
         DeviceError
             If there is not so much left.
         """
-        self.enter()
         kind = np.dtype(dtype)
         size = max(count, 1) * kind.itemsize
         try:
@@ -115,42 +147,44 @@ class Device:
         """Numbers that lie there already, as long as `owner` lives."""
         return Buffer(count, np.dtype(dtype), pointer, owner)
 
+    @_within
     def number_of(self, pointer: int) -> int | None:
         """The number of the GPU in whose memory a pointer points, or None."""
-        self.enter()
         kind = self._driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
         status, *found = self._driver.cuPointerGetAttribute(kind, pointer)
         return None if int(status) else int(found[0])
 
+    @_within
     def clear(self, buffer: Buffer) -> None:
         """Set all of a buffer to 0."""
-        self.enter()
         if buffer.count:
             self._call("cuMemsetD8Async", buffer.pointer, 0, buffer.count * buffer.dtype.itemsize, self._stream)
 
+    @_within
     def copy(self, to: Buffer, of: Buffer) -> None:
         """Copy all of a buffer to the beginning of another."""
-        self.enter()
         if of.count:
             size = of.count * of.dtype.itemsize
             self._call("cuMemcpyDtoDAsync", to.pointer, of.pointer, size, self._stream)
 
+    @_within
     def write(self, buffer: Buffer, array: Array) -> None:
         """Copy an array to the beginning of a buffer, before the kernels that are launched from now on."""
-        self.enter()
         self._staging.send(buffer.pointer, np.ascontiguousarray(array, buffer.dtype))
 
+    @_within
     def read(self, buffer: Buffer, start: int, array: Array) -> None:
         """Fill an array with the numbers of a buffer from `start` on, once all that was launched is done."""
-        self.enter()
         whole = array if array.flags.c_contiguous else np.empty(array.shape, array.dtype)
         self._staging.fetch(whole, buffer.pointer + start * buffer.dtype.itemsize)
         if whole is not array:
             array[...] = whole
 
     def _release(self, pointer: int) -> None:
-        self._driver.cuCtxSetCurrent(self._context)  # of whichever thread the collector runs in
-        self._driver.cuMemFree(pointer)
+        """In whichever thread the collector runs; at the end of the process the driver may refuse."""
+        if not int(self._driver.cuCtxPushCurrent(self._context)[0]):
+            self._driver.cuMemFree(pointer)
+            self._driver.cuCtxPopCurrent()
 
     def _room(self, size: int) -> str:
         free, total = self._call("cuMemGetInfo")
@@ -166,19 +200,19 @@ class Device:
         """The stream of the kernels and copies, as other libraries take one."""
         return int(self._stream)
 
+    @_within
     def wait_for(self, stream: int) -> None:
         """Go on when all is done that was asked of a stream."""
-        self.enter()
         self._call("cuStreamSynchronize", stream)
 
+    @_within
     def wait_for_all(self) -> None:
         """Go on when all is done that was asked of this GPU."""
-        self.enter()
         self._call("cuCtxSynchronize")
 
+    @_within
     def seconds(self, work: Callable[[], Any]) -> float:
         """How long the GPU takes for what `work` asks of it, by its own clock."""
-        self.enter()
         first, last = (self._call("cuEventCreate", 0) for _ in range(2))
         self._call("cuEventRecord", first, self._stream)
         work()
@@ -191,31 +225,35 @@ class Device:
 
     # ---- kernels -----------------------------------------------------------------------------------------------------
 
-    def compile(self, function: Callable[..., None], kinds: Sequence[str], threads: int) -> Any:
+    @_within
+    def compile(self, function: Callable[..., None], kinds: Sequence[str], threads: int) -> Kernel:
         """What `launch` takes: a kernel in machine code for this GPU.
 
         `function` stands in a module that knows its `machine_code`, see `cuda_host.device_part`.
         """
-        self.enter()
         made: Cubin = function.__globals__["machine_code"](function.__name__, kinds, threads, self.cc)
         loaded = self._call("cuModuleLoadData", made.code)
-        return self._call("cuModuleGetFunction", loaded, made.name.encode())
+        found = self._call("cuModuleGetFunction", loaded, made.name.encode())
+        each = self._call("cuOccupancyMaxActiveBlocksPerMultiprocessor", found, threads, 0)
+        kernel = Kernel(found, max(1, int(each)) * self.multiprocessors)
+        weakref.finalize(kernel, self._unload, loaded).atexit = False  # the end of the process does it
+        return kernel
 
-    def launch(self, function: Any, threads: int, arguments: Sequence[Any], most: int) -> None:
+    @_within
+    def launch(self, kernel: Kernel, threads: int, arguments: Sequence[Any], most: int) -> None:
         """Run a kernel with `most` blocks of `threads` threads, or as many as run at the same time."""
-        self.enter()
         values = tuple(a.pointer if isinstance(a, Buffer) else a for a in arguments)
         kinds = tuple(ctypes.c_void_p if isinstance(a, Buffer) else _KINDS[np.dtype(type(a))] for a in arguments)
-        blocks = min(most, self._blocks(function, threads))
+        blocks = min(most, kernel.most_blocks)
         sizes = (blocks, 1, 1, threads, 1, 1)
-        self._call("cuLaunchCooperativeKernel", function, *sizes, 0, self._stream, (values, kinds))
+        self._call("cuLaunchCooperativeKernel", kernel.function, *sizes, 0, self._stream, (values, kinds))
 
-    def _blocks(self, function: Any, threads: int) -> int:
-        key = int(function)
-        if key not in self._most_blocks:
-            each = self._call("cuOccupancyMaxActiveBlocksPerMultiprocessor", function, threads, 0)
-            self._most_blocks[key] = max(1, int(each)) * self.multiprocessors
-        return self._most_blocks[key]
+    def _unload(self, module: Any) -> None:
+        """As `_release`, when the kernels that may be at work are done."""
+        if not int(self._driver.cuCtxPushCurrent(self._context)[0]):
+            self._driver.cuStreamSynchronize(self._stream)
+            self._driver.cuModuleUnload(module)
+            self._driver.cuCtxPopCurrent()
 
     def _attribute(self, name: str) -> int:
         kind = self._driver.CUdevice_attribute
@@ -243,7 +281,15 @@ def _said(error: Exception) -> str:
     return "none was found" if is_absent else text
 
 
-@cache
+_making = Lock()  # `cache` lets two threads that ask at once make one each
+
+
 def default_device() -> Device:
     """The first GPU."""
+    with _making:
+        return _first_device()
+
+
+@cache
+def _first_device() -> Device:
     return Device()

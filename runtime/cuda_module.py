@@ -7,7 +7,8 @@ stay there. An epoch is one launch. Devices are what `cuda_device.Device` is.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -61,17 +62,19 @@ class DeviceModule:
     def _predict(self, params: Array, *inputs_and_work: Any) -> Array:
         """The output, in an array of its own."""
         *inputs, work = inputs_and_work
-        rows = self.run("run_forward", params, inputs, work)
-        buffer, start, shape = self._module.output(rows)
-        found = np.empty(shape, self._dtype)
-        self.device.read(work if buffer == "work" else self._buffers[buffer], start, found)
+        with self._forgetting():
+            rows = self.run("run_forward", params, inputs, work)
+            buffer, start, shape = self._module.output(rows)
+            found = np.empty(shape, self._dtype)
+            self.device.read(work if buffer == "work" else self._buffers[buffer], start, found)
         return found
 
     def loss(self, params: Array, *data_and_work: Any) -> float:
         """The loss, in inference."""
         *data, work = data_and_work
-        self.run("run_loss", params, data, work)
-        return self._number(work, getattr(self._module, "INFERENCE_LOSS", self._module.LOSS))
+        with self._forgetting():
+            self.run("run_loss", params, data, work)
+            return self._number(work, getattr(self._module, "INFERENCE_LOSS", self._module.LOSS))
 
     def training_loss(self, params: Array, *data_and_work: Any) -> float:
         """The loss in training."""
@@ -81,10 +84,11 @@ class DeviceModule:
     def loss_and_gradients(self, params: Array, *given: Any) -> float:
         """The loss in training; its gradients are written to the last argument."""
         *data, work, grads = given
-        self.run("run_gradients", params, data, work, grads)
-        if grads is not None:
-            self._fetch("grads", grads)
-        return self._number(work, self._module.LOSS)
+        with self._forgetting():
+            self.run("run_gradients", params, data, work, grads)
+            if grads is not None:
+                self._fetch("grads", grads)
+            return self._number(work, self._module.LOSS)
 
     def advance(self, params: Array, *data_and_work: Any) -> None:
         """Assign the network's states what they become in a step, after `loss_and_gradients` for the same data."""
@@ -122,6 +126,14 @@ class DeviceModule:
         """Let go of what earlier calls were handed on the device."""
         self._buffers.clear()
         self._last.clear()
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """`forget`, after the kernels in here: the result of the last one is read, so no kernel is at work then."""
+        try:
+            yield
+        finally:
+            self.forget()
 
     def hold(self, array: Any) -> DeviceArray:
         """A copy of an array on the device, labels as int32; one that lies there already is itself."""

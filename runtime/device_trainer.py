@@ -40,7 +40,6 @@ class DeviceTrainer(Trainer):
         self._grads = part(3 * both, params.flat.shape)
         self.device.clear(arena)
         self._begun = self._is_newer = False
-        self._next = 0
 
     @property
     def flat(self) -> Any:
@@ -64,7 +63,6 @@ class DeviceTrainer(Trainer):
     def end(self) -> None:
         self.fetch()
         self._begun = False
-        self._good = None
         self.program.module.forget()  # the data, once nobody else has them
 
     # ---- what `Trainer.run` asks for -------------------------------------------------------------------------------
@@ -84,9 +82,9 @@ class DeviceTrainer(Trainer):
         return self._params, self._grads, self._state
 
     def _keep(self) -> Any:
-        """The parameters and the state as they are now; those that were kept before the last are forgotten."""
-        self._next = 1 - self._next
-        kept = self._kept[self._next]
+        """The parameters and the state as they are now, in the place of those that are not the last good ones."""
+        good = self._good and self._good[0]
+        kept = self._kept[1] if good is self._kept[0] else self._kept[0]
         self.device.copy(kept.buffer, self._live.buffer)
         return kept, self.steps
 

@@ -1,7 +1,8 @@
 """Arrays of other libraries that lie on a GPU, taken where they are: CuPy, PyTorch, JAX, Numba.
 
 By ``__cuda_array_interface__`` (https://nvidia.github.io/numba-cuda/user/cuda_array_interface.html) or DLPack
-(https://dmlc.github.io/dlpack). Nothing is converted: what does not fit is refused, with what its library would do.
+(https://dmlc.github.io/dlpack), which is told the stream that reads them: it is preferred where the interface does not
+name the one that writes. Nothing is converted: what does not fit is refused, with what its library would do.
 """
 
 from __future__ import annotations
@@ -43,8 +44,17 @@ def lies_on_gpu(value: Any) -> bool:
             return True
     except RuntimeError:  # a tensor of PyTorch that needs a gradient
         return True
+    place = _place(value)
+    return place is not None and place[0] in _ON_GPU
+
+
+def _place(value: Any) -> tuple[int, int] | None:
+    """The kind and the number of the device that an array lies on, as DLPack says."""
     place = getattr(value, "__dlpack_device__", None)
-    return callable(place) and int(place()[0]) in _ON_GPU
+    if not callable(place):
+        return None
+    kind, number = place()
+    return int(kind), int(number)
 
 
 def device_array(name: str, value: Any, dtype: np.dtype[Any], target: str) -> DeviceArray:
@@ -72,7 +82,10 @@ def device_array(name: str, value: Any, dtype: np.dtype[Any], target: str) -> De
         interface = getattr(value, "__cuda_array_interface__", None)
     except RuntimeError as error:
         raise DataError(f"{name}: {str(error).splitlines()[0]}; give {name}.detach()") from None
-    found = _by_dlpack(value, device) if interface is None else _by_interface(value, interface, device)
+    if interface is None or ("stream" not in interface and _place(value) == (_ON_GPU[0], device.number)):
+        found = _by_dlpack(value, device)
+    else:
+        found = _by_interface(value, interface, device)
     _check(name, found.dtype, dtype)
     if found.strides is not None and not _runs_on(found.shape, found.strides):
         raise DataError(
@@ -111,7 +124,10 @@ def _runs_on(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
 
 
 def _by_interface(value: Any, interface: Mapping[str, Any], device: Any) -> _Found:
-    if "stream" not in interface:  # version 2 does not say which stream writes the array
+    if "stream" not in interface:  # version 2 does not say which stream writes the array, now or later
+        ready = getattr(value, "block_until_ready", None)
+        if callable(ready):
+            ready()
         device.wait_for_all()
     elif interface["stream"] is not None:
         device.wait_for(interface["stream"])

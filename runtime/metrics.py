@@ -52,10 +52,11 @@ def mean_absolute_error(outputs: Array, targets: Array) -> float:
 NAMED: dict[str, Metric] = {"accuracy": accuracy, "mean_absolute_error": mean_absolute_error}
 
 
-def is_one_hot(targets: Array) -> bool:
+def is_one_hot(targets: Any) -> bool:
     """Whether every row holds one 1 and zeros."""
     if targets.ndim < 2 or targets.shape[-1] < 2:
         return False
+    targets = np.asarray(targets)  # of a GPU, a copy
     return bool(((targets == 0) | (targets == 1)).all() and (targets.sum(axis=-1) == 1).all())
 
 

@@ -278,6 +278,7 @@ class Model:
             params=dict(self.params),
             target=self.target,
             dtype=self.dtype,
+            precision=self.precision,
             sizes=self.sizes,
             seed=self.seed,
             epochs=self.epochs,
@@ -293,7 +294,8 @@ class Model:
     def load(cls, path: str | os.PathLike[str], network: Network, target: str | None = None) -> Model:
         """Read a model from the file that `save` wrote; `network` is the same declaration.
 
-        `target` is that of the model that was saved, unless another is given.
+        `target` is that of the model that was saved, unless another is given; so is its precision, where the target has
+        it.
 
         Training goes on from there as if it had not been interrupted, given the same data and optimizer.
 
@@ -303,7 +305,9 @@ class Model:
             If the file is missing, truncated or corrupt, or was saved of another network.
         """
         saved = read_file(path, check_network(network))
-        model = cls(network, saved.seed, saved.target if target is None else target, saved.dtype, saved.sizes)
+        chosen = saved.target if target is None else target
+        precision = saved.precision if chosen == saved.target else None
+        model = cls(network, saved.seed, chosen, saved.dtype, saved.sizes, precision=precision)
         model.params.fill(saved.params)
         model.epochs, model.trainings = saved.epochs, saved.trainings
         model.order.bit_generator.state = saved.order

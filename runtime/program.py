@@ -168,7 +168,7 @@ class Program:
         arrays = {tensor.name: np.empty(shape, self.dtype) for tensor, shape in zip(noises, shapes, strict=True)}
         drawn_from = (self.seed if seed is None else seed, self.step if step is None else step)
         self.module.fill_noise(*arrays.values(), *drawn_from)
-        found = check_data(self.network, given or {}, self.dtype, sizes)
+        found = check_data(self.network, given or {}, self.dtype, sizes, self.target)
         for tensor, array in zip(found.tensors, found.arrays, strict=True):
             if array.shape != arrays[tensor.name].shape:
                 raise DataError(f"noise {tensor.name} has {len(array)} rows and the data have {rows}; give as many")

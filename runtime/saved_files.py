@@ -14,7 +14,8 @@ import sympy
 from numpy.typing import NDArray
 from sympy import Basic, Symbol
 
-from ..symbolic.errors import SavedFileError
+from ..codegen.kernel_schedule import check_precision
+from ..symbolic.errors import SavedFileError, UnsupportedError
 from ..symbolic.functions import Elementwise
 from ..symbolic.network import Network
 from ..symbolic.tensors import shape_text
@@ -27,6 +28,7 @@ FORMAT = 1
 TRAINING = (
     "target",
     "dtype",
+    "precision",
     "sizes",
     "seed",
     "epochs",
@@ -48,6 +50,7 @@ class Saved:
     params: dict[str, Array]
     target: str
     dtype: str
+    precision: str | None
     sizes: dict[str, int]
     seed: int
     epochs: int
@@ -127,7 +130,7 @@ def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
     if about.get("fingerprint") != fingerprint(network):
         raise SavedFileError(_other_network(shown, about, network))
     try:
-        about = {"target": "cpu", "trainings": 1, **about}  # files of earlier versions do not say
+        about = {"target": "cpu", "trainings": 1, "precision": None, **about}  # files of earlier versions do not say
         saved = Saved(
             params={t.name: arrays[PARAMETER + t.name] for t in network.parameters + network.states},
             state=arrays.get("state"),
@@ -145,6 +148,10 @@ def _check(saved: Saved, network: Network) -> None:
         raise ValueError(f"dtype {saved.dtype}")
     if saved.target not in TARGETS:
         raise ValueError(f"target {saved.target}")
+    try:
+        check_precision(saved.precision, saved.target, saved.dtype)
+    except UnsupportedError as error:
+        raise ValueError(str(error)) from None
     for name in ("seed", "epochs", "trainings", "steps"):
         if not isinstance(getattr(saved, name), int) or getattr(saved, name) < 0:
             raise ValueError(f"{name} is {getattr(saved, name)!r}")

@@ -18,6 +18,7 @@ from gradloom.runtime.cuda_compiler import Cubin
 
 OUT_OF_MEMORY, INVALID_VALUE, NOT_INITIALIZED, INVALID_CONTEXT = 2, 1, 3, 201
 ATTRIBUTES = {"COMPUTE_CAPABILITY_MAJOR": 9, "COMPUTE_CAPABILITY_MINOR": 0, "MULTIPROCESSOR_COUNT": 3}
+CONTEXT = "context of 0"
 POISON = 0xFF  # NaN in both types
 
 
@@ -40,8 +41,10 @@ class FakeDriver:
         self.events: dict[int, int] = {}  # → how much of the queue's whole length was before it
         self.done = 0
         self.started = False
-        self.context: Any = None
+        self.context: Any = None  # of the thread that calls
+        self.contexts: list[Any] = []  # those below it
         self.programs: dict[bytes, tuple[Any, str]] = {}  # image → lockstep module, name of the kernel
+        self.loaded: list[bytes] = []
         self.functions: dict[int, tuple[Any, str]] = {}
         self.fail: dict[str, int] = {}  # name → the status that the next call of it has
 
@@ -56,7 +59,7 @@ class FakeDriver:
                 return (Status(self.fail.pop(name)), None)
             if name not in ("cuInit", "cuGetErrorString") and not self.started:
                 return (Status(NOT_INITIALIZED), None)
-            if name.startswith(("cuMem", "cuStream", "cuEvent", "cuLaunch", "cuModule")) and self.context is None:
+            if name.startswith(("cuMem", "cuStream", "cuEvent", "cuLaunch", "cuModule")) and self.context != CONTEXT:
                 return (Status(INVALID_CONTEXT), None)
             result = found(*arguments)
             if result is None:
@@ -84,10 +87,16 @@ class FakeDriver:
         return (number,)
 
     def cuDevicePrimaryCtxRetain(self, device: int) -> Any:
-        return (f"context of {device}",)
+        assert device == 0
+        return (CONTEXT,)
 
-    def cuCtxSetCurrent(self, context: Any) -> None:
+    def cuCtxPushCurrent(self, context: Any) -> None:
+        self.contexts.append(self.context)
         self.context = context
+
+    def cuCtxPopCurrent(self) -> Any:
+        found, self.context = self.context, self.contexts.pop()
+        return (found,)
 
     def cuCtxSynchronize(self) -> None:
         self._run()
@@ -175,7 +184,12 @@ class FakeDriver:
         return (0,)
 
     def cuModuleLoadData(self, image: bytes) -> Any:
+        self.loaded.append(image)
         return (image,)
+
+    def cuModuleUnload(self, module: bytes) -> None:
+        assert not self.queue  # of the kernels that may be in it
+        self.loaded.remove(module)
 
     def cuModuleGetFunction(self, module: bytes, name: bytes) -> Any:
         program, kernel = self.programs[module]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -39,6 +42,24 @@ def test_a_device_says_what_it_is(device, driver):
         "cuDeviceGet",
         "cuDevicePrimaryCtxRetain",
     ]
+
+
+def test_its_name_ends_where_the_driver_ends_it(driver, monkeypatch):
+    """Whatever is in the memory behind it."""
+    monkeypatch.setattr(FakeDriver, "cuDeviceGetName", lambda self, length, device: (b"Fake GPU\0\xfe\0of before\0",))
+    assert cuda_device.Device().name == "Fake GPU"
+
+
+def test_threads_that_ask_at_once_get_the_same_device(driver, monkeypatch):
+    cuda_device._first_device.cache_clear()
+    both = threading.Barrier(2)
+    wait = lambda self, number: time.sleep(0.05) or (number,)  # noqa: E731
+    monkeypatch.setattr(FakeDriver, "cuDeviceGet", wait)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: (both.wait(), cuda_device.default_device())[1], range(2)))
+    cuda_device._first_device.cache_clear()
+    assert found[0] is found[1]
+    assert len(driver.named("cuDevicePrimaryCtxRetain")) == 1
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 32, 33, 101])
@@ -111,16 +132,33 @@ def test_every_thread_may_use_a_device(device, driver):
     found = np.empty(3, np.float32)
 
     def use():
-        driver.context = None  # of a new thread
         buffer = device.buffer(3, "float32")
         device.write(buffer, np.arange(3))
-        driver.context = None
         device.read(buffer, 0, found)
 
     thread = threading.Thread(target=use)
     thread.start()
     thread.join()
     np.testing.assert_array_equal(found, [0, 1, 2])
+
+
+def test_the_context_of_a_thread_is_what_it_was(driver):
+    """As a library left it that computes on another GPU; also after an error, and when memory is given back."""
+    driver.context = "context of another"
+    device = cuda_device.Device()
+    assert driver.context == "context of another"
+    buffer = device.buffer(3, "float32")
+    device.write(buffer, np.arange(3))
+    device.seconds(partial(device.clear, buffer))
+    device.number_of(buffer.pointer)
+    device.wait_for_all()
+    with pytest.raises(gl.DeviceError):
+        device.buffer(2**27, "float32")
+    before = driver.taken
+    del buffer
+    gc.collect()
+    assert driver.taken < before
+    assert (driver.context, driver.contexts) == ("context of another", [])
 
 
 # ---- models ------------------------------------------------------------------------------------------------------
@@ -167,6 +205,22 @@ def test_data_are_given_back_after_a_training(driver):
 
 
 @pytest.mark.usefixtures("first_device")
+def test_machine_code_is_unloaded_with_its_program(driver):
+    """Once its kernels are done: an update is launched, and nobody waits for it."""
+    program = network().compile(target="cuda", dtype="float64", optimizer=gl.optimizers.SGD(lr=0.1))
+    module = program.module
+    held = [module.hold(array) for array in (np.zeros(66), np.ones(66), np.zeros((0, 66)))]
+    program.predict(np.ones(66), X[:3])
+    module.update(*held, np.array([0.1]), 1)
+    assert len(driver.loaded) == 2
+    assert driver.queue
+    del program, module
+    gc.collect()
+    assert not driver.loaded
+    np.testing.assert_allclose(held[0], -0.1)
+
+
+@pytest.mark.usefixtures("first_device")
 def test_a_kernel_that_fails_is_said(driver):
     model = gl.Model(network(), target="cuda")
     driver.fail["cuLaunchCooperativeKernel"] = 719
@@ -182,7 +236,7 @@ def test_the_real_interface_takes_such_arguments(driver):
     gl.Model(network(), target="cuda").fit(X[:7], Y[:7], epochs=1, batch=5, validation=0.3)
     handles = {
         "cuDevicePrimaryCtxRetain": [real.CUdevice],
-        "cuCtxSetCurrent": [real.CUcontext],
+        "cuCtxPushCurrent": [real.CUcontext],
         "cuDeviceGetAttribute": [lambda name: getattr(real.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{name}"), None],
         "cuEventRecord": [real.CUevent, real.CUstream],
         "cuEventSynchronize": [real.CUevent],

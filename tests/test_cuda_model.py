@@ -159,7 +159,7 @@ def test_training_says_that_there_is_no_gpu(capsys, monkeypatch, digits, name):
     made, words = DRIVERS[name]
     monkeypatch.setattr(cuda_device, "require_driver_interface", lambda: None)
     monkeypatch.setattr(cuda_device, "import_module", lambda name: made)
-    cuda_device.default_device.cache_clear()
+    cuda_device._first_device.cache_clear()
     status, out, err = run(capsys, "train", EXAMPLE, "--data", digits, "--target", "cuda")
     assert (status, out) == (2, "")
     assert err.startswith("gradloom: error: target 'cuda' needs an NVIDIA GPU")
@@ -170,7 +170,7 @@ def test_training_says_that_there_is_no_gpu(capsys, monkeypatch, digits, name):
 
 def test_training_says_that_there_is_no_compiler(capsys, monkeypatch, digits):
     monkeypatch.setattr(cuda_compiler, "find_spec", lambda name: None)
-    cuda_device.default_device.cache_clear()
+    cuda_device._first_device.cache_clear()
     status, out, err = run(capsys, "train", EXAMPLE, "--data", digits, "--target", "cuda")
     assert (status, out) == (2, "")
     assert err == (
@@ -181,7 +181,7 @@ def test_training_says_that_there_is_no_compiler(capsys, monkeypatch, digits):
 @compiled
 def test_training_with_a_compiler_and_no_gpu(capsys, digits):
     """As it is on this machine, unless that has one."""
-    cuda_device.default_device.cache_clear()
+    cuda_device._first_device.cache_clear()
     try:
         cuda_device.default_device()
     except gl.DeviceError as error:

@@ -142,6 +142,28 @@ def test_after_diverging_the_last_good_parameters_are_on_the_host():
 
 
 @pytest.mark.usefixtures("device")
+@pytest.mark.parametrize("fails_between", [False, True])
+def test_a_first_step_that_fails_goes_back_to_an_earlier_training(fails_between):
+    """To the last parameters that gave a finite loss, which are kept from one fit to the next."""
+    models = [fitted(target) for target in SIDES]
+    reached = models[1].params.flat.copy()
+    large = 1e200 * Y[:ROWS]
+    for model in models:
+        if fails_between:  # in the last of three steps, so back to what it began with
+            last = np.where(np.arange(ROWS)[:, None] < 8, Y[:ROWS], large)
+            with pytest.raises(gl.DivergenceError, match="at step 12"):
+                model.fit(X[:ROWS], last, epochs=1, batch=4, shuffle=False)
+        model.params["W1"][:] *= 0.5
+        with pytest.raises(gl.DivergenceError, match="at step 10"):
+            model.fit(X[:ROWS], large, epochs=1, batch=4)
+    alike(models[0].params.flat, models[1].params.flat)
+    assert np.abs(models[1].params.flat - reached).max() > 1e-3
+    for model in models:
+        model.fit(X[:ROWS], Y[:ROWS], epochs=2, batch=4)
+    alike(models[0].params.flat, models[1].params.flat)
+
+
+@pytest.mark.usefixtures("device")
 def test_parts_that_begin_anywhere_are_brought_to_where_wide_loads_may_be():
     """A loss that is not a mean is scored by the rows of a batch: 5 rows of 5 numbers are no multiple of 16 bytes."""
     B, _ = gl.dims("B n")

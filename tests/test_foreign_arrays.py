@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from fake_driver import FakeDriver
+from fake_driver import CONTEXT, FakeDriver
 from small_models import LABELS, X, Y, classifier, network
 
 import gradloom as gl
@@ -25,6 +25,7 @@ def driver(monkeypatch, one_warp):
     monkeypatch.setattr(cuda_device, "import_module", lambda name: made)
     made.install(monkeypatch)
     device = cuda_device.Device()
+    made.context = CONTEXT  # of the libraries whose arrays these are
     monkeypatch.setattr(cuda_device, "default_device", lambda: device)
     return made
 
@@ -87,6 +88,21 @@ def test_a_model_trains_on_arrays_of_a_gpu(driver, way):
     assert set(held) <= pointers
 
 
+@WAYS
+@pytest.mark.parametrize("y", [Y[:ROWS], np.eye(3)[LABELS[:ROWS]]], ids=["real", "one-hot"])
+def test_real_targets_on_a_gpu(driver, way, y):
+    """Accuracy is reported where they are one-hot rows, as of arrays of the host."""
+    found, known = (gl.Model(network(), seed=3, target=target, dtype="float64") for target in ("cuda", "numpy"))
+    given = way(driver, X[:ROWS]), way(driver, y)
+    for model, data in ((found, given), (known, (X[:ROWS], y))):
+        model.fit(*data, epochs=2, batch=4, optimizer=gl.optimizers.SGD(lr=0.1))
+    assert found.history.columns == known.history.columns
+    assert ("accuracy" in found.history.columns) == (y.max() == 1)
+    for name in known.history.columns:
+        np.testing.assert_allclose(found.history[name], known.history[name], rtol=1e-8)
+    assert found.evaluate(*given) == pytest.approx(known.evaluate(X[:ROWS], y), rel=1e-8)
+
+
 def test_they_are_waited_for(driver):
     program = network().compile(target="cuda", dtype="float64")
     y = Y[:3]
@@ -108,6 +124,50 @@ def test_they_are_waited_for(driver):
     assert other.streams == [77]
 
 
+class ByBoth(ByDLPack):
+    """As PyTorch and JAX offer their arrays: an interface that names no stream, and DLPack, on some GPU."""
+
+    def __init__(self, driver, array, number=0):
+        super().__init__(driver, array)
+        self.number = number
+        self.__cuda_array_interface__ = {
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "data": (self.held.data_ptr(), False),
+            "strides": None,
+            "version": 2,
+        }
+
+    def __dlpack_device__(self):
+        return (2, self.number)
+
+
+def test_where_the_interface_names_no_stream_dlpack_is_handed_ours(driver, monkeypatch):
+    program = network().compile(target="cuda", dtype="float64")
+    x = ByBoth(driver, X[:3])
+    driver.calls.clear()
+    np.testing.assert_array_equal(program.check((x, Y[:3]), {}).arrays[0], X[:3])
+    assert x.streams == [77]
+    assert not driver.named("cuCtxSynchronize")
+    # Of another GPU no library gives a capsule to our stream.
+    monkeypatch.setattr(FakeDriver, "cuPointerGetAttribute", lambda self, attribute, pointer: (3,))
+    with pytest.raises(gl.DataError, match="x lies on GPU 3"):
+        program.check((other := ByBoth(driver, X[:3], number=3), Y[:3]), {})
+    assert not other.streams
+
+
+def test_who_names_no_stream_is_asked_to_be_ready(driver):
+    """As JAX may be asked; before all that the GPU was asked for is waited for."""
+    program = network().compile(target="cuda", dtype="float64")
+    x = ByInterface(driver, X[:3])
+    del x.__cuda_array_interface__["stream"]
+    x.block_until_ready = lambda: driver.calls.append(("ready", ()))
+    driver.calls.clear()
+    program.check((x, Y[:3]), {})
+    names = [name for name, _ in driver.calls]
+    assert "ready" in names[: names.index("cuCtxSynchronize")]
+
+
 def test_their_memory_is_held_as_long_as_it_is_used(driver):
     program = network().compile(target="cuda", dtype="float64")
     x = ByDLPack(driver, X[:3])
@@ -123,6 +183,24 @@ def test_their_memory_is_held_as_long_as_it_is_used(driver):
 
 
 @WAYS
+@pytest.mark.parametrize("call", ["predict", "evaluate", "loss_and_gradients", "fails"])
+def test_their_memory_is_let_go_of_after_a_call(driver, way, call):
+    model = gl.Model(network(), target="cuda", dtype="float64")
+    x, y = way(driver, X[:3]), way(driver, Y[:3])
+    left = [weakref.ref(x), weakref.ref(y)]
+    if call == "fails":
+        driver.fail["cuLaunchCooperativeKernel"] = 719
+        with pytest.raises(gl.DeviceError):
+            model.evaluate(x, y)
+    else:
+        getattr(model, call)(*((x,) if call == "predict" else (x, y)))
+    del x, y
+    gc.collect()
+    assert [one() for one in left] == [None, None]
+    assert model.predict(X[:3]).shape == (3, 3)  # and it goes on
+
+
+@WAYS
 def test_gradients_of_data_on_a_gpu(driver, way):
     net = network()
     program = net.compile(target="cuda", dtype="float64")
@@ -132,6 +210,24 @@ def test_gradients_of_data_on_a_gpu(driver, way):
     assert loss == pytest.approx(known_loss, rel=1e-10)
     for name in known:
         np.testing.assert_allclose(gradients[name], known[name], rtol=1e-9, atol=1e-12)
+
+
+@WAYS
+def test_noise_that_lies_on_a_gpu(driver, way):
+    net = gl.Sequential([gl.layers.Dropout(0.4), gl.layers.Dense(3)], (5,), loss=gl.losses.SquaredError())
+    (name,) = (tensor.name for tensor in net.noises)
+    program, noise = net.compile(target="cuda", dtype="float64"), np.random.default_rng(3).uniform(size=(7, 5))
+    params = gl.Model(net, target="numpy", dtype="float64").params
+    known = net.compile(target="numpy", dtype="float64")
+    known_loss, gradients = known.loss_and_gradients(params, X[:7], Y[:7], **{name: noise})
+    loss, found = program.loss_and_gradients(params, X[:7], Y[:7], **{name: way(driver, noise)})
+    assert loss == pytest.approx(known_loss, rel=1e-10)
+    for weight in gradients:
+        np.testing.assert_allclose(found[weight], gradients[weight], rtol=1e-9, atol=1e-12)
+    with pytest.raises(gl.DataError, match="has 5 rows and the data have 7; give as many"):
+        program.loss_and_gradients(params, X[:7], Y[:7], **{name: way(driver, noise[:5])})
+    with pytest.raises(gl.DataError, match="target 'numpy' computes on the host"):
+        known.loss_and_gradients(params, X[:7], Y[:7], **{name: way(driver, noise)})
 
 
 def test_where_wide_loads_may_not_begin_they_are_copied_on_the_gpu(driver):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cuda_products import WARP
 from lockstep_kernels import tf32_rounded
-from simulated import device_module, drawn, start
+from simulated import SimulatedDevice, device_module, drawn, host_part, start
 from small_models import MODEL, run
 from test_cuda_compiler import compiled
 
@@ -14,6 +14,7 @@ import gradloom as gl
 from gradloom.codegen.cuda import write
 from gradloom.codegen.cuda_tiles import TF32_TILES, TILES, Way
 from gradloom.codegen.generate import generate
+from gradloom.runtime import cuda_device, cuda_host
 
 ROWS, INPUTS, OUTPUTS = 19, 23, 11
 
@@ -80,6 +81,30 @@ def test_nothing_is_rounded_unless_it_is_asked_for():
     assert generate(net, target="cuda", precision="float32").source == exact
     assert "tf32_tile((" in generate(net, target="cuda", precision="tf32").source
     assert not any(tile.tensor_cores for tile in TILES)
+
+
+@pytest.mark.usefixtures("tensor_cores")
+def test_a_training_goes_on_with_it_after_saving(monkeypatch, tmp_path):
+    monkeypatch.setattr(cuda_device, "default_device", lambda: SimulatedDevice(races=False))
+    monkeypatch.setattr(cuda_host, "device_part", lambda source, options: host_part(source))
+    net = dense(24)
+    x, y = (array.astype(np.float32) for array in drawn(net, ROWS))
+    settings = {"epochs": 1, "batch": ROWS, "optimizer": gl.optimizers.Adam(lr=0.05)}
+    model = gl.Model(net, target="cuda", precision="tf32")
+    model.fit(x, y, **settings)
+    model.save(tmp_path / "tf32.npz")
+    gl.Model.load(tmp_path / "tf32.npz", net).save(tmp_path / "again.npz")
+    for name in ("tf32.npz", "again.npz"):
+        again = gl.Model.load(tmp_path / name, net)
+        assert again.precision == "tf32"
+        again.fit(x, y, **settings)
+        assert "tf32_tile((" in again.program.source
+        assert again.trainings == 1  # of the same state of the optimizer
+        if name == "tf32.npz":
+            model.fit(x, y, **settings)
+        np.testing.assert_array_equal(again.params.flat, model.params.flat)
+    # Other targets have no tensor cores.
+    assert gl.Model.load(tmp_path / "tf32.npz", net, target="numpy").precision is None
 
 
 def test_their_tiles_fit_into_static_shared_memory():

@@ -157,6 +157,8 @@ def rewritten(path, change):
         lambda about, arrays: arrays.update({"parameter.W1": np.zeros((4, 3), dtype=np.float32)}),
         lambda about, arrays: about.pop("order"),
         lambda about, arrays: about.update(dtype="complex"),
+        lambda about, arrays: about.update(precision="tf32"),  # of float64
+        lambda about, arrays: about.update(precision=["tf32"]),
         lambda about, arrays: about.update(order={"bit_generator": "nothing"}),
         lambda about, arrays: about.update(seed="x"),
         lambda about, arrays: arrays.update(state=np.zeros((1, 2), dtype=np.float32)),
@@ -167,6 +169,12 @@ def test_inconsistent_files(saved, change):
     rewritten(saved, change)
     with pytest.raises(gl.SavedFileError, match="truncated or corrupt"):
         gl.Model.load(saved, NET, target="numpy")
+
+
+def test_files_that_name_no_precision(saved):
+    """As earlier versions wrote them."""
+    rewritten(saved, lambda about, arrays: about.pop("precision"))
+    assert gl.Model.load(saved, NET).precision is None
 
 
 def test_newer_format(saved):

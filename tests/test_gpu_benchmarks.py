@@ -156,12 +156,22 @@ def forward():
             grid_barrier(gate)
 
 
+def backward():
+    for u in range(96, -1, -1):
+        grid_barrier(gate)
+    for v in range(3, 19, 5):
+        grid_barrier(gate)
+    for w in range(7, 7):
+        grid_barrier(gate)
+
+
 def train():
     for start in range(0, count, batch):
         forward()
+        backward()
         grid_barrier(gate)
 """
-    assert estimate.waits_of(source, "train") == 1 + 200 + 1
+    assert estimate.waits_of(source, "train") == (1 + 200) + (97 + 4) + 1
 
 
 def test_estimates_grow_with_the_work():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +44,23 @@ def chosen(precision: str | None) -> list[str]:
 
 
 def checked(
-    target: str, seed: int | None = None, tiny: bool = False, precision: str | None = None, only: str | None = None
+    target: str,
+    seed: int | None = None,
+    tiny: bool = False,
+    precision: str | None = None,
+    only: str | None = None,
+    deadline: float = math.inf,
 ) -> list[dict[str, Any]]:
     """Loss, gradients and output of each network, and a short training, each computed twice.
+
+    Parameters
+    ----------
+    deadline : of `time.monotonic`; what comes later is left out
 
     Returns
     -------
     For each network how far each is from float64, whether it is within what float32 allows, and whether the second time
-    gave the same bits.
+    gave the same bits; or what it "failed" with, or why it is "left_out".
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -57,8 +68,21 @@ def checked(
     for name in [only] if only else chosen(precision):
         network, few, many = made[name]
         for count in dict.fromkeys([few] if tiny else [few, many]):
-            rows.append({"network": name, "rows": count, **_one(network, count, target, rng, precision)})
+            row: dict[str, Any] = {"network": name, "rows": count}
+            rows.append(row)
+            if time.monotonic() > deadline:
+                row["left_out"] = "no time was left"
+                continue
+            try:
+                row |= _one(network, count, target, rng, precision)
+            except Exception as error:  # one network's failure is a result, too
+                row["failed"] = f"{type(error).__name__}: {str(error)[:300]}"
     return rows
+
+
+def passed(row: dict[str, Any]) -> bool:
+    """Whether a row of `checked` has nothing wrong; of what is left out nothing is known."""
+    return "left_out" in row or ("failed" not in row and row["right"] and row["same_bits"])
 
 
 def _one(network: gl.Network, rows: int, target: str, rng: Any, precision: str | None) -> dict[str, Any]:
@@ -117,13 +141,19 @@ def poison(program: gl.Program, rows: int) -> None:
         program.module.device.write(work, np.full(work.count, np.nan, work.dtype))
 
 
-def sanitized(limit: float) -> list[dict[str, str]]:
-    """What compute-sanitizer says of the smallest sizes: accesses out of bounds, and races in shared memory."""
+def sanitized(limit: float, deadline: float) -> list[dict[str, str]]:
+    """What compute-sanitizer says of the smallest sizes: accesses out of bounds, and races in shared memory.
+
+    `limit` is in seconds, of each tool; after `deadline`, of `time.monotonic`, none is begun.
+    """
     tool = shutil.which("compute-sanitizer")
     if tool is None:
         return [{"tool": "compute-sanitizer", "said": "not installed, so not run"}]
     said = []
     for name in ("memcheck", "racecheck"):
+        if time.monotonic() > deadline:
+            said.append({"tool": name, "said": "no time was left"})
+            continue
         command = [tool, "--tool", name, "--error-exitcode", "9", sys.executable, "-m", "benchmarks.gpu", "--tiny"]
         try:
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)

@@ -91,6 +91,29 @@ def test_what_is_checked_first_on_a_device(driver, monkeypatch):
     assert len(report.what_is_wrong({"correctness": rows})) == 2
 
 
+def test_what_kernels_write_is_poisoned(driver):
+    """All that they wrote in a training, and nothing that was written once for all."""
+    network, _, _ = correctness.networks()["small"]
+    program = network.compile(target="cuda", batch=3, optimizer=gl.optimizers.SGD(lr=0.01, clip_norm=1.0))
+    rng = np.random.default_rng()
+    flat = gl.Model(network, 1, target="numpy").params.flat
+    given = flat, rng.standard_normal((3, 7)), rng.standard_normal((3, 3)), 3
+    known = correctness._results(program, *given)
+    module, device = program.module, program.module.device
+    rooms = {name: room for name, room in module._rooms.items() if room.dtype.kind == "f" and name != "tables"}
+    assert rooms.keys() >= {"grads", "losses", "sums", "x_rows", "y_rows"}
+    work = program.workspace(3)
+    for buffer in (work, *rooms.values()):
+        device.write(buffer, np.zeros(buffer.count, buffer.dtype))
+    correctness.poison(program, 3)
+    for name, buffer in {"work": work, **rooms}.items():
+        held = np.empty(buffer.count, buffer.dtype)
+        device.read(buffer, 0, held)
+        assert np.isnan(held).all(), name
+    again = correctness._results(program, *given)
+    assert all(np.array_equal(again[name], value) for name, value in known.items())
+
+
 def spoiled(copy):
     def wrong(self, to, of, size, stream):
         copy(self, to, of, size, stream)

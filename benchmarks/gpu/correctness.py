@@ -34,7 +34,7 @@ def networks() -> dict[str, tuple[gl.Network, int, int]]:
         "convolutions": (gl.Sequential(images, (2, 10, 14), loss=labels), 3, 67),
         "LSTM": (gl.Sequential([L.LSTM(19), L.Dense(3)], (11, 5), loss=squared), 2, 41),
         "attention": (gl.Sequential(block, (13, 16), loss=gl.losses.SquaredError("mean")), 7, 7),  # long to compile
-        "modes": (gl.Sequential(noisy, (29,), loss=squared), 5, 203),
+        "modes": (gl.Sequential(noisy, (29,), loss=squared), 11, 203),
     }
 
 

@@ -1,7 +1,7 @@
 """The training kernels of whole networks, compiled for two kinds of GPU without one: what they may take at most.
 
 `tests/test_cuda_compiler.py` limits the parts that kernels carry. The registers of each kernel are recorded as a
-property of its test (`--junit-xml`), and printed with ``-s``.
+property of its test (``-o junit_family=legacy --junit-xml=FILE``), and printed with ``-s``.
 """
 
 from __future__ import annotations
@@ -26,8 +26,40 @@ from gradloom.runtime.cuda_module import DeviceModule
 
 L = gl.layers
 MODULES = count()
-SHARED = 48 * 1024  # bytes: more would have to be asked for at the launch
-LIMIT = 255  # registers of a thread, by the hardware
+# What kernels take with numba-cuda 0.30 and NVVM 13.0, registers of a thread and bytes of shared memory; other
+# releases of the compiler may take a few registers more.
+MARGIN = 6
+TILES = 18_560  # bytes of the largest tiles in float32, twice as many in float64
+REGISTERS = {  # of sm_80 and sm_90, float32, Adam with clipping
+    "dense": (114, 107),
+    "classifier": (122, 108),
+    "convolution": (122, 109),
+    "strides": (162, 122),
+    "LSTM": (166, 168),
+    "GRU": (170, 166),
+    "symbols": (122, 117),
+    "attention": (170, 154),
+    "modes": (144, 118),
+    "784-16-16-10": (146, 123),
+    "images": (170, 168),
+}
+IN_DOUBLE = {"classifier": 141, "convolution": 137, "GRU": 166, "modes": 144, "784-16-16-10": 152}  # of sm_90
+EQUATIONS = {  # float32 and float64 of sm_90, and bytes in float32
+    "product_circuit": (22, 22, 0),
+    "neuron_circuit": (24, 24, 0),
+    "max_circuit": (37, 37, 0),
+    "perceptron": (95, 127, TILES),
+    "one_row": (95, 127, TILES),
+    "classifier": (105, 120, TILES),
+    "one_hot": (105, 120, TILES),
+    "many_axes": (95, 123, TILES),
+    "arithmetic": (46, 72, 0),
+    "awkward_names": (72, 92, 128),
+    "argmax": (46, 54, 128),
+    "conditions": (74, 114, 128),
+}
+# What powers, sines and cosines of double precision call, by the library; nothing else is called.
+LIBRARY = ("__internal_accurate_pow,", "__internal_trig_reduction_slowpathd,")
 
 
 def perceptron():
@@ -43,7 +75,7 @@ def images():
     return gl.Sequential([*layers, L.Flatten(), L.Dense(10)], (3, 64, 64), loss=gl.losses.CrossEntropy("labels"))
 
 
-ALL = {**NETWORKS, "784-16-16-10": perceptron}
+ALL = {**NETWORKS, "784-16-16-10": perceptron, "images": images}
 
 
 class CompilingDevice:
@@ -98,7 +130,7 @@ def train_kernel(net, dtype, cc, optimizer="Adam"):
     return device
 
 
-def assert_within_limits(device, record_property, local=0):
+def assert_within_limits(device, record_property, registers, shared_most, local=0):
     found, counts = device.cubin.resources, cuda_compiler.counts(device.ptx)
     shared = max(0, found.shared - 1024 * (device.cc >= (9, 0)))
     record_property("registers", found.registers)
@@ -106,21 +138,14 @@ def assert_within_limits(device, record_property, local=0):
     print(f"{found.registers} registers, {shared} bytes of shared memory")
     assert found.local <= local
     assert found.spills == 0
-    assert counts["calls"] == 0
-    assert 0 < found.registers <= LIMIT
-    assert shared <= SHARED
+    assert counts["calls"] == sum(map(device.ptx.text.count, LIBRARY))
+    assert 0 < found.registers <= registers + MARGIN
+    assert shared <= shared_most
     return counts
 
 
-@compiled
-@pytest.mark.slow
-def test_images_of_any_size_find_their_windows(record_property):
-    """The tables of offsets lie in memory."""
-    assert_within_limits(train_kernel(images(), "float32", (9, 0)), record_property)
-
-
 def cases(every_day):
-    pairs = [(name, cc) for name in ALL for cc in ((8, 0), (9, 0))]
+    pairs = [(name, cc) for name in ALL for cc in ((8, 0), (9, 0)) if (name, cc) != ("images", (8, 0))]  # long
     marks = {pair: [] if pair in every_day else [pytest.mark.slow] for pair in pairs}
     return [pytest.param(name, cc, marks=marks[name, cc], id=f"{name}-sm_{cc[0]}{cc[1]}") for name, cc in pairs]
 
@@ -128,7 +153,9 @@ def cases(every_day):
 @compiled
 @pytest.mark.parametrize(("name", "cc"), cases([("784-16-16-10", (9, 0)), ("modes", (8, 0))]))
 def test_training_kernels_are_lean(name, cc, record_property):
-    counts = assert_within_limits(train_kernel(ALL[name](), "float32", cc), record_property)
+    shared = 128 if name == "strides" else TILES
+    device = train_kernel(ALL[name](), "float32", cc)
+    counts = assert_within_limits(device, record_property, REGISTERS[name][cc == (9, 0)], shared)
     assert counts["float64"] == 0
     # Loads past the coherent caches would miss what another block wrote before a wait for all of them.
     assert counts["read_only"] == 0
@@ -136,16 +163,17 @@ def test_training_kernels_are_lean(name, cc, record_property):
 
 @compiled
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["classifier", "convolution", "GRU", "modes", "784-16-16-10"])
+@pytest.mark.parametrize("name", IN_DOUBLE)
 def test_training_kernels_in_double_precision(name, record_property):
-    counts = assert_within_limits(train_kernel(ALL[name](), "float64", (9, 0)), record_property)
+    device = train_kernel(ALL[name](), "float64", (9, 0))
+    counts = assert_within_limits(device, record_property, IN_DOUBLE[name], 2 * TILES)
     assert counts["float64"] > 0
 
 
 @compiled
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", [*kernels.CASES, "argmax", "conditions"])
+@pytest.mark.parametrize("name", EQUATIONS)
 def test_all_sorts_of_equations_are_compiled(name, dtype, record_property):
     """Of types a simulation says little: a variable has one, and a bare literal is double precision."""
     if name in ODD:
@@ -160,17 +188,26 @@ def test_all_sorts_of_equations_are_compiled(name, dtype, record_property):
     size = max([place + int(np.prod(shape)) for place, shape in module.PARAMETERS.values()], default=0)
     module.loss_and_gradients(np.zeros(size, dtype), *data, module.workspace(rows), None)
     waves = name in ("arithmetic", "many_axes")
-    counts = assert_within_limits(device, record_property, local=WAVES_LOCAL if waves else 0)
-    if dtype == "float64":
+    double = dtype == "float64"
+    *registers, shared = EQUATIONS[name]
+    local = WAVES_LOCAL[double] if waves else 0
+    counts = assert_within_limits(device, record_property, registers[double], shared * (1 + double), local)
+    if double:
         assert counts["float64"] > 0
     else:
         assert counts["float64"] == 3 * device.ptx.text.count(WAVES_FACTOR)
         assert waves == (WAVES_FACTOR in device.ptx.text)
 
 
-# The sine and the cosine of float32 bring large arguments into range with a table in local memory and, at last, a
-# product in double precision with this factor, π/2 2⁻⁶⁴: three instructions with the casts around it.
-WAVES_FACTOR, WAVES_LOCAL = "0d3BF921FB54442D19", 32
+# The sine and the cosine bring large arguments into range with a table in local memory, of so many bytes in float32 and
+# in float64. In float32 they end with a product in double precision with this factor, π/2 2⁻⁶⁴: three instructions with
+# the casts around it.
+WAVES_FACTOR, WAVES_LOCAL = "0d3BF921FB54442D19", (32, 40)
+
+
+def test_every_case_has_its_limits():
+    assert REGISTERS.keys() == ALL.keys()
+    assert EQUATIONS.keys() == kernels.CASES.keys() | ODD
 
 
 def first_maximum():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,6 +91,29 @@ def test_what_is_checked_first_on_a_device(driver, monkeypatch):
     assert len(report.what_is_wrong({"correctness": rows})) == 2
 
 
+def test_what_kernels_write_is_poisoned(driver):
+    """All that they wrote in a training, and nothing that was written once for all."""
+    network, _, _ = correctness.networks()["small"]
+    program = network.compile(target="cuda", batch=3, optimizer=gl.optimizers.SGD(lr=0.01, clip_norm=1.0))
+    rng = np.random.default_rng()
+    flat = gl.Model(network, 1, target="numpy").params.flat
+    given = flat, rng.standard_normal((3, 7)), rng.standard_normal((3, 3)), 3
+    known = correctness._results(program, *given)
+    module, device = program.module, program.module.device
+    rooms = {name: room for name, room in module._rooms.items() if room.dtype.kind == "f" and name != "tables"}
+    assert rooms.keys() >= {"grads", "losses", "sums", "x_rows", "y_rows"}
+    work = program.workspace(3)
+    for buffer in (work, *rooms.values()):
+        device.write(buffer, np.zeros(buffer.count, buffer.dtype))
+    correctness.poison(program, 3)
+    for name, buffer in {"work": work, **rooms}.items():
+        held = np.empty(buffer.count, buffer.dtype)
+        device.read(buffer, 0, held)
+        assert np.isnan(held).all(), name
+    again = correctness._results(program, *given)
+    assert all(np.array_equal(again[name], value) for name, value in known.items())
+
+
 def spoiled(copy):
     def wrong(self, to, of, size, stream):
         copy(self, to, of, size, stream)
@@ -138,10 +164,86 @@ def test_a_system_that_fails_is_a_result(monkeypatch):
     assert "no such thing" in report.training_row(row)
 
 
+def test_a_check_that_fails_is_a_result(monkeypatch):
+    small = correctness.networks()["small"]
+    monkeypatch.setattr(correctness, "networks", lambda: {"broken": (None, 2, 2), "small": small})
+    rows = correctness.checked("numpy")
+    assert [correctness.passed(row) for row in rows] == [False, True]
+    assert rows[0]["failed"].startswith("AttributeError")
+    assert "AttributeError" in report.correctness_table(rows)
+    assert len(report.what_is_wrong({"correctness": rows})) == 1
+
+
+@pytest.mark.parametrize("where", ["_torch", "_clock", "enough"])
+def test_a_kernel_that_fails_is_a_result(monkeypatch, where):
+    """Whether it fails as it is made or as it is timed; the copy that others are compared with, too."""
+    real = getattr(kernels, where)
+
+    def second_fails(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            raise RuntimeError("no such thing")
+        return real(*given)
+
+    def first_fails(*given):
+        raise RuntimeError("no such thing")
+
+    calls = []
+    for fails, expected in ((second_fails, 1), (first_fails, 5 + 4 * (where != "_torch"))):
+        with monkeypatch.context() as patched:
+            patched.setattr(kernels, where, fails)
+            rows = list(kernels.measured("cpu", 0.0, 2, float("inf")))
+        assert [row["case"].split()[0] for row in rows] == ["copy", "Adam", "product", "dense", "softmax"]
+        said = report.what_is_wrong({"kernels": rows})
+        assert len(said) == expected
+        assert all("RuntimeError: no such thing" in line for line in said)
+        assert sum("us" in one for row in rows for one in row["systems"].values()) == 9 - expected
+        assert "no such thing" in report.kernels_table(rows)
+
+
+def test_a_process_that_dies_is_said_and_the_rest_goes_on():
+    class Deadly(str):
+        def __reduce__(self):
+            return os._exit, (3,)  # of the process that reads it
+
+    job = ("training", Deadly("small"), None)
+    ((found, _, said),) = prepare.prepared((9, 0), 1, 60, [job])
+    assert found is job
+    assert said.startswith("not compiled: A process in the process pool was terminated abruptly")
+
+
 def test_after_the_deadline_nothing_is_begun():
     row = training.measured(in_small(TASKS[0]), "cpu", 0.0, 1, 0.0)
     assert set(row["left_out"].values()) == {"no time was left"}
     assert report.training_row(row)
+    rows = list(kernels.measured("cpu", 0.0, 1, 0.0))
+    assert [row["left_out"] for row in rows] == 5 * ["no time was left"]
+    assert report.kernels_table(rows).count("no time was left") == 10
+    checks = correctness.checked("numpy", deadline=0.0)
+    assert {row["left_out"] for row in checks} == {"no time was left"}
+    assert report.correctness_table(checks).count("no time was left") == len(checks) > 6
+    assert not report.what_is_wrong({"correctness": checks, "kernels": rows})
+
+
+def test_the_deadline_ends_the_rounds(monkeypatch):
+    """Of a clock that is past it from some question on: what has begun has one sample of each system."""
+
+    def late_after(questions):
+        asked = iter([0.0] * questions)
+        return SimpleNamespace(monotonic=lambda: next(asked, 9.0), perf_counter=time.perf_counter)
+
+    def built(device, tf32):
+        return {"gradloom": lambda task, data: Ours(task, data, "numpy", None)}
+
+    monkeypatch.setattr(training, "builders", built)
+    for rounds, questions in ((1, 1), (3, 3), (7, 9)):
+        monkeypatch.setattr(training, "time", late_after(questions))
+        row = training.measured(in_small(TASKS[0]), "cpu", 0.0, 7, 1.0)
+        assert len(row["systems"]["gradloom"]["samples"]) == rounds
+    for rounds, questions in ((1, 1), (3, 3), (7, 9)):
+        monkeypatch.setattr(kernels, "time", late_after(questions))
+        copied = next(kernels.measured("cpu", 0.0, 7, 1.0))
+        assert len(copied["systems"]["torch"]["samples"]) == rounds
 
 
 def test_waits_are_counted_as_often_as_all_wait():
@@ -156,12 +258,22 @@ def forward():
             grid_barrier(gate)
 
 
+def backward():
+    for u in range(96, -1, -1):
+        grid_barrier(gate)
+    for v in range(3, 19, 5):
+        grid_barrier(gate)
+    for w in range(7, 7):
+        grid_barrier(gate)
+
+
 def train():
     for start in range(0, count, batch):
         forward()
+        backward()
         grid_barrier(gate)
 """
-    assert estimate.waits_of(source, "train") == 1 + 200 + 1
+    assert estimate.waits_of(source, "train") == (1 + 200) + (97 + 4) + 1
 
 
 def test_estimates_grow_with_the_work():

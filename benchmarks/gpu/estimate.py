@@ -89,12 +89,18 @@ def waits_of(source: str, name: str) -> int:
             if node.func.id in functions and node.func.id in CALLED:
                 return sum(map(count, functions[node.func.id].body))
         if isinstance(node, ast.For) and isinstance(node.iter, ast.Call):
-            steps = node.iter.args
-            if len(steps) == 1 and isinstance(steps[0], ast.Constant):
-                times = steps[0].value
+            times = _length(node.iter)
         return times * sum(map(count, ast.iter_child_nodes(node)))
 
     return sum(map(count, functions[name].body))
+
+
+def _length(call: ast.Call) -> int:
+    """How many numbers a `range` of constants has; of others, as of points and mini-batches, one is counted."""
+    try:
+        return len(range(*map(ast.literal_eval, call.args)))
+    except ValueError:
+        return 1
 
 
 CALLED = {"forward", "loss", "training_loss", "backward", "loss_and_gradients", "advance", "update"}

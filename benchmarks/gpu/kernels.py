@@ -6,6 +6,7 @@ import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,14 @@ class Case:
     ----------
     amount : floating-point operations, or bytes that must be moved
     unit : "GFLOP/s" or "GB/s", for that
-    ours, torch : make a function that does it once, with its numbers where they are; `torch` of a device
+    ours, torch : make a function that does it once, with its numbers where they are; `torch` of a device.
+        `ours` is None where gradloom has nothing of the kind
     """
 
     name: str
     amount: float
     unit: str
-    ours: Callable[[str, str | None], tuple[Callable[[], Any], Any]]
+    ours: Callable[[str, str | None], tuple[Callable[[], Any], Any]] | None
     torch: Callable[[str], Callable[[], Any]]
 
 
@@ -45,38 +47,45 @@ def cases(small: bool) -> Iterator[Case]:
     yield _cross_entropy(*(7, 5) if small else (8192, 1024))
 
 
-def measured(device: str, seconds: float, rounds: int, deadline: float, tf32: bool = False) -> list[dict[str, Any]]:
-    """The time of each case, of the copy that bandwidth is compared with first."""
-    found: list[dict[str, Any]] = []
+def measured(device: str, seconds: float, rounds: int, deadline: float, tf32: bool = False) -> Iterator[dict[str, Any]]:
+    """The time of each case, of the copy that bandwidth is compared with first.
+
+    Parameters
+    ----------
+    seconds : of one measurement
+    deadline : of `time.monotonic`; what comes later is left out
+    """
     has_torch = importlib.util.find_spec("torch") is not None
-    if has_torch:
-        found.append(_copy(device, seconds, rounds))
-    for case in cases(small=device == "cpu"):
+    listed = list(cases(small=device == "cpu"))
+    for case in [_copy(1000 if device == "cpu" else 2**26)] * has_torch + listed:
         if tf32 and case.unit != "GFLOP/s":
             continue
         row: dict[str, Any] = {"case": case.name, "unit": case.unit, "tf32": tf32, "systems": {}}
-        found.append(row)
-        if time.monotonic() > deadline:
-            row["left_out"] = "no time was left"
-            continue
-        makers: dict[str, Callable[[], tuple[Callable[[], Any], Any]]] = {
-            "gradloom": lambda case=case: case.ours("cuda" if device == "cuda" else "numpy", "tf32" if tf32 else None)
-        }
+        makers: dict[str, Callable[[], tuple[Callable[[], Any], Any]]] = {}
+        if case.ours is not None:
+            target, precision = "cuda" if device == "cuda" else "numpy", "tf32" if tf32 else None
+            makers["gradloom"] = partial(case.ours, target, precision)
         if has_torch:
             makers["torch"] = lambda case=case: (_torch(case, device, tf32), None)
         for name, make in makers.items():
+            if time.monotonic() > deadline:
+                row["left_out"] = "no time was left"
+                break
             try:
                 once, ours = make()
                 once()
+                clock = _clock(name, device, ours)
+                row["systems"][name] = _timed(once, clock, seconds, rounds, case.amount, deadline)
             except Exception as error:  # one kernel's failure is a result, too
                 row["systems"][name] = {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
-                continue
-            clock = _clock(name, device, ours)
-            row["systems"][name] = _timed(once, clock, seconds, rounds, case.amount)
-    return found
+        yield row
 
 
-def _timed(once: Callable[[], Any], clock: Any, seconds: float, rounds: int, amount: float) -> dict[str, Any]:
+def _timed(
+    once: Callable[[], Any], clock: Any, seconds: float, rounds: int, amount: float, deadline: float
+) -> dict[str, Any]:
+    """Rounds until the deadline, one at least."""
+
     def repeated(count: int) -> float:
         def work() -> None:
             for _ in range(count):
@@ -85,7 +94,9 @@ def _timed(once: Callable[[], Any], clock: Any, seconds: float, rounds: int, amo
         return float(clock(work))
 
     count = enough(repeated, 1, seconds, 2000)
-    samples = [1e6 * repeated(count) / count for _ in range(rounds)]
+    samples: list[float] = []
+    while len(samples) < rounds and not (samples and time.monotonic() > deadline):
+        samples.append(1e6 * repeated(count) / count)
     us = spread(samples)
     return {"us": us, "samples": samples, "rate": amount / us["median"] / 1e3}
 
@@ -103,17 +114,20 @@ def _torch(case: Case, device: str, tf32: bool) -> Callable[[], Any]:
     return case.torch(device)
 
 
-def _copy(device: str, seconds: float, rounds: int) -> dict[str, Any]:
-    import torch
-
-    numbers = 2**28 // 4 if device == "cuda" else 1000
-    of = torch.zeros(numbers, device=device)
-    to = torch.empty_like(of)
-    done = _timed(lambda: to.copy_(of), _clock("torch", device, None), seconds, rounds, 8 * numbers)
-    return {"case": f"copy of {4 * numbers / 2**20:.0f} MiB", "unit": "GB/s", "tf32": False, "systems": {"torch": done}}
-
-
 # ---- what is computed --------------------------------------------------------------------------------------------
+
+
+def _copy(count: int) -> Case:
+    """PyTorch's copy of float32 numbers; gradloom has none."""
+
+    def torch(device: str) -> Callable[[], Any]:
+        import torch
+
+        of = torch.zeros(count, device=device)
+        to = torch.empty_like(of)
+        return lambda: to.copy_(of)
+
+    return Case(f"copy of {4 * count / 2**20:.0f} MiB", 8.0 * count, "GB/s", None, torch)
 
 
 def _run(program: Any, kernel: str, arrays: tuple[np.ndarray, ...], call: str) -> tuple[Callable[[], Any], Any]:

@@ -10,7 +10,8 @@ import argparse
 import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from types import SimpleNamespace
 from typing import Any
@@ -76,7 +77,8 @@ def prepare(job: Job, cc: tuple[int, int]) -> tuple[Job, float, str]:
     start, said = time.perf_counter(), ""
     try:
         if of == "check":
-            correctness.checked("cuda", precision=precision, only=name)
+            rows = correctness.checked("cuda", precision=precision, only=name)
+            said = "; ".join(row["failed"] for row in rows if "failed" in row)
         elif of == "training":
             from ..workloads import arrays
 
@@ -93,17 +95,31 @@ def prepare(job: Job, cc: tuple[int, int]) -> tuple[Job, float, str]:
 def prepared(
     cc: tuple[int, int], workers: int, limit: float, wanted: Sequence[Job] | None = None
 ) -> Iterator[tuple[Job, float, str]]:
-    """Every job, as it is done; those that have not begun after `limit` seconds are left to the run itself."""
+    """Every job, as it is done, and what went wrong.
+
+    Those that have not begun after `limit` seconds, or when a process died, are left to the run itself.
+    """
     end = time.monotonic() + limit
     # New processes: those that are forked of one that uses a GPU must not go on with it.
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        waiting = [pool.submit(prepare, job, cc) for job in (jobs() if wanted is None else wanted)]
+        waiting = {_begun(pool, job, cc): job for job in (jobs() if wanted is None else wanted)}
         for done in as_completed(waiting):
-            if not done.cancelled():
-                yield done.result()
+            try:
+                yield (waiting[done], 0.0, "no time was left") if done.cancelled() else done.result()
+            except BrokenProcessPool as error:  # as where the system has ended one for want of memory: none is left
+                yield waiting[done], 0.0, f"not compiled: {error}"
             if time.monotonic() > end:
                 for one in waiting:
                     one.cancel()
+
+
+def _begun(pool: ProcessPoolExecutor, job: Job, cc: tuple[int, int]) -> Future[tuple[Job, float, str]]:
+    try:
+        return pool.submit(prepare, job, cc)
+    except BrokenProcessPool as error:
+        failed: Future[tuple[Job, float, str]] = Future()
+        failed.set_exception(error)
+        return failed
 
 
 def main(given: list[str] | None = None) -> int:

@@ -8,6 +8,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from .correctness import passed
+
 PACKAGES = ("gradloom", "numba", "numba-cuda", "cuda-bindings", "nvidia-nvvm", "nvidia-nvjitlink", "numpy")
 PACKAGES += ("torch", "jax", "jaxlib", "cupy-cuda13x", "cupy-cuda12x")
 Found = dict[str, Any]
@@ -44,6 +46,10 @@ def correctness_table(rows: list[Found]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
+        if "apart" not in row:
+            said = row.get("left_out") or f"**{row['failed']}**"
+            lines.append(f"| {row['network']} | {row['rows']} | {said} | | | | | |")
+            continue
         apart = row["apart"]
         gradients = max((v for name, v in apart.items() if name.startswith("gradient")), default=0.0)
         shown = [f"{value:.1e}" for value in (apart["loss"], gradients, apart["output"], apart["trained"])]
@@ -80,7 +86,8 @@ def training_row(row: Found) -> str:
 
 
 def kernels_table(rows: list[Found]) -> str:
-    copied = next((row["systems"]["torch"]["rate"] for row in rows if row["case"].startswith("copy")), None)
+    copies = (row["systems"].get("torch", {}) for row in rows if row["case"].startswith("copy"))
+    copied = next((one["rate"] for one in copies if "rate" in one), None)
     lines = ["| kernel | gradloom, µs | PyTorch, µs | gradloom | PyTorch |", "|---|---|---|---|---|"]
     for row in rows:
         cells = [_cell(row["systems"].get(name), row, None) for name in ("gradloom", "torch")]
@@ -104,7 +111,7 @@ def what_is_wrong(found: Found) -> list[str]:
     said = []
     for key in ("correctness", "correctness_tf32"):
         for row in found.get(key, []):
-            if not (row["right"] and row["same_bits"]):
+            if not passed(row):
                 said.append(f"{key}: {row['network']} of {row['rows']} rows: {row}")
     for row in found.get("training", []):
         if "gradloom" in row["left_out"]:

@@ -37,10 +37,8 @@ def threads():
     set_threads(None)
 
 
-SLOW = pytest.mark.slow
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[SLOW] * (name != "dense")) for name in NETWORKS])
+@pytest.mark.slow  # test_team_orders looks for races every day, in plain Python
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_same_bits_by_any_number_of_threads_of_any_number_of_rows(name, threads):
     """A batch of 13 rows, then one of 4; and batches of one row, of which one half has none."""
     layers, shape = NETWORKS[name]

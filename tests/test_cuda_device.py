@@ -241,6 +241,7 @@ def test_the_real_interface_takes_such_arguments(driver):
         "cuEventRecord": [real.CUevent, real.CUstream],
         "cuEventSynchronize": [real.CUevent],
         "cuModuleGetFunction": [real.CUmodule, None],
+        "cuModuleUnload": [real.CUmodule],
         "cuOccupancyMaxActiveBlocksPerMultiprocessor": [real.CUfunction, None, None],
         "cuLaunchCooperativeKernel": [real.CUfunction, *[None] * 7, real.CUstream, None],
         "cuStreamSynchronize": [real.CUstream],

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from .runtime.array_checks import one_hot_rows
     from .runtime.cache import CacheWarning, cache_dir, set_cache_dir
     from .runtime.callbacks import Callback, EarlyStopping
+    from .runtime.checkpoint_files import Checkpoints
     from .runtime.cubin_files import load_kernels
     from .runtime.cuda_device import DeviceError
     from .runtime.explain import explain
@@ -99,6 +100,7 @@ _LAZY = {
     "CacheWarning": "runtime.cache",
     "Callback": "runtime.callbacks",
     "DeviceError": "runtime.cuda_device",
+    "Checkpoints": "runtime.checkpoint_files",
     "EarlyStopping": "runtime.callbacks",
     "GradientNorms": "runtime.gradient_norms",
     "History": "runtime.history",
@@ -150,12 +152,12 @@ def _compile(network: Network, **options: Any) -> Program:
 Network.compiler = staticmethod(_compile)
 
 __all__ = [
-    "AlongAxis", "AmbiguousClaimError", "ArgMax", "CacheError", "CacheWarning", "Callback", "ClaimSyntaxError",
-    "Costs", "DataError", "Derivation", "DeviceError", "Dim", "DivergenceError", "Document", "Drawing", "EarlyStopping",
-    "Equation", "GradientNorms", "GradloomError", "History", "Index", "IndexingError", "KernelSchedule",
-    "LossError", "Max", "MissingExtraError", "Model", "ModelFileError", "NameTakenError", "Network", "Parameters",
-    "PdfError", "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError", "Sum",
-    "Tensor", "UndefinedError", "UnknownNameError", "UnsupportedError", "UnusedParameterError", "Verdict",
+    "AlongAxis", "AmbiguousClaimError", "ArgMax", "CacheError", "CacheWarning", "Callback", "Checkpoints",
+    "ClaimSyntaxError", "Costs", "DataError", "Derivation", "DeviceError", "Dim", "DivergenceError", "Document",
+    "Drawing", "EarlyStopping", "Equation", "GradientNorms", "GradloomError", "History", "Index", "IndexingError",
+    "KernelSchedule", "LossError", "Max", "MissingExtraError", "Model", "ModelFileError", "NameTakenError", "Network",
+    "Parameters", "PdfError", "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError",
+    "Sum", "Tensor", "UndefinedError", "UnknownNameError", "UnsupportedError", "UnusedParameterError", "Verdict",
     "activations", "cache_dir", "check", "datasets", "dims", "elementwise", "elu", "errors", "evaluate", "explain",
     "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held", "hessian", "hessian_vector",
     "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu", "load_kernels", "log_softmax",

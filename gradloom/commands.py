@@ -212,6 +212,9 @@ def train(options: argparse.Namespace) -> int:
     for name in ("seed", "target", "dtype", "epochs", "batch", "validation"):
         if getattr(options, name) is not None:
             settings[name] = getattr(options, name)
+    if options.resume and options.checkpoints is None:
+        raise UnsupportedError("--resume needs to know where the checkpoints are: add --checkpoints DIR")
+    settings |= {"checkpoints": options.checkpoints, "resume": options.resume}
     if options.patience is not None:
         settings["early_stopping"] = options.patience
     model = Model(

@@ -34,6 +34,13 @@ class Callback:
     def on_train_end(self, model: Model, history: History) -> None:
         """After the last epoch; not called when an error or Ctrl-C ends the training."""
 
+    def state(self) -> dict[str, Any]:
+        """What it remembers of the epochs so far, for checkpoints: arrays, numbers, texts, and lists of these."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Remember what `state` gave when the checkpoint was written that training goes on from."""
+
 
 class FunctionCallback(Callback):
     """A function ``f(model, epoch, logs)`` as a callback."""
@@ -84,6 +91,14 @@ class EarlyStopping(Callback):
             return False
         self._waited += 1
         return self._waited >= self.patience
+
+    def state(self) -> dict[str, Any]:
+        kept = {} if self._best_flat is None else {"best_flat": self._best_flat}
+        return {"best_epoch": self.best_epoch, "best": self.best, "waited": self._waited, **kept}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.best_epoch, self.best, self._waited = state["best_epoch"], state["best"], state["waited"]
+        self._best_flat = state.get("best_flat")
 
     def on_train_end(self, model: Model, history: History) -> None:
         if self._best_flat is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import secrets
@@ -33,6 +34,19 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    with contextlib.suppress(OSError):  # that it has a new name must last, too; not every system can be asked for it
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def remove_unfinished(folder: Path, pattern: str) -> None:
+    """Remove what is left of files that a killed process was about to write; no other process may be writing."""
+    for left in folder.glob(f".{pattern}.*"):
+        with contextlib.suppress(OSError):
+            left.unlink()
 
 
 def write_archive(path: Path, arrays: Mapping[str, Array]) -> None:

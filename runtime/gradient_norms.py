@@ -123,6 +123,13 @@ class GradientNorms(Callback):
         found = self._measure(model, epoch)
         return {"gradient_norm": math.hypot(*found.values())}
 
+    def state(self) -> dict[str, Any]:
+        return {"epochs": self.epochs, "norms": self.norms}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.epochs = list(state["epochs"])
+        self.norms = {name: list(norms) for name, norms in state["norms"].items()}
+
     def _measure(self, model: Model, epoch: int) -> dict[str, float]:
         # The model's program is another one after `fit` was given another optimizer.
         found = _norms(self._program or model.program, model.params.flat, self._data, list(self.norms))
@@ -207,7 +214,7 @@ def _program(model: Model | Program, names: list[str]) -> Program:
 
 
 def _norms(program: Program, flat: Array, data: Data, names: list[str]) -> dict[str, float]:
-    _, gradients = program.run_gradients(flat, data)
+    _, gradients = program.run_gradients(flat, data, *program.noise(data.rows))  # the same noise every time
     return {name: _norm(gradients[name]) for name in names}
 
 

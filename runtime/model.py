@@ -13,7 +13,7 @@ from ..codegen.kernel_schedule import check_checkpoint, check_precision
 from ..symbolic.errors import SizeError
 from ..symbolic.network import Network
 from .data import Data, check_data, name_data
-from .fit import check_count, check_trainable, fit
+from .fit import Fit, check_count, check_trainable
 from .history import History
 from .metrics import choose_metrics
 from .parameters import Parameters
@@ -113,6 +113,8 @@ class Model:
         early_stopping: Any = None,
         progress: bool | Literal["auto"] = "auto",
         metrics: Any = None,
+        checkpoints: Any = None,
+        resume: bool = False,
     ) -> History:
         """Train. A second call goes on where the first ended; with an optimizer of the same equations its state too.
 
@@ -133,6 +135,10 @@ class Model:
         progress : whether to show a bar; "auto": if tqdm is installed and standard error is a terminal.
         metrics : names ("accuracy", "mean_absolute_error") or functions ``f(outputs, targets)``; by default accuracy
             where the targets are classes.
+        checkpoints : a directory, or `Checkpoints`: where the training is kept while it goes on.
+        resume : go on from the newest checkpoint there, as if the training had not been interrupted: with the same
+            data, batch size and callbacks the numbers are the same, bit for bit. `epochs` counts from the beginning,
+            and may be more. Without a checkpoint, training begins anew.
 
         Returns
         -------
@@ -146,9 +152,11 @@ class Model:
             If a symbolic size is not known from the data either.
         DivergenceError
             If the loss becomes NaN or infinite; it names the epoch, and the last good parameters are kept.
+        SavedFileError
+            If a checkpoint cannot be written, or those that are there are damaged or of another training.
         """
         check_trainable(self.network)
-        return fit(
+        return Fit(
             self,
             self.check(X, Y),
             epochs=epochs,
@@ -160,7 +168,9 @@ class Model:
             early_stopping=early_stopping,
             progress=progress,
             metrics=metrics,
-        )
+            checkpoints=checkpoints,
+            resume=resume,
+        ).run()
 
     def trainer(self, optimizer: Any, batch: int) -> Trainer:
         """The trainer for `optimizer`: the last one, if its update equations are the same."""
@@ -267,6 +277,10 @@ class Model:
         SavedFileError
             If the file cannot be written.
         """
+        write_file(path, self.network, self.saved())
+
+    def saved(self) -> Saved:
+        """What a file holds of the model as it is now."""
         trainer, resume = self._trainer, self._resume
         state: Array | None = None
         steps, optimizer = 0, ""
@@ -274,7 +288,7 @@ class Model:
             state, steps, optimizer = trainer.state, trainer.steps, update_digest(trainer.program.source)
         elif resume is not None:
             state, steps, optimizer = resume.state, resume.steps, resume.optimizer
-        saved = Saved(
+        return Saved(
             params=dict(self.params),
             target=self.target,
             dtype=self.dtype,
@@ -288,7 +302,6 @@ class Model:
             steps=steps,
             optimizer=optimizer,
         )
-        write_file(path, self.network, saved)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], network: Network, target: str | None = None) -> Model:

@@ -35,10 +35,11 @@ class Progress:
         if self._bar is not None:
             self._bar.set_description_str(f"epoch {epoch}/{last}", refresh=False)
 
-    def advance(self, steps: int, loss: float) -> None:
+    def advance(self, steps: int, loss: float | None = None) -> None:
         if self._bar is not None:
-            self._shown["loss"] = f"{loss:.4g}"
-            self._bar.set_postfix(self._shown, refresh=False)
+            if loss is not None:
+                self._shown["loss"] = f"{loss:.4g}"
+                self._bar.set_postfix(self._shown, refresh=False)
             self._bar.update(steps)
 
     def finish_epoch(self, logs: Mapping[str, float]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,15 @@ TRAINING = (
     "optimizer",
 )  # kept in the JSON text
 PARAMETER = "parameter."  # before a parameter's name in the archive
+RUN = "run."  # before the name of an array that a checkpoint has besides
 
 
 @dataclass
 class Saved:
     """What a file holds of a model; `state`, `steps` and `optimizer` are of the training, if there was one.
 
-    `params` are the parameters and the network's states, `state` that of the optimizer.
+    `params` are the parameters and the network's states, `state` that of the optimizer. `run` and `run_arrays` are
+    what a checkpoint has besides, see `checkpoint_files`.
     """
 
     params: dict[str, Array]
@@ -59,6 +61,8 @@ class Saved:
     state: Array | None
     steps: int
     optimizer: str
+    run: dict[str, Any] | None = None
+    run_arrays: dict[str, Array] = field(default_factory=dict)
 
 
 def write_file(path: str | os.PathLike[str], network: Network, saved: Saved) -> None:
@@ -80,6 +84,9 @@ def write_file(path: str | os.PathLike[str], network: Network, saved: Saved) -> 
         **{name: getattr(saved, name) for name in TRAINING},
     }
     arrays = {PARAMETER + name: array for name, array in saved.params.items()}
+    arrays |= {RUN + name: array for name, array in saved.run_arrays.items()}
+    if saved.run is not None:
+        about["run"] = saved.run
     if saved.state is not None:
         arrays["state"] = saved.state
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
@@ -134,6 +141,8 @@ def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
         saved = Saved(
             params={t.name: arrays[PARAMETER + t.name] for t in network.parameters + network.states},
             state=arrays.get("state"),
+            run=about.get("run"),
+            run_arrays={name.removeprefix(RUN): array for name, array in arrays.items() if name.startswith(RUN)},
             **{name: about[name] for name in TRAINING},
         )
         _check(saved, network)

@@ -105,8 +105,12 @@ class Trainer:
             ones that are known to give a finite loss.
         """
         before = self._keep()
-        total, done = self._run(data, order, batch)
-        self.steps += done
+        try:
+            total, done = self._run(data, order, batch)
+            self.steps += done
+        except KeyboardInterrupt:
+            self._restore(before)  # the steps that are done and those that are counted must be the same
+            raise
         if not math.isfinite(total):
             # A first step that fails condemns the parameters it began with; a later one only those made since.
             keep = self._good if done == 0 and self._good is not None else before

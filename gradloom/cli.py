@@ -176,9 +176,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--dtype", choices=("float32", "float64"))
     _add_sizes(command)
     command.add_argument("--save", metavar="FILE", help="write the trained model to FILE (.npz)")
-    command.add_argument(
-        "--checkpoints", metavar="DIR", help="keep the training in DIR while it goes on, about every 30 s"
-    )
+    command.add_argument("--checkpoints", metavar="DIR", help="keep the training in DIR while it goes on")
+    command.add_argument("--every", type=float, metavar="SECONDS", help="from one checkpoint to the next (default: 30)")
     command.add_argument(
         "--resume", action="store_true", help="go on from the newest checkpoint in DIR, or begin where there is none"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -196,8 +198,24 @@ def _batch(options: argparse.Namespace, file: ModelFile) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
+    from .runtime.ranks import end_all, started_together
+
+    comm = started_together()
+    if comm is None:
+        return _train(options, None)
+    try:
+        if comm.Get_rank() == 0:
+            return _train(options, comm)
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            return _train(options, comm)
+    except (Exception, KeyboardInterrupt) as error:
+        end_all(comm, error)
+
+
+def _train(options: argparse.Namespace, comm: Any) -> int:
+    """Train; of several processes, `comm`, one writes files and reports."""
     from .runtime.datasets import data_for
-    from .runtime.fit import check_trainable
+    from .runtime.fit_options import check_trainable
     from .runtime.model import Model
     from .runtime.saved_files import check_destination
 
@@ -212,9 +230,7 @@ def train(options: argparse.Namespace) -> int:
     for name in ("seed", "target", "dtype", "epochs", "batch", "validation"):
         if getattr(options, name) is not None:
             settings[name] = getattr(options, name)
-    if options.resume and options.checkpoints is None:
-        raise UnsupportedError("--resume needs to know where the checkpoints are: add --checkpoints DIR")
-    settings |= {"checkpoints": options.checkpoints, "resume": options.resume}
+    settings |= _checkpoints(options)
     if options.patience is not None:
         settings["early_stopping"] = options.patience
     model = Model(
@@ -230,23 +246,38 @@ def train(options: argparse.Namespace) -> int:
     for name in ("sizes", "checkpoint", "precision"):
         settings.pop(name, None)
     settings["optimizer"] = _optimizer(options, file)
+    settings["comm"] = comm
+    is_first = comm is None or comm.Get_rank() == 0
     model.check(*data)
-    if file.report is not None:
+    if file.report is not None and is_first:
         report = file.report
         report(model, 0)
         settings["callbacks"] = lambda model, epoch, logs: report(model, epoch) and None
     try:
         model.fit(*data, **settings)
     except KeyboardInterrupt:
-        if model.epochs:
+        if model.epochs and is_first:
             _finish_training(model, settings["optimizer"], file, options.save)
         raise
     except DivergenceError as error:
-        if options.save is None:
+        if options.save is None or not is_first:
             raise
         raise DivergenceError(f"{error}; {_save_last_good(model, Path(options.save))}") from error
-    _finish_training(model, settings["optimizer"], file, options.save)
+    if is_first:
+        _finish_training(model, settings["optimizer"], file, options.save)
     return 0
+
+
+def _checkpoints(options: argparse.Namespace) -> dict[str, Any]:
+    from .runtime.checkpoint_files import Checkpoints
+
+    if options.checkpoints is None:
+        for name, given in (("resume", options.resume), ("every", options.every is not None)):
+            if given:
+                raise UnsupportedError(f"--{name} is about checkpoints, and there are none: add --checkpoints DIR")
+        return {}
+    every = {} if options.every is None else {"seconds": options.every}
+    return {"checkpoints": Checkpoints(options.checkpoints, **every), "resume": options.resume}
 
 
 def _finish_training(model: Any, optimizer: Any, file: ModelFile, save: str | None) -> None:

@@ -16,7 +16,7 @@ from ..symbolic.errors import UndefinedError
 from ..symbolic.network import Network
 from .cache import load_module
 from .data import Data, check_data
-from .fit import check_count, check_trainable
+from .fit_options import check_count, check_trainable
 from .gradcheck import prime_sizes, random_data
 from .model import Model
 from .program import check_choices, check_sizes

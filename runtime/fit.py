@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..symbolic.errors import DataError, DivergenceError, LossError, UndefinedError
-from ..symbolic.network import Network
+from ..symbolic.errors import DataError, DivergenceError
 from .callbacks import as_callbacks
 from .checkpoint_files import as_checkpoints, digest_of
 from .data import Data
+from .fit_options import check_count, check_flag, split
 from .history import History
-from .interrupts import held_back
+from .interrupts import ended_in_order, held_back
 from .keeper import Keeper, Parts, Position
 from .metrics import choose_metrics
 from .progress import Progress
+from .ranks import Ranks, ranks_of
 from .scoring import score
 from .training import rows_per_block
 
 if TYPE_CHECKING:
     from .model import Model
 
-Array = NDArray[Any]
 BETWEEN = -1  # steps of a `Position` while an epoch is counted and callbacks hear of it: nowhere to go on from
-SPLIT_SEED = 20_240_229  # with the model's seed: the same model splits the same data the same way in every fit
 
 
 class Fit:
@@ -56,6 +52,7 @@ class Fit:
         metrics: Any,
         checkpoints: Any,
         resume: bool,
+        comm: Any,
     ) -> None:
         check_count("epochs", epochs, least=0)
         check_count("batch", batch)
@@ -65,60 +62,102 @@ class Fit:
         if resume and options is None:
             raise DataError("resume is True, but there are no checkpoints; give their directory: checkpoints='run'")
         self.model, self.data, self.epochs, self.batch, self.shuffle = model, data, epochs, batch, shuffle
+        self.ranks = ranks_of(comm, model.network, model.target)
+        model.seed = self.ranks.first(lambda: model.seed)
         self.watchers = as_callbacks(callbacks, early_stopping)
         self.rows, self.held_out = split(model, data, validation, shuffle)
         self.metrics = choose_metrics(metrics, data.of_role("target"))
-        self.trainer = model.trainer(optimizer, min(batch, len(self.rows)))
+        self.trainer = model.trainer(optimizer, -(-min(batch, len(self.rows)) // self.ranks.size))
         self.history = model.history = History()
         self.block = rows_per_block(model.network, model.sizes, batch, model.target)
         self.trainer.choose_threads(batch, min(self.block, len(self.rows)))
         self.place = Position(model.epochs, self.trainer.steps, model.order.bit_generator.state)
-        self.keeper: Keeper | None = None
-        if options is not None:
-            told = {"batch": int(batch), "block": self.block, "rows": len(self.rows), "shuffle": bool(shuffle)}
-            parts = Parts(model, self.trainer, self.history, self.watchers, {**told, "data": digest_of(data)})
-            self.keeper = Keeper(options, resume=bool(resume), parts=parts)
-        self.bar = Progress(epochs * self._steps(len(self.rows)), progress)
+        self.options, self.resume = options, bool(resume)
+        self.keeper: Keeper | None = None  # rank 0 has it
+        self.bar = Progress(epochs * self._steps(len(self.rows)), progress if self.ranks.rank == 0 else False)
 
     def run(self) -> History:
         """Train, from the newest checkpoint on if there is one."""
-        model, place = self.model, self.place
+        with contextlib.nullcontext() if self.options is None else ended_in_order():
+            self._train()
+        self._first(self._end)
+        self._follow()
+        return self.history
+
+    def _train(self) -> None:
         try:
-            for watcher in self.watchers:
-                watcher.on_data(self.data, self.rows)
-                watcher.on_train_begin(model)
-            if self.keeper is not None:
-                place = self.place = self.keeper.restore(place)
-            first, last = model.epochs + 1, place.started + self.epochs
-            self.bar.advance((model.epochs - place.started) * self._steps(len(self.rows)))
-            self.trainer.begin()
+            self._begin()
             held = self.trainer.hold(self.data)
             scored = held if self.held_out is None else self.trainer.hold(self.held_out)
-            for epoch in range(first, last + 1):
-                if place.stopped:
+            last = self.place.started + self.epochs
+            for epoch in range(self.model.epochs + 1, last + 1):
+                if self.place.stopped:
                     break
                 self.bar.epoch(epoch, last)
                 row = {"epoch": epoch, "loss": self._epoch(held, epoch), **self._scores(scored)}
-                # A checkpoint has an epoch with all that the callbacks make of it, or without it.
-                with contextlib.nullcontext() if self.keeper is None else held_back():
-                    self._tell(epoch, row)
-                if self.keeper is not None:
-                    self.keeper.offer(place)
-            if self.keeper is not None:
-                self.keeper.write(place)
-        except KeyboardInterrupt:
+                self._first(self._tell, epoch, row)
+                self._follow()
+                self._first(self._offer)
+            self._first(self._write)
+        except KeyboardInterrupt as stop:
             # Where a call of the kernel was stopped the trainer has gone back to its beginning.
-            if self.keeper is not None and place.steps == self.trainer.steps:
-                self.keeper.write(place)
+            if self.place.steps == self.trainer.steps:
+                self._write()
+            self.ranks.abort(stop)
+        except Exception as error:
+            if self.ranks.agreed is not error and not isinstance(error, DivergenceError):
+                self.ranks.abort(error)
             raise
         finally:
             self.bar.close()
             self.trainer.end()
+            self.trainer.ranks = None
             if self.keeper is not None:
                 self.keeper.close()
-        for watcher in self.watchers:
-            watcher.on_train_end(model, self.history)
-        return self.history
+
+    def _begin(self) -> None:
+        model, trainer, ranks = self.model, self.trainer, self.ranks
+        if isinstance(ranks, Ranks):
+            trainer.ranks = ranks
+            ranks.same("the data", digest_of(self.data))
+            ranks.same("the program", trainer.program.source)
+
+        def begin() -> None:
+            if self.options is not None:
+                told: dict[str, Any] = {"batch": int(self.batch), "block": self.block, "rows": len(self.rows)}
+                told |= {"shuffle": bool(self.shuffle), "data": digest_of(self.data)}
+                parts = Parts(model, trainer, self.history, self.watchers, told)
+                self.keeper = Keeper(self.options, resume=self.resume, parts=parts)
+            for watcher in self.watchers:
+                watcher.on_data(self.data, self.rows)
+                watcher.on_train_begin(model)
+            if self.keeper is not None:
+                self.place = self.keeper.restore(self.place)
+
+        self._first(begin)
+        self._follow()
+        self.bar.advance((model.epochs - self.place.started) * self._steps(len(self.rows)))
+        trainer.begin()
+
+    def _first(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Do what one process does for all."""
+        self.ranks.first(lambda: function(*arguments))
+
+    def _follow(self) -> None:
+        """Have what rank 0 has, whose callbacks may have changed it."""
+        if self.ranks.size == 1:
+            return
+        model, trainer = self.model, self.trainer
+        columns, order, values = self.history.columns, model.order.bit_generator, trainer.program.optimizer.values
+        found = self.ranks.first(
+            lambda: (self.place, dict(columns), order.state, dict(values), model.epochs, model.trainings, trainer.seed)
+        )
+        if self.ranks.rank:
+            self.place, new, order.state, hyper, model.epochs, model.trainings, trainer.seed = found
+            columns.update(new)
+            trainer.program.optimizer.set(**hyper)
+            trainer.steps = self.place.steps
+        self.ranks.send(model.params.flat, trainer.state)
 
     def _epoch(self, data: Data, epoch: int) -> float:
         """One pass over the rows, from `place` on; returns the mean loss."""
@@ -141,23 +180,28 @@ class Fit:
             place.blocks, place.total, place.steps = place.blocks + 1, place.total + loss, self.trainer.steps
             rows += len(block)
             self.bar.advance(done, place.total / rows)
-            if self.keeper is not None and place.blocks < len(blocks):
-                self.keeper.offer(place)
+            if self.options is not None and place.blocks < len(blocks):
+                self._first(self._offer)
         return place.total / rows
 
     def _scores(self, data: Data) -> dict[str, float]:
         """What is measured after an epoch, of the data that are held out or, of metrics, of all."""
         model, flat, chosen = self.model, self.trainer.flat, self.metrics
         if self.held_out is not None:
-            scores = score(model.program, flat, data, self.batch, chosen, self.held_out)
+            scores = score(model.program, flat, data, self.batch, chosen, self.held_out, self.ranks)
             return {f"val_{name}": value for name, value in scores.items()}
         if not chosen:
             return {}
-        scores = score(model.program, flat, data, self.batch, chosen, self.data)
+        scores = score(model.program, flat, data, self.batch, chosen, self.data, self.ranks)
         return {name: value for name, value in scores.items() if name in chosen}
 
     def _tell(self, epoch: int, row: dict[str, float]) -> None:
         """Count an epoch, and let the callbacks hear of it."""
+        # A checkpoint has an epoch with all that the callbacks make of it, or without it.
+        with contextlib.nullcontext() if self.keeper is None else held_back():
+            self._count(epoch, row)
+
+    def _count(self, epoch: int, row: dict[str, float]) -> None:
         place, model, trainer = self.place, self.model, self.trainer
         place.steps, model.epochs = BETWEEN, epoch
         if self.watchers:
@@ -173,69 +217,17 @@ class Fit:
         place.blocks, place.total, place.order = 0, 0.0, model.order.bit_generator.state
         place.steps = trainer.steps
 
+    def _offer(self) -> None:
+        if self.keeper is not None:
+            self.keeper.offer(self.place)
+
+    def _write(self) -> None:
+        if self.keeper is not None:
+            self.keeper.write(self.place)
+
+    def _end(self) -> None:
+        for watcher in self.watchers:
+            watcher.on_train_end(self.model, self.history)
+
     def _steps(self, rows: int) -> int:
         return -(-rows // self.batch)
-
-
-def split(model: Model, data: Data, validation: Any, shuffle: bool) -> tuple[Any, Data | None]:
-    """The rows to train on, and the data to validate on.
-
-    Raises
-    ------
-    DataError
-        If `validation` is neither a fraction, nor a pair of data, nor None, or leaves no row for one of the two.
-    """
-    everything = np.arange(data.rows, dtype=np.int64)
-    if validation is None or (isinstance(validation, int | float) and validation == 0):
-        return everything, None
-    if isinstance(validation, tuple | list) and len(validation) == 2:
-        held = model.check(validation[0], validation[1])
-        return everything, held
-    if isinstance(validation, bool) or not isinstance(validation, int | float) or not 0 < validation < 1:
-        raise DataError(f"validation is {validation!r}; expected a fraction between 0 and 1, a pair (X, Y), or None")
-    if not any(data.batched):
-        raise DataError("this network has no batch axis, so no rows can be held out; leave validation away")
-    count = math.floor(data.rows * validation + 0.5)
-    if not 0 < count < data.rows:
-        raise DataError(
-            f"validation={validation} of {data.rows} rows leaves {count} rows for validation and {data.rows - count} "
-            "for training; both need at least one"
-        )
-    if shuffle:
-        everything = np.random.default_rng([SPLIT_SEED, model.seed]).permutation(everything)
-    return np.sort(everything[:-count]), data.take(np.sort(everything[-count:]))
-
-
-def check_trainable(network: Network) -> None:
-    """
-    Raises
-    ------
-    LossError, UndefinedError
-        If there is no loss to lower, or no parameter to lower it with.
-    """
-    if network.loss is None:
-        raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
-    if not network.parameters:
-        raise UndefinedError(f"{network.name} has no parameters, so there is nothing to train")
-
-
-def check_flag(name: str, value: Any) -> None:
-    """
-    Raises
-    ------
-    DataError
-        If `value` is neither True nor False.
-    """
-    if not isinstance(value, bool | np.bool_):
-        raise DataError(f"{name} is {value!r}; expected True or False")
-
-
-def check_count(name: str, value: Any, least: int = 1) -> None:
-    """
-    Raises
-    ------
-    DataError
-        If `value` is not a whole number of at least `least`.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise DataError(f"{name} is {value!r}; expected a whole number of at least {least}")

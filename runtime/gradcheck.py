@@ -21,7 +21,7 @@ from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
 from .array_checks import one_hot_rows
 from .data import Data, check_data, size_of
-from .fit import check_count
+from .fit_options import check_count
 from .parameters import Parameters
 from .program import Program, compile_network
 

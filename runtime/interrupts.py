@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment when something half done would be lost: it is held back until that is whole."""
+"""Ctrl-C, and the end that a scheduler asks for, at moments when something half done would be lost."""
 
 from __future__ import annotations
 
@@ -9,23 +9,53 @@ from collections.abc import Iterator
 from typing import Any
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM, as schedulers of clusters do some time before they kill it."""
+
+
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
     """Let a first Ctrl-C take effect at the end; a second does at once. Other threads than the main one get none."""
-    handler: Any = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+    with _handled(signal.SIGINT, _held), _handled(signal.SIGTERM, _held):
         yield
-        return
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated`, unless the program has a use of its own for it."""
+    with _handled(signal.SIGTERM, lambda handler: (_terminate, None) if handler == signal.SIG_DFL else None):
+        yield
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise Terminated
+
+
+def _held(handler: Any) -> Any:
+    """What takes a signal's place meanwhile, and what does at the end."""
+    if not callable(handler):
+        return None
     came: list[Any] = []
 
     def hold(number: int, frame: Any) -> None:
         came.append(frame)
-        signal.signal(signal.SIGINT, handler)
+        signal.signal(number, handler)
 
-    signal.signal(signal.SIGINT, hold)
+    return hold, lambda number: came and handler(number, came[0])
+
+
+@contextlib.contextmanager
+def _handled(number: signal.Signals, choose: Any) -> Iterator[None]:
+    is_main = threading.current_thread() is threading.main_thread()
+    before: Any = signal.getsignal(number)
+    chosen = choose(before) if is_main else None
+    if chosen is None:
+        yield
+        return
+    signal.signal(number, chosen[0])
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
-    if came:
-        handler(signal.SIGINT, came[0])
+        signal.signal(number, before)
+    if chosen[1] is not None:
+        chosen[1](number)

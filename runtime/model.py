@@ -13,7 +13,8 @@ from ..codegen.kernel_schedule import check_checkpoint, check_precision
 from ..symbolic.errors import SizeError
 from ..symbolic.network import Network
 from .data import Data, check_data, name_data
-from .fit import Fit, check_count, check_trainable
+from .fit import Fit
+from .fit_options import check_count, check_trainable
 from .history import History
 from .metrics import choose_metrics
 from .parameters import Parameters
@@ -115,6 +116,7 @@ class Model:
         metrics: Any = None,
         checkpoints: Any = None,
         resume: bool = False,
+        comm: Any = None,
     ) -> History:
         """Train. A second call goes on where the first ended; with an optimizer of the same equations its state too.
 
@@ -139,6 +141,9 @@ class Model:
         resume : go on from the newest checkpoint there, as if the training had not been interrupted: with the same
             data, batch size and callbacks the numbers are the same, bit for bit. `epochs` counts from the beginning,
             and may be more. Without a checkpoint, training begins anew.
+        comm : a communicator of mpi4py, such as ``MPI.COMM_WORLD``: all its processes call `fit` with the same data,
+            and each computes the gradients of its part of every mini-batch. The trajectory is that of one process, to
+            rounding. Rank 0 alone shows progress, calls callbacks and writes checkpoints.
 
         Returns
         -------
@@ -152,6 +157,8 @@ class Model:
             If a symbolic size is not known from the data either.
         DivergenceError
             If the loss becomes NaN or infinite; it names the epoch, and the last good parameters are kept.
+        UnsupportedError
+            If several processes are to train a network that mixes the rows of a batch.
         SavedFileError
             If a checkpoint cannot be written, or those that are there are damaged or of another training.
         """
@@ -170,6 +177,7 @@ class Model:
             metrics=metrics,
             checkpoints=checkpoints,
             resume=resume,
+            comm=comm,
         ).run()
 
     def trainer(self, optimizer: Any, batch: int) -> Trainer:

@@ -13,7 +13,7 @@ from ..symbolic.errors import DataError, ShapeError, SizeError, UndefinedError
 from ..symbolic.network import Network
 from ..symbolic.unrolled import Unrolled, dims_in, unrolled
 from .data import check_data, name_data, size_of
-from .fit import check_count
+from .fit_options import check_count
 from .gradcheck import prime_sizes, random_data
 from .initializers import initial_values
 

@@ -14,32 +14,47 @@ from ..symbolic.network import Network
 from .data import Data
 from .metrics import Metric
 from .program import Program
+from .ranks import Alone
 
 Array = NDArray[Any]
 SCORE_ROWS = 512  # rows of one forward call: enough for speed, little memory
 
 
-def outputs(program: Program, flat: Any, data: Data, batch: int) -> Array:
-    """The network's output for all rows of `data`, which holds the inputs."""
+def outputs(program: Program, flat: Any, data: Data, batch: int, ranks: Alone | None = None) -> Array:
+    """The network's output for all rows of `data`, which holds the inputs.
+
+    Several processes, `ranks`, compute a part each; rank 0 has the result, the others an empty array.
+    """
     output, size = program.network.output, program.network.batch
     if size is None or not output.rank or output.shape[0] != size:
         return program.run_predict(flat, data)
-    return np.concatenate([program.run_predict(flat, part) for part in _parts(data, batch)])
+    found = (ranks or Alone()).each(lambda part: program.run_predict(flat, part), _parts(data, batch))
+    return np.concatenate(found) if found else np.empty(0)
 
 
 def score(
-    program: Program, flat: Any, data: Data, batch: int, metrics: Mapping[str, Metric], known: Data | None = None
+    program: Program,
+    flat: Any,
+    data: Data,
+    batch: int,
+    metrics: Mapping[str, Metric],
+    known: Data | None = None,
+    ranks: Alone | None = None,
 ) -> dict[str, float]:
     """The loss and `metrics` on checked data; `known` are the same data on the host, where these are on a device.
 
     A loss that divides by the batch size is that of all rows; one that does not is the mean over batches of `batch`
-    rows, so that it can be compared with the loss in training.
+    rows, so that it can be compared with the loss in training. Several processes, `ranks`, compute a part each; rank
+    0 has the result.
     """
+    ranks = ranks or Alone()
     rows = SCORE_ROWS if averages_over_batch(program.network) else batch
-    total = sum(program.run_loss(flat, part) * part.rows for part in _parts(data, rows))
-    scores = {"loss": total / data.rows}
+    losses = ranks.each(lambda part: program.run_loss(flat, part) * part.rows, _parts(data, rows))
+    scores = {"loss": sum(losses) / data.rows}
     if metrics:
-        found = outputs(program, flat, data.of_role("input"), SCORE_ROWS)
+        found = outputs(program, flat, data.of_role("input"), SCORE_ROWS, ranks)
+        if ranks.rank:
+            return scores
         target = np.asarray((known or data).of_role("target").arrays[0])
         scores.update({name: float(metric(found, target)) for name, metric in metrics.items()})
     return scores

@@ -16,6 +16,7 @@ from ..symbolic.network import Network
 from .data import Data
 from .parameters import Parameters, aligned_zeros
 from .program import Program
+from .ranks import Ranks
 from .threads import Team, operations_per_row
 
 Array = NDArray[Any]
@@ -34,6 +35,7 @@ class Trainer:
     steps : steps done
     seed : with the number of a step, what its noise is drawn from
     team : how many threads train together, see `choose_threads`
+    ranks : the processes that train together, if there are several
     """
 
     def __init__(self, program: Program, params: Parameters, seed: int = 0) -> None:
@@ -48,6 +50,7 @@ class Trainer:
         )
         self.steps = 0
         self.team = Team(1)
+        self.ranks: Ranks | None = None
         self._good: Any = None
 
     def resume(self, state: Array, steps: int) -> None:
@@ -125,6 +128,8 @@ class Trainer:
         return total
 
     def _run(self, data: Data, order: Array, batch: int) -> tuple[float, int]:
+        if self.ranks is not None:
+            return self.ranks.run(self, data, order, batch)
         module, work = self.program.module, self.program.workspace(min(batch, data.rows))
         (flat, grads, state), arrays = self._buffers(), data.arrays
         if not any(data.batched):

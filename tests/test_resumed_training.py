@@ -358,7 +358,9 @@ def test_the_command_goes_on(tmp_path, capsys):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_writes_a_checkpoint(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_writes_a_checkpoint(tmp_path, number):
+    """So does the signal by which a scheduler says that it is going to kill the process."""
     model, run = tmp_path / "model.py", tmp_path / "run"
     model.write_text(MODEL + "\n\ndef report(model, epoch):\n    print(epoch, flush=True)\n")
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from gradloom.cli import main; "
@@ -371,7 +373,7 @@ def test_ctrl_c_writes_a_checkpoint(tmp_path):
     )
     for _ in range(20):
         process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     last = gl.Checkpoints(run).files()[-1]

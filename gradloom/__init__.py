@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from .runtime.pictures import norms_by_layer, training_curves, weight_images
     from .runtime.program import Program
     from .runtime.threads import set_threads
+    from .runtime.watchers import LiveCurves, TensorBoard
     from .symbolic.claims.check import check
     from .symbolic.claims.errors import AmbiguousClaimError, UnknownNameError
     from .symbolic.claims.verdict import Verdict
@@ -102,6 +103,8 @@ _LAZY = {
     "DeviceError": "runtime.cuda_device",
     "Checkpoints": "runtime.checkpoint_files",
     "EarlyStopping": "runtime.callbacks",
+    "LiveCurves": "runtime.watchers",
+    "TensorBoard": "runtime.watchers",
     "GradientNorms": "runtime.gradient_norms",
     "History": "runtime.history",
     "KernelSchedule": "codegen.kernel_schedule",
@@ -155,13 +158,13 @@ __all__ = [
     "AlongAxis", "AmbiguousClaimError", "ArgMax", "CacheError", "CacheWarning", "Callback", "Checkpoints",
     "ClaimSyntaxError", "Costs", "DataError", "Derivation", "DeviceError", "Dim", "DivergenceError", "Document",
     "Drawing", "EarlyStopping", "Equation", "GradientNorms", "GradloomError", "History", "Index", "IndexingError",
-    "KernelSchedule", "LossError", "Max", "MissingExtraError", "Model", "ModelFileError", "NameTakenError", "Network",
-    "Parameters", "PdfError", "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError",
-    "Sum", "Tensor", "UndefinedError", "UnknownNameError", "UnsupportedError", "UnusedParameterError", "Verdict",
-    "activations", "cache_dir", "check", "datasets", "dims", "elementwise", "elu", "errors", "evaluate", "explain",
-    "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held", "hessian", "hessian_vector",
-    "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu", "load_kernels", "log_softmax",
-    "losses", "normal", "norms_by_layer", "one_hot", "one_hot_rows", "optimizers", "padded", "per_example", "relu",
-    "schedules", "set_cache_dir", "set_threads", "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh",
-    "training_curves", "unrolled", "weight_images",
+    "KernelSchedule", "LiveCurves", "LossError", "Max", "MissingExtraError", "Model", "ModelFileError",
+    "NameTakenError", "Network", "Parameters", "PdfError", "Program", "RecurrenceError", "SavedFileError",
+    "Sequential", "ShapeError", "SizeError", "Sum", "Tensor", "TensorBoard", "UndefinedError", "UnknownNameError",
+    "UnsupportedError", "UnusedParameterError", "Verdict", "activations", "cache_dir", "check", "datasets", "dims",
+    "elementwise", "elu", "errors", "evaluate", "explain", "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck",
+    "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices", "initializers", "inside", "jvp",
+    "layers", "leaky_relu", "load_kernels", "log_softmax", "losses", "normal", "norms_by_layer", "one_hot",
+    "one_hot_rows", "optimizers", "padded", "per_example", "relu", "schedules", "set_cache_dir", "set_threads",
+    "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh", "training_curves", "unrolled", "weight_images",
 ]  # fmt: skip

@@ -182,6 +182,9 @@ def _parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on from the newest checkpoint in DIR, or begin where there is none"
     )
 
+    command.add_argument("--live", metavar="FILE.html", help="draw the training curves while it goes on")
+    command.add_argument("--tensorboard", metavar="DIR", help="write event files for TensorBoard")
+
     command = _command(commands, "bench", "how fast a network trains, and which equations take the time")
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     command.add_argument("--batch", type=_positive, metavar="N", help="rows a step (default: the MODEL file's, or 100)")

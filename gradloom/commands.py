@@ -214,10 +214,12 @@ def train(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace, comm: Any) -> int:
     """Train; of several processes, `comm`, one writes files and reports."""
+    from .runtime.callbacks import as_callbacks
     from .runtime.datasets import data_for
     from .runtime.fit_options import check_trainable
     from .runtime.model import Model
     from .runtime.saved_files import check_destination
+    from .runtime.watchers import LiveCurves, TensorBoard
 
     if options.save is not None:
         check_destination(options.save)
@@ -231,6 +233,8 @@ def _train(options: argparse.Namespace, comm: Any) -> int:
         if getattr(options, name) is not None:
             settings[name] = getattr(options, name)
     settings |= _checkpoints(options)
+    watchers: list[Any] = [] if options.live is None else [LiveCurves(options.live)]
+    watchers += [] if options.tensorboard is None else [TensorBoard(options.tensorboard)]
     if options.patience is not None:
         settings["early_stopping"] = options.patience
     model = Model(
@@ -252,12 +256,14 @@ def _train(options: argparse.Namespace, comm: Any) -> int:
     if file.report is not None and is_first:
         report = file.report
         report(model, 0)
-        settings["callbacks"] = lambda model, epoch, logs: report(model, epoch) and None
+        watchers.append(lambda model, epoch, logs: report(model, epoch) and None)
+    stopping = next(iter(as_callbacks((), settings.pop("early_stopping", None))), None)
     try:
-        model.fit(*data, **settings)
+        model.fit(*data, callbacks=watchers, early_stopping=stopping, **settings)
     except KeyboardInterrupt:
         if model.epochs and is_first:
             _finish_training(model, settings["optimizer"], file, options.save)
+            _save_best(model, stopping, options.save)
         raise
     except DivergenceError as error:
         if options.save is None or not is_first:
@@ -288,6 +294,17 @@ def _finish_training(model: Any, optimizer: Any, file: ModelFile, save: str | No
     if save is not None:
         model.save(save)
         print(f"saved to {save}")
+
+
+def _save_best(model: Any, stopping: Any, save: str | None) -> None:
+    """Save the best parameters of a training that was stopped, beside the last ones."""
+    best = None if stopping is None or save is None else stopping.best_params(model)
+    if best is not None:
+        path = Path(str(save))
+        beside = path.with_name(f"{path.stem}-best{path.suffix}")
+        model.params.fill(best)
+        model.save(beside)
+        print(f"those of epoch {stopping.best_epoch}, the best, are saved to {beside}")
 
 
 def _save_last_good(model: Any, path: Path) -> str:

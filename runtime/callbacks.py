@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from ..symbolic.errors import DataError
+from .parameters import Parameters
 
 if TYPE_CHECKING:
     from .data import Data
@@ -60,7 +61,12 @@ class EarlyStopping(Callback):
     patience : how many epochs without improvement are borne.
     min_delta : an improvement is a change by more than this.
     monitor : a column of the history; by default ``val_loss``, or ``loss`` where there is no validation.
-    restore_best : whether the parameters of the best epoch are put back at the end.
+    restore_best : whether the parameters of the best epoch are kept, and put back at the end. After Ctrl-C the model
+        has the last ones, and `best_params` the best.
+
+    Attributes
+    ----------
+    best_epoch, best : the best epoch, and the number then, negated where larger is better
     """
 
     def __init__(
@@ -91,6 +97,10 @@ class EarlyStopping(Callback):
             return False
         self._waited += 1
         return self._waited >= self.patience
+
+    def best_params(self, model: Model) -> Parameters | None:
+        """The parameters and states of the best epoch, of a training of `model` that was stopped; None without any."""
+        return None if self._best_flat is None else Parameters(model.params.layout, model.dtype, self._best_flat.copy())
 
     def state(self) -> dict[str, Any]:
         kept = {} if self._best_flat is None else {"best_flat": self._best_flat}

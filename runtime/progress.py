@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from .history import number_text
+from .watchers import is_notebook
 
 
 class Progress:
@@ -15,15 +18,16 @@ class Progress:
     Parameters
     ----------
     steps : in the whole training.
-    show : True, False, or "auto": only if standard error is a terminal. Without tqdm there is no bar.
+    show : True, False, or "auto": only in a notebook, or if standard error is a terminal. Without tqdm there is no bar.
     """
 
     def __init__(self, steps: int, show: bool | Literal["auto"] = "auto") -> None:
         self._bar: Any = None
-        if show is False or (show == "auto" and not sys.stderr.isatty()):
+        in_notebook = show is not False and is_notebook()
+        if show is False or (show == "auto" and not (in_notebook or sys.stderr.isatty())):
             return
         try:
-            from tqdm import tqdm
+            tqdm = _bar(in_notebook)
         except ImportError:
             return
         # The first call of a kernel compiles it, or loads it from the cache.
@@ -51,3 +55,17 @@ class Progress:
         if self._bar is not None:
             self._bar.refresh()
             self._bar.close()
+
+
+def _bar(in_notebook: bool) -> Any:
+    """tqdm's bar; in a notebook the one made of widgets, where these are installed."""
+    if in_notebook:
+        with contextlib.suppress(ImportError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import ipywidgets  # noqa: F401
+            from tqdm.notebook import tqdm as widget
+
+            return widget
+    from tqdm import tqdm
+
+    return tqdm

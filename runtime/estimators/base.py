@@ -25,6 +25,7 @@ from .arrays import checked_weights, model_data, model_inputs
 from .convergence import Convergence
 
 Array = NDArray[Any]
+LARGEST = np.iinfo(np.int32).max  # of a seed
 
 
 class TrainedEstimator(BaseEstimator):
@@ -126,6 +127,7 @@ class TrainedEstimator(BaseEstimator):
             counted = weights > 0
             X, y, weights = X[counted], y[counted], weights[counted]
         random = check_random_state(self.random_state)
+        split = int(random.randint(LARGEST))  # drawn first: a training that goes on holds out the same rows
         if begins:
             self._begin(random)
         model = self.model_
@@ -134,7 +136,7 @@ class TrainedEstimator(BaseEstimator):
             rows, others = train_test_split(
                 np.arange(len(X)),
                 test_size=self.validation_fraction,
-                random_state=random.randint(2**31 - 1),
+                random_state=split,
                 stratify=self._strata(y),
             )
             if len(others) < 2:
@@ -166,7 +168,7 @@ class TrainedEstimator(BaseEstimator):
     def _begin(self, random: Any) -> None:
         """A new model, and nothing measured of it."""
         network = check_network(self._declared())
-        seed = int(random.randint(np.iinfo(np.int32).max))
+        seed = int(random.randint(LARGEST))
         self.model_ = Model(network, seed, self.target, self.dtype, self._sizes(network))
         self.loss_curve_: list[float] = []
         self.best_loss_: float | None = None if self.early_stopping else np.inf

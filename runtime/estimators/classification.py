@@ -99,8 +99,8 @@ class ClassifyingEstimator(ClassifierMixin, TrainedEstimator):
         strange = np.setdiff1d(y, self.classes_)
         if strange.size:
             raise DataError(
-                f"y has the label {strange.tolist()[0]!r}, but the classes are {self.classes_.tolist()}, which a training that "
-                "goes on keeps; call fit without warm_start, or name all classes in the first partial_fit"
+                f"y has the label {strange.tolist()[0]!r}, but the classes are {self.classes_.tolist()}, which a "
+                "training that goes on keeps; call fit without warm_start, or name all in the first partial_fit"
             )
         self.n_outputs_ = len(self.classes_)
         return X, np.searchsorted(self.classes_, y)

@@ -25,7 +25,7 @@ Array = NDArray[Any]
 
 def _gives_probabilities(estimator: Any) -> bool:
     """Whether there may be probabilities; of a network that is not known yet, there may."""
-    if hasattr(estimator, "model_") and _kind(estimator.network_) is None:
+    if hasattr(estimator, "model_") and estimator._kind is None:
         raise AttributeError(
             f"the output {estimator.network_.output.name} of {estimator.network_.name} is no probability: let it end "
             "in a softmax, a log_softmax or a sigmoid, or take a cross-entropy as its loss"
@@ -33,7 +33,7 @@ def _gives_probabilities(estimator: Any) -> bool:
     return True
 
 
-def _kind(network: Network) -> str | None:
+def _kind_of(network: Network) -> str | None:
     """What the output is, by its equation: probabilities, their logarithms, that of the second class; or None."""
     output = network.output
     if is_sigmoid(network, output):
@@ -46,6 +46,7 @@ class ClassifyingEstimator(ClassifierMixin, TrainedEstimator):
     """Base of the classifiers."""
 
     classes_: Array
+    _kind: str | None
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """Train for one epoch, going on where the training is.
@@ -76,10 +77,9 @@ class ClassifyingEstimator(ClassifierMixin, TrainedEstimator):
     def predict_proba(self, X: Any) -> Array:
         """(rows, classes): the probability of each class, in the order of `classes_`; float64, rows sum to 1."""
         found = self._output(X).astype(np.float64).reshape(len(X), -1)
-        kind = _kind(self.network_)
-        if kind == "sigmoid":
+        if self._kind == "sigmoid":
             return np.hstack([1 - found, found])
-        if kind == "log_softmax":
+        if self._kind == "log_softmax":
             found = np.exp(found)
         return found / found.sum(axis=1, keepdims=True)
 
@@ -105,11 +105,15 @@ class ClassifyingEstimator(ClassifierMixin, TrainedEstimator):
         self.n_outputs_ = len(self.classes_)
         return X, np.searchsorted(self.classes_, y)
 
+    def _begin(self, random: Any) -> None:
+        super()._begin(random)
+        self._kind = _kind_of(self.network_)
+
     def _target(self, y: Array) -> Array:
         network = self.network_
         tensor, output = target_of(network), network.output
         width = output.shape[-1] if output.rank > 1 else Integer(1)
-        is_column = width == 1 and self.n_outputs_ == 2 and _kind(network) == "sigmoid"
+        is_column = width == 1 and self.n_outputs_ == 2 and self._kind == "sigmoid"
         if isinstance(width, Integer) and width != self.n_outputs_ and not is_column:
             raise DataError(
                 f"y has {self.n_outputs_} classes, but the output {output.name} of {network.name} has {width} "
@@ -130,7 +134,7 @@ class ClassifyingEstimator(ClassifierMixin, TrainedEstimator):
 
     def _places(self, output: Array) -> Array:
         """The place in `classes_` that each row of the output speaks for."""
-        if _kind(self.network_) == "sigmoid":
+        if self._kind == "sigmoid":
             return (output.reshape(len(output)) > 0.5).astype(np.int64)
         return output.argmax(axis=1)
 

@@ -80,6 +80,7 @@ class Perceptron(TrainedEstimator):
         alpha = net.target("alpha", latex=r"\alpha")
         weights = [parameter for parameter in net.parameters if parameter.rank == 2]
         squares = [Sum(w[net.home(w)] ** 2, *zip(net.home(w), w.shape, strict=True)) for w in weights]
+        net.set_output(net.output.name)  # named, it need not be found in every prediction
         net.minimize(loss + alpha * Add(*squares) / (2 * net.tensors[f"n_{WEIGHT}"]))
         return net
 
@@ -171,11 +172,11 @@ class MLPClassifier(ClassifyingEstimator, Perceptron):
     >>> from gradloom.sklearn import MLPClassifier
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = MLPClassifier((11,), learning_rate_init=0.02, tol=0, random_state=0, target="numpy").fit(X, y)
+    >>> model = MLPClassifier((11,), learning_rate_init=0.05, tol=1e-3, random_state=0, target="numpy").fit(X, y)
     >>> bool(model.score(X, y) > 0.95), model.predict_proba(X).shape
     (True, (150, 3))
     >>> print(model.network_.derive().delta("z2"))
-    δ2[i, j] = (sample_weight[i] (p[i, j] - [j = y[i]]))/n_sample_weight
+    δ2[i, j] = ((p[i, j] - [j = y[i]]) sample_weight[i])/n_sample_weight
     """
 
     def _loss(self) -> Loss:

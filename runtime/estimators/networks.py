@@ -55,6 +55,7 @@ class NetworkClassifier(ClassifyingEstimator, AnyNetwork):
         one input, of which the columns of X are samples of any shape (a row of 64 is an image of 1 × 8 × 8), and one
         target: labels, one-hot rows, or a column of 0 and 1. Its output has a column for each class, or is a sigmoid.
         `sample_weight` is data of a target of that name: ``CrossEntropy(targets="labels", mask="sample_weight")``.
+        A function is pickled as its name, so to be pickled it stands in a module; a declaration is pickled whole.
     solver, batch_size, … : all others are those of `MLPClassifier`.
 
     Attributes

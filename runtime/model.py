@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 
 class Model:
-    """A network and its parameters.
+    """A network and its parameters. It can be pickled and copied: what was declared, and arrays, but no kernels.
 
     Parameters
     ----------

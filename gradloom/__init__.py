@@ -128,7 +128,7 @@ _LAZY = {
     "training_curves": "runtime.pictures",
     "weight_images": "runtime.pictures",
 }
-_LAZY_MODULES = {"datasets": "runtime.datasets", "initializers": "runtime.initializers"}
+_LAZY_MODULES = {"datasets": "runtime.datasets", "initializers": "runtime.initializers", "sklearn": "sklearn"}
 
 
 def __getattr__(name: str) -> Any:

@@ -27,7 +27,7 @@ Array = NDArray[Any]
 
 
 class Model:
-    """A network and its parameters.
+    """A network and its parameters. It can be pickled and copied: what was declared, and arrays, but no kernels.
 
     Parameters
     ----------
@@ -97,6 +97,7 @@ class Model:
         self._params: Parameters | None = None
         self._trainer: Trainer | None = None
         self._resume: Saved | None = None
+        self._optimizer: Any = None
 
     # ---- training ----------------------------------------------------------------------------------------------
 
@@ -184,7 +185,7 @@ class Model:
         """The trainer for `optimizer`: the last one, if its update equations are the same."""
         last = self._trainer
         if optimizer is None:
-            optimizer = last.program.optimizer if last is not None else _default_optimizer()
+            optimizer = self.optimizer or _default_optimizer()
         is_same = optimizer is (last and last.program.optimizer)
         if last is not None and is_same and last.frozen == self.network.frozen and last.fits(batch):
             return last
@@ -263,6 +264,11 @@ class Model:
         return sum(self.params[tensor.name].size for tensor in self.network.parameters)
 
     @property
+    def optimizer(self) -> Any:
+        """The optimizer of the last training, or None; changing a number of it, as in ``set(lr=…)``, acts at once."""
+        return self._optimizer if self._trainer is None else self._trainer.program.optimizer
+
+    @property
     def program(self) -> Program:
         """The compiled kernels, with their ``source``.
 
@@ -289,27 +295,7 @@ class Model:
 
     def saved(self) -> Saved:
         """What a file holds of the model as it is now."""
-        trainer, resume = self._trainer, self._resume
-        state: Array | None = None
-        steps, optimizer = 0, ""
-        if trainer is not None:
-            state, steps, optimizer = trainer.state, trainer.steps, update_digest(trainer.program.source)
-        elif resume is not None:
-            state, steps, optimizer = resume.state, resume.steps, resume.optimizer
-        return Saved(
-            params=dict(self.params),
-            target=self.target,
-            dtype=self.dtype,
-            precision=self.precision,
-            sizes=self.sizes,
-            seed=self.seed,
-            epochs=self.epochs,
-            trainings=self.trainings,
-            order=self.order.bit_generator.state,
-            state=state,
-            steps=steps,
-            optimizer=optimizer,
-        )
+        return self._saved(dict(self.params))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], network: Network, target: str | None = None) -> Model:
@@ -329,11 +315,48 @@ class Model:
         chosen = saved.target if target is None else target
         precision = saved.precision if chosen == saved.target else None
         model = cls(network, saved.seed, chosen, saved.dtype, saved.sizes, precision=precision)
-        model.params.fill(saved.params)
         model.epochs, model.trainings = saved.epochs, saved.trainings
         model.order.bit_generator.state = saved.order
         model._resume = saved
+        model._adopt(model.program)
         return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copies: what was declared, and arrays; kernels are made, or found, again when they are used.
+
+        A copy goes on training where this model is, with the optimizer that it has.
+        """
+        known = self._params is not None
+        params = dict(self.params) if known else self._resume.params if self._resume is not None else {}
+        state = {name: value for name, value in vars(self).items() if name not in ("_program", "_params", "_trainer")}
+        return state | {"_resume": self._saved(params), "_optimizer": self.optimizer}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state, _program=None, _params=None, _trainer=None)
+
+    def _saved(self, params: dict[str, Array]) -> Saved:
+        """What there is to keep, with these parameters."""
+        trainer, resume = self._trainer, self._resume
+        state: Array | None = None
+        steps, optimizer = 0, ""
+        if trainer is not None:
+            state, steps, optimizer = trainer.state, trainer.steps, update_digest(trainer.program.source)
+        elif resume is not None:
+            state, steps, optimizer = resume.state, resume.steps, resume.optimizer
+        return Saved(
+            params=params,
+            target=self.target,
+            dtype=self.dtype,
+            precision=self.precision,
+            sizes=self.sizes,
+            seed=self.seed,
+            epochs=self.epochs,
+            trainings=self.trainings,
+            order=self.order.bit_generator.state,
+            state=state,
+            steps=steps,
+            optimizer=optimizer,
+        )
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
@@ -380,10 +403,14 @@ class Model:
         if old is not None and old.layout == dict(program.module.PARAMETERS):
             return
         self._params = Parameters(program.module.PARAMETERS, self.dtype)
-        if old is None:
-            self._params.initialize(self.network, self._init)
+        resume = self._resume
+        kept = dict(old) if old is not None else resume.params if resume is not None else {}
+        if kept:
+            self._params.fill(kept)
         else:
-            self._params.fill(dict(old))
+            self._params.initialize(self.network, self._init)
+        if resume is not None:
+            resume.params = {}
 
     def __repr__(self) -> str:
         count = f"{self.count:,} parameters, " if self._params is not None else ""

@@ -7,6 +7,7 @@ the name; `expand_definition` gives the formula, and the engine derives from tha
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar, cast
@@ -95,6 +96,7 @@ def elementwise(name: str, formula: Callable[..., Any], *, latex: str | None = N
     defaults = tuple(parameter.default for parameter in inspect.signature(formula).parameters.values())
     members = {"formula": staticmethod(formula), "defaults": defaults, "symbol": latex, "nargs": len(defaults)}
     metaclass: Any = type(Elementwise)
+    members["__module__"] = sys._getframe(1).f_globals.get("__name__", __name__)  # where pickle finds it by its name
     made: type[Elementwise] = metaclass(name, (Elementwise,), members)
     probe = sympify(made.definition(*(Dummy(real=True) for _ in defaults)))
     if not isinstance(probe, Expr) or probe.has(Binder) or elements(probe):

@@ -140,9 +140,9 @@ class CrossEntropy(ClassLoss):
 
     def expression(self, network: Network, output: Tensor, target: Tensor) -> Expr:
         where = network.home(output)
-        if _is_along_axis(network, output, log_softmax):
+        if is_along_axis(network, output, log_softmax):
             log_p = output[where]
-        elif _is_along_axis(network, output, softmax):
+        elif is_along_axis(network, output, softmax):
             log_p = log(output[where])
         else:
             p = network.define("p", where, softmax(output[where], where[-1]), note="softmax of the cross-entropy")
@@ -191,14 +191,14 @@ class BinaryCrossEntropy(Loss):
     def expression(self, network: Network, output: Tensor, target: Tensor) -> Expr:
         where = network.home(output)
         p = output
-        if not _is_sigmoid(network, output):
+        if not is_sigmoid(network, output):
             p = network.define("p", where, sigmoid(element_of(output, where)), note="sigmoid of the cross-entropy")
         y, chance = element_of(target, where), element_of(p, where)
         total = -self.total(network, output, y * log(chance) + (1 - y) * log(1 - chance))
         return self.reduced(total, self.count(network, output))
 
 
-def _is_along_axis(network: Network, output: Tensor, function: Any) -> bool:
+def is_along_axis(network: Network, output: Tensor, function: Any) -> bool:
     """Whether the equation of `output` is ``function(u, last index)``, of whatever u."""
     equation = next((e for e in network.equations if e.target == output), None)
     if equation is None or not equation.body.has(Sum):
@@ -211,7 +211,7 @@ def _is_along_axis(network: Network, output: Tensor, function: Any) -> bool:
     return any(function(u, equation.indices[-1]) == equation.body for u in candidates)
 
 
-def _is_sigmoid(network: Network, output: Tensor) -> bool:
+def is_sigmoid(network: Network, output: Tensor) -> bool:
     """Whether the equation of `output` is a sigmoid, by name or written out."""
     equation = next((e for e in network.equations if e.target == output), None)
     if equation is None:

@@ -71,6 +71,10 @@ class Sequential(Network):
             total += penalty.term(self)
         self.minimize(total)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The equations say what the layers declared; these may hold functions, which cannot be pickled.
+        return {**vars(self), "layers": []}
+
 
 def _sample_shape(shape: Any) -> tuple[Any, ...]:
     sizes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)

@@ -21,9 +21,9 @@ BLOCKS = [
 ]
 MODULES = [
     f"gradloom.{folder}.{module.name}"
-    for folder in ("symbolic", "symbolic.claims", "codegen", "runtime")
+    for folder in ("symbolic", "symbolic.claims", "codegen", "runtime", "runtime.estimators")
     for module in pkgutil.iter_modules([str(ROOT / folder.replace(".", "/"))])
-]
+] + ["gradloom.sklearn"]
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -278,6 +278,16 @@ def test_boltzmann_machine(capsys):
     assert found["softmax on p(h | v)"] > found["softmax on the pixels"] + 2
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_scikit_learn(capsys):
+    runpy.run_path(str(EXAMPLES / "scikit_learn.py"))["main"](max_iter=25, target="numpy")
+    best, *_ = printed = capsys.readouterr().out.splitlines()
+    assert best.startswith("best of 6: {'mlpclassifier__hidden_layer_sizes': (")
+    assert printed[2] == "δ1[i, j] = [z1[i, j] > 0] Σ_k W2[k, j] δ2[i, k]"
+    accuracies = [float(line.rpartition(" ")[2].rstrip("%")) for line in (printed[1], printed[3])]
+    assert min(accuracies) > 92
+
+
 def test_lenet(capsys):
     path = EXAMPLES / "lenet.py"
     assert main(["train", str(path), "--epochs", "4", "--target", "numpy"]) == 0

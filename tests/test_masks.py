@@ -151,6 +151,26 @@ def test_a_masked_loss(case, shape):
     check(network, other, by_torch(function, values, mask))
 
 
+def of_labels(z, labels, mask):
+    return mean(F.cross_entropy(z, labels, reduction="none"), mask)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_weights_of_rows(case):
+    """Other numbers than 0 and 1 weigh the rows: Σ w ℓ / Σ w, as scikit-learn's `sample_weight` does."""
+    make, kind, function = CASES[case]
+    rng = np.random.default_rng(61)
+    network = network_of(make(mask="sample_weight"), (B,))
+    assert [(tensor.name, tensor.rank) for tensor in network.targets][1] == ("sample_weight", 1)
+    weights = rng.exponential(2, B)
+    values = values_of(network, kind, (B,), rng) | {"sample_weight": weights}
+    torchs = {
+        "labels": of_labels,
+        "labels-sum": lambda z, y, m: of_labels(z, y, m) * m.sum(),
+    }.get(case, function)
+    check(network, values, by_torch(torchs, values, weights))
+
+
 def test_a_mask_of_rows_and_one_of_entries():
     rng = np.random.default_rng(47)
     Bs = gl.Dim("B")

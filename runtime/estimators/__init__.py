@@ -1,0 +1,1 @@
+"""Networks as scikit-learn's estimators; `gradloom.sklearn` has the names."""

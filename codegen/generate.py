@@ -120,9 +120,7 @@ def generate(
         return _generate(network, Derivation(network), target, dtype, known, None, chosen, timed, checkpoint, precision)
     names = list(wrt) if wrt is not None else network.asked or [tensor.name for tensor in network.parameters] or None
     derivation = network.derive(names)
-    return _generate(
-        network, derivation, target, dtype, known, optimizer, chosen, timed, checkpoint, precision, valued
-    )
+    return _generate(network, derivation, target, dtype, known, optimizer, chosen, timed, checkpoint, precision, valued)
 
 
 def _generate(

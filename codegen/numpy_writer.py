@@ -280,7 +280,7 @@ def _write_mode(plan: Plan) -> Bodies:
 
     forward = writer(plan.network.inputs).body(gather_steps(schedule.forward))
     loss = writer(plan.data).body(gather_steps(schedule.loss), plan.network.loss) if plan.is_valued else None
-    backward = writer(plan.data).body(gather_steps(schedule.backward))
+    backward = None if plan.network.loss is None else writer(plan.data).body(gather_steps(schedule.backward))
     predict = writer(plan.network.inputs).outputs(schedule.outputs) if schedule.outputs else None
     advance = writer(plan.data).body((*gather_steps(schedule.advance), *schedule.assign)) if schedule.assign else None
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)

@@ -70,7 +70,8 @@ from .symbolic.unrolled import unrolled
 from .symbolic.vjp import vjp
 
 if TYPE_CHECKING:
-    from . import jax, torch
+    from . import jax as jax
+    from . import torch as torch
     from .codegen.kernel_schedule import KernelSchedule
     from .runtime import datasets, initializers
     from .runtime.array_checks import one_hot_rows

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .runtime.pullback import Plan, Pullback
+from .runtime.call_plan import Plan
+from .runtime.pullback import Pullback
 from .symbolic.errors import DataError, MissingExtraError
 from .symbolic.network import Network
 
@@ -97,6 +98,9 @@ def function(
     return called
 
 
+_Shape: Any = jax.ShapeDtypeStruct
+
+
 @jax.tree_util.register_static
 class _Wrt(tuple[int, ...]):
     """The places of the arguments that are differentiated: known when a function is traced."""
@@ -111,7 +115,9 @@ def _of_one_type(pullback: Pullback, given: Sequence[Any]) -> list[Any]:
             types.setdefault(array.dtype, tensor.name)
     if len(types) > 1:
         (one, first), (other, second) = list(types.items())[:2]
-        raise DataError(f"{first} holds {one} and {second} {other}; give all of one type, as in {second}.astype({first}.dtype)")
+        raise DataError(
+            f"{first} holds {one} and {second} {other}; give all of one type, as in {second}.astype({first}.dtype)"
+        )
     dtype, name = next(iter(types.items()), (np.dtype("float32"), ""))
     if dtype not in (np.float32, np.float64):
         raise DataError(f"{name} holds {dtype}; kernels take float32 and float64: give {name}.astype('float32')")
@@ -137,7 +143,7 @@ def _forward(pullback: Pullback, arrays: Sequence[Any]) -> Any:
         del kept
         return tuple(np.asarray(value, plan.dtype) for value in found)
 
-    shapes = tuple(jax.ShapeDtypeStruct(shape, plan.dtype) for shape in plan.shapes)
+    shapes = tuple(_Shape(shape, plan.dtype) for shape in plan.shapes)
     return jax.pure_callback(run, shapes, *arrays, vmap_method="sequential")
 
 
@@ -158,7 +164,7 @@ def _backward(pullback: Pullback, arrays: Sequence[Any], bars: Sequence[Any], wr
         del kept
         return tuple(gradient for gradient in gradients if gradient is not None)
 
-    shapes = tuple(jax.ShapeDtypeStruct(shape, plan.dtype) for _, _, shape in plan.gradients)
+    shapes = tuple(_Shape(shape, plan.dtype) for _, _, shape in plan.gradients)
     results = jax.pure_callback(run, shapes, *arrays, *bars, vmap_method="sequential")
     for (place, _, _), gradient in zip(plan.gradients, results, strict=True):
         found[place] = gradient

@@ -68,6 +68,4 @@ def function(
     >>> a.grad
     tensor([0.2500, 0.2500])
     """
-    return Function(
-        Pullback(network, outputs, training=training, sizes=sizes, target=target, checkpoint=checkpoint)
-    )
+    return Function(Pullback(network, outputs, training=training, sizes=sizes, target=target, checkpoint=checkpoint))

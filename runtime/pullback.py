@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,73 +18,21 @@ from sympy import Integer
 from ..codegen.kernel_schedule import check_checkpoint
 from ..codegen.layout import make_layout
 from ..codegen.sizes import Sizes
+from ..symbolic.adopt import copied
 from ..symbolic.axes import check_axes, derived_axes
+from ..symbolic.dependence import sources
 from ..symbolic.errors import DataError, UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
-from ..symbolic.dependence import sources
 from ..symbolic.vjp import NEXT, as_function, is_next, outputs_of, vjp
 from .array_checks import check_declared_sums, checked_labels
+from .call_plan import Kernels, Plan
 from .data import check_shape, size_of
 from .parameters import Layout, aligned_zeros
 from .program import check_choices, check_network, check_sizes, compile_network
 
 Array = NDArray[Any]
 TARGETS = ("cpu", "numpy")
-
-
-@dataclass
-class Kernels:
-    """The compiled functions of one set of sizes, one type and one set of gradients.
-
-    Attributes
-    ----------
-    network : that they were generated from
-    module : generated
-    team : what kernels that share work among threads take: the first of one
-    spare : workspaces that no call holds, each with the number of rows that it is for
-    """
-
-    network: Network
-    module: Any
-    team: tuple[Any, ...]
-    spare: list[tuple[int, Any]] = field(default_factory=list)
-
-    def workspace(self, rows: int) -> tuple[int, Any]:
-        """A workspace for `rows` rows that is the caller's until `give_back`."""
-        try:
-            found = self.spare.pop()
-        except IndexError:
-            return rows, self.module.workspace(rows)
-        return found if found[0] >= rows else (rows, self.module.workspace(rows))
-
-    def give_back(self, work: tuple[int, Any]) -> None:
-        self.spare.append(work)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a call does for arguments of these shapes.
-
-    Attributes
-    ----------
-    rows : of the batch; 1 where there is none
-    dtype : of all real numbers
-    labels : the places of class labels among the data, and how many classes there are
-    summed : the places of data whose declared sums are checked
-    gradients : name → offset and shape, of what is differentiated, in the order of the arguments
-    count : how many numbers the gradients have
-    shapes : of the outputs
-    """
-
-    kernels: Kernels
-    rows: int
-    dtype: np.dtype[Any]
-    labels: tuple[tuple[int, int], ...]
-    summed: tuple[int, ...]
-    gradients: tuple[tuple[int, int, tuple[int, ...]], ...]
-    count: int
-    shapes: tuple[tuple[int, ...], ...]
 
 
 class Pullback:
@@ -146,7 +93,7 @@ class Pullback:
         self._lock = threading.Lock()
 
     def __reduce__(self) -> Any:
-        return _again, (self.network, self._asked, self.training, self.sizes, self.target, self.checkpoint)
+        return _again, (spelled_out(self.network), self._asked, self.training, self.sizes, self.target, self.checkpoint)
 
     def named(self, given: Sequence[Any], names: Mapping[str, Any]) -> list[Any]:
         """The arguments in order, from those given by place and by name.
@@ -185,10 +132,9 @@ class Pullback:
             check_shape(tensor, np.broadcast_to(np.float64(0), shape), sizes, self.function)
             if tensor.rank and batch is not None and tensor.shape[0] == batch:
                 first = first or (tensor.name, shape[0])
-                if shape[0] != first[1] or not shape[0]:
+                if shape[0] != first[1]:
                     raise DataError(
-                        f"{tensor.name} has {shape[0]} rows and {first[0]} has {first[1]}; give the same number of each, "
-                        "and at least one"
+                        f"{tensor.name} has {shape[0]} rows and {first[0]} has {first[1]}; give the same number of each"
                     )
             if batch is not None:
                 sizes.pop(batch.name, None)
@@ -302,10 +248,16 @@ class Pullback:
         return flat
 
 
+def spelled_out(network: Network) -> Network:
+    """A network without the layers that have made it, which a file need not hold."""
+    made: Network = copied(network, network.name)
+    vars(made).pop("layers", None)
+    return made
+
+
 def _again(network: Network, outputs: Any, training: bool, sizes: Any, target: str, checkpoint: Any) -> Pullback:
     return Pullback(network, outputs, training=training, sizes=sizes, target=target, checkpoint=checkpoint)
 
 
 def _symbols(size: Any) -> Any:
     return getattr(size, "free_symbols", ())
-

@@ -23,7 +23,8 @@ def outputs(program: Program, flat: Any, data: Data, batch: int) -> Array:
     """The network's output for all rows of `data`, which holds the inputs."""
     output, size = program.network.output, program.network.batch
     if size is None or not output.rank or output.shape[0] != size:
-        return program.run_predict(flat, data)
+        whole: Array = program.run_predict(flat, data)
+        return whole
     return np.concatenate([program.run_predict(flat, part) for part in _parts(data, batch)])
 
 

@@ -1,7 +1,7 @@
 """One network as a function of PyTorch's tensors: what `gradloom.torch` hands out.
 
 Tensors of the host are read where they lie. A call takes a workspace, which keeps the activations until the backward
-pass has used them; kernels are looked up by the shapes and types of the arguments, and by which of them need a gradient.
+pass has used them; kernels are looked up by the shapes and types of the arguments, and by which need a gradient.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
 
-from ..symbolic.errors import DataError
-from .pullback import Plan, Pullback
+from ..symbolic.errors import DataError, UnsupportedError
+from .call_plan import Plan
+from .pullback import Pullback
 
 REAL = {torch.float32: np.dtype("float32"), torch.float64: np.dtype("float64")}
 TORCH = {kind: dtype for dtype, kind in REAL.items()}
@@ -63,7 +63,10 @@ class Function:
         """The outputs for all arguments, in order."""
         ready = [
             value
-            if isinstance(value, torch.Tensor) and value.is_cpu and (value.dtype in REAL or not real)
+            if isinstance(value, torch.Tensor)
+            and value.is_cpu
+            and value.layout is torch.strided
+            and (value.dtype in REAL or not real)
             else self._as_tensor(name, value, real)
             for name, value, real in zip(self.arguments, tensors, self._real, strict=True)
         ]
@@ -74,7 +77,7 @@ class Function:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plan(key, ready, wrt)
-        found = _Apply.apply(self, plan, *ready) if plan.gradients else self.forward(plan, ready)[0]
+        found = _applied(self, plan, *ready) if plan.gradients else self.forward(plan, ready)[0]
         return found[0] if len(found) == 1 else found
 
     def _as_tensor(self, name: str, value: Any, real: bool) -> Any:
@@ -83,9 +86,11 @@ class Function:
             value = torch.as_tensor(value)
         if not value.is_cpu:
             raise DataError(
-                f"{name} lies on {value.device}; these kernels run on the host: give {name}.cpu(), or train on a GPU by "
-                "gl.Model(…, target='cuda')"
+                f"{name} lies on {value.device}; these kernels run on the host: give {name}.cpu(), or train on a GPU "
+                "by gl.Model(…, target='cuda')"
             )
+        if value.layout is not torch.strided:
+            raise DataError(f"{name} is {value.layout}; kernels read dense tensors: give {name}.to_dense()")
         if value.is_complex():
             raise DataError(f"{name} holds {value.dtype}; expected real numbers; give {name}.real")
         if real and value.is_floating_point() and value.dtype not in REAL:
@@ -97,8 +102,6 @@ class Function:
     def _plan(self, key: Any, tensors: Sequence[Any], wrt: tuple[int, ...]) -> Plan:
         types: dict[Any, str] = {}
         for name, real, tensor in zip(self.arguments, self._real, tensors, strict=True):
-            if tensor.layout != torch.strided:
-                raise DataError(f"{name} is {tensor.layout}; kernels read dense tensors: give {name}.to_dense()")
             if real and tensor.is_floating_point():
                 types.setdefault(tensor.dtype, name)
         if len(types) > 1:
@@ -158,7 +161,7 @@ class Function:
             return _NOTHING[plan.dtype]
         pointers, flat = self._buffer  # which keeps what lies there
         found = [tensor.data_ptr() for tensor in own]
-        if found == pointers and flat.dtype == plan.dtype and all([tensor.is_contiguous() for tensor in own]):
+        if found == pointers and flat.dtype == plan.dtype and all(tensor.is_contiguous() for tensor in own):
             return flat
         flat = shared_buffer(own, self.arguments[len(self.pullback.data) :], plan)
         if flat is None:
@@ -193,8 +196,7 @@ def shared_buffer(tensors: Sequence[Any], names: Sequence[str], plan: Plan) -> A
     offset, count = start - storage.data_ptr(), sum(tensor.numel() for tensor in tensors)
     if offset < 0 or offset % size or offset + count * size > storage.nbytes():
         return None
-    whole = torch.empty(0, dtype=TORCH[plan.dtype]).set_(storage, offset // size, (count,))
-    return whole.numpy()
+    return torch.empty(0, dtype=TORCH[plan.dtype]).set_(storage, offset // size, (count,), (1,)).numpy()
 
 
 class _Apply(torch.autograd.Function):
@@ -212,16 +214,44 @@ class _Apply(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *bars: Any) -> Any:
         tensors = ctx.saved_tensors  # an error, if one was changed in the meantime
         if all(bar is None for bar in bars):
             return (None,) * (2 + len(ctx.function.arguments))
         work, ctx.work = ctx.work, None  # a backward pass may overwrite what it reads
-        return None, None, *ctx.function.backward(ctx.plan, tensors, bars, ctx.flat, work)
+        with torch.no_grad():
+            found = ctx.function.backward(ctx.plan, tensors, bars, ctx.flat, work)
+        if torch.is_grad_enabled():  # create_graph=True: not constants, but what cannot be derived again
+            known = [gradient for gradient in found if gradient is not None]
+            read = [tensor for tensor in (*tensors, *bars) if tensor is not None]
+            after = iter(_underivable(len(known), *known, *read))
+            found = [None if gradient is None else next(after) for gradient in found]
+        return None, None, *found
 
 
-@torch._disable_dynamo  # torch.compiler.disable would import the compiler at once, which takes seconds
-def outside(callable_: Any, given: Any, named: Any) -> Any:
+class _Underivable(torch.autograd.Function):
+    """The first tensors, of which it is an error to take the derivative with respect to the others."""
+
+    @staticmethod
+    def forward(ctx: Any, count: int, *tensors: Any) -> Any:
+        return tuple(tensor.detach() for tensor in tensors[:count])
+
+    @staticmethod
+    def backward(ctx: Any, *bars: Any) -> Any:
+        raise UnsupportedError(
+            "a gradient by gradloom's kernels cannot be derived again by PyTorch; make the derivative a part of the "
+            "network: gl.tangent(…) for one in the loss, gl.hessian_vector(network) for a Hessian product"
+        )
+
+
+_applied: Any = _Apply.apply
+_underivable: Any = _Underivable.apply
+_disabled: Any = torch._disable_dynamo  # type: ignore[attr-defined]
+
+
+def _called(callable_: Any, given: Any, named: Any) -> Any:
     """A call that torch.compile leaves as it is, between two of its graphs."""
     return callable_(*given, **named)
+
+
+outside = _disabled(_called)  # torch.compiler.disable would import the compiler at once, which takes seconds

@@ -14,7 +14,7 @@ from ..symbolic.network import Network
 from .data import size_of
 from .model import Model
 from .parameters import Parameters
-from .pullback import TARGETS, Pullback
+from .pullback import TARGETS, Pullback, spelled_out
 from .torch_function import REAL, TORCH, Function, outside
 
 
@@ -113,9 +113,17 @@ class Module(torch.nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """What `to`, `double` and their like do, each tensor by itself."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._gather()
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "network": spelled_out(self.network)}
+
+    def __setstate__(self, state: Any) -> None:
+        """A copy, or what was read of a file: each tensor comes by itself."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._gather()
 
     @classmethod
     def from_model(cls, model: Model, outputs: Any = None) -> Module:
@@ -137,9 +145,7 @@ class Module(torch.nn.Module):
         pullback = self._functions[True].pullback
         values = {name: value.detach().cpu().numpy() for name, value in self.state_dict().items()}
         dtype = next((value.dtype.name for value in values.values()), "float32")
-        model = Model(
-            self.network, self.seed, pullback.target, dtype, pullback.sizes, checkpoint=pullback.checkpoint
-        )
+        model = Model(self.network, self.seed, pullback.target, dtype, pullback.sizes, checkpoint=pullback.checkpoint)
         model.params.fill(values)
         return model
 

@@ -38,8 +38,8 @@ def vjp(network: Network, outputs: Any = None, wrt: Iterable[str] | None = None,
 
     Returns
     -------
-    A network whose inputs are all of the data, and whose targets are the cotangents, named ``z_bar`` and printed z̄, each
-    of its output's shape. Compiled, ``loss_and_gradients(params, x, z_bar)`` gives (Σ z̄ z, {"W": Σ z̄ ∂z/∂W, …}).
+    A network whose inputs are all of the data, and whose targets are the cotangents, named ``z_bar``, each of its
+    output's shape. Compiled, ``loss_and_gradients(params, x, z_bar)`` gives (Σ z̄ z, {"W": Σ z̄ ∂z/∂W, …}).
 
     Raises
     ------
@@ -89,10 +89,12 @@ def as_function(network: Network, outputs: Any = None, *, training: bool = True)
     """A network without modes and without a loss, all of whose data are inputs; parameters and states stay.
 
     Arguments are as in `vjp`; the name of a state among the outputs stands for what it becomes after a step, which is
-    named with `NEXT`. Of targets and noise only what the outputs depend on is taken, in the order inputs, targets, noise.
+    named with `NEXT`. Of targets and noise only what the outputs depend on is taken; they come behind the inputs.
     """
     if network.announced:
-        raise UndefinedError(f"{min(network.announced)} was announced by sequence() but is not defined; define it first")
+        raise UndefinedError(
+            f"{min(network.announced)} was announced by sequence() but is not defined; define it first"
+        )
     equations = list(network.equations) if training else network.for_inference()
     equations = [replace(equation, inference=None) for equation in equations]
     states = {state.name: state for state in network.states}
@@ -116,9 +118,7 @@ def as_function(network: Network, outputs: Any = None, *, training: bool = True)
             "stands there: define(…, inference=…)"
         )
     made = copied(network, network.name)
-    data = [
-        tensor for role in DATA for tensor in network.by_role(role) if tensor.role == "input" or tensor in needed
-    ]
+    data = [tensor for role in DATA for tensor in network.by_role(role) if tensor.role == "input" or tensor in needed]
     inputs = {tensor: Tensor(tensor.name, tensor.shape, "input", tensor.classes, tensor.latex) for tensor in data}
     others = [t for t in network.tensors.values() if t.role not in DATA and (t.role != "value" or t in needed)]
     made.tensors = {tensor.name: tensor for tensor in (*inputs.values(), *others)}
@@ -129,7 +129,9 @@ def as_function(network: Network, outputs: Any = None, *, training: bool = True)
     made.beyond = {
         name: frozenset(inputs.get(tensor, tensor) for tensor in tensors) for name, tensors in network.beyond.items()
     }
-    made.facts = [replace(f, tensor=inputs.get(f.tensor, f.tensor)) for f in network.facts if f.tensor.name in made.tensors]
+    made.facts = [
+        replace(f, tensor=inputs.get(f.tensor, f.tensor)) for f in network.facts if f.tensor.name in made.tensors
+    ]
     made.assignments, made.loss, made.asked = [], None, None
     made.set_output(*(tensor.name for tensor in named))
     return made
@@ -170,4 +172,3 @@ def _free(network: Network, name: str) -> str:
 def _declared(network: Network, tensor: Tensor) -> Tensor:
     network.tensors[tensor.name] = tensor
     return tensor
-

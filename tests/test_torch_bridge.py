@@ -32,7 +32,7 @@ def focal():
     B, c = gl.dims("B c")
     i, j = gl.indices("i j")
     z, y, w = net.input("z", (B, c)), net.target("y", (B, c)), net.parameter("w", (c,))
-    p = net.define("p", (i, j), gl.softmax(z)[i, j])
+    p = net.define("p", (i, j), gl.softmax(z[i, j], j))
     net.minimize(gl.Sum(-w[j] * y[i, j] * (1 - p[i, j]) ** 2 * sympy.log(p[i, j]), i, j) / B)
     return net
 
@@ -48,7 +48,7 @@ def vector_softmax():
     n = gl.dims("n")
     i = gl.indices("i")
     s = net.parameter("s", (n,))
-    net.define("p", (i,), gl.softmax(s)[i])
+    net.define("p", (i,), gl.softmax(s[i], i))
     return net
 
 
@@ -69,7 +69,12 @@ CASES = {
     "lstm": lambda: (
         gl.Sequential([gl.layers.LSTM(2)], input_shape=(5, 3)),
         None,
-        [tensor(3, 5, 3), *(tensor(2, 3) for _ in range(4)), *(tensor(2, 2) for _ in range(4)), *(tensor(2) for _ in range(4))],
+        [
+            tensor(3, 5, 3),
+            *(tensor(2, 3) for _ in range(4)),
+            *(tensor(2, 2) for _ in range(4)),
+            *(tensor(2) for _ in range(4)),
+        ],
     ),
     "one-hot cross-entropy": lambda: (
         gl.Sequential([gl.layers.Activation(gl.identity)], input_shape=5, loss=gl.losses.CrossEntropy()),
@@ -94,7 +99,9 @@ def test_gradcheck(name, target, request):
     function = gl.torch.function(network, outputs, target=target)
     order = [t.name for t in function.pullback.arguments]
     if name == "lstm":  # by name: the order of declaration is that of the gates
-        shapes = {t.name: [int(s) for s in t.shape[1 if t.role == "input" else 0 :]] for t in function.pullback.arguments}
+        shapes = {
+            t.name: [int(s) for s in t.shape[1 if t.role == "input" else 0 :]] for t in function.pullback.arguments
+        }
         arguments = [tensor(*([3] if n == "x" else []), *shapes[n]) for n in order]
     assert len(order) == len(arguments)
     assert gradcheck(function, arguments)
@@ -105,7 +112,10 @@ def test_the_examples_own_layer_and_loss():
     network = load_model_file(str(EXAMPLES / "own_layer_and_loss.py")).network
     torch.manual_seed(1)
     function = gl.torch.function(network)
-    arguments = {t.name: tensor(*([7] if t.role == "input" else []), *map(int, t.shape[t.role == "input" :])) for t in function.pullback.arguments}
+    arguments = {
+        t.name: tensor(*([7] if t.role == "input" else []), *map(int, t.shape[t.role == "input" :]))
+        for t in function.pullback.arguments
+    }
     assert gradcheck(lambda *given: function(**dict(zip(arguments, given, strict=True))), list(arguments.values()))
 
 
@@ -157,7 +167,7 @@ def test_training_inside_of_a_model_is_that_of_plain_pytorch():
             step.zero_grad()
             value.backward()
             step.step()
-        assert abs(float(losses[0] - losses[1])) < 1e-10
+        assert abs((losses[0] - losses[1]).item()) < 1e-10
     assert losses[0] < 0.7 * ours(torch.zeros_like(Y), Y)
     for one, other in zip(model.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
@@ -203,11 +213,10 @@ def test_tensors_are_read_where_they_lie_and_copied_where_they_must():
     torch.testing.assert_close(layer(odd, W, b), torch.nn.functional.mish(odd @ W.t() + b))
     spread = x[:1].expand(7, 3)
     torch.testing.assert_close(layer(spread, W.t().contiguous().t(), b), torch.nn.functional.mish(spread @ W.t() + b))
+    out = layer(x, W, b).sum()
+    with torch.no_grad():
+        W.add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        out = layer(x, W, b).sum()
-        W.data.add_(0)  # not seen by autograd
-        with torch.no_grad():
-            W.add_(1)
         out.backward()
 
 
@@ -237,7 +246,9 @@ def test_a_module_keeps_its_parameters_in_one_buffer():
 
 
 def test_states_and_files():
-    network = gl.Sequential([gl.layers.Dense(5, gl.tanh), gl.layers.Dense(2)], input_shape=3, loss=gl.losses.SquaredError())
+    network = gl.Sequential(
+        [gl.layers.Dense(5, gl.tanh), gl.layers.Dense(2)], input_shape=3, loss=gl.losses.SquaredError()
+    )
     module = gl.torch.Module(network, "z2", seed=5, target="numpy", dtype=torch.float64)
     model = gl.Model(network, seed=5, target="numpy", dtype="float64")
     x, y = tensor(7, 3, grad=False), tensor(7, 2, grad=False)
@@ -265,24 +276,19 @@ def test_states_and_files():
 
 
 def test_batch_norm_is_that_of_pytorch():
-    network = gl.Sequential([gl.layers.BatchNorm(momentum=0.9)], input_shape=5)
-    module, plain = gl.torch.Module(network, target="numpy", dtype=torch.float64), torch.nn.BatchNorm1d(5).double()
+    module = gl.torch.Module(gl.Sequential([gl.layers.BatchNorm()], input_shape=5), target="numpy", dtype=torch.float64)
+    plain = torch.nn.BatchNorm1d(5).double()
     x = tensor(7, 5)
     for _ in range(3):
         bar = torch.randn(7, 5, dtype=torch.float64)
         found, expected = (torch.autograd.grad(one(x), x, bar)[0] for one in (module, plain))
         torch.testing.assert_close(found, expected)
-    states = [tensor.name for tensor in network.states]
-    assert [name for name, _ in module.named_buffers()] == states
-    values = sorted((module.get_buffer(name) for name in states), key=lambda value: float(value.sum()))
-    mean, variance = values
-    torch.testing.assert_close(mean, plain.running_mean)
-    assert not torch.equal(variance, torch.ones_like(variance))
-    module.eval()
-    before = mean.clone()
-    slope = (module(x) - module(torch.zeros_like(x))) / x
-    torch.testing.assert_close(slope, slope[:1].expand(7, 5))  # an affine function of each column
-    assert torch.equal(mean, before)
+    for _ in range(2):
+        torch.testing.assert_close(module.running_mean1, plain.running_mean)
+        torch.testing.assert_close(module.running_var1, plain.running_var)
+        module.eval()
+        plain.eval()
+        torch.testing.assert_close(module(3 * x), plain(3 * x))
 
 
 def test_noise_is_pytorchs():
@@ -301,7 +307,9 @@ def test_noise_is_pytorchs():
     noise = [t.name for t in network.noises]
     function = gl.torch.function(network, target="numpy")
     assert function.arguments == ["x", *noise]
-    assert gradcheck(lambda x: function(x, torch.rand(13, 11, generator=torch.Generator().manual_seed(1)).double()), [x])
+    assert gradcheck(
+        lambda x: function(x, torch.rand(13, 11, generator=torch.Generator().manual_seed(1)).double()), [x]
+    )
 
 
 def test_several_threads():
@@ -323,8 +331,11 @@ def test_several_threads():
     assert not wrong
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # between any two graphs
 def test_compiled_models_leave_it_as_it_is():
-    model = torch.nn.Sequential(torch.nn.Linear(2, 3), gl.torch.Module(dense_mish(), target="numpy"), torch.nn.Linear(5, 1))
+    model = torch.nn.Sequential(
+        torch.nn.Linear(2, 3), gl.torch.Module(dense_mish(), target="numpy"), torch.nn.Linear(5, 1)
+    )
     compiled = torch.compile(model, backend="eager")
     x = tensor(7, 2, dtype=torch.float32)
     torch.testing.assert_close(compiled(x), model(x))
@@ -336,8 +347,8 @@ def test_what_cannot_be_is_said():
     function = gl.torch.function(focal(), target="numpy")
     z, y, w = tensor(7, 5), torch.rand(7, 5).double(), tensor(5)
     second = torch.autograd.grad(function(z, y, w), z, create_graph=True)[0]
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        second.sum().backward()
+    with pytest.raises(gl.UnsupportedError, match="derived again"):
+        (second**2).sum().backward()
     cases = [
         ((z.bfloat16(), y, w), r"z holds torch.bfloat16.*z.float\(\)"),
         ((z, y.float(), w), r"z holds torch.float64 and y torch.float32.*y.to\(torch.float64\)"),
@@ -345,7 +356,6 @@ def test_what_cannot_be_is_said():
         ((z.to_sparse(), y, w), "torch.sparse_coo"),
         ((z[:, :3], y, w), r"y has shape \(7, 5\): axis 1"),
         ((z[:3], y, w), "y has 7 rows and z has 3"),
-        ((z[:0], y[:0], w), "at least one"),
         ((z.cdouble(), y, w), "complex"),
         ((z, y), r"w is not given; focal takes z, y, w"),
         ((z, y, w, w), "4 arguments"),
@@ -353,6 +363,8 @@ def test_what_cannot_be_is_said():
     for arguments, message in cases:
         with pytest.raises(gl.DataError, match=message):
             function(*arguments)
+    with pytest.raises(gl.SizeError, match="B must be at least 1"):
+        function(z[:0], y[:0], w)
     with pytest.raises(gl.DataError, match="given twice"):
         function(z, y, w, w=w)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -386,7 +398,7 @@ def test_what_cannot_be_is_said():
 def test_without_the_library(name, library, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, f"gradloom.{name}", raising=False)
-    monkeypatch.delattr(gl, name, raising=False)
+    monkeypatch.delitem(vars(gl), name, raising=False)
     with pytest.raises(gl.MissingExtraError, match=rf"needs {library}: pip install .gradloom\[{name}\]"):
         getattr(gl, name)
 

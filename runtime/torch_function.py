@@ -150,7 +150,7 @@ class Function:
         """The data as arrays, which are the tensors' own memory wherever that is as kernels read it."""
         count = len(self.pullback.data)
         return [
-            _array(tensor, plan.dtype) if real else tensor.detach().numpy()
+            _array(tensor, plan.dtype) if real else _labels(tensor)
             for tensor, real in zip(tensors[:count], self._real, strict=False)
         ]
 
@@ -177,6 +177,12 @@ def _array(tensor: Any, dtype: np.dtype[Any]) -> Any:
     """A tensor as a C-contiguous array, without a copy where it is one."""
     array = tensor.detach().contiguous().numpy()
     return array if array.dtype == dtype else array.astype(dtype)
+
+
+def _labels(tensor: Any) -> Any:
+    """Integers as kernels take them; of real numbers, which are refused later, nothing is cut off."""
+    whole = tensor if tensor.is_floating_point() else tensor.to(torch.int64)
+    return whole.detach().contiguous().numpy()
 
 
 _NOTHING = {kind: np.zeros(0, kind) for kind in TORCH}

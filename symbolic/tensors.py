@@ -175,8 +175,7 @@ class Cotangent(Derived):
     of: Tensor
 
     def __new__(cls, of: Tensor, name: str) -> Cotangent:
-        latex = None if of.latex is None else rf"\bar{{{of.latex}}}"
-        self = super().__new__(cls, name, of.shape, "target", latex=latex)
+        self = super().__new__(cls, name, of.shape, "target")
         self.of = of
         return self
 

@@ -1,6 +1,6 @@
 """A loss of one's own, declared in SymPy, that trains a PyTorch model on scikit-learn's digits.
 
-The loss is a focal cross-entropy: what the model is already sure of counts less, by (1 - p)². It is one expression here;
+The loss is a focal cross-entropy: what the model is already sure of counts less, by (1 - p)². It is one expression;
 its gradient is derived, ``print(network.derive(["z"]))`` shows it, and it runs in one kernel inside of the model. Run
 it with ``python examples/in_pytorch.py``; it needs PyTorch and scikit-learn.
 """

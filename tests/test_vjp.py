@@ -28,11 +28,7 @@ def test_it_is_printed():
     made = gl.vjp(gl.Sequential([gl.layers.Dense(3, gl.tanh)], input_shape=2), wrt=["x"])
     derivation = made.derive()
     assert str(made.equation("vjp")) == "vjp = Σ_i,j a1_bar[i, j] a1[i, j]"
-    assert (
-        r"\bar{a}^{(1)} \odot \left(1 - a^{(1)} \odot a^{(1)}\right)"
-        in derivation.latex().replace(r"\left(a^{(1)}\right)^{2}", r"a^{(1)} \odot a^{(1)}")
-        or r"\bar{a}^{(1)}" in derivation.latex()
-    )
+    assert r"\bar{a}^{(1)} \odot \left(1 - \left(a^{(1)}\right)^{2}\right)" in derivation.latex()
     assert "z_bar is the cotangent of z" in derivation.text()
     assert "v_W" not in derivation.text()
 
@@ -70,7 +66,7 @@ def test_it_is_that_of_pytorch(target):
 def test_what_a_state_becomes_is_an_output(target, request):
     if target == "cpu":
         request.getfixturevalue("without_compiler")
-    network = gl.Sequential([gl.layers.BatchNorm(0.2)], input_shape=3)
+    network = gl.Sequential([gl.layers.BatchNorm(momentum=0.2)], input_shape=3)
     function = as_function(network, ["running_mean1", "a1"])
     assert not function.has_modes
     x = np.random.default_rng(1).normal(size=(7, 3))

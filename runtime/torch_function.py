@@ -43,7 +43,7 @@ class Function:
         self.outputs = [tensor.name for tensor in pullback.outputs]
         self._real = [tensor.classes is None for tensor in pullback.arguments]
         self._plans: dict[Any, Plan] = {}
-        self._buffer: tuple[list[int], Any] = ([], None)
+        self._buffers: dict[int, tuple[list[int], Any]] = {}
         count = len(pullback.data) + len(pullback.parameters)
         self.saved = len(self.arguments) if pullback.reads_states else count  # what backward reads
 
@@ -159,14 +159,15 @@ class Function:
         own = tensors[len(self.pullback.data) :]
         if not own:
             return _NOTHING[plan.dtype]
-        pointers, flat = self._buffer  # which keeps what lies there
+        # Which keep what lies there; other sizes have other kernels, and another layout.
+        pointers, flat = self._buffers.get(id(plan.kernels), (None, None))
         found = [tensor.data_ptr() for tensor in own]
-        if found == pointers and flat.dtype == plan.dtype and all(tensor.is_contiguous() for tensor in own):
+        if found == pointers and all(tensor.is_contiguous() for tensor in own):
             return flat
         flat = shared_buffer(own, self.arguments[len(self.pullback.data) :], plan)
         if flat is None:
             return self.pullback.packed(plan, [_array(tensor, plan.dtype) for tensor in own])
-        self._buffer = found, flat
+        self._buffers[id(plan.kernels)] = found, flat
         return flat
 
     def __repr__(self) -> str:

@@ -245,6 +245,22 @@ def test_a_module_keeps_its_parameters_in_one_buffer():
         torch.testing.assert_close(moved(x), one.double()(x))
 
 
+def test_parts_of_one_buffer_are_not_taken_for_the_whole():
+    """Tensors at the same places, of other sizes, lie elsewhere than kernels of these sizes read."""
+    net = gl.Network("scaled")
+    B, n, m = gl.dims("B n m")
+    i, j, k = gl.indices("i j k")
+    x, W, b = net.input("x", (B, n)), net.parameter("W", (m, n)), net.parameter("b", (m,))
+    net.define("z", (i, j), gl.Sum(W[j, k] * x[i, k], k) + b[j])
+    function = gl.torch.function(net, target="numpy")
+    flat, x = tensor(20, grad=False), tensor(7, 3)
+    W, b = flat[:15].view(5, 3), flat[15:]
+    for rows in (5, 2, 5):
+        torch.testing.assert_close(function(x, W[:rows], b[:rows]), x @ W[:rows].T + b[:rows])
+    flat.mul_(2)
+    torch.testing.assert_close(function(x, W, b), x @ W.T + b)
+
+
 def test_states_and_files():
     network = gl.Sequential(
         [gl.layers.Dense(5, gl.tanh), gl.layers.Dense(2)], input_shape=3, loss=gl.losses.SquaredError()

@@ -265,15 +265,15 @@ class Checkpoints:
         return self._tensors[key]
 
 
-def kept_between(parts: Sequence[Sequence[Steps]], output: Tensor | None) -> tuple[Tensor, ...]:
-    """The tensors that one function makes and another reads without making them itself, and the output."""
+def kept_between(parts: Sequence[Sequence[Steps]], outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The tensors that one function makes and another reads without making them itself, and the outputs."""
     made = [dict.fromkeys(op.tensor for op in flat(part)) for part in parts]
     read = [set(tensors_read(flat(part))) for part in parts]
     return tuple(
         tensor
         for place, own in enumerate(made)
         for tensor in own
-        if tensor == output
+        if tensor in outputs
         or any(tensor in read[other] and tensor not in made[other] for other in range(len(parts)) if other != place)
     )
 

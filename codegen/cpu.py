@@ -63,11 +63,11 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
     gradients = in_halves(schedule, plan.lowering, plan.sizes, sums)
     parts = (schedule.forward, schedule.loss, gradients, schedule.advance, schedule.assign)
     steps: list[list[Steps]] = [[*gather_steps(rows_first(part, plan.sizes, temporary))] for part in parts]
-    handed_out = [*schedule.gradients.values(), *([schedule.output] if schedule.output else [])]
+    handed_out = [*schedule.gradients.values(), *schedule.outputs]
     if plan.checkpoint is not None:
         steps, owners = with_checkpoints(steps, plan.checkpoint, handed_out, plan.lowering, plan.sizes)
         schedule = replace(
-            schedule, kept=kept_between(steps, schedule.output), temporaries={**schedule.temporaries, **owners}
+            schedule, kept=kept_between(steps, schedule.outputs), temporaries={**schedule.temporaries, **owners}
         )
     handed_out += schedule.kept
     steps, replaced = without_time(steps, handed_out, plan.names)
@@ -99,13 +99,9 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
         return CpuWriter(storage, plan.sizes, plan.rows(tensors, in_place), plan.real, products)
 
     forward = writer(plan.network.inputs).body(shares[0], clocks=clocks)
-    loss = None if plan.network.loss is None else writer(plan.data).body(shares[1], plan.network.loss, clocks)
-    backward = None if loss is None else writer(plan.data).body(shares[2], clocks=clocks)
-    predict = None
-    if schedule.output is not None:
-        predict = writer(plan.network.inputs).body((), schedule.output)
-        if schedule.output.rank:
-            predict = replace(predict, result=f"{predict.result}.copy()")
+    loss = writer(plan.data).body(shares[1], plan.network.loss, clocks) if plan.is_valued else None
+    backward = None if plan.network.loss is None else writer(plan.data).body(shares[2], clocks=clocks)
+    predict = writer(plan.network.inputs).copies(schedule.outputs) if schedule.outputs else None
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real, clocks)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
     advance = writer(plan.data).body(shares[3], clocks=clocks) if schedule.assign else None

@@ -67,6 +67,11 @@ class CpuWriter(CpuRanges):
             lines = [f"first, last = {', '.join(part_of(self._batch))}", "", *lines]
         return Body(with_batch(self._view_lines(), lines, self._batch, self.rows), tuple(lines), returned)
 
+    def copies(self, tensors: Sequence[Tensor]) -> Body:
+        """A function that returns tensors, those with axes in arrays of their own."""
+        found = [f"{self._array(tensor)}.copy()" if tensor.rank else self._read_whole(tensor) for tensor in tensors]
+        return Body(with_batch(self._view_lines(), [], self._batch, self.rows), (), ", ".join(found))
+
     def _paragraphs(self, shares: Sequence[Share], clocks: Clocks | None) -> list[str]:
         """The statements of nests, with the equations that they compute, and with waits."""
         items = [share.item for share in shares]

@@ -72,6 +72,7 @@ def generate(
     timed: bool = False,
     checkpoint: int | bool | None = None,
     precision: str | None = None,
+    valued: bool = True,
 ) -> GeneratedModule:
     """Generate the module that evaluates, differentiates and trains `network`.
 
@@ -91,6 +92,7 @@ def generate(
         again; True for about the square root of the number of steps (target "cpu")
     precision : "tf32": tensor cores compute products, of float32 factors that are rounded to 10 bits of mantissa
         (target "cuda")
+    valued : False leaves the loss out, and what calls it: ``backward`` follows ``forward`` (targets "cpu" and "numpy")
 
     Raises
     ------
@@ -118,7 +120,7 @@ def generate(
         return _generate(network, Derivation(network), target, dtype, known, None, chosen, timed, checkpoint, precision)
     names = list(wrt) if wrt is not None else network.asked or [tensor.name for tensor in network.parameters] or None
     derivation = network.derive(names)
-    return _generate(network, derivation, target, dtype, known, optimizer, chosen, timed, checkpoint, precision)
+    return _generate(network, derivation, target, dtype, known, optimizer, chosen, timed, checkpoint, precision, valued)
 
 
 def _generate(
@@ -132,12 +134,19 @@ def _generate(
     timed: bool,
     checkpoint: int | bool | None,
     precision: str | None,
+    valued: bool = True,
 ) -> GeneratedModule:
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
     strided = TARGETS[target].strided
     planned, lowering = make_schedule(
-        network, derivation, known, list(layout.gradients), strided=strided, in_segments=checkpoint is not None
+        network,
+        derivation,
+        known,
+        list(layout.gradients),
+        strided=strided,
+        in_segments=checkpoint is not None,
+        valued=valued,
     )
     identifiers = Names()
     identifiers.declare([known.batch] if known.batch is not None else [])
@@ -157,6 +166,7 @@ def _generate(
         timed=timed,
         checkpoint=checkpoint,
         precision=precision,
+        valued=valued,
     )
     if network.has_modes and not network.is_of_training:
         planned, lowering = schedule_inference(network, known, strided=strided)

@@ -85,6 +85,15 @@ class NumpyWriter:
             self._read.setdefault(result)
         return Body(with_batch(self._views(), lines, self._batch, self.rows), tuple(lines), returned)
 
+    def outputs(self, tensors: Sequence[Tensor]) -> Body:
+        """A function that returns tensors, which others have made."""
+        found = []
+        for tensor in tensors:
+            found.append(self._array(tensor).text)
+            if tensor not in self.buffers and tensor not in self.kept:
+                self._read.setdefault(tensor)
+        return Body(with_batch(self._views(), [], self._batch, self.rows), (), ", ".join(found))
+
     def size(self, size: Any) -> str:
         return self._printer({}).size(size)
 
@@ -270,9 +279,9 @@ def _write_mode(plan: Plan) -> Bodies:
         return NumpyWriter(names, plan.sizes, buffers, kept, temporaries, plan.rows(tensors), used, following)
 
     forward = writer(plan.network.inputs).body(gather_steps(schedule.forward))
-    loss = writer(plan.data).body(gather_steps(schedule.loss), plan.network.loss)
-    backward = writer(plan.data).body(gather_steps(schedule.backward))
-    predict = None if schedule.output is None else writer(plan.network.inputs).body((), schedule.output)
+    loss = writer(plan.data).body(gather_steps(schedule.loss), plan.network.loss) if plan.is_valued else None
+    backward = None if plan.network.loss is None else writer(plan.data).body(gather_steps(schedule.backward))
+    predict = writer(plan.network.inputs).outputs(schedule.outputs) if schedule.outputs else None
     advance = writer(plan.data).body((*gather_steps(schedule.advance), *schedule.assign)) if schedule.assign else None
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
     return Bodies(forward, loss, backward, predict, update, "", tuple(sorted(used)), advance=advance)

@@ -30,6 +30,7 @@ class Plan:
     timed : whether the code counts where its time goes
     checkpoint : how many steps of a recurrence are computed again from one that is stored; True chooses, None for none
     precision : "tf32" where the factors of products may be rounded to that, else None
+    valued : whether the loss is computed, and not only derived
     """
 
     network: Network
@@ -45,6 +46,12 @@ class Plan:
     timed: bool = False
     checkpoint: int | bool | None = None
     precision: str | None = None
+    valued: bool = True
+
+    @property
+    def is_valued(self) -> bool:
+        """Whether there is a loss whose value is computed."""
+        return self.valued and self.network.loss is not None
 
     @property
     def data(self) -> list[Tensor]:

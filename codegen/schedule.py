@@ -44,6 +44,7 @@ class Schedule:
     replaced : the tensors that are stored under the same name with time as their first axis, and so stand nowhere
     advance : the ops that compute what the states become, each in a tensor of its own
     assign : the ops that assign that, once all of it is computed
+    further : what `predict` returns behind the output
     """
 
     forward: tuple[Op, ...]
@@ -56,6 +57,12 @@ class Schedule:
     replaced: frozenset[Tensor]
     advance: tuple[Op, ...] = ()
     assign: tuple[Op, ...] = ()
+    further: tuple[Tensor, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """All that `predict` returns."""
+        return () if self.output is None else (self.output, *self.further)
 
     @property
     def ops(self) -> tuple[Op, ...]:
@@ -76,34 +83,49 @@ def schedule(
     *,
     strided: bool,
     in_segments: bool = False,
+    valued: bool = True,
 ) -> tuple[Schedule, Lowering]:
     """Lower all equations, drop what nothing needs, and divide the rest; in training, where that is another mode.
 
-    `strided` and `in_segments` are those of `Lowering`.
+    `strided` and `in_segments` are those of `Lowering`; without `valued` the loss is derived, but not computed.
     """
     lowering = Lowering(network, sizes, strided=strided, in_segments=in_segments)
     output = None if network.has_modes else output_of(network)
+    further = [network.tensors[name] for name in network.further]
     gradients = {name: derivation.gradients[name].target for name in wanted}
-    stored = _Stored(network, [*network.equations, *derivation.adjoints], [output, *gradients.values()])
+    stored = _Stored(network, [*network.equations, *derivation.adjoints], [output, *further, *gradients.values()])
     lowering.add_all(stored.equations)
     assign = [_lower_assignment(lowering, equation) for equation in stored.moved(network.assignments)]
     following = [tensor_of(op.body) for op in assign]
-    output = stored.as_declared(output)
+    outputs = [stored.as_declared(tensor) for tensor in (output, *further)]
+    loss = network.loss if valued else None
     gradients = {name: stored.as_declared(tensor) for name, tensor in gradients.items()}
     if strided:
-        handed_out = [output, network.loss, *gradients.values(), *following]
+        handed_out = [*outputs, loss, *gradients.values(), *following]
         lowering.ops = without_idle_axes(lowering.ops, handed_out, lowering.temporary)
     # What the states are made of is computed before the parameters change, with the loss.
     needed = [lowering.ops[place] for place in sorted(_closure(lowering.ops, following))]
     forward_targets = {equation.target for equation in stored.equations[: len(network.equations)]}
     passed = [op.tensor for op in needed if op.equation.target in forward_targets]
-    parts = _divide(lowering, [output], [network.loss, *passed], list(gradients.values()), following)
+    parts = _divide(lowering, outputs, [loss, *passed], list(gradients.values()), following)
     if strided:
         parts[2] = signs_of_outputs([*parts[0], *parts[1]], parts[2])
-    kept = tuple(_kept(parts, output))
-    forward, loss, backward, advance = parts
+    kept = tuple(_kept(parts, outputs))
+    forward, last, backward, advance = parts
     owners, replaced = lowering.temporaries, stored.replaced
-    made = Schedule(forward, loss, backward, output, gradients, kept, owners, replaced, advance, tuple(assign))
+    made = Schedule(
+        forward,
+        last,
+        backward,
+        outputs[0],
+        gradients,
+        kept,
+        owners,
+        replaced,
+        advance,
+        tuple(assign),
+        tuple(outputs[1:]),
+    )
     return made, lowering
 
 
@@ -162,7 +184,7 @@ def schedule_inference(network: Network, sizes: Sizes, *, strided: bool) -> tupl
                 f"in inference; say what it is there: define({op.equation.target.name!r}, …, inference=…)"
             )
     forward, loss = parts
-    kept = tuple(_kept(parts, output))
+    kept = tuple(_kept(parts, [output]))
     return Schedule(forward, loss, (), output, {}, kept, lowering.temporaries, stored.replaced), lowering
 
 
@@ -208,9 +230,9 @@ def _closure(ops: Sequence[Op], targets: Iterable[Tensor]) -> set[int]:
     return chosen
 
 
-def _kept(parts: Sequence[tuple[Op, ...]], output: Tensor | None) -> Iterable[Tensor]:
+def _kept(parts: Sequence[tuple[Op, ...]], outputs: Sequence[Tensor | None]) -> Iterable[Tensor]:
     for place, part in enumerate(parts):
         elsewhere = {tensor for other, ops in enumerate(parts) if other != place for tensor in tensors_read(ops)}
         for tensor in dict.fromkeys(op.tensor for op in part):
-            if tensor in elsewhere or tensor == output:
+            if tensor in elsewhere or tensor in outputs:
                 yield tensor

@@ -91,7 +91,7 @@ def place_tensors(
     # A product whose owner is but a local variable has the memory for itself, under the owner's name.
     guests = {tensor for tensor, owner in shared.items() if owner in kept or owner in buffers}
     in_work = [tensor for tensor in dict.fromkeys(written) if tensor in kept and tensor not in {*buffers, *guests}]
-    alive = spans(functions, [] if plan.output is None else [plan.output])
+    alive = spans(functions, plan.outputs)
     for tensor in guests:
         ends = (alive[tensor], alive[shared[tensor]])
         alive[shared[tensor]] = (min(first for first, _ in ends), max(last for _, last in ends))

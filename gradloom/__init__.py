@@ -67,8 +67,11 @@ from .symbolic.sequential import Sequential
 from .symbolic.tangent import jvp, tangent
 from .symbolic.tensors import Tensor
 from .symbolic.unrolled import unrolled
+from .symbolic.vjp import vjp
 
 if TYPE_CHECKING:
+    from . import jax as jax
+    from . import torch as torch
     from .codegen.kernel_schedule import KernelSchedule
     from .runtime import datasets, initializers
     from .runtime.array_checks import one_hot_rows
@@ -128,7 +131,10 @@ _LAZY = {
     "training_curves": "runtime.pictures",
     "weight_images": "runtime.pictures",
 }
-_LAZY_MODULES = {"datasets": "runtime.datasets", "initializers": "runtime.initializers", "sklearn": "sklearn"}
+_LAZY_MODULES = {
+    "datasets": "runtime.datasets", "initializers": "runtime.initializers",
+    "jax": "jax", "sklearn": "sklearn", "torch": "torch",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -166,5 +172,6 @@ __all__ = [
     "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices", "initializers", "inside", "jvp",
     "layers", "leaky_relu", "load_kernels", "log_softmax", "losses", "normal", "norms_by_layer", "one_hot",
     "one_hot_rows", "optimizers", "padded", "per_example", "relu", "schedules", "set_cache_dir", "set_threads",
-    "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh", "training_curves", "unrolled", "weight_images",
+    "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh", "training_curves", "unrolled", "vjp",
+    "weight_images",
 ]  # fmt: skip

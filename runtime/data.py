@@ -137,7 +137,7 @@ def check_data(
         known = dict(sizes)
         if batch is not None:
             known.pop(batch.name, None)
-        _check_shape(tensor, array, known, network)
+        check_shape(tensor, array, known, network)
         if batch is not None:
             known.pop(batch.name, None)
         sizes.update(known)
@@ -174,8 +174,16 @@ def size_of(size: Any, sizes: Mapping[str, int], where: str = "") -> int:
     return int(size.xreplace({symbol: Integer(sizes[symbol.name]) for symbol in size.free_symbols}))
 
 
-def _check_shape(tensor: Tensor, array: Array, sizes: dict[str, int], network: Network) -> None:
-    """Compare shapes, and learn the sizes that have no number yet."""
+def check_shape(tensor: Tensor, array: Array, sizes: dict[str, int], network: Network) -> None:
+    """Compare shapes, and learn the sizes that have no number yet.
+
+    Raises
+    ------
+    DataError
+        If the array has another shape than its tensor.
+    SizeError
+        If a size has no number, or an axis of the network is empty.
+    """
     name = tensor.name
     if array.ndim != tensor.rank:
         raise DataError(

@@ -102,8 +102,11 @@ class Program:
         """The loss in inference; arguments and errors as in `loss_and_gradients`, but there is no noise."""
         return self.run_loss(self.flat(params), self.check(data, named))
 
-    def predict(self, params: Any, *inputs: Any, **named: Any) -> Array:
-        """The network's output for `inputs` (targets are not needed); errors as in `loss_and_gradients`."""
+    def predict(self, params: Any, *inputs: Any, **named: Any) -> Any:
+        """The network's output for `inputs` (targets are not needed); errors as in `loss_and_gradients`.
+
+        A tuple, where `Network.set_output` named several.
+        """
         return self.run_predict(self.flat(params), self.check(inputs, named, self.network.inputs))
 
     def team(self, batch: int, steps: float = math.inf) -> Team:
@@ -182,14 +185,15 @@ class Program:
         self._need_inference()
         return float(self.module.loss(flat, *data.arrays, self.workspace(data.rows)))
 
-    def run_predict(self, flat: Array, data: Data) -> Array:
+    def run_predict(self, flat: Array, data: Data) -> Any:
         self._need_inference()
         if not hasattr(self.module, "predict"):
             raise UndefinedError(
                 f"{self.network.name} has no output to predict: everything that it defines needs a target; "
                 "define the prediction in an equation of its own"
             )
-        return np.array(self.module.predict(flat, *data.arrays, self.workspace(data.rows)))
+        found = self.module.predict(flat, *data.arrays, self.workspace(data.rows))
+        return tuple(map(np.array, found)) if isinstance(found, tuple) else np.array(found)
 
     def run_training_loss(self, flat: Array, data: Data, *noise: Array) -> float:
         """The loss that `run_gradients` differentiates."""
@@ -259,8 +263,11 @@ def compile_network(
     schedule: Any = None,
     checkpoint: int | bool | None = None,
     precision: str | None = None,
+    valued: bool = True,
 ) -> Program:
     """Generate and load the kernels of `network`; see `Network.compile` for the parameters.
+
+    Without `valued` the loss is left out, and what calls it: the module's `backward` follows `forward`.
 
     Raises
     ------
@@ -300,6 +307,8 @@ def compile_network(
     precision = check_precision(precision, target, dtype)
     if precision is not None:
         options["precision"] = precision
+    if not valued:
+        options["valued"] = False
 
     def generate() -> str:
         from ..codegen.generate import generate  # what is kept needs none of it
@@ -315,6 +324,7 @@ def compile_network(
             schedule=schedule,
             checkpoint=checkpoint,
             precision=precision,
+            valued=valued,
         ).source
 
     device = None

@@ -27,7 +27,8 @@ def outputs(program: Program, flat: Any, data: Data, batch: int, ranks: Alone | 
     """
     output, size = program.network.output, program.network.batch
     if size is None or not output.rank or output.shape[0] != size:
-        return program.run_predict(flat, data)
+        whole: Array = program.run_predict(flat, data)
+        return whole
     found = (ranks or Alone()).each(lambda part: program.run_predict(flat, part), _parts(data, batch))
     return np.concatenate(found) if found else np.empty(0)
 

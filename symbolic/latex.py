@@ -12,7 +12,7 @@ from .equations import Equation
 from .functions import Elementwise
 from .notation import PLAIN, Notation
 from .printer import Letters, Printer, names_in
-from .tensors import Adjoint, Direction, Entry, Tangent, Tensor
+from .tensors import Adjoint, Cotangent, Direction, Entry, Tangent, Tensor
 from .text import NUMBER, entry_adjoint, is_delta
 
 _GREEK = frozenset(
@@ -77,6 +77,9 @@ def tensor_latex(tensor: Tensor, notation: Notation = PLAIN) -> str:
         return f"v_{{{tensor_latex(tensor.of, notation)}}}"
     if isinstance(tensor, Tangent) and not tensor.label:
         return _dotted(tensor_latex(tensor.of, notation))
+    if isinstance(tensor, Cotangent):
+        letter, rest = _first_letter(tensor_latex(tensor.of, notation))
+        return rf"\bar{{{letter}}}{rest}"
     numbers = tensor.rank > 0 and notation.layers == "numbers"
     return tensor.latex or _bold(name_latex(tensor.name, layer=numbers), tensor, notation)
 
@@ -102,11 +105,16 @@ def _dotted(symbol: str) -> str:
     """A dot over the letter of a symbol; in front of what has no letter of its own, a D."""
     if symbol.startswith(r"\frac"):
         return rf"\operatorname{{D}}\!\left({symbol}\right)"
+    letter, rest = _first_letter(symbol)
+    dots = re.match(r"\\(d{1,3})ot\{(.*)\}$", letter)
+    return (rf"\{dots[1]}dot{{{dots[2]}}}" if dots else rf"\dot{{{letter}}}") + rest
+
+
+def _first_letter(symbol: str) -> tuple[str, str]:
+    """The letter of a symbol with what stands over it, and its scripts."""
     letter = re.match(r"\\d*dot\{[^{}]*\}|\\[A-Za-z]+(\{[^{}]*\})?|.", symbol)
     assert letter is not None
-    dots = re.match(r"\\(d{1,3})ot\{(.*)\}$", letter[0])
-    dotted = rf"\{dots[1]}dot{{{dots[2]}}}" if dots else rf"\dot{{{letter[0]}}}"
-    return dotted + symbol[letter.end() :]
+    return letter[0], symbol[letter.end() :]
 
 
 class LatexPrinter(Printer):

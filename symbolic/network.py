@@ -42,6 +42,7 @@ class Network(Modes):
     left_out : names of states of the network that this one is a derivative of, and that it does not read
     beyond : name of a tensor → what its equation was declared to read, but only beyond the ends of an axis (at a step
         before the first where there is one step): it is not read, and so has the gradient 0
+    further : names of what `predict` returns behind the output
     asked : names whose gradients `derive` gives by default, or None for the parameters (or inputs)
 
     Examples
@@ -78,6 +79,7 @@ class Network(Modes):
         self.beyond: dict[str, frozenset[Tensor]] = {}
         self.asked: list[str] | None = None
         self._output: str | None = None
+        self.further: list[str] = []
         self._letters = Letters()
 
     # ---- declaring -------------------------------------------------------------------------------------------
@@ -304,10 +306,11 @@ class Network(Modes):
                 return tensor.shape[0]
         return None
 
-    def set_output(self, name: str) -> None:
-        """Name the tensor that `predict` returns."""
-        self._known(name)
-        self._output = name
+    def set_output(self, name: str, *further: str) -> None:
+        """Name the tensor that `predict` returns; with `further` ones, it returns a tuple of them all."""
+        for one in (name, *further):
+            self._known(one)
+        self._output, self.further = name, list(further)
 
     def equation(self, name: str) -> Equation:
         """The equation that defines `name`."""

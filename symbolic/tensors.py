@@ -169,6 +169,23 @@ class Direction(Derived):
         return (self.of, self.name), {}
 
 
+class Cotangent(Derived):
+    """What an output is multiplied with in a vector-Jacobian product, of the output's shape: z̄."""
+
+    of: Tensor
+
+    def __new__(cls, of: Tensor, name: str) -> Cotangent:
+        self = super().__new__(cls, name, of.shape, "target")
+        self.of = of
+        return self
+
+    def _described(self) -> tuple[Any, ...]:
+        return (*super()._described(), *self.of._hashable_content())
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (self.of, self.name), {}
+
+
 class Entry(Tensor):
     """One entry of a tensor at concrete sizes, as a tensor of rank 0; it is printed as the element, ``W1[0, 1]``.
 

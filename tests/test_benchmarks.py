@@ -163,3 +163,25 @@ def test_what_disagrees_is_said():
     made = summarise(result, {"1": {"float32_gflops": 500.0}})
     assert "**These do not compute the same: losses of gradloom are off**" in report.workload_text(made)
     assert "W2 DIFFERS" in report.summary([made])
+
+
+def test_the_bridge_is_measured_against_pytorch(tmp_path, monkeypatch, capsys):
+    from benchmarks import bridges
+
+    monkeypatch.setattr(bridges, "SIZES", ((7, 5),))
+    monkeypatch.setattr(bridges, "LAYER", (3, 5, 2))
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)  # the suite's own number
+    options = ["--rounds", "2", "--seconds", "0", "--threads", "1", "--results", str(tmp_path)]
+    bridges.main(options)
+    assert "| layer, 3 × 5 → 2" in capsys.readouterr().out
+    cases = json.loads((tmp_path / "bridges.json").read_text())["cases"]
+    assert list(cases) == ["loss, 7 × 5", "layer, 3 × 5 → 2"]
+    for case in cases.values():
+        ours, theirs = case["us"]["gradloom"], case["us"]["torch, 1 thread"]
+        assert case["ratios"]["torch, 1 thread"]["median"] == pytest.approx(
+            sum(other / one for one, other in zip(ours, theirs, strict=True)) / 2
+        )
+    plain = bridges.plain
+    monkeypatch.setattr(bridges, "plain", lambda z, y: 1.01 * plain(z, y))
+    with pytest.raises(SystemExit, match="another gradient"):
+        bridges.main(options)

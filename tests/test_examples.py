@@ -264,6 +264,16 @@ def test_contrastive_divergence_is_that_of_the_textbook_and_of_pytorch():
             np.testing.assert_allclose(gradients[name], textbook[name].numpy(), rtol=0, atol=1e-12)
 
 
+def test_in_pytorch():
+    module = runpy.run_path(str(EXAMPLES / "in_pytorch.py"))
+    assert module["train"](epochs=8)[1] > 0.85
+    z, y = torch.randn(7, 10, dtype=torch.float64, requires_grad=True), torch.eye(10, dtype=torch.float64)[:7]
+    focal = gl.torch.function(module["network"], target="numpy")
+    plain = -(y * (1 - z.softmax(1)) ** 2 * z.log_softmax(1)).sum() / 7
+    found, expected = (torch.autograd.grad(value, z)[0] for value in (focal(z, y), plain))
+    torch.testing.assert_close(found, expected)
+
+
 def test_boltzmann_machine(capsys):
     runpy.run_path(str(EXAMPLES / "boltzmann_machine.py"))["main"](["--epochs", "20", "--draws", "3"])
     printed = capsys.readouterr().out

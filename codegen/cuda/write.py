@@ -86,6 +86,8 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
         return CudaWriter(places, plan.names, sizes, tiles, data).body(phases, result)
 
     output = schedule.output
+    if schedule.further or (has_loss and not plan.is_valued):
+        raise UnsupportedError("target 'cuda' gives one output, and the loss with its gradients; choose target 'cpu'")
     changes = None
     if schedule.assign:
         first, later = body(advance), body(assign)

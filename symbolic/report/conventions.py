@@ -15,7 +15,7 @@ from ..functions import Elementwise
 from ..latex import LatexPrinter
 from ..notation import Notation
 from ..printer import names_in
-from ..tensors import Derived, Tensor, elements, shape_text
+from ..tensors import Cotangent, Direction, Tangent, Tensor, elements, shape_text
 from ..text import TextPrinter
 from .document import Prose
 from .repeats import Folding, Item, Repeated
@@ -32,6 +32,10 @@ _LAYOUTS = {
 _NUMERATOR = (
     "Gradients are in numerator layout: ∂L/∂W has the shape of Wᵀ.",
     r"Gradients are in numerator layout: $\frac{\partial L}{\partial W}$ has the shape of $W^\top$.",
+)
+_BARRED = (
+    "z_bar is the cotangent of z: the vector that its Jacobians are multiplied with.",
+    r"$\bar{z}$ is the cotangent of $z$: the vector that its Jacobians are multiplied with.",
 )
 _MOVED = (
     "v_W is the direction in which W is moved, and a dot marks the derivative in that direction: L̇ is that of L.",
@@ -55,8 +59,10 @@ def conventions(derivation: Derivation, view: View | None, notation: Notation, f
         out.append(Prose.plain(_POSITIONS[view.example]))
     if view is not None and notation.derivatives == "numerator":
         out.append(Prose(*_NUMERATOR))
-    if any(isinstance(tensor, Derived) for tensor in network.tensors.values()):
+    if any(isinstance(tensor, Direction | Tangent) for tensor in network.tensors.values()):
         out.append(Prose(*_MOVED))
+    if any(isinstance(tensor, Cotangent) for tensor in network.tensors.values()):
+        out.append(Prose(*_BARRED))
     shaped = [tensor for tensor in network.tensors.values() if tensor.rank]
     if shaped:
         out.append(shapes(shaped, notation, folding))

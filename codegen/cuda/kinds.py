@@ -41,7 +41,7 @@ class Each:
 
 @dataclass(frozen=True)
 class Together:
-    """A sum over `bound` at each point of `space`, a block's own.
+    """A sum over `bound` at each point of `space`, a block's own; what `after` says is done with it by one thread.
 
     `part`, one of the indices of `space`, is the number of the part of `bound` that is summed over.
     """
@@ -52,6 +52,7 @@ class Together:
     bound: tuple[tuple[Symbol, Expr], ...]
     equation: Equation
     part: Symbol | None = None
+    after: Each | None = None
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,10 @@ def read_by(phase: Phase) -> set[Tensor]:
         return {tensor for part in phase.phases for tensor in read_by(part)}
     if isinstance(phase, Each):
         return {tensor_of(element) for item in phase.body for element in reads(item)}
+    after = set() if phase.after is None else read_by(phase.after)
     if isinstance(phase, Product):
-        after = set() if phase.after is None else read_by(phase.after)
         return {tensor_of(phase.op.left), tensor_of(phase.op.right)} | after
-    return {tensor_of(element) for element in elements(phase.value)}
+    return {tensor_of(element) for element in elements(phase.value)} | after
 
 
 def written_by(phase: Phase) -> set[Tensor]:
@@ -110,9 +111,8 @@ def made_by(phase: Phase) -> list[Tensor]:
         return [tensor for part in phase.phases for tensor in made_by(part)]
     if isinstance(phase, Each):
         return [tensor_of(target) for item in phase.body for s in statements(item) for target in targets(s)]
-    if isinstance(phase, Product):
-        return [phase.op.tensor, *([] if phase.after is None else made_by(phase.after))]
-    return [tensor_of(phase.target)]
+    first = phase.op.tensor if isinstance(phase, Product) else tensor_of(phase.target)
+    return [first, *([] if phase.after is None else made_by(phase.after))]
 
 
 def made_by_everyone(phase: Phase) -> set[Tensor]:
@@ -134,8 +134,7 @@ def equations_of(phase: Phase) -> list[Equation]:
         found = [equation for part in phase.phases for equation in equations_of(part)]
     elif isinstance(phase, Each):
         found = [s.equation for item in phase.body for s in statements(item, starts=False)]
-    elif isinstance(phase, Product):
-        found = [phase.op.equation, *([] if phase.after is None else equations_of(phase.after))]
     else:
-        found = [phase.equation]
+        first = phase.op.equation if isinstance(phase, Product) else phase.equation
+        found = [first, *([] if phase.after is None else equations_of(phase.after))]
     return list({id(equation): equation for equation in found}.values())

@@ -103,7 +103,7 @@ def _length(call: ast.Call) -> int:
         return 1
 
 
-CALLED = {"forward", "loss", "training_loss", "backward", "loss_and_gradients", "advance", "update"}
+CALLED = {"training_step", "forward", "loss", "training_loss", "backward", "loss_and_gradients", "advance", "update"}
 
 
 def table() -> str:

@@ -15,6 +15,7 @@ from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
 from .kinds import Each, Phase, Product, Rows, TimeSteps, Together, made_by, read_by, written_by
+from .products import is_in_one
 
 Places = dict[Tensor, tuple[str, Place]]
 
@@ -33,16 +34,16 @@ def place_all(
         places[made.gradients[name]] = ("grads", place)
     handed = {tensor for tensor in (made.output, network.loss) if tensor is not None}
     phases = [phase for function in functions for phase in flat(function)]
-    needed = from_memory(phases) | handed
+    needed = from_memory(phases, sizes) | handed
     written = dict.fromkeys(tensor for phase in phases for tensor in made_by(phase))
     in_work = [tensor for tensor in written if tensor in needed and tensor not in places]
     found, length = share_places(in_work, dict.fromkeys(in_work, (0, 0)), sizes)
     return places | {tensor: ("work", place) for tensor, place in found.items()}, length
 
 
-def from_memory(phases: Iterable[Phase]) -> set[Tensor]:
+def from_memory(phases: Iterable[Phase], sizes: Sizes) -> set[Tensor]:
     """What phases cannot find in, or leave in, their threads' own variables."""
-    return {tensor for phase in flat(phases) for tensor in _from_memory(phase)}
+    return {tensor for phase in flat(phases) for tensor in _from_memory(phase, sizes)}
 
 
 def flat(phases: Iterable[Phase]) -> Iterator[Phase]:
@@ -54,14 +55,20 @@ def flat(phases: Iterable[Phase]) -> Iterator[Phase]:
             yield phase
 
 
-def _from_memory(phase: Phase) -> set[Tensor]:
+def _from_memory(phase: Phase, sizes: Sizes) -> set[Tensor]:
     """The same of one phase, which is no `TimeSteps` nor `Rows`."""
     if isinstance(phase, Each):
         return _from_memory_at(phase, set())
     if not isinstance(phase, Product | Together) or phase.after is None:
         return read_by(phase) | written_by(phase)
     target = phase.op.target if isinstance(phase, Product) else phase.target
-    return read_by(replace(phase, after=None)) | _from_memory_at(phase.after, {target})
+    # Of what is added up by several tiles, sums lie in memory from one to the next.
+    summed = (
+        written_by(replace(phase, after=None))
+        if isinstance(phase, Product) and not is_in_one(phase.op, sizes)
+        else set()
+    )
+    return read_by(replace(phase, after=None)) | summed | _from_memory_at(phase.after, {target})
 
 
 def _from_memory_at(phase: Each, made: set[Expr]) -> set[Tensor]:

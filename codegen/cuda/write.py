@@ -15,7 +15,7 @@ from ..plan import Plan
 from ..scalar import SizePrinter
 from ..scan import gather_steps
 from ..teams import rows_first
-from .becomes import assigned, fits, updates, whole_step
+from .becomes import training_step
 from .costs import most_blocks
 from .fuse import fused
 from .kinds import Phase, made_by
@@ -23,7 +23,7 @@ from .phases import phases_of
 from .places import Places, flat, from_memory, place_all
 from .products import Tiles
 from .rows import in_rows
-from .updates import of_the_step, scalars_of, write_update
+from .updates import write_update
 from .writer import WAIT, CudaWriter
 
 # What the generated functions may call of what modules carry.
@@ -78,13 +78,11 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
     # Of a network with modes, loss and gradients in training are one function, those of inference are others.
     is_of_training = plan.network.has_modes and (plan.inference is not None or plan.network.is_of_training)
     loss, step = [] if is_of_training else loss, step if has_loss and not is_inference else []
-    whole: list[Phase] = []
-    known: Places = {}
-    if step and plan.update is not None and sizes.batch is not None and fits(plan.update, of_the_step(plan.update)):
-        all_of, known = updates(plan, plan.update, scalars_of(plan.update))
+    whole, known = list[Phase](), Places()
+    if step and sizes.batch is not None:
+        made = in_rows(fused([phase for part in raw for phase in part], sizes), sizes) if raw[3] else step
+        whole, known = training_step(made, plan)
         plan.names.declare(known)
-        made = in_rows(fused(raw[0] + raw[1] + raw[2] + raw[3], sizes), sizes) if raw[3] else step
-        whole = whole_step(made, [*assigned(plan), *all_of], plan.network.loss, sizes)
     functions = (forward, loss, step, advance, assign, whole)
     plan.names.declare(dict.fromkeys(tensor for part in functions for phase in flat(part) for tensor in made_by(phase)))
     places, length = place_all(plan.network, schedule, plan.layout, sizes, functions, known)
@@ -94,8 +92,8 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
     def body(phases: Sequence[Phase], result: Tensor | None = None) -> Body:
         return CudaWriter(places, plan.names, sizes, tiles, data).body(phases, result)
 
-    def training_step() -> Body:
-        needed = from_memory(whole)
+    def all_in_one() -> Body:
+        needed = from_memory(whole, sizes)  # gradients that are used at once lie nowhere
         own = {tensor: place for tensor, place in places.items() if place[0] != "grads" or tensor in needed}
         return CudaWriter(own, plan.names, sizes, tiles, data).body(whole, plan.network.loss, is_checked=True)
 
@@ -112,7 +110,7 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
         None,
         SizePrinter({sizes.batch: "batch"}).size(length),
         advance=changes,
-        step=training_step() if whole else None,
+        step=all_in_one() if whole else None,
         loss_at=_offset(places, plan.network.loss) if plan.network.loss is not None else "",
     )
 

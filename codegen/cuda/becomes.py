@@ -21,7 +21,7 @@ from ..nests import AddTo, Item, Loop, Set, reads, rename, statements, targets
 from ..plan import Plan
 from ..sizes import Sizes
 from ..update import UpdatePlan
-from .kinds import Each, Phase, Product, Together, made_by_everyone, read_by, written_by
+from .kinds import Each, Phase, Product, Together, made_by_everyone, points_of, read_by, written_by
 from .order import Needs
 from .places import Places
 from .updates import of_the_step, scalars_of
@@ -137,16 +137,7 @@ def _joined(phase: Phase, one: Becomes) -> Phase | None:
     """The phase that makes a tensor, and at each of its elements what becomes of it; None where that cannot be."""
     if not isinstance(phase, Each | Together | Product) or made_by_everyone(phase):
         return None
-    if isinstance(phase, Each):
-        space, body, made, known = phase.space, phase.body, [], []
-    else:
-        body = () if phase.after is None else phase.after.body
-        if isinstance(phase, Product):
-            extents = dict(phase.op.space)
-            space = tuple((index, extents[index]) for index in phase.op.free)
-            made, known = [phase.op.target], [phase.op.left, phase.op.right]
-        else:
-            space, made, known = phase.space, [phase.target], [*elements(phase.value)]
+    space, made, body = points_of(phase)
     own = [element for element in [*made, *_finished(body)] if tensor_of(element) == one.made]
     if len(own) != 1 or not _is_each_point(own[0], space):
         return None
@@ -154,7 +145,11 @@ def _joined(phase: Phase, one: Becomes) -> Phase | None:
     # A thread may read before what it changes itself, and no other's.
     changed = {target for item in items for s in statements(item) for target in targets(s)}
     tensors = {tensor_of(element) for element in changed}
-    known += [element for item in body for element in reads(item)]
+    known = [element for item in body for element in reads(item)]
+    if isinstance(phase, Product):
+        known += [phase.op.left, phase.op.right]
+    elif isinstance(phase, Together):
+        known += elements(phase.value)
     if any(tensor_of(element) in tensors and element not in changed for element in known):
         return None
     done = Each(space, (*body, *items))

@@ -17,7 +17,7 @@ Every number is made by one thread, or by the threads of one block, in one order
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sympy import Expr, Symbol
 
@@ -86,6 +86,17 @@ class Rows:
 
 
 Phase: TypeAlias = Each | Together | Product | TimeSteps | Rows
+
+
+def points_of(phase: Each | Together | Product) -> tuple[tuple[tuple[Any, Expr], ...], list[Expr], tuple[Item, ...]]:
+    """The points at which a phase makes elements, those made there before its statements, and these."""
+    if isinstance(phase, Each):
+        return phase.space, [], phase.body
+    after = () if phase.after is None else phase.after.body
+    if isinstance(phase, Together):
+        return phase.space, [phase.target], after
+    extents = dict(phase.op.space)
+    return tuple((index, extents[index]) for index in phase.op.free), [phase.op.target], after
 
 
 def read_by(phase: Phase) -> set[Tensor]:

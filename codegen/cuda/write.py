@@ -93,8 +93,10 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
         return CudaWriter(places, plan.names, sizes, tiles, data).body(phases, result)
 
     def all_in_one() -> Body:
-        needed = from_memory(whole, sizes)  # gradients that are used at once lie nowhere
-        own = {tensor: place for tensor, place in places.items() if place[0] != "grads" or tensor in needed}
+        # Other functions need more: gradients that are used at once lie nowhere here.
+        needed = from_memory(whole, sizes)
+        kept = {tensor: place for tensor, place in places.items() if place[0] not in ("grads", "work")}
+        own = kept | {tensor: place for tensor, place in places.items() if tensor in needed}
         return CudaWriter(own, plan.names, sizes, tiles, data).body(whole, plan.network.loss, is_checked=True)
 
     output = schedule.output

@@ -167,7 +167,7 @@ WAITS = {  # of a step: with the update where the gradients are made, and with o
     "convolution": (3, 4),
     "LSTM": (3, 4),
     "attention": (7, 8),
-    "modes": (9, 12),
+    "modes": (7, 10),
     "784-16-16-10": (3, 4),
 }
 

@@ -40,14 +40,14 @@ REGISTERS = {  # of sm_80 and sm_90, float32, Adam with clipping
     "symbols": (122, 117),
     "attention": (170, 154),
     "modes": (144, 118),
-    "784-16-16-10": (146, 123),
+    "784-16-16-10": (146, 128),
     "images": (170, 168),
 }
 UPDATED = {  # of sm_90, float32, AdamW: parameters are updated where their gradients are made
     "dense": 117,
     "classifier": 111,
     "convolution": 116,
-    "strides": 126,
+    "strides": 122,
     "LSTM": 168,
     "GRU": 160,
     "symbols": 122,

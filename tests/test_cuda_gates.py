@@ -32,15 +32,15 @@ MARGIN = 6
 TILES = 18_560  # bytes of the largest tiles in float32, twice as many in float64
 REGISTERS = {  # of sm_80 and sm_90, float32, Adam with clipping
     "dense": (114, 107),
-    "classifier": (122, 108),
+    "classifier": (122, 113),
     "convolution": (122, 109),
     "strides": (162, 122),
     "LSTM": (166, 168),
     "GRU": (170, 166),
     "symbols": (122, 117),
     "attention": (170, 154),
-    "modes": (154, 118),
-    "784-16-16-10": (146, 128),
+    "modes": (154, 126),
+    "784-16-16-10": (152, 128),
     "images": (170, 168),
 }
 UPDATED = {  # of sm_90, float32, AdamW: parameters are updated where their gradients are made

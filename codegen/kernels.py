@@ -134,6 +134,7 @@ class Bodies:
     in_place : the data of which a step reads the rows where they are
     scalars : what the host computes of the hyper-parameters for each step (CUDA)
     scalar_counts : how many numbers that are, and how many sums over the parameters a step takes (CUDA)
+    step : the way to the gradients and what becomes of parameters and states, all in one, where an update can be (CUDA)
     loss_at, inference_loss_at : where in the workspace the loss lies; that of inference, if that is another (CUDA)
     tables : lines that make the tables of offsets by which products find their operands (CUDA)
     stage, threads, blocks : numbers of shared memory that products work in; threads of a block; how many blocks have
@@ -157,6 +158,7 @@ class Bodies:
     in_place: frozenset[Tensor] = frozenset()
     scalars: Body | None = None
     scalar_counts: tuple[int, int] = (0, 0)
+    step: Body | None = None
     loss_at: str = ""
     inference_loss_at: str = ""
     stage: int = 0

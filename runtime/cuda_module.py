@@ -21,6 +21,7 @@ from .device_arrays import DeviceArray
 
 Array = NDArray[Any]
 ALIGNMENT = 16  # bytes
+HALF = 16  # rows and noise of one step, and of the next, begin at multiples of so many numbers: `half` of modules
 CHECKING = 1024  # the most blocks that look for what is not finite; each says so in a place of its own
 
 
@@ -178,7 +179,8 @@ class DeviceModule:
         for name, array in held.items():
             self._put(name, array)
         for name, (own, growing) in self._module.BATCH_ROWS.items():
-            self._buffers[name] = self._room(name, own * (min(batch, len(order)) if growing else 1))
+            length = own * (min(batch, len(order)) if growing else 1)
+            self._buffers[name] = self._room(name, 2 * (-(-length // HALF) * HALF))
         losses = np.full(steps, np.nan, self._dtype)
         self._put("losses", losses)
         whole = {"count": np.int32(len(order)), "batch": np.int32(batch), "step": np.int32(step)}

@@ -32,16 +32,28 @@ MARGIN = 6
 TILES = 18_560  # bytes of the largest tiles in float32, twice as many in float64
 REGISTERS = {  # of sm_80 and sm_90, float32, Adam with clipping
     "dense": (114, 107),
-    "classifier": (122, 108),
+    "classifier": (122, 113),
     "convolution": (122, 109),
     "strides": (162, 122),
     "LSTM": (166, 168),
     "GRU": (170, 166),
     "symbols": (122, 117),
     "attention": (170, 154),
-    "modes": (144, 118),
-    "784-16-16-10": (146, 123),
+    "modes": (154, 126),
+    "784-16-16-10": (152, 128),
     "images": (170, 168),
+}
+UPDATED = {  # of sm_90, float32, AdamW: parameters are updated where their gradients are made
+    "dense": 117,
+    "classifier": 111,
+    "convolution": 116,
+    "strides": 122,
+    "LSTM": 168,
+    "GRU": 160,
+    "symbols": 122,
+    "attention": 162,
+    "modes": 119,
+    "784-16-16-10": 137,
 }
 IN_DOUBLE = {"classifier": 141, "convolution": 137, "GRU": 166, "modes": 144, "784-16-16-10": 152}  # of sm_90
 EQUATIONS = {  # float32 and float64 of sm_90, and bytes in float32
@@ -115,9 +127,9 @@ def loaded(source):
     return module
 
 
-def train_kernel(net, dtype, cc, optimizer="Adam"):
-    """What the training kernel takes, compiled as an epoch asks for it."""
-    rule, device = OPTIMIZERS[optimizer](), CompilingDevice(cc)
+def train_kernel(net, dtype, cc, rule=None):
+    """What the training kernel takes, compiled as an epoch asks for it; by default with Adam and clipping."""
+    rule, device = rule or OPTIMIZERS["Adam"](), CompilingDevice(cc)
     source = generate(net, target="cuda", dtype=dtype, optimizer=rule).source
     module = DeviceModule(loaded(source), device, dtype)
     size = max(place + int(np.prod(shape)) for place, shape in module.PARAMETERS.values())
@@ -159,6 +171,17 @@ def test_training_kernels_are_lean(name, cc, record_property):
     assert counts["float64"] == 0
     # Loads past the coherent caches would miss what another block wrote before a wait for all of them.
     assert counts["read_only"] == 0
+
+
+@compiled
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "784-16-16-10" else [pytest.mark.slow]) for name in UPDATED]
+)
+def test_training_kernels_that_update_where_gradients_are_made(name, record_property):
+    shared = 128 if name == "strides" else TILES
+    device = train_kernel(ALL[name](), "float32", (9, 0), gl.optimizers.AdamW())
+    counts = assert_within_limits(device, record_property, UPDATED[name], shared)
+    assert counts["float64"] == counts["read_only"] == 0
 
 
 @compiled

@@ -13,7 +13,7 @@ from ...symbolic.tensors import indices_of, tensor_of
 from ..loops import wrapped
 from ..nests import AddTo, Item, Loop, Set, Step, reads, rename, statements, targets
 from ..sizes import Sizes
-from .kinds import Each, Phase, Product, made_by_everyone, read_by, written_by
+from .kinds import Each, Phase, Product, Together, made_by_everyone, points_of, read_by, written_by
 from .order import Needs, in_order
 from .products import is_in_one
 
@@ -53,13 +53,13 @@ def _joined(first: Phase, phase: Each, sizes: Sizes) -> Phase | None:
     """Two phases as one, if a point of the second needs of the first no more than what that does at the same point."""
     if written_by(phase) & (read_by(first) | written_by(first)):
         return None
-    if isinstance(first, Product):
-        if not is_in_one(first.op, sizes) or first.part is not None:
+    if not isinstance(first, Each | Together | Product) or made_by_everyone(first):
+        return None
+    if not isinstance(first, Each):
+        if first.part is not None or (isinstance(first, Product) and not is_in_one(first.op, sizes)):
             return None
-        extents = dict(first.op.space)
-        space = tuple((index, extents[index]) for index in first.op.free)
-        before = () if first.after is None else first.after.body
-        made = {first.op.target, *_made(before)}
+        space, targets_of_sums, before = points_of(first)
+        made = {*targets_of_sums, *_made(before)}
         names = _shared(phase, space, made)
         if names is None or not len(names) == len(space) == len(phase.space):
             return None
@@ -69,8 +69,6 @@ def _joined(first: Phase, phase: Each, sizes: Sizes) -> Phase | None:
         if not is_at_hand or any(isinstance(item, Loop) for item in moved):
             return None
         return replace(first, after=Each(space, (*before, *moved)))
-    if not isinstance(first, Each) or made_by_everyone(first):
-        return None
     names = _shared(phase, first.space, set(_made(first.body)))
     return None if names is None else _in_rows(first, phase, names)
 

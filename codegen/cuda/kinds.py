@@ -17,7 +17,7 @@ Every number is made by one thread, or by the threads of one block, in one order
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sympy import Expr, Symbol
 
@@ -41,7 +41,7 @@ class Each:
 
 @dataclass(frozen=True)
 class Together:
-    """A sum over `bound` at each point of `space`, a block's own.
+    """A sum over `bound` at each point of `space`, a block's own; what `after` says is done with it by one thread.
 
     `part`, one of the indices of `space`, is the number of the part of `bound` that is summed over.
     """
@@ -52,6 +52,7 @@ class Together:
     bound: tuple[tuple[Symbol, Expr], ...]
     equation: Equation
     part: Symbol | None = None
+    after: Each | None = None
 
 
 @dataclass(frozen=True)
@@ -87,16 +88,27 @@ class Rows:
 Phase: TypeAlias = Each | Together | Product | TimeSteps | Rows
 
 
+def points_of(phase: Each | Together | Product) -> tuple[tuple[tuple[Any, Expr], ...], list[Expr], tuple[Item, ...]]:
+    """The points at which a phase makes elements, those made there before its statements, and these."""
+    if isinstance(phase, Each):
+        return phase.space, [], phase.body
+    after = () if phase.after is None else phase.after.body
+    if isinstance(phase, Together):
+        return phase.space, [phase.target], after
+    extents = dict(phase.op.space)
+    return tuple((index, extents[index]) for index in phase.op.free), [phase.op.target], after
+
+
 def read_by(phase: Phase) -> set[Tensor]:
     """The tensors that a phase reads."""
     if isinstance(phase, TimeSteps | Rows):
         return {tensor for part in phase.phases for tensor in read_by(part)}
     if isinstance(phase, Each):
         return {tensor_of(element) for item in phase.body for element in reads(item)}
+    after = set() if phase.after is None else read_by(phase.after)
     if isinstance(phase, Product):
-        after = set() if phase.after is None else read_by(phase.after)
         return {tensor_of(phase.op.left), tensor_of(phase.op.right)} | after
-    return {tensor_of(element) for element in elements(phase.value)}
+    return {tensor_of(element) for element in elements(phase.value)} | after
 
 
 def written_by(phase: Phase) -> set[Tensor]:
@@ -110,9 +122,8 @@ def made_by(phase: Phase) -> list[Tensor]:
         return [tensor for part in phase.phases for tensor in made_by(part)]
     if isinstance(phase, Each):
         return [tensor_of(target) for item in phase.body for s in statements(item) for target in targets(s)]
-    if isinstance(phase, Product):
-        return [phase.op.tensor, *([] if phase.after is None else made_by(phase.after))]
-    return [tensor_of(phase.target)]
+    first = phase.op.tensor if isinstance(phase, Product) else tensor_of(phase.target)
+    return [first, *([] if phase.after is None else made_by(phase.after))]
 
 
 def made_by_everyone(phase: Phase) -> set[Tensor]:
@@ -134,8 +145,7 @@ def equations_of(phase: Phase) -> list[Equation]:
         found = [equation for part in phase.phases for equation in equations_of(part)]
     elif isinstance(phase, Each):
         found = [s.equation for item in phase.body for s in statements(item, starts=False)]
-    elif isinstance(phase, Product):
-        found = [phase.op.equation, *([] if phase.after is None else equations_of(phase.after))]
     else:
-        found = [phase.equation]
+        first = phase.op.equation if isinstance(phase, Product) else phase.equation
+        found = [first, *([] if phase.after is None else equations_of(phase.after))]
     return list({id(equation): equation for equation in found}.values())

@@ -17,9 +17,9 @@ class Needs:
         for phase in phases:
             self.add(phase)
 
-    def add(self, phase: Phase) -> None:
-        """Take in the next phase."""
-        self.levels.append(self.level_of(phase))
+    def add(self, phase: Phase, least: int = 0) -> None:
+        """Take in the next phase, which begins after `least` waits at the earliest."""
+        self.levels.append(max(least, self.level_of(phase)))
         self._touched.append(_touched(phase))
 
     def replace(self, place: int, phase: Phase) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from sympy import Expr
 
@@ -13,27 +14,36 @@ from ..lifetimes import share_places
 from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
-from .kinds import Each, Phase, Product, Rows, TimeSteps, made_by, read_by, written_by
+from .kinds import Each, Phase, Product, Rows, TimeSteps, Together, made_by, read_by, written_by
+from .products import is_in_one
 
 Places = dict[Tensor, tuple[str, Place]]
 
 
 def place_all(
-    network: Network, made: Schedule, layout: Layout, sizes: Sizes, functions: Sequence[Sequence[Phase]]
+    network: Network, made: Schedule, layout: Layout, sizes: Sizes, functions: Sequence[Sequence[Phase]], known: Places
 ) -> tuple[Places, Expr]:
-    """Tensor → buffer and place, of all that more than one thread or phase needs; and the length of the workspace."""
-    places: Places = {}
+    """Tensor → buffer and place, of all that more than one thread or phase needs; and the length of the workspace.
+
+    `known` are the places of what lies in other buffers than parameters, gradients and the workspace.
+    """
+    places: Places = dict(known)
     for name, place in layout.parameters.items():
         places[network.tensors[name]] = ("params", place)
     for name, place in layout.gradients.items():
         places[made.gradients[name]] = ("grads", place)
     handed = {tensor for tensor in (made.output, network.loss) if tensor is not None}
     phases = [phase for function in functions for phase in flat(function)]
-    needed = {tensor for phase in phases for tensor in _from_memory(phase)} | handed
+    needed = from_memory(phases, sizes) | handed
     written = dict.fromkeys(tensor for phase in phases for tensor in made_by(phase))
     in_work = [tensor for tensor in written if tensor in needed and tensor not in places]
     found, length = share_places(in_work, dict.fromkeys(in_work, (0, 0)), sizes)
     return places | {tensor: ("work", place) for tensor, place in found.items()}, length
+
+
+def from_memory(phases: Iterable[Phase], sizes: Sizes) -> set[Tensor]:
+    """What phases cannot find in, or leave in, their threads' own variables."""
+    return {tensor for phase in flat(phases) for tensor in _from_memory(phase, sizes)}
 
 
 def flat(phases: Iterable[Phase]) -> Iterator[Phase]:
@@ -45,16 +55,20 @@ def flat(phases: Iterable[Phase]) -> Iterator[Phase]:
             yield phase
 
 
-def _from_memory(phase: Phase) -> set[Tensor]:
-    """What a phase cannot find in, or leave in, its threads' own variables."""
-    if isinstance(phase, Product):
-        found = {tensor_of(phase.op.left), tensor_of(phase.op.right)}
-        if phase.after is None:
-            return found | {phase.op.tensor}
-        return found | _from_memory_at(phase.after, {phase.op.target})
-    if not isinstance(phase, Each):
+def _from_memory(phase: Phase, sizes: Sizes) -> set[Tensor]:
+    """The same of one phase, which is no `TimeSteps` nor `Rows`."""
+    if isinstance(phase, Each):
+        return _from_memory_at(phase, set())
+    if not isinstance(phase, Product | Together) or phase.after is None:
         return read_by(phase) | written_by(phase)
-    return _from_memory_at(phase, set())
+    target = phase.op.target if isinstance(phase, Product) else phase.target
+    # Of what is added up by several tiles, sums lie in memory from one to the next.
+    summed = (
+        written_by(replace(phase, after=None))
+        if isinstance(phase, Product) and not is_in_one(phase.op, sizes)
+        else set()
+    )
+    return read_by(replace(phase, after=None)) | summed | _from_memory_at(phase.after, {target})
 
 
 def _from_memory_at(phase: Each, made: set[Expr]) -> set[Tensor]:

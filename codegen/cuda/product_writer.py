@@ -55,16 +55,16 @@ class ProductWriter:
             for letter, size, extent in zip([*around.values(), *letters.values()], counts, extents, strict=True):
                 value = " + ".join([*self._begin(extent), f"{rest} % {size}"])
                 lines += [f"{INDENT}{letter} = {value}", f"{INDENT}{rest} //= {size}"]
-        loops, ends, is_first = self._summed(phase, found, added, letters.get(phase.part, ""))
+        loops, ends, turns = self._summed(phase, found, added, letters.get(phase.part, ""))
         lines += [INDENT + line for line in loops]
-        call = self._call(phase, found, around, added, (*ends, f"int32({row}), int32({column})"), is_first)
+        call = self._call(phase, found, around, added, (*ends, f"int32({row}), int32({column})"), turns)
         lines.append(INDENT * (1 + len(added)) + call)
         return self._unless(phase, lines) if op.when else lines
 
     def _summed(
         self, phase: Product, found: TiledProduct, added: Mapping[Axis, str], part: str
-    ) -> tuple[list[str], tuple[str, str], str]:
-        """The loops around a tile, where its sums begin and end, and the condition of the first of several tiles."""
+    ) -> tuple[list[str], tuple[str, str], tuple[str, str]]:
+        """The loops around a tile, where its sums begin and end, and when it is the first and the last of several."""
         w, lines = self.writer, []
         whole = w.size(found.inner.extent)
         spans = {letter: ("0", w.size(axis.extent)) for axis, letter in added.items()}
@@ -82,9 +82,10 @@ class ProductWriter:
                 head = f"part_of_inner({end}, int32({found.tile.depth})"
                 begin, end = (f"{head}, int32({number}), int32({parts}))" for number in (part, f"{part} + 1"))
         is_first = " and ".join(f"{letter} == {low}" for letter, (low, _) in spans.items())
+        is_last = " and ".join(f"{letter} == {high} - 1" for letter, (_, high) in spans.items())
         for depth, (letter, span) in enumerate(spans.items()):
             lines.append(f"{INDENT * depth}for {letter} in range({', '.join(span).removeprefix('0, ')}):")
-        return lines, (begin, end), is_first
+        return lines, (begin, end), (is_first, is_last)
 
     def _call(
         self,
@@ -93,7 +94,7 @@ class ProductWriter:
         around: Mapping[Axis, str],
         added: Mapping[Axis, str],
         place: Sequence[str],
-        is_first: str,
+        turns: tuple[str, str],
     ) -> str:
         op, w, inner = phase.op, self.writer, found.inner
         others = {**around, **added}
@@ -102,10 +103,10 @@ class ProductWriter:
         steps = [[self._stride(side.steps[which]) for side in (found.rows, inner, found.columns)] for which in range(3)]
         aligned = [self._is_aligned(element, op, which, others) for which, element in enumerate(elements)]
         if phase.after is None:
-            handed = ", ".join([target, steps[2][0], steps[2][2], *([is_first] if added else [])])
+            handed = ", ".join([target, steps[2][0], steps[2][2], *([turns[0]] if added else [])])
             write, four = ("add_number", "") if added else ("put_number", "put_four")
         else:
-            write, handed = self._finish(phase, found, around)
+            write, handed = self._finish(phase, found, around, turns if added else None)
             four = ""
         name = self.tiles.name(found, write, four, aligned)
         span = self._span(found.rows.extent)
@@ -131,8 +132,10 @@ class ProductWriter:
         inside = [f"if {condition}:", *(INDENT + line for line in lines)]
         return [*inside, "else:", *(INDENT + line for line in cleared)]
 
-    def _finish(self, phase: Product, found: TiledProduct, around: Mapping[Axis, str]) -> tuple[str, str]:
-        """The function that is handed each entry, and what it is handed besides."""
+    def _finish(
+        self, phase: Product, found: TiledProduct, around: Mapping[Axis, str], turns: tuple[str, str] | None
+    ) -> tuple[str, str]:
+        """The function that is handed each entry, and what it is handed besides; with `turns`, of several tiles."""
         assert phase.after is not None
         op, w = phase.op, self.writer
         inner = w.inside()
@@ -150,15 +153,20 @@ class ProductWriter:
                 rest = expand(rest * extents[index])
         lines += [f"{inner.letter(index)} = 0" for index in by_name.values()]  # of one value alone
         inner.locals[op.target] = "value"
-        lines += [*inner.stored(op.target, "value"), *inner.items(phase.after.body)]
+        if turns:
+            lines += ["if not begins:", f"{INDENT}value += {inner.memory(op.target)}"]
+        lines += inner.stored(op.target, "value")
+        lines += ["if not ends:", f"{INDENT}return"] if turns else []
+        lines += inner.items(phase.after.body)
         lines = [*inner.start_lines(), *lines]
         asked = {word for line in lines for word in re.findall(r"\b\w+\b", line)}
         known = dict.fromkeys([*w.arguments(), *w.letters.values(), *around.values(), *w.scalars.values()])
-        given = [name for name in known if name in asked]
-        handed = f"{given[0]}," if len(given) == 1 else ", ".join(given)
-        taken = [f"{handed} = target"] if handed else []
+        given = {name: name for name in known if name in asked}
+        if turns:
+            given |= dict(zip(("begins", "ends"), turns, strict=True))
+        taken = [f"{', '.join(given)}{',' if len(given) == 1 else ''} = target"] if given else []
         comments = [f"# {equation}" for equation in equations_of(phase.after)]
-        return self.tiles.finish([*comments, *taken, *lines]), handed.removesuffix(",") or "0"
+        return self.tiles.finish([*comments, *taken, *lines]), ", ".join(given.values()) or "0"
 
     def _count(self, side: Side, size: int) -> str:
         """How many tiles lie along a side."""

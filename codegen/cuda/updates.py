@@ -28,8 +28,8 @@ def write_update(plan: UpdatePlan, trainable: int) -> tuple[Body, Body, tuple[in
     Also how many numbers that is, and how many a step needs for the parts of sums.
     """
     names = plan.names
-    leading = _of_the_step(plan)
-    given = [*plan.hyper, *(one.tensor for one in leading)]
+    leading = of_the_step(plan)
+    given = scalars_of(plan)
     host = Body((), OnceWriter(plan, lambda one: []).head_of(leading), tuple_text([*map(names.of, given)]))
     places: Places = {}
     for tensor, buffer in plan.vectors:
@@ -75,7 +75,12 @@ def write_update(plan: UpdatePlan, trainable: int) -> tuple[Body, Body, tuple[in
     return replace(body, views=(*views, *body.views)), host, (len(given), length)
 
 
-def _of_the_step(plan: UpdatePlan) -> list[Once]:
+def scalars_of(plan: UpdatePlan) -> list[Tensor]:
+    """What the host hands over for each step, in order."""
+    return [*plan.hyper, *(one.tensor for one in of_the_step(plan))]
+
+
+def of_the_step(plan: UpdatePlan) -> list[Once]:
     """The scalars that depend on the hyper-parameters and the step alone, in order."""
     known = {*plan.hyper, plan.step}
     found = []

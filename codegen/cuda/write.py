@@ -15,11 +15,12 @@ from ..plan import Plan
 from ..scalar import SizePrinter
 from ..scan import gather_steps
 from ..teams import rows_first
+from .becomes import training_step
 from .costs import most_blocks
 from .fuse import fused
 from .kinds import Phase, made_by
 from .phases import phases_of
-from .places import Places, flat, place_all
+from .places import Places, flat, from_memory, place_all
 from .products import Tiles
 from .rows import in_rows
 from .updates import write_update
@@ -50,7 +51,8 @@ def write_cuda(plan: Plan) -> Bodies:
     if plan.update is not None:
         update, scalars, counts = write_update(plan.update, plan.layout.trainable)
         made = replace(made, update=update, scalars=scalars, scalar_counts=counts)
-        tiles.blocks = max(tiles.blocks, -(-plan.layout.trainable // TILES[0].threads))
+        if made.step is None:
+            tiles.blocks = max(tiles.blocks, -(-plan.layout.trainable // TILES[0].threads))
     bodies = replace(
         made,
         products=_declarations(tiles),
@@ -69,21 +71,33 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
     temporary = plan.lowering.temporary
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance)
     raw = [phases_of(gather_steps(rows_first(part, sizes, temporary)), sizes, temporary) for part in parts]
-    whole = (*raw[:2], raw[0] + raw[1] + raw[2], raw[3])
-    forward, loss, step, advance = (in_rows(fused(part, sizes), sizes) for part in whole)
+    joined = (*raw[:2], raw[0] + raw[1] + raw[2], raw[3])
+    forward, loss, step, advance = (in_rows(fused(part, sizes), sizes) for part in joined)
     assign = fused(phases_of(schedule.assign, sizes, temporary), sizes)
     has_loss = plan.network.loss is not None
     # Of a network with modes, loss and gradients in training are one function, those of inference are others.
     is_of_training = plan.network.has_modes and (plan.inference is not None or plan.network.is_of_training)
     loss, step = [] if is_of_training else loss, step if has_loss and not is_inference else []
-    functions = (forward, loss, step, advance, assign)
+    whole, known = list[Phase](), Places()
+    if step and sizes.batch is not None:
+        made = in_rows(fused([phase for part in raw for phase in part], sizes), sizes) if raw[3] else step
+        whole, known = training_step(made, plan)
+        plan.names.declare(known)
+    functions = (forward, loss, step, advance, assign, whole)
     plan.names.declare(dict.fromkeys(tensor for part in functions for phase in flat(part) for tensor in made_by(phase)))
-    places, length = place_all(plan.network, schedule, plan.layout, sizes, functions)
+    places, length = place_all(plan.network, schedule, plan.layout, sizes, functions, known)
     data = [plan.names.of(tensor) for tensor in plan.data]
     tiles.blocks = max(tiles.blocks, *(most_blocks(part, sizes) for part in functions))
 
     def body(phases: Sequence[Phase], result: Tensor | None = None) -> Body:
         return CudaWriter(places, plan.names, sizes, tiles, data).body(phases, result)
+
+    def all_in_one() -> Body:
+        # Other functions need more: gradients that are used at once lie nowhere here.
+        needed = from_memory(whole, sizes)
+        kept = {tensor: place for tensor, place in places.items() if place[0] not in ("grads", "work")}
+        own = kept | {tensor: place for tensor, place in places.items() if tensor in needed}
+        return CudaWriter(own, plan.names, sizes, tiles, data).body(whole, plan.network.loss, is_checked=True)
 
     output = schedule.output
     if schedule.further or (has_loss and not plan.is_valued):
@@ -100,6 +114,7 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
         None,
         SizePrinter({sizes.batch: "batch"}).size(length),
         advance=changes,
+        step=all_in_one() if whole else None,
         loss_at=_offset(places, plan.network.loss) if plan.network.loss is not None else "",
     )
 
@@ -135,7 +150,7 @@ def _tables(tiles: Tiles) -> tuple[str, ...]:
 
 def _called(bodies: Bodies) -> set[str]:
     """What of the carried functions a module calls."""
-    written = [bodies.forward, bodies.loss, bodies.backward, bodies.update, bodies.advance]
+    written = [bodies.forward, bodies.loss, bodies.backward, bodies.update, bodies.advance, bodies.step]
     lines = [line for body in written if body for line in (*body.views, *body.lines)]
     lines += bodies.products
     found = {name for line in lines if not line.lstrip().startswith("#") for name in re.findall(r"\b\w+\b", line)}

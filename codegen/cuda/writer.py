@@ -16,7 +16,7 @@ from ..names import Names
 from ..nests import AddTo, Finish, Item, Loop, Set, Start, Step
 from ..sizes import Sizes
 from ..strides import row_major
-from .kinds import Each, Phase, Product, Rows, TimeSteps, Together, equations_of, made_by_everyone
+from .kinds import Each, Phase, Product, Rows, TimeSteps, Together, equations_of, made_by_everyone, written_by
 from .order import waits
 from .places import Places
 from .printer import CudaPrinter
@@ -75,6 +75,7 @@ class CudaWriter:
         self._taken: list[str] = []  # how many blocks each phase takes that has been written since the last wait
         self.span: Span | None = None  # the rows that the block takes by itself
         self._is_for_all = False  # whether every thread does what is written
+        self._checked: Tensor | None = None  # the scalar that must be finite for the function to go on
         self._used: set[str] = {*WHO, "stage", "scratch", "gate"}
         # Numba gives a variable one type in all of a function: what was whole once stays so.
         self._whole: set[str] = set()
@@ -88,8 +89,12 @@ class CudaWriter:
         if sizes.batch is not None:
             self.letters[sizes.batch] = names.of(sizes.batch)
 
-    def body(self, phases: Sequence[Phase], result: Tensor | None = None) -> Body:
-        """The function's statements; it returns `result`, a scalar that every thread makes for itself."""
+    def body(self, phases: Sequence[Phase], result: Tensor | None = None, *, is_checked: bool = False) -> Body:
+        """The function's statements; it returns `result`, a scalar that every thread makes for itself.
+
+        It ends as soon as that is known, if it `is_checked` and not finite.
+        """
+        self._checked = result if is_checked else None
         lines = self._phases(phases)
         returned = "" if result is None else self.scalars[result]
         fixed = [tensor for tensor in self._starts if not self._grows(tensor)]
@@ -138,6 +143,9 @@ class CudaWriter:
             said |= {id(equation) for equation in own}
             lines += [""] * bool(lines and own) + [f"# {equation}" for equation in own]
             lines += [self._wait] * must_wait + self.phase(phase)
+            if self._checked in written_by(phase):
+                value = self.scalars[self._checked]
+                lines += [f"if not math.isfinite({value}):", f"{INDENT}return {value}"]
         return lines
 
     @property
@@ -267,7 +275,9 @@ class CudaWriter:
         if self._is_for_all:
             name = self.local(phase.target)
             return [*lines, f"{name} = {total}", *self.stored(phase.target, name)]
-        return [*lines, "if lane == 0:", f"{INDENT}{self.memory(phase.target)} = {total}"]
+        self.locals[phase.target] = total
+        made = [*self.stored(phase.target, total), *self.items(() if phase.after is None else phase.after.body)]
+        return [*lines, "if lane == 0:", *(INDENT + line for line in made)]
 
     # ---- statements ------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from ..lifetimes import share_places
 from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
-from .kinds import Each, Phase, Product, Rows, TimeSteps, made_by, read_by, written_by
+from .kinds import Divided, Each, Phase, Product, Rows, TimeSteps, made_by, read_by, written_by
 
 Places = dict[Tensor, tuple[str, Place]]
 
@@ -29,7 +29,7 @@ def place_all(
         places[made.gradients[name]] = ("grads", place)
     handed = {tensor for tensor in (made.output, network.loss) if tensor is not None}
     phases = [phase for function in functions for phase in flat(function)]
-    needed = {tensor for phase in phases for tensor in _from_memory(phase)} | handed
+    needed = {tensor for phase in phases for tensor in from_memory(phase)} | handed
     written = dict.fromkeys(tensor for phase in phases for tensor in made_by(phase))
     in_work = [tensor for tensor in written if tensor in needed and tensor not in places]
     found, length = share_places(in_work, dict.fromkeys(in_work, (0, 0)), sizes)
@@ -45,8 +45,10 @@ def flat(phases: Iterable[Phase]) -> Iterator[Phase]:
             yield phase
 
 
-def _from_memory(phase: Phase) -> set[Tensor]:
+def from_memory(phase: Phase) -> set[Tensor]:
     """What a phase cannot find in, or leave in, its threads' own variables."""
+    if isinstance(phase, Divided):
+        return from_memory(phase.phase)
     if isinstance(phase, Product):
         found = {tensor_of(phase.op.left), tensor_of(phase.op.right)}
         if phase.after is None:

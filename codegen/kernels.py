@@ -41,6 +41,36 @@ class UnrolledEpoch:
         return (*self.by_row.lines, *self.by_batch.lines)
 
 
+@dataclass(frozen=True)
+class BlockTraining:
+    """A training in which each block does everything small for itself (CUDA).
+
+    Attributes
+    ----------
+    parts : how many blocks have parts of what is divided; 1 if nothing is
+    held : numbers of shared memory for what every block has for the whole training
+    rows, shared : up to how many rows of a batch all else lies there, too, and how many numbers that is
+    own, slices, sums : how many numbers a block takes in a step, its part of what is divided, all parts of sums; source
+    fetch, store, step, update : the functions
+    """
+
+    parts: int
+    held: int
+    rows: int
+    shared: int
+    own: str
+    slices: str
+    sums: str
+    fetch: Body
+    store: Body
+    step: Body
+    update: Body
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(line for body in (self.fetch, self.store, self.step, self.update) for line in body.lines)
+
+
 def with_batch(views: Sequence[str], lines: Sequence[str], batch: str, rows: str) -> tuple[str, ...]:
     """`views`, after a line that says that the batch size is `rows`, if the code uses it.
 
@@ -139,6 +169,7 @@ class Bodies:
     tables : lines that make the tables of offsets by which products find their operands (CUDA)
     stage, threads, blocks : numbers of shared memory that products work in; threads of a block; how many blocks have
         something to do (CUDA)
+    by_block : the training, where each block does everything small for itself; else None (CUDA)
     """
 
     forward: Body
@@ -165,6 +196,7 @@ class Bodies:
     tables: tuple[str, ...] = ()
     threads: int = 0
     blocks: int = 0
+    by_block: BlockTraining | None = None
 
     @property
     def joined(self) -> tuple[str, ...]:

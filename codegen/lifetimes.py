@@ -99,9 +99,9 @@ def work_bytes(tensors: Iterable[Tensor], sizes: Sizes, real: str) -> int:
 
 
 def share_places(
-    tensors: Sequence[Tensor], alive: dict[Tensor, Span], sizes: Sizes
+    tensors: Sequence[Tensor], alive: dict[Tensor, Span], sizes: Sizes, line: int = LINE
 ) -> tuple[dict[Tensor, Place], Expr]:
-    """A place in the workspace for each tensor, and how long it is.
+    """A place in the workspace for each tensor, a multiple of `line`, and how long it is.
 
     The largest come first, each to the lowest place that no tensor has that is alive at the same time (Y. Pisarchyk and
     J. Lee, "Efficient memory management for deep neural net inference", 2020: greedy by size). Tensors of a fixed size
@@ -114,13 +114,13 @@ def share_places(
     units: list[Any] = [Integer(1), *([] if sizes.batch is None else [sizes.batch])]
     for unit in units:
         group = {tensor: int(length / unit) for tensor, length in lengths.items() if _is_multiple(length, unit)}
-        offsets, end = _greedy(group, alive)
+        offsets, end = _greedy(group, alive, line)
         for tensor, offset in offsets.items():
             places[tensor] = Place(expand(start + offset * unit), shapes[tensor])
         start = expand(start + end * unit) if group else start
     for tensor in (tensor for tensor in tensors if tensor not in places):
         places[tensor] = Place(start, shapes[tensor])
-        start = rounded_up(places[tensor].end.expand(), LINE)
+        start = rounded_up(places[tensor].end.expand(), line)
     return {tensor: places[tensor] for tensor in tensors}, start
 
 
@@ -128,7 +128,7 @@ def _is_multiple(length: Expr, unit: Any) -> bool:
     return bool((length / unit).is_Integer)
 
 
-def _greedy(lengths: dict[Tensor, int], alive: dict[Tensor, Span]) -> tuple[dict[Tensor, int], int]:
+def _greedy(lengths: dict[Tensor, int], alive: dict[Tensor, Span], line: int) -> tuple[dict[Tensor, int], int]:
     """Offsets, multiples of a line, and the end of the last."""
     offsets: dict[Tensor, int] = {}
     for tensor in sorted(lengths, key=lambda tensor: -lengths[tensor]):
@@ -138,6 +138,6 @@ def _greedy(lengths: dict[Tensor, int], alive: dict[Tensor, Span]) -> tuple[dict
         for other in sorted(others, key=lambda other: offsets[other]):
             if at + lengths[tensor] <= offsets[other]:
                 break
-            at = max(at, -(-(offsets[other] + lengths[other]) // LINE) * LINE)
+            at = max(at, -(-(offsets[other] + lengths[other]) // line) * line)
         offsets[tensor] = at
-    return offsets, max((-(-(offsets[t] + lengths[t]) // LINE) * LINE for t in offsets), default=0)
+    return offsets, max((-(-(offsets[t] + lengths[t]) // line) * line for t in offsets), default=0)

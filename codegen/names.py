@@ -19,7 +19,8 @@ _MODULE = """PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit typ
     cuda kernel device math int32 uint64 float32 float64 lane lanes block blocks stage scratch scalars sums losses
     grid_barrier block_sum anew shifted training_step half draw following most begins ends put_number put_four
     add_number sign target column tables offsets TABLES THREADS BLOCKS BATCH BATCHED WHOLE BATCH_ROWS LOSS
-    INFERENCE_LOSS SCALARS SUMS STAGE""".split()
+    INFERENCE_LOSS SCALARS SUMS STAGE own mine held room parts slices stride near far fetch give_back change
+    step_alone train_alone train_in_room PARTS HELD ROWS SPACE""".split()
 _NUMBERED = re.compile(r"product_\d+|tile_\d+|finish_\d+|OFFSETS_\d+")
 _TAKEN = RESERVED | CALLED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist)
 

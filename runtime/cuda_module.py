@@ -185,7 +185,12 @@ class DeviceModule:
         self._put("losses", losses)
         whole = {"count": np.int32(len(order)), "batch": np.int32(batch), "step": np.int32(step)}
         self._buffers["work"] = work
-        self._launch("train", whole | ({"seed": np.uint64(seed[0])} if seed else {}))
+        kernel, most = "train", None
+        if "room" in names:  # each block has a place of its own there
+            rows = min(batch, len(order))
+            self._buffers["room"] = self._room("room", self._module.room(rows))
+            kernel, most = self._training_of(rows), self._module.PARTS
+        self._launch(kernel, whole | ({"seed": np.uint64(seed[0])} if seed else {}), most)
         for name, array in (("params", params), ("grads", grads), ("state", state), ("losses", losses)):
             self._fetch(name, array)
         total = 0.0
@@ -194,6 +199,13 @@ class DeviceModule:
                 return value, number
             total += value * min(batch, len(order) - number * batch)
         return total, steps
+
+    def _training_of(self, rows: int) -> str:
+        """The kernel that trains where each block does everything small for itself, in batches of so many rows."""
+        needed = self._module.PARTS
+        if rows > self._module.ROWS or getattr(self._kernel("train"), "most_blocks", needed) < needed:
+            return "train_in_room"
+        return "train"
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
@@ -262,11 +274,15 @@ class DeviceModule:
                 arguments.append(whole[name])
             else:
                 arguments.append(self._buffers[name] if name in self._buffers else self._room(name, self._least(name)))
-        if kernel not in self._kernels:
-            kinds = list(kinds_of(self._module, kernel, self._dtype).values())
-            self._kernels[kernel] = self.device.compile(getattr(self._module, kernel), kinds, self._module.THREADS)
-        self._last[kernel] = (self._kernels[kernel], self._module.THREADS, arguments, most or self._module.BLOCKS)
+        self._last[kernel] = (self._kernel(kernel), self._module.THREADS, arguments, most or self._module.BLOCKS)
         self.device.launch(*self._last[kernel])
+
+    def _kernel(self, name: str) -> Any:
+        """A kernel as the device launches it."""
+        if name not in self._kernels:
+            kinds = list(kinds_of(self._module, name, self._dtype).values())
+            self._kernels[name] = self.device.compile(getattr(self._module, name), kinds, self._module.THREADS)
+        return self._kernels[name]
 
     def _least(self, name: str) -> int:
         """How many numbers an argument has that nobody handed over."""

@@ -60,14 +60,15 @@ class SimulatedDevice:
         array[...] = buffer.numbers[start : start + array.size].reshape(array.shape)
 
     def compile(self, function: Any, kinds: Any, threads: int) -> Any:
-        return function.__globals__["simulated"], function.__name__
+        module = function.__globals__["simulated"]
+        return types.SimpleNamespace(module=module, name=function.__name__, most_blocks=self.blocks)
 
     def launch(self, kernel: Any, threads: int, arguments: Any, most: int) -> None:
-        module, name = kernel
         assert all(one.pointer % 16 == 0 for one in arguments if isinstance(one, Buffer))
         given = tuple(one.numbers if isinstance(one, Buffer) else one for one in arguments)
-        module.launch(
-            name, (self.blocks,), (threads,), given, order=self.order, races=self.races, declared_alignment=True
+        blocks = min(most, kernel.most_blocks)
+        kernel.module.launch(
+            kernel.name, (blocks,), (threads,), given, order=self.order, races=self.races, declared_alignment=True
         )
 
 

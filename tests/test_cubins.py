@@ -57,6 +57,7 @@ def test_the_kinds_of_arguments_are_those_of_the_buffers(source):
         "run_update",
         "run_finite",
         "train",
+        "train_in_room",
     ]
     kinds = cuda_host.kinds_of(host, "train", "float32")
     assert list(kinds)[:6] == ["params", "grads", "state", "x", "y", "order"]

@@ -70,6 +70,10 @@ EQUATIONS = {  # float32 and float64 of sm_90, and bytes in float32
     "argmax": (46, 54, 128),
     "conditions": (74, 114, 128),
 }
+# Of trainings in which each block does everything small for itself, with Adam, for sm_90: float32 and float64. They
+# take all shared memory that a block has without asking, for rows of the batch.
+BY_BLOCK = {"2-2-2": (76, 94), "784-16-16-10": (166, 155)}
+WHOLE = 48 * 1024
 # What powers, sines and cosines of double precision call, by the library; nothing else is called.
 LIBRARY = ("__internal_accurate_pow,", "__internal_trig_reduction_slowpathd,")
 
@@ -87,6 +91,11 @@ def images():
     return gl.Sequential([*layers, L.Flatten(), L.Dense(10)], (3, 64, 64), loss=gl.losses.CrossEntropy("labels"))
 
 
+def two_two_two():
+    return gl.Sequential([L.Dense(2, gl.sigmoid), L.Dense(2, gl.sigmoid)], (2,), loss=gl.losses.SquaredError())
+
+
+ALONE = {"2-2-2": two_two_two, "784-16-16-10": perceptron}
 ALL = {**NETWORKS, "784-16-16-10": perceptron, "images": images}
 
 
@@ -185,6 +194,17 @@ def test_training_kernels_that_update_where_gradients_are_made(name, record_prop
 
 
 @compiled
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", BY_BLOCK)
+def test_trainings_of_blocks_by_themselves(name, dtype, record_property):
+    device = train_kernel(ALONE[name](), dtype, (9, 0), gl.optimizers.Adam())
+    counts = assert_within_limits(device, record_property, BY_BLOCK[name][dtype == "float64"], WHOLE)
+    assert (counts["float64"] > 0) == (dtype == "float64")
+    # Pointers are known to point to shared or to global memory; nothing is read past the coherent caches.
+    assert counts["generic"] == counts["read_only"] == 0
+
+
+@compiled
 @pytest.mark.slow
 @pytest.mark.parametrize("name", IN_DOUBLE)
 def test_training_kernels_in_double_precision(name, record_property):
@@ -231,6 +251,7 @@ WAVES_FACTOR, WAVES_LOCAL = "0d3BF921FB54442D19", (32, 40)
 def test_every_case_has_its_limits():
     assert REGISTERS.keys() == ALL.keys()
     assert EQUATIONS.keys() == kernels.CASES.keys() | ODD
+    assert BY_BLOCK.keys() == ALONE.keys()
 
 
 def first_maximum():

@@ -199,7 +199,7 @@ def test_modules_are_generated_without_compiler_or_gpu(capsys, tmp_path, monkeyp
     assert run(capsys, "generate", model, "--target", "cuda", "-o", out) == (0, "", "")
     source = out.read_text()
     assert compile(source, str(out), "exec")
-    assert "def train(params, grads, state, x, y, order, count, batch, scalars, sums, losses, work," in source
+    assert "def train(params, grads, state, x, y, order, count, batch, scalars, losses, room, gate)" in source
     status, _, err = run(capsys, "generate", model, "--target", "cuda", "--checkpoint", "2")
     assert status == 2
     assert "checkpoint needs target 'cpu'" in err

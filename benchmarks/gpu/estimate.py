@@ -26,6 +26,9 @@ PEAK, BANDWIDTH, MULTIPROCESSORS = 67e12, 4.8e12, 132
 # Assumed, not published: the share of the peak that products in registers reach where all multiprocessors have tiles;
 # and what a wait costs, with the first loads after it, which no others hide.
 SHARE, WAIT = 0.5, 2.5e-6
+# Where a block does everything small for itself, threads add up numbers of shared memory, which gives 32 in a cycle: of
+# 128 multiplications 16 have their two factors.
+SHARE_OF_LOOPS = 1 / 8
 TILE = 64  # rows and columns of the tile that utilisation is reckoned with
 UPDATE_BYTES = {"sgd": 8, "momentum": 16, "adam": 24}  # for each parameter; few gradients go through memory
 
@@ -50,8 +53,19 @@ def estimate(task: Workload) -> Estimate:
     source = generate(network, target="cuda", optimizer=optimizer(task), batch=task.batch).source
     module, waits = host_module(source), waits_of(source, "train")
     parameters = sum(math.prod(shape) for _, shape in module.PARAMETERS.values())
+    if hasattr(module, "PARTS"):
+        # Blocks keep the parameters; what all read are rows of data and the parts of sums.
+        return Estimate(waits, waits * WAIT, by_block(task, module.PARTS), 4 * module.sums(task.batch) / BANDWIDTH)
     moved = 2 * 4 * module.workspace(task.batch) + UPDATE_BYTES[task.optimizer] * parameters
     return Estimate(waits, waits * WAIT, flops(task) / (PEAK * SHARE * busy(task)), moved / BANDWIDTH)
+
+
+def by_block(task: Workload, parts: int) -> float:
+    """The seconds that a block takes which does every product by itself, but of the largest layer a part."""
+    layer, *others = sorted((math.prod(shape) for shape in _layers(task)), reverse=True)
+    # Forward and the gradient of the weight; of the others that of what comes in, too.
+    operations = 2 * (2 * layer / parts + 3 * sum(others))
+    return operations / (PEAK / MULTIPROCESSORS * SHARE_OF_LOOPS)
 
 
 def busy(task: Workload) -> float:
@@ -65,6 +79,13 @@ def busy(task: Workload) -> float:
 
 def _products(task: Workload) -> list[tuple[int, int, int]]:
     """Rows, columns and inner size of the products of a step: each layer's, and its two gradients'."""
+    layers = _layers(task)
+    gradients = [[(columns, inner, rows), (rows, inner, columns)] for rows, columns, inner in layers]
+    return [*layers, *itertools.chain.from_iterable(gradients)]
+
+
+def _layers(task: Workload) -> list[tuple[int, int, int]]:
+    """The same of the layers alone."""
     if task.kind == "mlp":
         layers = [(task.batch, m, n) for n, m in itertools.pairwise(task.settings["sizes"])]
     elif task.kind == "conv":
@@ -73,8 +94,7 @@ def _products(task: Workload) -> list[tuple[int, int, int]]:
     else:  # of each step of time
         hidden = task.settings["hidden"]
         layers = [(task.batch, 4 * hidden, hidden), (task.batch, task.settings["symbols"], hidden)]
-    gradients = [[(columns, inner, rows), (rows, inner, columns)] for rows, columns, inner in layers]
-    return [*layers, *itertools.chain.from_iterable(gradients)]
+    return layers
 
 
 def waits_of(source: str, name: str) -> int:
@@ -104,6 +124,7 @@ def _length(call: ast.Call) -> int:
 
 
 CALLED = {"training_step", "forward", "loss", "training_loss", "backward", "loss_and_gradients", "advance", "update"}
+CALLED |= {"train_alone", "step_alone"}  # where a block trains by itself
 
 
 def table() -> str:

@@ -12,7 +12,7 @@ from ..cuda_tiles import TILES
 from ..nests import Item, Loop
 from ..ops import Op
 from ..sizes import Sizes
-from .kinds import Each, Phase, Product, Rows, TimeSteps, Together
+from .kinds import Divided, Each, Phase, Product, Rows, TimeSteps, Together
 from .order import waits
 from .products import tiled
 
@@ -27,6 +27,7 @@ def most_blocks(phases: Sequence[Phase], sizes: Sizes) -> int:
     """How many blocks have something to do at once, about: between two waits each takes what no other has taken."""
     most = taken = 0
     for phase, must_wait in zip(phases, waits(phases), strict=True):
+        assert not isinstance(phase, Divided)
         if isinstance(phase, TimeSteps):
             count, taken = most_blocks(phase.phases, sizes), 0
         else:
@@ -58,7 +59,8 @@ def block_cost(phase: Each | Together | Product | Rows, sizes: Sizes) -> int:
     if isinstance(phase, Product):
         found = tiled(phase.op, sizes, TILES)
         tile, added = found.tile, prod([at_rows(axis.extent, sizes) for axis in found.added], start=1)
-        stages = ceil(at_rows(found.inner.extent, sizes) / tile.depth) * added
+        parts = 1 if phase.part is None else at_rows(dict(phase.op.space)[phase.part], sizes)
+        stages = ceil(ceil(at_rows(found.inner.extent, sizes) / tile.depth) * added / parts)
         return LATENCY + stages * (LATENCY // 2 + tile.rows * tile.columns * tile.depth // PRODUCTS)
     if isinstance(phase, Together):
         count = prod([at_rows(extent, sizes) for _, extent in phase.bound], start=1)
@@ -75,9 +77,15 @@ def grid_cost(phases: Sequence[Phase], sizes: Sizes) -> float:
         if isinstance(phase, TimeSteps):
             total += at_rows(phase.length, sizes) * (WAIT + grid_cost(phase.phases, sizes))
         else:
+            assert not isinstance(phase, Divided)
             cost = block_cost(phase, sizes)
             longest, work = max(longest, cost), work + blocks_for(phase, sizes) * cost
     return total + max(longest, work / BLOCKS)
+
+
+def update_cost(parameters: int) -> float:
+    """How many cycles an update takes that all blocks share, with the waits before and after it."""
+    return 2 * WAIT + LATENCY + ceil(parameters / (THREADS * BLOCKS)) * STATEMENT
 
 
 def _work(item: Item, sizes: Sizes) -> int:

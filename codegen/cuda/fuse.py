@@ -21,12 +21,15 @@ SHORT = 128  # statements on a row that one thread does one after the other, so 
 Space: TypeAlias = Sequence[tuple[Any, Expr]]
 
 
-def fused(phases: Sequence[Phase], sizes: Sizes) -> list[Phase]:
-    """The phases in an order of few waits; elementwise ones joined with those that make what they read."""
+def fused(phases: Sequence[Phase], sizes: Sizes, short: int = SHORT) -> list[Phase]:
+    """The phases in an order of few waits; elementwise ones joined with those that make what they read.
+
+    A thread does no more than `short` statements on a row one after the other.
+    """
     done: list[Phase] = []
     needs = Needs()
     for phase in in_order(phases):
-        place, made = _partner(done, needs, phase, sizes) if isinstance(phase, Each) else (0, None)
+        place, made = _partner(done, needs, phase, sizes, short) if isinstance(phase, Each) else (0, None)
         if made is None:
             done.append(phase)
             needs.add(phase)
@@ -36,20 +39,20 @@ def fused(phases: Sequence[Phase], sizes: Sizes) -> list[Phase]:
     return in_order(done)
 
 
-def _partner(done: Sequence[Phase], needs: Needs, phase: Each, sizes: Sizes) -> tuple[int, Phase | None]:
+def _partner(done: Sequence[Phase], needs: Needs, phase: Each, sizes: Sizes, short: int) -> tuple[int, Phase | None]:
     """Which earlier phase a phase is joined with, and both as one; what that waits for must not become more."""
     for place in range(len(done) - 1, -1, -1):
         other = done[place]
         if read_by(phase) & written_by(other):
             if needs.level_of(phase, place) > needs.levels[place]:
                 break
-            return place, _joined(other, phase, sizes)
+            return place, _joined(other, phase, sizes, short)
         if written_by(phase) & (read_by(other) | written_by(other)):
             break
     return 0, None
 
 
-def _joined(first: Phase, phase: Each, sizes: Sizes) -> Phase | None:
+def _joined(first: Phase, phase: Each, sizes: Sizes, short: int) -> Phase | None:
     """Two phases as one, if a point of the second needs of the first no more than what that does at the same point."""
     if written_by(phase) & (read_by(first) | written_by(first)):
         return None
@@ -70,16 +73,16 @@ def _joined(first: Phase, phase: Each, sizes: Sizes) -> Phase | None:
             return None
         return replace(first, after=Each(space, (*before, *moved)))
     names = _shared(phase, first.space, set(_made(first.body)))
-    return None if names is None else _in_rows(first, phase, names)
+    return None if names is None else _in_rows(first, phase, names, short)
 
 
-def _in_rows(first: Each, phase: Each, names: dict[Any, Any]) -> Phase | None:
+def _in_rows(first: Each, phase: Each, names: dict[Any, Any], short: int) -> Phase | None:
     """Both at the points of the indices that they share, `names`, each with loops over what it has besides."""
     rest = [pair for pair in first.space if pair[0] not in names.values()]
     own = [(Dummy(index.name, integer=True), extent) for index, extent in phase.space if index not in names]
     names = names | dict(zip((i for i, _ in phase.space if i not in names), (i for i, _ in own), strict=True))
     body = (*_looped(rest, first.body), *_looped(own, _renamed(phase.body, names)))
-    if (rest or own) and (len(own) == len(phase.space) or sum(map(_work, body)) > SHORT):
+    if (rest or own) and (len(own) == len(phase.space) or sum(map(_work, body)) > short):
         return None
     return Each(tuple(pair for pair in first.space if pair not in rest), body)
 

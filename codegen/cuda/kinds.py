@@ -9,6 +9,7 @@ phase       who does what
 `Product`   tiles of a matrix product are one block's each
 `TimeSteps` phases that need each other along time, for one step after the other
 `Rows`      rows of the batch are a block's, which takes several phases through by itself
+`Divided`   parts of a tensor are blocks', which keep them (in `replicated` trainings alone)
 ==========  =====================================================================================================
 
 Every number is made by one thread, or by the threads of one block, in one order: the same bits whatever the grid is.
@@ -85,7 +86,16 @@ class Rows:
     phases: tuple[Phase, ...]
 
 
-Phase: TypeAlias = Each | Together | Product | TimeSteps | Rows
+@dataclass(frozen=True)
+class Divided:
+    """`phase` for each of `count` parts, a block's own each; `part` is the number of one."""
+
+    part: Symbol
+    count: int
+    phase: Each | Together
+
+
+Phase: TypeAlias = Each | Together | Product | TimeSteps | Rows | Divided
 
 
 def points_of(phase: Each | Together | Product) -> tuple[tuple[tuple[Any, Expr], ...], list[Expr], tuple[Item, ...]]:
@@ -103,6 +113,8 @@ def read_by(phase: Phase) -> set[Tensor]:
     """The tensors that a phase reads."""
     if isinstance(phase, TimeSteps | Rows):
         return {tensor for part in phase.phases for tensor in read_by(part)}
+    if isinstance(phase, Divided):
+        return read_by(phase.phase)
     if isinstance(phase, Each):
         return {tensor_of(element) for item in phase.body for element in reads(item)}
     after = set() if phase.after is None else read_by(phase.after)
@@ -120,6 +132,8 @@ def made_by(phase: Phase) -> list[Tensor]:
     """The same, in the order in which they are written."""
     if isinstance(phase, TimeSteps | Rows):
         return [tensor for part in phase.phases for tensor in made_by(part)]
+    if isinstance(phase, Divided):
+        return made_by(phase.phase)
     if isinstance(phase, Each):
         return [tensor_of(target) for item in phase.body for s in statements(item) for target in targets(s)]
     first = phase.op.tensor if isinstance(phase, Product) else tensor_of(phase.target)
@@ -143,6 +157,8 @@ def equations_of(phase: Phase) -> list[Equation]:
     """The equations that a phase computes, each once."""
     if isinstance(phase, TimeSteps | Rows):
         found = [equation for part in phase.phases for equation in equations_of(part)]
+    elif isinstance(phase, Divided):
+        found = equations_of(phase.phase)
     elif isinstance(phase, Each):
         found = [s.equation for item in phase.body for s in statements(item, starts=False)]
     else:

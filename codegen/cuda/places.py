@@ -14,7 +14,7 @@ from ..lifetimes import share_places
 from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
-from .kinds import Each, Phase, Product, Rows, TimeSteps, Together, made_by, read_by, written_by
+from .kinds import Divided, Each, Phase, Product, Rows, TimeSteps, Together, made_by, read_by, written_by
 from .products import is_in_one
 
 Places = dict[Tensor, tuple[str, Place]]
@@ -57,6 +57,8 @@ def flat(phases: Iterable[Phase]) -> Iterator[Phase]:
 
 def _from_memory(phase: Phase, sizes: Sizes) -> set[Tensor]:
     """The same of one phase, which is no `TimeSteps` nor `Rows`."""
+    if isinstance(phase, Divided):
+        return _from_memory(phase.phase, sizes)
     if isinstance(phase, Each):
         return _from_memory_at(phase, set())
     if not isinstance(phase, Product | Together) or phase.after is None:

@@ -13,8 +13,8 @@ from ...symbolic.tensors import Tensor, indices_of, tensor_of
 from ..cuda_tiles import TILES
 from ..nests import reads, statements, targets
 from ..sizes import Sizes
-from .costs import BLOCKS, at_rows, block_cost, blocks_for, grid_cost
-from .kinds import Each, Phase, Product, Rows, TimeSteps, read_by, written_by
+from .costs import BLOCKS, WAIT, at_rows, block_cost, blocks_for, grid_cost
+from .kinds import Divided, Each, Phase, Product, Rows, TimeSteps, read_by, written_by
 from .order import waits
 from .products import tiled
 
@@ -36,6 +36,15 @@ def _in_rows(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> list[Ph
             if _cost(members, size, sizes) < grid_cost(members, sizes):
                 return [*phases[:start], Rows(size, tuple(members)), *_in_rows(others, touched, sizes)]
     return list(phases)
+
+
+def cycles(phases: Sequence[Phase], sizes: Sizes) -> float:
+    """How many cycles phases take, those in `Rows` among them, about."""
+    for place, phase in enumerate(phases):
+        if isinstance(phase, Rows):
+            parts = [cycles(part, sizes) + WAIT for part in (phases[:place], phases[place + 1 :]) if part]
+            return _cost(phase.phases, phase.size, sizes) + sum(parts)
+    return grid_cost(phases, sizes)
 
 
 def row_of(phase: Phase, sizes: Sizes) -> Any:
@@ -116,6 +125,6 @@ def _group_cost(phases: Sequence[Phase], size: int, sizes: Sizes) -> float:
     for phase in phases:
         if isinstance(phase, TimeSteps):
             total += at_rows(phase.length, sizes) * _group_cost(phase.phases, size, sizes)
-        else:
+        elif not isinstance(phase, Divided):
             total += blocks_for(phase, sizes, size) * block_cost(phase, sizes)
     return total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...symbolic.errors import UnsupportedError
@@ -16,19 +16,21 @@ from ..scalar import SizePrinter
 from ..scan import gather_steps
 from ..teams import rows_first
 from .becomes import training_step
-from .costs import most_blocks
+from .block_training import training_by_block
+from .costs import most_blocks, update_cost
 from .fuse import fused
 from .kinds import Phase, made_by
 from .phases import phases_of
 from .places import Places, flat, from_memory, place_all
 from .products import Tiles
-from .rows import in_rows
+from .rows import cycles, in_rows
 from .updates import write_update
 from .writer import WAIT, CudaWriter
 
 # What the generated functions may call of what modules carry.
 CALLED = frozenset(
-    "where larger sign logistic logaddexp put_number put_four add_number block_sum grid_barrier shifted anew".split()
+    "where larger sign logistic logaddexp put_number put_four add_number block_sum warp_sum "
+    "grid_barrier shifted anew".split()
 )
 ALWAYS = frozenset({"grid_barrier", "shifted", "device"})
 
@@ -44,13 +46,15 @@ def write_cuda(plan: Plan) -> Bodies:
     if plan.checkpoint is not None:
         raise UnsupportedError("target 'cuda' stores all activations; leave out checkpoint, or choose target 'cpu'")
     tiles = Tiles("real", TF32_TILES if plan.precision == "tf32" else TILES)
-    made = _write_mode(plan, tiles)
+    made, together, taken = _write_mode(plan, tiles)
     if plan.inference is not None:
-        other = _write_mode(plan.inference, tiles, is_inference=True)
+        other, *_ = _write_mode(plan.inference, tiles, is_inference=True)
         made = replace(with_inference(made, other), inference_loss_at=other.loss_at)
     if plan.update is not None:
         update, scalars, counts = write_update(plan.update, plan.layout.trainable)
         made = replace(made, update=update, scalars=scalars, scalar_counts=counts)
+        alone = training_by_block(plan, taken, TILES[0].threads)
+        made = replace(made, by_block=alone, step=together() if together and not alone else None)
         if made.step is None:
             tiles.blocks = max(tiles.blocks, -(-plan.layout.trainable // TILES[0].threads))
     bodies = replace(
@@ -65,8 +69,13 @@ def write_cuda(plan: Plan) -> Bodies:
     return replace(bodies, carried=carry_cuda(_called(bodies), imported))
 
 
-def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodies:
-    """The functions of a network, in training or in one that has modes in inference; `backward` is a whole step."""
+def _write_mode(
+    plan: Plan, tiles: Tiles, *, is_inference: bool = False
+) -> tuple[Bodies, Callable[[], Body] | None, float]:
+    """The functions of a network, in training or in one that has modes in inference; `backward` is a whole step.
+
+    Also what writes a step with its update, where that is done with the gradients; and how many cycles a step takes.
+    """
     schedule, sizes = plan.schedule, plan.sizes
     temporary = plan.lowering.temporary
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance)
@@ -106,7 +115,7 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
     if schedule.assign:
         first, later = body(advance), body(assign)
         changes = Body(tuple(dict.fromkeys((*first.views, *later.views))), (*first.lines, WAIT, *later.lines))
-    return Bodies(
+    bodies = Bodies(
         body(forward),
         body(loss) if has_loss else None,
         body(step, plan.network.loss) if step else None,
@@ -114,9 +123,10 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
         None,
         SizePrinter({sizes.batch: "batch"}).size(length),
         advance=changes,
-        step=all_in_one() if whole else None,
         loss_at=_offset(places, plan.network.loss) if plan.network.loss is not None else "",
     )
+    taken = cycles(whole, sizes) if whole else cycles(step, sizes) + update_cost(plan.layout.trainable)
+    return bodies, all_in_one if whole else None, taken
 
 
 def _offset(places: Places, tensor: Tensor) -> str:
@@ -152,6 +162,8 @@ def _called(bodies: Bodies) -> set[str]:
     """What of the carried functions a module calls."""
     written = [bodies.forward, bodies.loss, bodies.backward, bodies.update, bodies.advance, bodies.step]
     lines = [line for body in written if body for line in (*body.views, *body.lines)]
+    lines += bodies.by_block.lines if bodies.by_block else ()
     lines += bodies.products
     found = {name for line in lines if not line.lstrip().startswith("#") for name in re.findall(r"\b\w+\b", line)}
-    return (found & (CALLED | {"simt_tile", "tf32_tile", "part_of_inner"})) | ALWAYS
+    always = ALWAYS | ({"pointer_to"} if bodies.by_block else set())
+    return (found & (CALLED | {"simt_tile", "tf32_tile", "part_of_inner"})) | always

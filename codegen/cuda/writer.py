@@ -166,6 +166,7 @@ class CudaWriter:
         elif isinstance(phase, Rows):
             lines = self._rows(phase)
         else:
+            assert isinstance(phase, TimeSteps)
             lines = self._steps(phase)
         self.scalars.update({element: name for element, name in self.locals.items() if element in own})
         self.locals, letters = {**around[0], **self.scalars}, around[1]

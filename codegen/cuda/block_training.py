@@ -1,0 +1,319 @@
+"""A `replicated` training as source: where a block keeps what, and the functions of ``_cuda_blocks.j2``.
+
+====== =====================================================================================================
+buffer what lies there
+====== =====================================================================================================
+held   in shared memory: the parameters that every block has, their gradients, the optimizer's states
+own    what a block computes for itself in a step; in shared memory, or in `room` where that is too small
+slices the block's part of what is divided, beside `own`, and the rows of the data's part
+parts  in `room`, for all to see: sums of parts, of this step or the last one, in turn
+====== =====================================================================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+from typing import Any
+
+from sympy import Dummy, Expr, Integer, expand, prod
+
+from ...symbolic.tensors import Tensor, element_of
+from ..kernels import BlockTraining, Body
+from ..layout import Place, rounded_up
+from ..lifetimes import share_places
+from ..names import Names
+from ..nests import Set
+from ..plan import Plan
+from ..scalar import SizePrinter
+from ..sizes import Sizes
+from .block_writer import BlockWriter, meetings
+from .kinds import Divided, Each, Phase, made_by, made_by_everyone
+from .phases import phases_of
+from .places import Places, from_memory
+from .products import Tiles
+from .replicated import Replicated, chosen, copy_of, divided_phases, replicated, training_ops
+
+SHARED, SCRATCH = 48 * 1024, 32  # bytes that a block has without asking at the launch; numbers for sums
+LINE = 16
+CLEAR = 1.1  # times as quick it must be reckoned to be
+ROOMY = 25 / 16  # times as many rows as reckoned with should have place in shared memory: 100 where 64 are
+
+
+class Kept:
+    """Where a block keeps what."""
+
+    def __init__(self, made: Replicated, plan: Plan) -> None:
+        self.made, self.plan, self.sizes = made, plan, plan.sizes
+        self.states = len(plan.layout.state)
+        self.places: Places = {}
+        for name, place in plan.layout.parameters.items():
+            self.places[plan.network.tensors[name]] = ("params", place)
+        slices = {} if made.divider is None else made.divider.slices
+        self.small = [parameter for parameter in made.gradients if parameter not in slices]
+        self.large = [parameter for parameter in made.gradients if parameter in slices]
+        self.given: dict[Tensor, Tensor] = {}  # what every block has → what holds it outside
+        self.count = self._hold()
+        fixed = self._keep_slices(slices)
+        own, parts, data = self._others()
+        self.own_length = self._share(own, "own", Integer(0))
+        self.slice_length = self._share(data, "mine", fixed)
+        self.parts_length = self._share(parts, "parts", Integer(0))
+
+    @property
+    def held(self) -> int:
+        """How many numbers every block has for the whole training."""
+        return self.count * (2 + self.states)
+
+    @property
+    def free(self) -> int:
+        """How many numbers of shared memory that leaves over."""
+        return SHARED // (4 if self.plan.real == "float32" else 8) - SCRATCH - self.held
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether nothing grows faster than the batch."""
+        batch = self.sizes.batch
+        lengths = (self.own_length, self.slice_length, self.parts_length)
+        return all(expand(length.diff(batch)).is_Integer for length in lengths)
+
+    def at(self, length: Expr, rows: int) -> int:
+        """A length for some rows of the batch."""
+        return int(length.subs({self.sizes.batch: rows}))
+
+    def _hold(self) -> int:
+        """Places for what every block has: parameters, gradients, states; how many numbers are the parameters.
+
+        Rows of an even length get one number more, so that what lies below each other lies in different banks.
+        """
+        at, layout = 0, self.plan.layout
+        offsets: dict[Tensor, int] = {}
+        for parameter in self.small:
+            offsets[parameter] = at
+            at += prod(_padded(layout.parameters[parameter.name].shape))
+        for parameter in self.small:
+            given = layout.parameters[parameter.name]
+            shape = _padded(given.shape)
+            states = self.made.states[parameter]
+            for number, tensor in enumerate((parameter, self.made.gradients[parameter], *states)):
+                self.places[tensor] = ("held", Place(Integer(offsets[parameter] + number * at), shape))
+            outside = [("params", given.offset)]
+            outside += [("state", number * layout.trainable + given.offset) for number in range(self.states)]
+            for tensor, (buffer, offset) in zip((parameter, *states), outside, strict=True):
+                self.given[tensor] = Tensor(self.made.unused(f"{tensor.name}_given"), given.shape)
+                self.places[self.given[tensor]] = (buffer, Place(offset, given.shape))
+        return int(at)
+
+    def _keep_slices(self, slices: Mapping[Tensor, Tensor]) -> Expr:
+        """Parts of parameters, of gradients and of states; where they lie outside; how much place they take."""
+        at = Integer(0)
+        layout = self.plan.layout
+        for parameter in self.large:
+            of_all = layout.parameters[parameter.name]
+            states = self.made.states[parameter]
+            for number, state in enumerate(states):
+                self.places[state] = ("state", Place(number * layout.trainable + of_all.offset, of_all.shape))
+            assert self.made.divider is not None
+            for tensor in (parameter, self.made.gradients[parameter], *states):
+                held = self.made.divider.slice_of(tensor)
+                self.places[held] = ("mine", Place(at, held.shape))
+                at += prod(held.shape)
+        return rounded_up(at, LINE)
+
+    def _others(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """What else lies in memory: of a block, parts for all, and what is divided."""
+        phases = self.made.phases
+        needed = from_memory(phases, self.sizes)
+        for phase in phases:
+            needed -= made_by_everyone(phase)
+        written = dict.fromkeys(tensor for phase in phases for tensor in made_by(phase))
+        left = [tensor for tensor in written if tensor in needed and tensor not in self.places]
+        divider = self.made.divider
+        summed = [] if divider is None else divider.summed
+        cut = set() if divider is None else set(divider.slices.values())
+        own = [tensor for tensor in left if tensor not in summed and tensor not in cut]
+        return own, [*summed], [tensor for tensor in left if tensor in cut]
+
+    def _share(self, tensors: Sequence[Tensor], buffer: str, start: Expr) -> Expr:
+        """Places in a buffer behind `start`, and its length; the same place for what is never needed at once."""
+        when = self._when()
+        if buffer == "parts":
+            when = dict.fromkeys(tensors, (0, 0))
+        found, length = share_places(tensors, {tensor: when[tensor] for tensor in tensors}, self.sizes, line=1)
+        for tensor, place in found.items():
+            self.places[tensor] = (buffer, Place(expand(start + place.offset), place.shape))
+        return expand(start + length)
+
+    def _when(self) -> dict[Tensor, tuple[int, int]]:
+        """Between which waits each tensor is needed, the first and the last."""
+        found: dict[Tensor, tuple[int, int]] = {}
+        summed = set() if self.made.divider is None else set(self.made.divider.summed)
+        group = 0
+        for phase, wait in zip(self.made.phases, meetings(self.made.phases, summed), strict=True):
+            group += bool(wait)
+            for tensor in {*from_memory([phase], self.sizes), *made_by(phase)}:
+                found[tensor] = (found.get(tensor, (group, group))[0], group)
+        return found
+
+
+def training_by_block(plan: Plan, cycles: float, threads: int) -> BlockTraining | None:
+    """The training in which blocks do all that is small for themselves, where a step takes less than so many cycles."""
+    ops = training_ops(plan)
+    if ops is None:
+        return None
+    cycles /= CLEAR
+    needed, parts = chosen(ops, plan, threads)
+    if needed >= cycles:
+        return None
+    if parts is not None:
+        # Of smaller parts, more rows have place.
+        kept = Kept(replicated(ops, plan, parts, str), plan)
+        if kept.is_linear:
+            rows = ceil(ROOMY * plan.sizes.rows)
+            left = kept.free - kept.at(kept.own_length, rows)
+            most = int(left // (kept.at(kept.slice_length, rows) / parts.size))
+            other, smaller = chosen(ops, plan, threads, parts.division, most)
+            parts = smaller if other < cycles else parts
+    made = write_training(replicated(ops, plan, parts, plan.lowering.unused), plan, threads)
+    # In global memory a block would take longer than is reckoned.
+    return made if made is not None and made.rows >= plan.sizes.rows else None
+
+
+def write_training(made: Replicated, plan: Plan, threads: int) -> BlockTraining | None:
+    """The functions of a training; None if what it needs grows faster than the batch."""
+    kept = Kept(made, plan)
+    lengths = (kept.own_length, kept.slice_length, kept.parts_length)
+    batch = plan.sizes.batch
+    if not kept.is_linear:
+        return None
+    assert plan.network.loss is not None
+    divider = made.divider
+    names = plan.names
+    names.declare(kept.places)
+    names.declare(tensor for phase in made.phases for tensor in made_by(phase))
+    both = kept.own_length + kept.slice_length
+    rows = _rows_in(both, kept.free, batch)
+    data = [names.of(tensor) for tensor in plan.data]
+
+    def writer(among: Places, words: Names = names, sizes: Sizes = plan.sizes) -> BlockWriter:
+        parts, summed = (None, ()) if divider is None else (divider.parts, divider.summed)
+        return BlockWriter(among, words, sizes, Tiles("real"), data, parts=parts, summed=summed, threads=threads)
+
+    fetched, shared, stored = _outside(kept, plan)
+    own, slices, sums = (SizePrinter({batch: "batch"}).size(length) for length in lengths)
+    return BlockTraining(
+        parts=1 if divider is None else divider.parts.count,
+        held=kept.held,
+        rows=rows,
+        shared=int(both.subs({batch: rows})) if rows else 0,
+        own=own,
+        slices=slices,
+        sums=sums,
+        fetch=_cleared(writer(kept.places).body(fetched)),
+        store=_by_one(writer(kept.places).body(shared), writer(kept.places).body(stored)),
+        step=writer(kept.places).body(made.phases, plan.network.loss),
+        update=_update(kept, plan, writer),
+    )
+
+
+def _rows_in(length: Expr, free: int, batch: Any) -> int:
+    """How many rows of the batch what grows with them has place for, in so many numbers."""
+    fixed, each = int(length.coeff(batch, 0)), int(length.coeff(batch, 1))
+    return max(0, (free - fixed) // each if each else 0)
+
+
+def _outside(kept: Kept, plan: Plan) -> tuple[list[Phase], list[Phase], list[Phase]]:
+    """The phases that fetch parameters and states, that store what every block has, and that store its parts."""
+    fetched: list[Phase] = []
+    shared: list[Phase] = []
+    stored: list[Phase] = []
+    divider = kept.made.divider
+    for inside, given in kept.given.items():
+        letters = [Dummy(name, integer=True) for name, _ in zip("ijklmn", given.shape, strict=False)]
+        space = tuple(zip(letters, given.shape, strict=True))
+        here, there = (element_of(tensor, letters) for tensor in (inside, given))
+        fetched += phases_of([copy_of(here, there, space)], plan.sizes, plan.lowering.temporary, by_block=True)
+        back = phases_of([copy_of(there, here, space)], plan.sizes, plan.lowering.temporary, by_block=True)
+        shared += back
+    for parameter in kept.large:
+        assert divider is not None
+        for tensor in (parameter, *kept.made.states[parameter]):
+            held, outside, space = divider.pair(tensor)
+            fetched += divided_phases(copy_of(held, outside, space), plan, divider)
+            stored += divided_phases(copy_of(outside, held, space), plan, divider)
+    return fetched, shared, stored
+
+
+def _cleared(body: Body) -> Body:
+    """The same, after all that a block holds is 0: gaps between rows are changed with the rest."""
+    who = ["lane = cuda.threadIdx.x", "lanes = cuda.blockDim.x"]
+    lines = ["for at in range(lane, HELD, lanes):", "    held[at] = real(0)", "cuda.syncthreads()"]
+    return Body((*who, *(line for line in body.views if line not in who)), (*lines, *body.lines))
+
+
+def _by_one(shared: Body, stored: Body) -> Body:
+    """What one block does, and then what each does."""
+    lines = (
+        ["if cuda.blockIdx.x == 0:", *("    " + line if line else "" for line in shared.lines)] if shared.lines else []
+    )
+    return Body(tuple(dict.fromkeys((*shared.views, *stored.views))), (*lines, *stored.lines))
+
+
+def _padded(shape: Sequence[Expr]) -> tuple[Expr, ...]:
+    return tuple(shape) if len(shape) < 2 or shape[-1] % 2 else (*shape[:-1], shape[-1] + 1)
+
+
+def _update(kept: Kept, plan: Plan, writer: Any) -> Body:
+    """One step of the optimizer, on what every block holds and on the block's parts."""
+    update = plan.update
+    assert update is not None
+    given = [*update.hyper, *(one.tensor for stage in update.stages for one in stage.once)]
+    places: Places = {}
+    phases: list[Phase] = []
+    count = kept.count
+    vectors = [tensor for tensor, _ in update.vectors]
+    if count:
+        for number, tensor in enumerate(vectors):
+            places[tensor] = ("held", Place(Integer(number * count), (Integer(count),)))
+        phases += [Each(*made) for made in _assignments(update, {}, Integer(count))]
+    for parameter in kept.large:
+        divider = kept.made.divider
+        assert divider is not None
+        of_each = [parameter, kept.made.gradients[parameter], *kept.made.states[parameter]]
+        moved: dict[Tensor, Tensor] = {}
+        for tensor, of in zip(vectors, of_each, strict=True):
+            place = kept.places[divider.slice_of(of)][1]
+            length = prod(place.shape)
+            moved[tensor] = Tensor(f"{tensor.name}_{parameter.name}", (length,))
+            places[moved[tensor]] = ("mine", Place(place.offset, (length,)))
+        size = divider.slice_of(parameter).shape
+        own = divider.parts.own * prod(size[1:], start=Integer(1))
+        phases += [
+            Divided(divider.parts.part, divider.parts.count, Each(*made)) for made in _assignments(update, moved, own)
+        ]
+    update.names.declare(places)
+    made = writer(places, update.names, Sizes(None, {}))
+    for tensor in given:
+        made.preset(tensor)
+    body: Body = made.body(phases)
+    asked = {name for line in body.lines for name in re.findall(r"\b\w+\b", line)}
+    read = [(update.names.of(tensor), at) for at, tensor in enumerate(given)]
+    views = [f"{name} = scalars[{at}]" for name, at in read if name in asked]
+    return Body((*views, *body.views), body.lines)
+
+
+def _assignments(update: Any, moved: Mapping[Tensor, Tensor], count: Expr) -> Iterable[tuple[Any, Any]]:
+    """Space and body of each stage, over vectors in the place of those of all parameters."""
+    for stage in update.stages:
+        index = Dummy("q", integer=True)
+
+        def at(expr: Any, old: Any, index: Any = index) -> Any:
+            names = {tensor[old]: moved.get(tensor, tensor)[index] for tensor, _ in update.vectors}
+            return expr.xreplace(names).xreplace({old: index})
+
+        sets = tuple(
+            Set(at(equation.lhs, equation.indices[0]), at(body, equation.indices[0]), equation)
+            for equation, body in zip(stage.equations, stage.bodies, strict=True)
+        )
+        yield ((index, count),), sets

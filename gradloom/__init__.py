@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from .runtime.cache import CacheWarning, cache_dir, set_cache_dir
     from .runtime.callbacks import Callback, EarlyStopping
     from .runtime.cubin_files import load_kernels
-    from .runtime.cuda_device import DeviceError
+    from .runtime.cuda_driver import DeviceError
     from .runtime.explain import explain
     from .runtime.gradcheck import gradcheck
     from .runtime.gradient_norms import GradientNorms, gradient_norms
@@ -98,7 +98,7 @@ _LAZY = {
     "AmbiguousClaimError": "symbolic.claims.errors",
     "CacheWarning": "runtime.cache",
     "Callback": "runtime.callbacks",
-    "DeviceError": "runtime.cuda_device",
+    "DeviceError": "runtime.cuda_driver",
     "EarlyStopping": "runtime.callbacks",
     "GradientNorms": "runtime.gradient_norms",
     "History": "runtime.history",

@@ -19,8 +19,9 @@ class DeviceTrainer(Trainer):
     """One optimizer at work on parameters in one arena of device memory.
 
     Between `begin` and `end` the device has the numbers that count; `fetch` copies them to `params` and `state`, which
-    count before and after. The arena holds the parameters and the state side by side, the gradients, and two earlier
-    values of the first two, which a training that diverges goes back to.
+    count before and after. Those of a device that a fault has ended are lost: what the host has stays. The arena holds
+    the parameters and the state side by side, the gradients, and two earlier values of the first two, which a training
+    that diverges goes back to.
     """
 
     def __init__(self, program: Program, params: Parameters, seed: int = 0) -> None:
@@ -40,6 +41,7 @@ class DeviceTrainer(Trainer):
         self._grads = part(3 * both, params.flat.shape)
         self.device.clear(arena)
         self._begun = self._is_newer = False
+        self._fetched = 0  # the steps that the host's numbers are of
 
     @property
     def flat(self) -> Any:
@@ -52,13 +54,18 @@ class DeviceTrainer(Trainer):
     def begin(self) -> None:
         self._params.fill(self.params.flat)
         self._state.fill(self.state)
-        self._begun, self._is_newer = True, False
+        self._begun, self._is_newer, self._fetched = True, False, self.steps
 
     def fetch(self) -> None:
-        if self._is_newer:
+        if not self._is_newer:
+            return
+        if self.device.is_lost:  # and with it all that was done since
+            self.steps = self._fetched
+        else:
             self.device.read(self._params.buffer, 0, self.params.flat)
             self.device.read(self._state.buffer, 0, self.state)
-            self._is_newer = False
+            self._fetched = self.steps
+        self._is_newer = False
 
     def end(self) -> None:
         self.fetch()

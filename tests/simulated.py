@@ -33,6 +33,8 @@ class Buffer:
 class SimulatedDevice:
     """What `gradloom.runtime.cuda_device.Device` is to a `DeviceModule`; memory is poisoned."""
 
+    is_lost = False
+
     def __init__(self, blocks: int = 2, order: Any = "forward", races: bool = True) -> None:
         self.blocks, self.order, self.races = blocks, order, races
         self.copied = {"to": 0, "from": 0}  # numbers, so far

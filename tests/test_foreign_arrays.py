@@ -83,7 +83,7 @@ def test_a_model_trains_on_arrays_of_a_gpu(driver, way):
     np.testing.assert_allclose(found.predict(way(driver, X[:7])), known.predict(X[:7]), rtol=1e-8)
     assert found.evaluate(*given)["loss"] == pytest.approx(known.evaluate(x, labels)["loss"], rel=1e-8)
     # The kernels read them there.
-    pointers = {value for call in driver.named("cuLaunchCooperativeKernel") for value in call[-1][0]}
+    pointers = {value for _, values in driver.launched for value in values}
     held = [one.held.ctypes.data if way is ByInterface else one.held.data_ptr() for one in given]
     assert set(held) <= pointers
 
@@ -189,7 +189,7 @@ def test_their_memory_is_let_go_of_after_a_call(driver, way, call):
     x, y = way(driver, X[:3]), way(driver, Y[:3])
     left = [weakref.ref(x), weakref.ref(y)]
     if call == "fails":
-        driver.fail["cuLaunchCooperativeKernel"] = 719
+        driver.fail["cuLaunchCooperativeKernel"] = 701
         with pytest.raises(gl.DeviceError):
             model.evaluate(x, y)
     else:

@@ -143,7 +143,7 @@ def test_a_driver_that_is_too_old_lacks_functions():
         def cuInit(self, flags):
             raise RuntimeError('Function "cuInit" not found')
 
-    with pytest.raises(gl.DeviceError, match="the driver knows no cuInit: it is too old; install one of CUDA 13.0"):
+    with pytest.raises(gl.DeviceError, match=r"the driver knows no cuInit: it is too old; install one of CUDA 13.0"):
         Driver(Old())("cuInit", 0)
 
 

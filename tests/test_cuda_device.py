@@ -120,9 +120,35 @@ def test_too_much_memory_is_said(device):
 
 @pytest.mark.parametrize("name", ["cuMemcpyHtoDAsync", "cuEventRecord", "cuEventSynchronize", "cuMemHostAlloc"])
 def test_what_the_driver_refuses_is_raised(device, driver, name):
+    buffer = device.buffer(30, "float32")
     driver.fail[name] = 201
     with pytest.raises(gl.DeviceError, match=rf"^the driver says: error 201 \({name}\)$"):
-        device.write(device.buffer(3, "float32"), np.ones(3))
+        device.write(buffer, np.ones(30))  # more than a half
+        device.read(buffer, 0, np.empty(30, np.float32))
+    found = np.empty(30, np.float32)
+    device.write(buffer, np.arange(30))
+    device.read(buffer, 0, found)
+    np.testing.assert_array_equal(found, np.arange(30))  # and it goes on
+
+
+def test_small_copies_wait_for_nothing(device, driver):
+    """But the one that fills an array of the host waits, once, for all."""
+    rng = np.random.default_rng(4)
+    given = [rng.integers(0, 100, count).astype(dtype) for count, dtype in ((2, "float64"), (5, "int32"), (1, "int32"))]
+    buffers = [device.buffer(one.size, one.dtype) for one in given]
+    driver.calls.clear()
+    for buffer, one in zip(buffers, given, strict=True):
+        device.write(buffer, one.copy())
+    assert len(driver.queue) == 3
+    found = np.empty(5, np.int32)
+    device.read(buffers[1], 0, found)
+    waits = [name for name, _ in driver.calls if name.endswith("Synchronize")]
+    assert waits == ["cuEventSynchronize"]
+    np.testing.assert_array_equal(found, given[1])
+    for buffer, one in zip(buffers, given, strict=True):
+        found = np.empty_like(one)
+        device.read(buffer, 0, found)
+        np.testing.assert_array_equal(found, one)
 
 
 def test_every_thread_may_use_a_device(device, driver):

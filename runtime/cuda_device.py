@@ -12,14 +12,17 @@ from importlib import import_module
 from threading import Lock
 from typing import Any
 
+import numpy as np
+
 from .cuda_compiler import Cubin, require_driver_interface
 from .cuda_driver import DeviceError, Driver, within
 from .cuda_launches import Kernel
-from .cuda_memory import Memory
+from .cuda_memory import Buffer, Memory
 
 _MEND = "choose target 'cpu', or write the kernels for another machine: gradloom generate --target cuda"
 # CUresult: an invalid image, no binary for this GPU, invalid PTX, PTX of an unsupported version.
 _REFUSED = (200, 209, 218, 222)
+OPERATIONS = 4e10  # a second that a multiprocessor makes in float32, about; assumed
 OLDEST = (8, 0)  # the oldest compute capability that has the instructions of the kernels
 
 
@@ -61,6 +64,7 @@ class Device(Memory):
 
         self.cc = (attribute("COMPUTE_CAPABILITY_MAJOR"), attribute("COMPUTE_CAPABILITY_MINOR"))
         self.multiprocessors = attribute("MULTIPROCESSOR_COUNT")
+        self._double = max(1, attribute("SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO"))  # 2, or 64 where it serves displays
         self.name = call("cuDeviceGetName", 256, handle).partition(b"\0")[0].decode()
         known = int(call("cuDriverGetVersion"))
         self.driver = f"{known // 1000}.{known % 1000 // 10}"
@@ -78,22 +82,10 @@ class Device(Memory):
         """Whether this process cannot use it any more, after a fault."""
         return self._call.lost is not None
 
-    # ---- who else is at work -----------------------------------------------------------------------------------------
-
-    @property
-    def stream(self) -> int:
-        """The stream of the kernels and copies, as other libraries take one."""
-        return int(self._stream)
-
-    @within
-    def wait_for(self, stream: int) -> None:
-        """Go on when all is done that was asked of a stream."""
-        self._call("cuStreamSynchronize", stream)
-
-    @within
-    def wait_for_all(self) -> None:
-        """Go on when all is done that was asked of this GPU."""
-        self._call("cuCtxSynchronize")
+    def operations(self, dtype: Any) -> float:
+        """How many operations of products it makes in a second, about."""
+        slower = self._double if np.dtype(dtype) == np.float64 else 1
+        return self.multiprocessors * OPERATIONS / slower
 
     @within
     def seconds(self, work: Callable[[], Any]) -> float:
@@ -138,6 +130,7 @@ class Device(Memory):
     @within
     def launch(self, kernel: Kernel, threads: int, arguments: Sequence[Any], most: int) -> None:
         """Run a kernel with `most` blocks of `threads` threads, or as many as run at the same time."""
+        self._await_others(*(one for one in arguments if isinstance(one, Buffer)))
         kernel.take(arguments)
         sizes = (min(most, kernel.most_blocks), 1, 1, threads, 1, 1)
         self._call("cuLaunchCooperativeKernel", kernel.function, *sizes, 0, self._stream, kernel.arguments)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cuda_driver import DeviceError, Driver, within
-from .cuda_staging import Staging
+from .cuda_staging import WITHOUT_TIMING, Staging
 
 Array = NDArray[Any]
 
@@ -20,11 +21,16 @@ class Buffer:
     Attributes
     ----------
     pointer : where they begin
-    owner : what else must be there as long as they are
+    owner : what else must be there as long as they are: the buffer that this is a part of; or, of memory that was not
+        made here, what holds it
+    whole : the buffer that this is a part of, or itself
+    is_lent : of a whole buffer, whether others were handed it, who may read and write it whenever they like
     """
 
     def __init__(self, count: int, dtype: np.dtype[Any], pointer: int, owner: Any = None) -> None:
         self.count, self.dtype, self.pointer, self.owner = count, dtype, pointer, owner
+        self.whole: Buffer = owner.whole if isinstance(owner, Buffer) else self
+        self.is_lent = False
 
 
 class Memory:
@@ -75,12 +81,14 @@ class Memory:
     @within
     def clear(self, buffer: Buffer) -> None:
         """Set all of a buffer to 0."""
+        self._await_others(buffer)
         if buffer.count:
             self._call("cuMemsetD8Async", buffer.pointer, 0, buffer.count * buffer.dtype.itemsize, self._stream)
 
     @within
     def copy(self, to: Buffer, of: Buffer) -> None:
         """Copy all of a buffer to the beginning of another."""
+        self._await_others(to, of)
         if of.count:
             size = of.count * of.dtype.itemsize
             self._call("cuMemcpyDtoDAsync", to.pointer, of.pointer, size, self._stream)
@@ -88,15 +96,61 @@ class Memory:
     @within
     def write(self, buffer: Buffer, array: Array) -> None:
         """Copy an array to the beginning of a buffer, before the kernels that are launched from now on."""
+        self._await_others(buffer)
         self._staging.send(buffer.pointer, np.ascontiguousarray(array, buffer.dtype))
 
     @within
     def read(self, buffer: Buffer, start: int, array: Array) -> None:
         """Fill an array with the numbers of a buffer from `start` on, once all that was launched is done."""
+        self._await_others(buffer)
         whole = array if array.flags.c_contiguous else np.empty(array.shape, array.dtype)
         self._staging.fetch(whole, buffer.pointer + start * buffer.dtype.itemsize)
         if whole is not array:
             array[...] = whole
+
+    # ---- others who have the memory, or whose it is ------------------------------------------------------------------
+
+    @property
+    def stream(self) -> int:
+        """The stream of the kernels and copies, as other libraries take one."""
+        return int(self._stream)
+
+    @within
+    def wait_for(self, stream: int) -> None:
+        """Go on when all is done that was asked of a stream."""
+        self._call("cuStreamSynchronize", stream)
+
+    @within
+    def wait_for_all(self) -> None:
+        """Go on when all is done that was asked of this GPU."""
+        self._call("cuCtxSynchronize")
+
+    @within
+    def lend(self, buffer: Buffer, stream: int | None) -> None:
+        """Let others have a buffer.
+
+        What was asked of it so far is done before what they ask of a stream of theirs from now on; without one, now.
+        """
+        buffer.whole.is_lent = True
+        if stream is None:
+            self._call("cuStreamSynchronize", self._stream)
+            return
+        event = self._call("cuEventCreate", WITHOUT_TIMING)
+        try:
+            self._call("cuEventRecord", event, self._stream)
+            self._call("cuStreamWaitEvent", stream, event, 0)
+        finally:
+            self._call.give_back(self._context, ("cuEventDestroy", event))  # once it is recorded
+
+    def let_go(self, buffers: Iterable[Buffer]) -> None:
+        """Go on when nothing is at work any more with memory that was not made here: its owner may change it then."""
+        if any(one.whole.owner is not None for one in buffers):
+            self.wait_for(self._stream)
+
+    def _await_others(self, *buffers: Buffer) -> None:
+        """Go on when nothing is at work with these that others were handed: they have streams of their own."""
+        if any(one.whole.is_lent for one in buffers):
+            self._call("cuCtxSynchronize")
 
     def _room(self, size: int) -> str:
         free, total = self._call("cuMemGetInfo")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 HALF = 4 * 2**20  # bytes
 _ALIGNMENT = 16  # bytes, of what is sent
-_WITHOUT_TIMING = 2  # CU_EVENT_DISABLE_TIMING
+WITHOUT_TIMING = 2  # CU_EVENT_DISABLE_TIMING
 
 
 @dataclass
@@ -121,7 +121,7 @@ class Staging:
     def _made(self) -> _Half:
         pointer = int(self._call("cuMemHostAlloc", self._size, 0))
         view = np.ctypeslib.as_array((ctypes.c_uint8 * self._size).from_address(pointer))
-        return _Half(pointer, view, self._call("cuEventCreate", _WITHOUT_TIMING))
+        return _Half(pointer, view, self._call("cuEventCreate", WITHOUT_TIMING))
 
 
 def _bytes(array: Array) -> Array:

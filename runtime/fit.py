@@ -16,7 +16,7 @@ from .history import History
 from .metrics import choose_metrics
 from .progress import Progress
 from .scoring import score
-from .training import Trainer, rows_per_block
+from .training import Trainer
 
 if TYPE_CHECKING:
     from .model import Model
@@ -49,7 +49,7 @@ def fit(
     chosen = choose_metrics(metrics, data.of_role("target"))
     trainer = model.trainer(optimizer, min(batch, len(rows)))
     history = model.history = History()
-    block = rows_per_block(model.network, model.sizes, batch, model.target)
+    block = trainer.rows_per_call(batch)
     trainer.choose_threads(batch, min(block, len(rows)))
     bar = Progress(epochs * -(-len(rows) // batch), progress)
     for watcher in watchers:

@@ -19,12 +19,18 @@ Array = NDArray[Any]
 SCORE_ROWS = 512  # rows of one forward call: enough for speed, little memory
 
 
-def outputs(program: Program, flat: Any, data: Data, batch: int) -> Array:
-    """The network's output for all rows of `data`, which holds the inputs."""
+def outputs(program: Program, flat: Any, data: Data, batch: int, into: Any = None) -> Any:
+    """The network's output for all rows of `data`, which holds the inputs; it is left in `into`, if that is given."""
     output, size = program.network.output, program.network.batch
     if size is None or not output.rank or output.shape[0] != size:
-        return program.run_predict(flat, data)
-    return np.concatenate([program.run_predict(flat, part) for part in _parts(data, batch)])
+        return program.run_predict(flat, data, into)
+    parts = _parts(data, batch)
+    if into is not None:
+        for number, part in enumerate(parts):
+            program.run_predict(flat, part, into[number * batch : number * batch + part.rows])
+        return into
+    found = [program.run_predict(flat, part) for part in parts]
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def score(

@@ -7,6 +7,7 @@ or a result that nobody waited for, shows.
 from __future__ import annotations
 
 import ctypes
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,12 @@ from gradloom.runtime.cuda_compiler import Cubin
 
 OUT_OF_MEMORY, INVALID_VALUE, NOT_INITIALIZED, INVALID_CONTEXT = 2, 1, 3, 201
 FAULTS = (214, 700, 702, 719)
-ATTRIBUTES = {"COMPUTE_CAPABILITY_MAJOR": 9, "COMPUTE_CAPABILITY_MINOR": 0, "MULTIPROCESSOR_COUNT": 3}
+ATTRIBUTES = {
+    "SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO": 32,
+    "COMPUTE_CAPABILITY_MAJOR": 9,
+    "COMPUTE_CAPABILITY_MINOR": 0,
+    "MULTIPROCESSOR_COUNT": 3,
+}
 CONTEXT = "context of 0"
 POISON = 0xFF  # NaN in both types
 
@@ -42,12 +48,13 @@ class FakeDriver:
         self.events: dict[int, int] = {}  # → how much of the queue's whole length was before it
         self.done = 0
         self.started = False
-        self.context: Any = None  # of the thread that calls
-        self.contexts: list[Any] = []  # those below it
+        self.of_thread = threading.local()
+        self.lock = threading.RLock()  # the driver may be called by several threads
         self.programs: dict[bytes, tuple[Any, str]] = {}  # image → lockstep module, name of the kernel
         self.loaded: list[bytes] = []
         self.functions: dict[int, tuple[Any, str]] = {}
         self.launched: list[tuple[str, list[int]]] = []  # kernels, and their arguments
+        self.awaited: dict[int, int] = {}  # by streams of others, as `events`
         self.fault: int | None = None  # what ended all work: nothing should be asked any more
         self.fail: dict[str, int] = {}  # name → the status that the next call of it has
 
@@ -57,6 +64,10 @@ class FakeDriver:
             return found
 
         def call(*arguments: Any) -> Any:
+            with self.lock:
+                return called(*arguments)
+
+        def called(*arguments: Any) -> Any:
             self.calls.append((name, arguments))
             assert self.fault is None or name in ("cuGetErrorString", "cuCtxPopCurrent"), name
             if name in self.fail:
@@ -73,6 +84,20 @@ class FakeDriver:
             return result if isinstance(result[0], Status) else (Status(0), *result)
 
         return call
+
+    @property
+    def context(self) -> Any:
+        """Of the thread that calls."""
+        return getattr(self.of_thread, "context", None)
+
+    @context.setter
+    def context(self, context: Any) -> None:
+        self.of_thread.context = context
+
+    @property
+    def contexts(self) -> list[Any]:
+        """Those below it."""
+        return self.of_thread.__dict__.setdefault("contexts", [])
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
         return [arguments for called, arguments in self.calls if called == name]
@@ -125,6 +150,14 @@ class FakeDriver:
 
     def cuStreamSynchronize(self, stream: int) -> None:
         self._run()
+
+    def cuStreamWaitEvent(self, stream: int, event: int, flags: int) -> None:
+        assert flags == 0
+        self.awaited[stream] = self.events[event]
+
+    def reach(self, stream: int) -> None:
+        """Do what a stream of somebody else's has been told to wait for, and nothing else."""
+        self._run(self.awaited.get(stream, 0))
 
     def cuEventCreate(self, flags: int) -> Any:
         assert flags in (0, 2)

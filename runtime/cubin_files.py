@@ -16,9 +16,10 @@ from typing import Any
 
 from ..symbolic.errors import DataError, UnsupportedError
 from .cache import load_module
-from .cuda_compiler import Cubin, compile_ptx, compiler_versions, cubin
+from .cuda_compiler import Cubin, compile_ptx, cubin
 from .cuda_host import device_part, host_module, kernels_of, kinds_of
 from .cuda_module import DeviceModule
+from .cuda_toolkit import compiler_versions
 from .files import write_atomically
 
 

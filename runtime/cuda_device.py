@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .cuda_compiler import Cubin, require_driver_interface
+from .cuda_compiler import Cubin
 from .cuda_driver import DeviceError, Driver, within
 from .cuda_launches import Kernel
 from .cuda_memory import Buffer, Memory
+from .cuda_toolkit import require_driver_interface
 
 _MEND = "choose target 'cpu', or write the kernels for another machine: gradloom generate --target cuda"
 # CUresult: an invalid image, no binary for this GPU, invalid PTX, PTX of an unsupported version.

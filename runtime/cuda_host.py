@@ -19,7 +19,8 @@ import numpy as np
 
 from ..symbolic.errors import DataError, MissingExtraError
 from .cache import find_compiled, keep_compiled, load_module
-from .cuda_compiler import Cubin, compile_ptx, compiler_versions, cubin
+from .cuda_compiler import Cubin, compile_ptx, cubin
+from .cuda_toolkit import compiler_versions, whole_toolkit
 
 CARRIED = "# ---- What the kernels call"
 KERNELS = "# ---- The kernels"
@@ -106,7 +107,8 @@ class MachineCode:
         kept = find_compiled(self.source, self.options, key)
         if kept is not None:
             return Cubin(kept, kernel)
-        function = getattr(load_module(self.source, self.options), kernel)
+        with whole_toolkit():
+            function = getattr(load_module(self.source, self.options), kernel)
         made = cubin(compile_ptx(function, kinds, cc, threads), cc)
         keep_compiled(self.source, self.options, key, made.code)
         return made

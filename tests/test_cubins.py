@@ -16,7 +16,7 @@ from test_cuda_compiler import compiled
 
 import gradloom as gl
 from gradloom.codegen.generate import generate
-from gradloom.runtime import cache, cubin_files, cuda_compiler, cuda_host
+from gradloom.runtime import cache, cubin_files, cuda_compiler, cuda_host, cuda_toolkit
 from gradloom.runtime.cache_space import CacheSpace
 from gradloom.symbolic.errors import MissingExtraError
 
@@ -326,7 +326,7 @@ def test_bad_architectures(capsys, model, options, said):
 
 
 def test_without_a_compiler_nothing_is_written(capsys, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(cuda_compiler, "find_spec", lambda name: None)
+    monkeypatch.setattr(cuda_toolkit, "find_spec", lambda name: None)
     options = "--target cuda --arch sm_90 -o".split()
     status, out, err = run(capsys, "generate", model, *options, tmp_path / "kernels.py")
     assert (status, out) == (2, "")

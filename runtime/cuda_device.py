@@ -131,7 +131,7 @@ class Device(Memory):
     @within
     def launch(self, kernel: Kernel, threads: int, arguments: Sequence[Any], most: int) -> None:
         """Run a kernel with `most` blocks of `threads` threads, or as many as run at the same time."""
-        self._await_others(*(one for one in arguments if isinstance(one, Buffer)))
+        self._await_others(*[one for one in arguments if isinstance(one, Buffer)])
         kernel.take(arguments)
         sizes = (min(most, kernel.most_blocks), 1, 1, threads, 1, 1)
         self._call("cuLaunchCooperativeKernel", kernel.function, *sizes, 0, self._stream, kernel.arguments)

@@ -64,14 +64,14 @@ class Driver:
         if self.lost is not None:
             raise DeviceError(self.lost)
         try:
-            status, *found = getattr(self.interface, name)(*arguments)
+            found = getattr(self.interface, name)(*arguments)
         except RuntimeError as error:
             if "libcuda" in str(error) or name not in str(error):
                 raise
             raise DeviceError(f"the driver knows no {name}: it is too old; install one of CUDA 13.0 or newer") from None
-        if int(status):
-            raise self._error(status, name)
-        return found[0] if len(found) == 1 else tuple(found) or None
+        if int(found[0]):
+            raise self._error(found[0], name)
+        return found[1] if len(found) == 2 else found[1:] or None
 
     @contextmanager
     def entered(self, context: Any) -> Iterator[None]:
@@ -120,7 +120,11 @@ def within(method: Callable[Concatenate[Any, Given], Result]) -> Callable[Concat
 
     @wraps(method)
     def made(self: Any, /, *arguments: Given.args, **named: Given.kwargs) -> Result:
-        with self._call.entered(self._context):
+        call = self._call  # as in `entered`, which would take a launch's time again
+        call("cuCtxPushCurrent", self._context)
+        try:
             return method(self, *arguments, **named)
+        finally:
+            call.interface.cuCtxPopCurrent()
 
     return made

@@ -39,5 +39,5 @@ class Kernel:
 
     def take(self, arguments: Sequence[Any]) -> None:
         """Put the arguments of the next launch in their place."""
-        values = (one.pointer if isinstance(one, Buffer) else one for one in arguments)
+        values = [one.pointer if isinstance(one, Buffer) else one for one in arguments]
         self._packed.pack_into(self._values, 0, *values)

@@ -149,8 +149,10 @@ class Memory:
 
     def _await_others(self, *buffers: Buffer) -> None:
         """Go on when nothing is at work with these that others were handed: they have streams of their own."""
-        if any(one.whole.is_lent for one in buffers):
-            self._call("cuCtxSynchronize")
+        for one in buffers:
+            if one.whole.is_lent:
+                self._call("cuCtxSynchronize")
+                return
 
     def _room(self, size: int) -> str:
         free, total = self._call("cuMemGetInfo")

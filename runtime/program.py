@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from threading import RLock
 from typing import Any
 
@@ -147,6 +148,12 @@ class Program(ProgramData):
             if self.target == "cuda":
                 return self.module.predict(flat, *data.arrays, work, into=into)
             return np.array(self.module.predict(flat, *data.arrays, work))
+
+    @cached_property
+    def gives_rows(self) -> bool:
+        """Whether the output has a row for each of the batch."""
+        output, size = self.network.output, self.network.batch
+        return size is not None and bool(output.rank) and bool(output.shape[0] == size)
 
     def output_room(self, rows: int) -> DeviceArray:
         """Memory of the GPU for the output of so many rows."""

@@ -21,8 +21,7 @@ SCORE_ROWS = 512  # rows of one forward call: enough for speed, little memory
 
 def outputs(program: Program, flat: Any, data: Data, batch: int, into: Any = None) -> Any:
     """The network's output for all rows of `data`, which holds the inputs; it is left in `into`, if that is given."""
-    output, size = program.network.output, program.network.batch
-    if size is None or not output.rank or output.shape[0] != size:
+    if not program.gives_rows:
         return program.run_predict(flat, data, into)
     parts = _parts(data, batch)
     if into is not None:

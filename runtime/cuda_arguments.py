@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from threading import RLock
 from types import ModuleType
@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..symbolic.errors import DataError, SizeError
+from ..symbolic.errors import DataError, GradloomError, SizeError
 from .cuda_host import kinds_of
 from .device_arrays import DeviceArray
 
@@ -71,9 +71,13 @@ class KernelCalls:
 
     @contextmanager
     def _forgetting(self) -> Iterator[None]:
-        """`forget`, after the kernels in here: somebody has waited for the last one, so no kernel is at work then."""
+        """`forget`, after the kernels in here: somebody has waited for the last one, or, interrupted, does so now."""
         try:
             yield
+        except BaseException:
+            with suppress(GradloomError):
+                self.device.let_go(self._buffers.values())
+            raise
         finally:
             self.forget()
 

@@ -103,7 +103,8 @@ class Memory:
     def read(self, buffer: Buffer, start: int, array: Array) -> None:
         """Fill an array with the numbers of a buffer from `start` on, once all that was launched is done."""
         self._await_others(buffer)
-        whole = array if array.flags.c_contiguous else np.empty(array.shape, array.dtype)
+        is_alike = array.flags.c_contiguous and array.dtype == buffer.dtype
+        whole = array if is_alike else np.empty(array.shape, buffer.dtype)
         self._staging.fetch(whole, buffer.pointer + start * buffer.dtype.itemsize)
         if whole is not array:
             array[...] = whole

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..symbolic.errors import ShapeError
 from .dlpack import LEGACY_STREAM, ON_GPU, capsule
 
 Array = NDArray[Any]
@@ -63,11 +64,21 @@ class DeviceArray:
         return DeviceArray(self.device, self.buffer, empty.shape)
 
     def fill(self, array: Any) -> None:
-        """Copy an array of the host, or of the same device, here."""
-        if isinstance(array, DeviceArray) and array.device is self.device:
+        """Copy an array of as many numbers here, of the host or of the same device.
+
+        Raises
+        ------
+        ShapeError
+            If it has more, or fewer.
+        """
+        is_there = isinstance(array, DeviceArray) and array.device is self.device and array.dtype == self.dtype
+        found = array if is_there else np.asarray(array).reshape(-1)
+        if found.size != self.size:
+            raise ShapeError(f"{found.size} numbers cannot be copied to an array of {self.size}, of shape {self.shape}")
+        if is_there:
             self.device.copy(self.buffer, self.device.part(array.buffer, 0, self.size))
         else:
-            self.device.write(self.buffer, np.asarray(array).reshape(-1))
+            self.device.write(self.buffer, found)
 
     def copy(self) -> DeviceArray:
         """The same numbers in memory of their own, on the device."""

@@ -89,6 +89,16 @@ def test_reads_into_what_is_not_contiguous(device):
     np.testing.assert_array_equal(found[:, 1::2], 0)
 
 
+def test_reads_into_arrays_of_other_types(device):
+    """Numbers, not bytes: of a float32 buffer, of which float64 would be twice as many."""
+    buffer = device.buffer(5, "float32")
+    device.write(buffer, np.arange(5.0))
+    for dtype in (np.float64, np.float16, np.int64):
+        found = np.full(5, 9, dtype)
+        device.read(buffer, 0, found)
+        np.testing.assert_array_equal(found, np.arange(5))
+
+
 def test_parts_clears_and_copies(device):
     buffer = device.buffer(40, "float32")
     device.clear(buffer)

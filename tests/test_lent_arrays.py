@@ -272,6 +272,20 @@ def test_a_call_returns_when_it_has_read_what_is_not_its_own(driver, way):
     np.testing.assert_allclose(made, known.predict(X[:5]), rtol=1e-10)
 
 
+@pytest.mark.parametrize("way", [ByInterface, ByDLPack])
+def test_a_call_that_is_interrupted_lets_go_when_nothing_reads_any_more(driver, monkeypatch, way):
+    model = gl.Model(network(), target="cuda", dtype="float64")
+    model.predict(X[:5])
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(driver.device), "read", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(way(driver, X[:5]))
+    assert not driver.queue
+
+
 # ---- how long memory is held -------------------------------------------------------------------------------------
 
 
@@ -306,6 +320,20 @@ def test_a_capsule_that_nobody_takes_is_let_go_of(driver):
     del made, array
     gc.collect()
     assert driver.taken == before
+
+
+def test_what_does_not_fit_is_not_copied(driver):
+    """Behind an array there are others."""
+    held = DeviceArray(driver.device, driver.device.buffer(6, "float32"), (2, 3))
+    held.fill(np.arange(6))
+    longer = DeviceArray(driver.device, driver.device.buffer(7, "float32"), (7,))
+    for wrong in (np.zeros(5), np.zeros(7), longer, held[:1]):
+        with pytest.raises(gl.ShapeError, match=r"numbers cannot be copied to an array of 6, of shape \(2, 3\)"):
+            held.fill(wrong)
+    doubles = DeviceArray(driver.device, driver.device.buffer(6, "float64"), (6,))
+    doubles.fill(np.arange(6) + 0.5)
+    held.fill(doubles)
+    np.testing.assert_array_equal(np.asarray(held).ravel(), np.arange(6) + 0.5)
 
 
 def test_a_copy_is_its_own(driver):

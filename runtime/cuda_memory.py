@@ -34,7 +34,13 @@ class Buffer:
 
 
 class Memory:
-    """Parameters: the driver; a context of it, which is the thread's as this is made."""
+    """The memory of a GPU.
+
+    Parameters
+    ----------
+    call : calls the driver
+    context : of the GPU; it is the thread's as this is made
+    """
 
     def __init__(self, call: Driver, context: Any) -> None:
         self._call, self._context = call, context

@@ -60,7 +60,7 @@ def device_array(name: str, value: Any, dtype: np.dtype[Any], target: str, devic
     Raises
     ------
     DataError
-        If the target is not "cuda", or the array has another type, is not C-contiguous, or lies on another GPU.
+        If the target is not "cuda", or the array has another type, is masked, not C-contiguous, or on another GPU.
     DeviceError
         If there is no GPU.
     """
@@ -81,6 +81,8 @@ def device_array(name: str, value: Any, dtype: np.dtype[Any], target: str, devic
         interface = getattr(value, "__cuda_array_interface__", None)
     except RuntimeError as error:
         raise DataError(f"{name}: {str(error).splitlines()[0]}; give {name}.detach()") from None
+    if interface is not None and interface.get("mask") is not None:
+        raise DataError(f"{name} is a masked array of a GPU; fill or drop the masked entries")
     if interface is None or ("stream" not in interface and _place(value) == (ON_GPU, device.number)):
         found = _by_dlpack(value, device)
     else:
@@ -132,8 +134,8 @@ def _by_interface(value: Any, interface: Mapping[str, Any], device: Any) -> _Fou
         device.wait_for(interface["stream"])
     dtype, strides = np.dtype(interface["typestr"]), interface.get("strides")
     shape = tuple(int(size) for size in interface["shape"])
-    if strides is not None:
-        strides = tuple(int(step) // dtype.itemsize for step in strides)
+    if strides is not None:  # in bytes: of a part of larger items they may be no whole number of these
+        strides = tuple(step // dtype.itemsize if step % dtype.itemsize == 0 else -1 for step in map(int, strides))
     return _Found(int(interface["data"][0] or 0), shape, strides, dtype, value)
 
 

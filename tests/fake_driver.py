@@ -294,11 +294,12 @@ class FakeDriver:
 
         def machine_code(self_: Any, kernel: str, kinds: Any, threads: int, cc: tuple[int, int]) -> Cubin:
             assert cc == (9, 0)
-            program = programs.setdefault(self_.source, host_part(self_.source))
-            assert list(kinds) == list(cuda_host.kinds_of(program, kernel, program.real).values())
-            image = f"{len(self.programs)}".encode()
-            self.programs[image] = program, kernel
-            return Cubin(image, kernel)
+            with self.lock:
+                program = programs.setdefault(self_.source, host_part(self_.source))
+                assert list(kinds) == list(cuda_host.kinds_of(program, kernel, program.real).values())
+                image = f"{len(self.programs)}".encode()
+                self.programs[image] = program, kernel
+                return Cubin(image, kernel)
 
         monkeypatch.setattr(cuda_host.MachineCode, "__call__", machine_code)
 

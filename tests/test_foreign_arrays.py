@@ -260,6 +260,9 @@ class Refusing:
             r"x is not C-contiguous \(shape \(3, 5\), strides \(1, 3\)\); give x.contiguous",
         ),
         (lambda driver: ByDLPack(driver, X[:5, :3], transposed=True), "x is not C-contiguous"),
+        # Numbers of 8 bytes in items of 12: rounded down they would look as if they lay side by side.
+        (lambda driver: ByInterface(driver, X[:3], strides=(44, 12)), "x is not C-contiguous"),
+        (lambda driver: ByInterface(driver, X[:3], mask=object()), "x is a masked array of a GPU; fill or drop"),
         (lambda driver: ByInterface(driver, X[:3, :4]), r"x has shape \(3, 4\): axis 1 is 4 wide, expected 5"),
         (lambda driver: ByInterface(driver, X[:4]), "y has 3 rows and x has 4"),
         (lambda driver: ByInterface(driver, X[:0]), "x has no rows"),

@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from .runtime.callbacks import Callback, EarlyStopping
     from .runtime.checkpoint_files import Checkpoints
     from .runtime.cubin_files import load_kernels
-    from .runtime.cuda_device import DeviceError
+    from .runtime.cuda_driver import DeviceError
     from .runtime.explain import explain
     from .runtime.gradcheck import gradcheck
     from .runtime.gradient_norms import GradientNorms, gradient_norms
@@ -103,7 +103,7 @@ _LAZY = {
     "AmbiguousClaimError": "symbolic.claims.errors",
     "CacheWarning": "runtime.cache",
     "Callback": "runtime.callbacks",
-    "DeviceError": "runtime.cuda_device",
+    "DeviceError": "runtime.cuda_driver",
     "Checkpoints": "runtime.checkpoint_files",
     "EarlyStopping": "runtime.callbacks",
     "LiveCurves": "runtime.watchers",

@@ -174,10 +174,10 @@ def _architectures(options: argparse.Namespace) -> list[tuple[int, int]]:
     if options.output is None:
         raise UnsupportedError("--arch writes machine code beside the module: add -o FILE.py")
     from .runtime.cubin_files import architecture
-    from .runtime.cuda_compiler import require_compiler
+    from .runtime.cuda_toolkit import compiler_versions
 
     kinds = [architecture(text) for text in options.arch]
-    require_compiler()
+    compiler_versions()
     return kinds
 
 

@@ -238,14 +238,16 @@ def _check_directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
-        mode = path.stat().st_mode
+        mode, compiled = path.stat().st_mode, path / "__pycache__"
+        inner = compiled.stat().st_mode if compiled.is_dir() and mode & stat.S_IXOTH else 0
     except OSError as error:
         raise CacheError(
             f"the kernel cache directory {path} cannot be used ({error.strerror or error}); "
             "make it writable, or choose another with GRADLOOM_CACHE_DIR or gradloom.set_cache_dir()"
         ) from error
-    if os.name != "nt" and mode & stat.S_IWOTH:
-        raise CacheError(
-            f"the kernel cache directory {path} can be written by every user, who could put code there that you "
-            "would run; take that right away (chmod o-w), or choose another with GRADLOOM_CACHE_DIR"
-        )
+    for place, rights in ((path, mode), (compiled, inner)):
+        if os.name != "nt" and rights & stat.S_IWOTH:
+            raise CacheError(
+                f"the kernel cache directory {place} can be written by every user, who could put code there that you "
+                "would run; take that right away (chmod o-w), or choose another with GRADLOOM_CACHE_DIR"
+            )

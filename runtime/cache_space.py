@@ -56,9 +56,7 @@ class CacheSpace:
             with self._locked():
                 self._note(digest)
                 if _read(path) == source.encode():
-                    # The access time says when an entry was last used; the time of modification must stay, for
-                    # Numba takes a newer file for another source.
-                    os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+                    _touch(path)
                     return path
                 for compiled in self._compiled(digest):
                     compiled.unlink(missing_ok=True)
@@ -67,6 +65,12 @@ class CacheSpace:
         except OSError as error:
             raise _unwritable(path, error) from error
         return path
+
+    def use(self, digest: str) -> None:
+        """Mark an entry as used by this process, and now; where nothing can be written it stays as it is."""
+        with contextlib.suppress(OSError), self._locked():
+            self._note(digest)
+            _touch(self.directory / f"{digest}.py")
 
     def read(self, digest: str) -> bytes | None:
         """What the file of `digest` holds, or None if there is none."""
@@ -100,12 +104,16 @@ class CacheSpace:
             with self._locked():
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 write_atomically(path, content)
+                self._drop_surplus()
         except OSError as error:
             raise _unwritable(path, error) from error
 
     def compiled(self, digest: str, name: str) -> bytes | None:
-        """What `keep` kept, or None."""
-        return _read(self._compiled_path(digest, name))
+        """What `keep` kept, or None; the entry is marked as used."""
+        found = _read(self._compiled_path(digest, name))
+        if found is not None:
+            self.use(digest)
+        return found
 
     def notes(self, origin: str) -> list[tuple[str, bytes]]:
         """The entries with a note of `origin`, and what it holds."""
@@ -190,6 +198,11 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
+
+
+def _touch(path: Path) -> None:
+    """Note when an entry was last used, by the access time; that of modification stays, as Numba goes by it."""
+    os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 
 def _stat(path: Path) -> tuple[int, int]:

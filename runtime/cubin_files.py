@@ -16,9 +16,10 @@ from typing import Any
 
 from ..symbolic.errors import DataError, UnsupportedError
 from .cache import load_module
-from .cuda_compiler import Cubin, compile_ptx, compiler_versions, cubin
+from .cuda_compiler import Cubin, compile_ptx, cubin
 from .cuda_host import device_part, host_module, kernels_of, kinds_of
 from .cuda_module import DeviceModule
+from .cuda_toolkit import compiler_versions
 from .files import write_atomically
 
 
@@ -106,30 +107,46 @@ def load_kernels(path: str | os.PathLike[str], device: Any = None) -> DeviceModu
 
 
 def _finder(path: Path, source: str) -> Callable[[str, tuple[int, int]], Cubin | None]:
-    """Finds machine code beside a module; what is damaged, or of another source, is as if it were not there."""
+    """Finds machine code beside a module.
+
+    What is damaged, or of another source, is not used: a `DataError` says so where there is no other.
+    """
 
     def find(kernel: str, cc: tuple[int, int]) -> Cubin | None:
+        flaw: DataError | None = None
         # Code for sm_80 runs on sm_86, too; that of another major number does not.
         for minor in range(cc[1], -1, -1):
-            found = _described(_description(path, (cc[0], minor)), _digest(source), kernel)
-            if found is not None:
-                return found
+            description = _description(path, (cc[0], minor))
+            try:
+                if description.exists():
+                    return _described(description, _digest(source), kernel)
+            except DataError as error:
+                flaw = flaw or error
+        if flaw is not None:
+            raise flaw
         return None
 
     return find
 
 
-def _described(description: Path, source: str, kernel: str) -> Cubin | None:
+def _described(description: Path, source: str, kernel: str) -> Cubin:
+    name = description.name
     try:
         about = json.loads(description.read_bytes())
-        if about["source"] != source:
-            return None
-        listed = about["kernels"][kernel]
-        code = (description.parent / Path(listed["file"]).name).read_bytes()
-        is_whole = hashlib.sha256(code).hexdigest() == listed["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return Cubin(code, kernel) if is_whole else None
+        digest, listed = about["source"], about["kernels"][kernel]
+        name, wanted = Path(listed["file"]).name, listed["sha256"]
+        if digest != source:
+            raise DataError(f"{description.name} is of another source than the module beside it")
+        code = (description.parent / name).read_bytes()
+    except OSError as error:
+        raise DataError(f"{name} cannot be read ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{name} is damaged, or has no kernel {kernel}") from None
+    if hashlib.sha256(code).hexdigest() != wanted:
+        raise DataError(f"{name} is damaged: it is not what was written")
+    return Cubin(code, kernel)
 
 
 def _description(path: Path, cc: tuple[int, int]) -> Path:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from threading import RLock
 from types import SimpleNamespace
 from typing import Any
 
-from ..symbolic.errors import MissingExtraError, UnsupportedError
+from ..symbolic.errors import UnsupportedError
+from .cuda_toolkit import require_compiler, whole_toolkit
 
-_MISSING = 'CUDA kernels need a compiler, which is not installed: pip install "gradloom[cuda]"'
 _NUMBERS = ("float32", "float64", "int8", "int32", "int64", "uint8", "uint32", "uint64")
 _COMPILING = RLock()
 
@@ -76,31 +74,6 @@ class Cubin:
     resources: Resources | None = None
 
 
-def require_compiler() -> None:
-    """Nothing, if the compiler is installed.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not, with how to install it.
-    """
-    require_driver_interface()
-    if find_spec("numba_cuda") is None:
-        raise MissingExtraError(_MISSING)
-
-
-def require_driver_interface() -> None:
-    """Nothing, if what calls the driver is installed; machine code that is there already needs no more.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not, with how to install it.
-    """
-    if find_spec("cuda") is None or find_spec("cuda.bindings") is None:
-        raise MissingExtraError(_MISSING)
-
-
 def compile_ptx(
     function: Callable[..., None],
     signature: Sequence[str],
@@ -128,12 +101,12 @@ def compile_ptx(
     Raises
     ------
     MissingExtraError
-        If the compiler is not installed.
+        If the compiler, or a part of it, is not installed.
     """
     require_compiler()
     cuda = _of_numba()
     taken = cuda.types.void(*map(_kind, signature))
-    with _COMPILING, _device(cc):
+    with whole_toolkit(), _COMPILING, _device(cc):
         text, _ = cuda.compile_ptx(function, taken, cc=cc, launch_bounds=launch_bounds, fastmath=fast)
     entry = re.search(r"\.entry\s+([\w$]+)", text)
     assert entry is not None, text[:500]
@@ -144,26 +117,6 @@ def compile_ptx(
     return Ptx(text, function.__name__)
 
 
-def compiler_versions() -> dict[str, str]:
-    """What machine code depends on besides its source and the kind of GPU: compiler, optimiser and assembler.
-
-    Raises
-    ------
-    MissingExtraError
-        If the compiler is not installed.
-    """
-    require_compiler()
-    from cuda.bindings import nvjitlink, nvvm
-
-    found = {"numba-cuda": import_module("numba_cuda").__version__}
-    for name, library in (("nvvm", nvvm), ("nvjitlink", nvjitlink)):
-        found[name] = ".".join(map(str, library.version()))
-    for package in ("nvidia-nvvm", "nvidia-nvjitlink"):
-        with suppress(PackageNotFoundError):  # a toolkit that no package installer knows
-            found[package] = version(package)
-    return found
-
-
 def cubin(ptx: Ptx, cc: tuple[int, int]) -> Cubin:
     """Assemble PTX for the GPUs of a compute capability.
 
@@ -172,14 +125,16 @@ def cubin(ptx: Ptx, cc: tuple[int, int]) -> Cubin:
     MissingExtraError
         If the assembler is not installed.
     UnsupportedError
-        If the assembler refuses the kernel, as one that takes more shared memory than there is.
+        If the assembler refuses the kernel, as one that takes more shared memory than there is, or is older than the
+        kind of GPU.
     """
     require_compiler()
     from cuda.bindings import nvjitlink
 
     options = [f"-arch=sm_{cc[0]}{cc[1]}", "-O3", "-verbose"]
     text = ptx.text.encode()
-    linker = nvjitlink.create(len(options), options)
+    with whole_toolkit():
+        linker = nvjitlink.create(len(options), options)
     try:
         nvjitlink.add_data(linker, nvjitlink.InputType.PTX, text, len(text), "kernel.ptx")
         nvjitlink.complete(linker)

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ..symbolic.errors import MissingExtraError
+from ..symbolic.errors import DataError, MissingExtraError
 from .cache import find_compiled, keep_compiled, load_module
-from .cuda_compiler import Cubin, compile_ptx, compiler_versions, cubin
+from .cuda_compiler import Cubin, compile_ptx, cubin
+from .cuda_toolkit import compiler_versions, whole_toolkit
 
 CARRIED = "# ---- What the kernels call"
 KERNELS = "# ---- The kernels"
@@ -67,7 +68,7 @@ class MachineCode:
     ----------
     source : of the module
     options : what was asked of the generator, which names the module in the kernel cache
-    beside : gives what was compiled for a kernel and a kind of GPU before, or None
+    beside : gives what was compiled for a kernel and a kind of GPU before, or None; a `DataError` where that is flawed
     """
 
     def __init__(
@@ -91,18 +92,23 @@ class MachineCode:
         CacheError
             If a chosen cache directory cannot be used.
         """
-        found = self.beside(kernel, cc)
+        flaw = ""
+        try:
+            found = self.beside(kernel, cc)
+        except DataError as error:  # it is compiled anew, where that can be done
+            found, flaw = None, f"{error}, and "
         if found is not None:
             return found
         try:
             asked = json.dumps([kernel, list(kinds), threads, cc, compiler_versions()], sort_keys=True)
         except MissingExtraError as error:
-            raise MissingExtraError(f"{error}; or generate the machine code where one is: {mend(cc)}") from None
+            raise MissingExtraError(f"{flaw}{error}; or generate the machine code where one is: {mend(cc)}") from None
         key = f"{kernel}-{hashlib.sha256(asked.encode()).hexdigest()[:32]}.cubin"
         kept = find_compiled(self.source, self.options, key)
         if kept is not None:
             return Cubin(kept, kernel)
-        function = getattr(load_module(self.source, self.options), kernel)
+        with whole_toolkit():
+            function = getattr(load_module(self.source, self.options), kernel)
         made = cubin(compile_ptx(function, kinds, cc, threads), cc)
         keep_compiled(self.source, self.options, key, made.code)
         return made

@@ -18,7 +18,6 @@ from .metrics import choose_metrics
 from .progress import Progress
 from .ranks import Ranks, ranks_of
 from .scoring import score
-from .training import rows_per_block
 
 if TYPE_CHECKING:
     from .model import Model
@@ -69,7 +68,7 @@ class Fit:
         self.metrics = choose_metrics(metrics, data.of_role("target"))
         self.trainer = model.trainer(optimizer, -(-min(batch, len(self.rows)) // self.ranks.size))
         self.history = model.history = History()
-        self.block = rows_per_block(model.network, model.sizes, batch, model.target)
+        self.block = self.trainer.rows_per_call(batch)
         self.trainer.choose_threads(batch, min(self.block, len(self.rows)))
         self.place = Position(model.epochs, self.trainer.steps, model.order.bit_generator.state)
         self.options, self.resume = options, bool(resume)

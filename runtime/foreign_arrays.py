@@ -7,7 +7,6 @@ name the one that writes. Nothing is converted: what does not fit is refused, wi
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +16,7 @@ import numpy as np
 
 from ..symbolic.errors import DataError
 from .device_arrays import DeviceArray
-
-_ON_GPU = (2, 13)  # kDLCUDA, kDLCUDAManaged
-_KINDS = {0: "i", 1: "u", 2: "f", 6: "b"}  # DLDataTypeCode
+from .dlpack import MANAGED, ON_GPU, tensor_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ def lies_on_gpu(value: Any) -> bool:
     except RuntimeError:  # a tensor of PyTorch that needs a gradient
         return True
     place = _place(value)
-    return place is not None and place[0] in _ON_GPU
+    return place is not None and place[0] in (ON_GPU, MANAGED)
 
 
 def _place(value: Any) -> tuple[int, int] | None:
@@ -57,13 +54,13 @@ def _place(value: Any) -> tuple[int, int] | None:
     return int(kind), int(number)
 
 
-def device_array(name: str, value: Any, dtype: np.dtype[Any], target: str) -> DeviceArray:
-    """An array of a GPU as the data `name`, of exactly this type, without a copy.
+def device_array(name: str, value: Any, dtype: np.dtype[Any], target: str, device: Any = None) -> DeviceArray:
+    """An array of a GPU as the data `name`, of exactly this type, without a copy; by default of the first GPU.
 
     Raises
     ------
     DataError
-        If the target is not "cuda", or the array has another type, is not C-contiguous, or lies on another GPU.
+        If the target is not "cuda", or the array has another type, is masked, not C-contiguous, or on another GPU.
     DeviceError
         If there is no GPU.
     """
@@ -74,15 +71,19 @@ def device_array(name: str, value: Any, dtype: np.dtype[Any], target: str) -> De
             f"{name} lies on a GPU, and target {target!r} computes on the host; bring it there (x.get() of CuPy, "
             "x.cpu() of PyTorch, numpy.asarray(x) of JAX), or choose target 'cuda'"
         )
-    device = cuda_device.default_device()
+    device = cuda_device.default_device() if device is None else device
     if isinstance(value, DeviceArray):
         _check(name, value.dtype, dtype)
+        if value.device is not device:
+            raise DataError(f"{name} lies on another device than the model computes on; give numpy.asarray({name})")
         return value
     try:
         interface = getattr(value, "__cuda_array_interface__", None)
     except RuntimeError as error:
         raise DataError(f"{name}: {str(error).splitlines()[0]}; give {name}.detach()") from None
-    if interface is None or ("stream" not in interface and _place(value) == (_ON_GPU[0], device.number)):
+    if interface is not None and interface.get("mask") is not None:
+        raise DataError(f"{name} is a masked array of a GPU; fill or drop the masked entries")
+    if interface is None or ("stream" not in interface and _place(value) == (ON_GPU, device.number)):
         found = _by_dlpack(value, device)
     else:
         found = _by_interface(value, interface, device)
@@ -133,37 +134,15 @@ def _by_interface(value: Any, interface: Mapping[str, Any], device: Any) -> _Fou
         device.wait_for(interface["stream"])
     dtype, strides = np.dtype(interface["typestr"]), interface.get("strides")
     shape = tuple(int(size) for size in interface["shape"])
-    if strides is not None:
-        strides = tuple(int(step) // dtype.itemsize for step in strides)
+    if strides is not None:  # in bytes: of a part of larger items they may be no whole number of these
+        strides = tuple(step // dtype.itemsize if step % dtype.itemsize == 0 else -1 for step in map(int, strides))
     return _Found(int(interface["data"][0] or 0), shape, strides, dtype, value)
-
-
-class _Tensor(ctypes.Structure):
-    """DLTensor of dlpack.h, the head of what a capsule points to."""
-
-    _fields_ = [
-        ("data", ctypes.c_void_p),
-        ("device_type", ctypes.c_int32),
-        ("device_id", ctypes.c_int32),
-        ("ndim", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
-    ]
 
 
 def _by_dlpack(value: Any, device: Any) -> _Found:
     capsule = value.__dlpack__(stream=device.stream)  # its library sees to it that our stream may read it
-    pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    tensor = _Tensor.from_address(pointer_of(capsule, b"dltensor"))
+    tensor = tensor_of(capsule)
     shape = tuple(tensor.shape[: tensor.ndim])
     strides = tuple(tensor.strides[: tensor.ndim]) if tensor.strides else None
-    kind, known = _KINDS.get(tensor.code), None
-    if kind is not None and tensor.lanes == 1:
-        known = np.dtype(f"{kind}{tensor.bits // 8}")
     # A capsule that nobody has taken frees what it holds when it is freed itself.
-    return _Found((tensor.data or 0) + tensor.byte_offset, shape, strides, known, (value, capsule))
+    return _Found((tensor.data or 0) + tensor.byte_offset, shape, strides, tensor.dtype, (value, capsule))

@@ -207,17 +207,25 @@ class Model:
 
     # ---- using -------------------------------------------------------------------------------------------------
 
-    def predict(self, X: Any, batch: int = SCORE_ROWS) -> Array:
+    def predict(self, X: Any, batch: int = SCORE_ROWS, *, on_device: bool = False) -> Any:
         """The network's output for inputs `X`, computed `batch` rows at a time.
+
+        Parameters
+        ----------
+        on_device : leave it on the GPU (target "cuda"), as a `DeviceArray`, which CuPy, PyTorch and JAX take without a
+            copy: ``torch.from_dlpack(model.predict(X, on_device=True))``.
 
         Raises
         ------
         DataError
             If the inputs do not fit the network.
+        UnsupportedError
+            If `on_device` is asked for of another target.
         """
         check_count("batch", batch)
         data = self._checked(name_data(self.network.inputs, X, "input"))
-        return outputs(self.program, self.program.hold_flat(self.params.flat), data, batch)
+        into = self.program.output_room(data.rows) if on_device else None
+        return outputs(self.program, self.program.hold_flat(self.params.flat), data, batch, into)
 
     def evaluate(self, X: Any, Y: Any = None, *, metrics: Any = None) -> dict[str, float]:
         """The loss and the metrics on data: ``{"loss": …, "accuracy": …}``; arguments as in `fit`.
@@ -231,14 +239,16 @@ class Model:
         chosen = choose_metrics(metrics, data.of_role("target"))
         return score(self.program, self.program.hold_flat(self.params.flat), data, data.rows, chosen)
 
-    def loss_and_gradients(self, X: Any, Y: Any = None) -> tuple[float, dict[str, Array]]:
+    def loss_and_gradients(self, X: Any, Y: Any = None, *, on_device: bool = False) -> tuple[float, dict[str, Any]]:
         """The loss in training on data, and its gradient by every parameter, by name; arguments as in `fit`.
 
-        Noise is drawn from the seed and step of `program`; the states stay as they are.
+        Noise is drawn from the seed and step of `program`; the states stay as they are. The gradients are left on the
+        GPU if that is asked for, see `predict`.
         """
         data = self.check(X, Y)
-        flat = self.params.flat
-        return self.program.run_gradients(flat, data, *self.program.noise(data.rows))
+        flat, program = self.params.flat, self.program
+        noise = program.noise(data.rows, on_device=self.target == "cuda")
+        return program.run_gradients(flat, data, *noise, on_device=on_device)
 
     @property
     def params(self) -> Parameters:

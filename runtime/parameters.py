@@ -35,16 +35,15 @@ class Parameters(Mapping[str, NDArray[Any]]):
     array([1., 2.])
     """
 
-    def __init__(self, layout: Layout, dtype: Any, flat: NDArray[Any] | None = None) -> None:
+    def __init__(self, layout: Layout, dtype: Any, flat: Any = None) -> None:
         self.layout = dict(layout)
-        size = max((offset + math.prod(shape) for offset, shape in self.layout.values()), default=0)
-        self.flat = aligned_zeros(size, np.dtype(dtype)) if flat is None else flat
+        self.flat: Any = aligned_zeros(size_of_layout(self.layout), np.dtype(dtype)) if flat is None else flat
         self._views = {
             name: self.flat[offset : offset + math.prod(shape)].reshape(shape)
             for name, (offset, shape) in self.layout.items()
         }
 
-    def __getitem__(self, name: str) -> NDArray[Any]:
+    def __getitem__(self, name: str) -> Any:
         if name not in self._views:
             near = difflib.get_close_matches(str(name), self._views, 1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
@@ -73,6 +72,10 @@ class Parameters(Mapping[str, NDArray[Any]]):
         """How many numbers there are."""
         return sum(math.prod(shape) for _, shape in self.layout.values())
 
+    def as_array(self, name: str, value: Any) -> Any:
+        """What is to be set, as an array."""
+        return np.asarray(value)
+
     def copy(self) -> Parameters:
         return Parameters(self.layout, self.flat.dtype, self.flat.copy())
 
@@ -91,7 +94,7 @@ class Parameters(Mapping[str, NDArray[Any]]):
         if isinstance(values, Parameters) and values.layout == self.layout:
             values = values.flat
         if not isinstance(values, Mapping):
-            flat = np.asarray(values)
+            flat = self.as_array("params", values)
             if flat.shape != self.flat.shape:
                 raise ShapeError(
                     f"params must be a mapping name → array, or a flat buffer of {self.flat.size} numbers; "
@@ -109,7 +112,7 @@ class Parameters(Mapping[str, NDArray[Any]]):
                 + (f"; unknown: {', '.join(unknown)}" if unknown else "")
             )
         for name in self:
-            found = np.asarray(values[name])
+            found = self.as_array(name, values[name])
             if found.dtype.kind not in "biuf":
                 raise DataError(f"parameter {name} must hold real numbers, found dtype {found.dtype}")
             self[name] = found
@@ -125,6 +128,11 @@ class Parameters(Mapping[str, NDArray[Any]]):
         for tensor in network.parameters + network.states:
             choice = network.initializers.get(tensor.name)
             self[tensor.name] = initial_values(tensor.name, choice, rng, self.layout[tensor.name][1])
+
+
+def size_of_layout(layout: Layout) -> int:
+    """How many numbers a flat buffer of this layout has."""
+    return max((offset + math.prod(shape) for offset, shape in layout.values()), default=0)
 
 
 def aligned_zeros(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:

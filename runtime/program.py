@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import cached_property
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -11,15 +13,17 @@ from numpy.typing import NDArray
 
 from ..codegen.kernel_schedule import KernelSchedule, as_schedule, check_precision
 from ..codegen.sizes import usual_rows
-from ..symbolic.errors import DataError, LossError, SizeError, UndefinedError, UnsupportedError
+from ..symbolic.errors import LossError, SizeError, UndefinedError, UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.second_order import hessian_vector
-from ..symbolic.tensors import Direction, Tensor
 from .cache import load_module
-from .data import Data, check_data, size_of
+from .data import Data
+from .device_arrays import DeviceArray
+from .device_parameters import DeviceParameters
 from .hessian_blocks import LIMIT, hessian_blocks
 from .kept_sources import generated_source
-from .parameters import Parameters
+from .parameters import Parameters, size_of_layout
+from .program_data import ProgramData
 from .threads import Team, operations_per_row, team_for
 
 Array = NDArray[Any]
@@ -27,7 +31,7 @@ TARGETS = ("cpu", "cuda", "numpy")
 DTYPES = ("float32", "float64")
 
 
-class Program:
+class Program(ProgramData):
     """The compiled kernels of one network, made by `Network.compile`.
 
     Attributes
@@ -36,6 +40,7 @@ class Program:
     module : the same, loaded
     network, target, dtype, sizes, optimizer : what it was generated from
     batch : about how many rows of a batch the kernels were chosen for
+    turn : a lock: one thread at a time is in the kernels, since they share a workspace
     seed, step : what noise is drawn from where none is given; the same numbers until one of them is changed
 
     Examples
@@ -72,17 +77,24 @@ class Program:
         self.seed, self.step = 0, 1
         self.batch = self._capacity = batch
         self._work: Any = None
+        self._held: Any = None  # parameters on the device
+        self.turn = RLock()
         self._per_row: float | None = None
         self._products: Program | None = None
 
-    def loss_and_gradients(self, params: Any, *data: Any, **named: Any) -> tuple[float, dict[str, Array]]:
+    def loss_and_gradients(
+        self, params: Any, *data: Any, on_device: bool = False, **named: Any
+    ) -> tuple[float, dict[str, Any]]:
         """The loss in training, and its gradients by name; the network's states stay as they are.
 
         Parameters
         ----------
-        params : a mapping name → array with every parameter and state, a `Parameters`, or its flat buffer.
+        params : a mapping name → array with every parameter and state, a `Parameters`, or its flat buffer; of target
+            "cuda" also what lies on the GPU, as `on_device` puts it there.
         data : the inputs, then the targets, in the order of declaration; or by name. Noise may be given by name; what
             is not given is drawn from ``seed`` and ``step``.
+        on_device : leave the gradients on the GPU (target "cuda"): each a `DeviceArray`, which CuPy, PyTorch and JAX
+            take without a copy, as ``torch.from_dlpack(gradients["W1"])``.
 
         Returns
         -------
@@ -92,22 +104,26 @@ class Program:
         ------
         DataError, ShapeError, UndefinedError
             If the data or the parameters do not fit the network; the message names the tensor.
+        UnsupportedError
+            If `on_device` is asked for of another target.
         """
         noises = {tensor.name for tensor in self.network.noises} & set(named)
         given = {name: named.pop(name) for name in sorted(noises)}
         checked = self.check(data, named)
-        return self.run_gradients(self.flat(params), checked, *self.noise(checked.rows, given))
+        noise = self.noise(checked.rows, given, on_device=self.target == "cuda")
+        return self.run_gradients(self.flat(params), checked, *noise, on_device=on_device)
 
     def loss(self, params: Any, *data: Any, **named: Any) -> float:
         """The loss in inference; arguments and errors as in `loss_and_gradients`, but there is no noise."""
         return self.run_loss(self.flat(params), self.check(data, named))
 
-    def predict(self, params: Any, *inputs: Any, **named: Any) -> Any:
-        """The network's output for `inputs` (targets are not needed); errors as in `loss_and_gradients`.
+    def predict(self, params: Any, *inputs: Any, on_device: bool = False, **named: Any) -> Any:
+        """The network's output for `inputs` (targets are not needed); the rest as in `loss_and_gradients`.
 
         A tuple, where `Network.set_output` named several.
         """
-        return self.run_predict(self.flat(params), self.check(inputs, named, self.network.inputs))
+        data = self.check(inputs, named, self.network.inputs)
+        return self.run_predict(self.flat(params), data, self.output_room(data.rows) if on_device else None)
 
     def team(self, batch: int, steps: float = math.inf) -> Team:
         """How many threads train with mini-batches of `batch` rows: as many as the work of a step is worth.
@@ -119,92 +135,65 @@ class Program:
             self._per_row = operations_per_row(self.network, self.sizes)
         return team_for(3 * self._per_row * batch, steps)  # forward, and twice as much backward
 
-    # ---- checking what is handed over ----------------------------------------------------------------------------
-
-    def flat(self, params: Any) -> Array:
-        """The flat buffer for `params`: itself, if it is one already, or a copy.
-
-        A derivative takes the parameters of its network as they are: states that it does not read are passed over.
-        """
-        layout = self.module.PARAMETERS
-        if isinstance(params, Parameters) and params.layout == layout:
-            params = params.flat
-        if isinstance(params, Mapping):
-            params = {name: value for name, value in params.items() if name not in self.network.left_out}
-        made = Parameters(layout, self.dtype)
-        if isinstance(params, np.ndarray) and params.dtype == self.dtype and params.shape == made.flat.shape:
-            return np.ascontiguousarray(params)
-        made.fill(params)
-        return made.flat
-
-    def check(self, data: Iterable[Any], named: Mapping[str, Any], wanted: list[Tensor] | None = None) -> Data:
-        """Check data given by position or by name; by default all of the network's inputs and targets."""
-        tensors = self.network.inputs + self.network.targets if wanted is None else wanted
-        tensors = sorted(tensors, key=lambda tensor: isinstance(tensor, Direction))  # behind the data of the network
-        given = list(data)
-        names = ", ".join(tensor.name for tensor in tensors)
-        if len(given) > len(tensors):
-            raise DataError(f"{len(given)} arrays were given, but {self.network.name} takes {len(tensors)}: {names}")
-        values = {tensor.name: array for tensor, array in zip(tensors, given, strict=False)}
-        for name, array in named.items():
-            if name in values or name not in {tensor.name for tensor in tensors}:
-                what = "was given twice" if name in values else f"is not data of this network; it takes {names}"
-                raise DataError(f"{name} {what}")
-            values[name] = array
-        missing = [tensor.name for tensor in tensors if tensor.name not in values]
-        if missing:
-            raise DataError(f"{missing[0]} has no data; give {names}, in this order or by name")
-        return check_data(self.network, values, self.dtype, dict(self.sizes), self.target)
-
-    def noise(
-        self, rows: int, given: Mapping[str, Any] | None = None, *, seed: int | None = None, step: int | None = None
-    ) -> tuple[Array, ...]:
-        """The network's noise for `rows` rows, an array each: what is `given` by name, checked, the rest drawn.
-
-        What is drawn is a function of the seed and the number of the step, by default those of the program.
-        """
-        noises, batch = self.network.noises, self.network.batch
-        if not noises:
-            return ()
-        sizes = {**self.sizes, **({} if batch is None else {batch.name: rows})}
-        shapes = [tuple(size_of(size, sizes, tensor.name) for size in tensor.shape) for tensor in noises]
-        arrays = {tensor.name: np.empty(shape, self.dtype) for tensor, shape in zip(noises, shapes, strict=True)}
-        drawn_from = (self.seed if seed is None else seed, self.step if step is None else step)
-        self.module.fill_noise(*arrays.values(), *drawn_from)
-        found = check_data(self.network, given or {}, self.dtype, sizes, self.target)
-        for tensor, array in zip(found.tensors, found.arrays, strict=True):
-            if array.shape != arrays[tensor.name].shape:
-                raise DataError(f"noise {tensor.name} has {len(array)} rows and the data have {rows}; give as many")
-            arrays[tensor.name] = array
-        return tuple(arrays.values())
-
     # ---- calling the kernels with what is checked ------------------------------------------------------------------
 
-    def run_loss(self, flat: Array, data: Data) -> float:
+    def run_loss(self, flat: Any, data: Data) -> float:
         self._need_loss()
         self._need_inference()
-        return float(self.module.loss(flat, *data.arrays, self.workspace(data.rows)))
+        with self.turn:
+            return float(self.module.loss(flat, *data.arrays, self.workspace(data.rows)))
 
-    def run_predict(self, flat: Array, data: Data) -> Any:
+    def run_predict(self, flat: Any, data: Data, into: DeviceArray | None = None) -> Any:
+        """The output; it is left in `into`, of `output_room`, if that is given."""
+        self._need_output()
+        with self.turn:
+            work = self.workspace(data.rows)
+            if self.target == "cuda":
+                return self.module.predict(flat, *data.arrays, work, into=into)
+            found = self.module.predict(flat, *data.arrays, work)
+        return tuple(map(np.array, found)) if isinstance(found, tuple) else np.array(found)
+
+    @cached_property
+    def gives_rows(self) -> bool:
+        """Whether the output has a row for each of the batch."""
+        output, size = self.network.output, self.network.batch
+        return size is not None and bool(output.rank) and bool(output.shape[0] == size)
+
+    def output_room(self, rows: int) -> DeviceArray:
+        """Memory of the GPU for the output of so many rows."""
+        self._need_device()
+        self._need_output()
+        room: DeviceArray = self.module.room(self.module.output_shape(rows))
+        return room
+
+    def _need_output(self) -> None:
         self._need_inference()
         if not hasattr(self.module, "predict"):
             raise UndefinedError(
                 f"{self.network.name} has no output to predict: everything that it defines needs a target; "
                 "define the prediction in an equation of its own"
             )
-        found = self.module.predict(flat, *data.arrays, self.workspace(data.rows))
-        return tuple(map(np.array, found)) if isinstance(found, tuple) else np.array(found)
 
-    def run_training_loss(self, flat: Array, data: Data, *noise: Array) -> float:
+    def run_training_loss(self, flat: Any, data: Data, *noise: Any) -> float:
         """The loss that `run_gradients` differentiates."""
         loss = self.module.training_loss if self.network.has_modes else self.module.loss
-        return float(loss(flat, *data.arrays, *noise, self.workspace(data.rows)))
+        with self.turn:
+            return float(loss(flat, *data.arrays, *noise, self.workspace(data.rows)))
 
-    def run_gradients(self, flat: Array, data: Data, *noise: Array) -> tuple[float, dict[str, Array]]:
+    def run_gradients(
+        self, flat: Any, data: Data, *noise: Any, on_device: bool = False
+    ) -> tuple[float, dict[str, Any]]:
         self._need_loss()
-        grads = Parameters(self.module.gradient_places(data.rows), self.dtype)
-        loss = self.module.loss_and_gradients(flat, *data.arrays, *noise, self.workspace(data.rows), grads.flat)
-        return float(loss), dict(grads)
+        places = self.module.gradient_places(data.rows)
+        if on_device:
+            self._need_device()
+            grads: Parameters = DeviceParameters(places, self.module.room((size_of_layout(places),)))
+        else:
+            grads = Parameters(places, self.dtype)
+        with self.turn:
+            work = self.workspace(data.rows)
+            loss = float(self.module.loss_and_gradients(flat, *data.arrays, *noise, work, grads.flat))
+        return loss, dict(grads)
 
     def _need_loss(self) -> None:
         if self.network.loss is None:
@@ -229,23 +218,17 @@ class Program:
             )
         return hessian_blocks(self._products, params, data, named, limit)
 
-    def hold(self, data: Data) -> Data:
-        """Data that many calls are to take, where the kernels are: copied to the device once, if there is one."""
-        if self.target != "cuda":
-            return data
-        arrays = tuple(self.module.hold(a) for a in data.arrays)
-        return Data(data.tensors, arrays, data.batched, data.rows)
-
-    def hold_flat(self, flat: Array) -> Any:
-        """The same for the flat buffer of the parameters."""
-        return self.module.hold(flat) if self.target == "cuda" else flat
-
     def workspace(self, rows: int) -> Any:
-        """The kernels' buffers, for at least `rows` rows; they grow when a larger batch comes."""
-        if self._work is None or rows > self._capacity:
-            self._capacity = max(rows, self._capacity)
-            self._work = self.module.workspace(self._capacity)
-        return self._work
+        """The kernels' buffers, for at least `rows` rows; they grow when a larger batch comes.
+
+        Threads share them: `turn` is to be held from here on until what a kernel has left in them is taken.
+        """
+        with self.turn:
+            if self._work is None or rows > self._capacity:
+                capacity = max(rows, self._capacity)
+                self._work = self.module.workspace(capacity)
+                self._capacity = capacity
+            return self._work
 
     def __repr__(self) -> str:
         return f"<Program of {self.network.name}: {self.target}, {self.dtype}, {len(self.source.splitlines())} lines>"

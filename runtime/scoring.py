@@ -20,16 +20,24 @@ Array = NDArray[Any]
 SCORE_ROWS = 512  # rows of one forward call: enough for speed, little memory
 
 
-def outputs(program: Program, flat: Any, data: Data, batch: int, ranks: Alone | None = None) -> Array:
-    """The network's output for all rows of `data`, which holds the inputs.
+def outputs(program: Program, flat: Any, data: Data, batch: int, into: Any = None, ranks: Alone | None = None) -> Any:
+    """The network's output for all rows of `data`, which holds the inputs; a tuple, where it has several.
 
-    Several processes, `ranks`, compute a part each; rank 0 has the result, the others an empty array.
+    It is left in `into`, if that is given. Several processes, `ranks`, compute a part each; rank 0 has the result, the
+    others an empty array.
     """
-    output, size = program.network.output, program.network.batch
-    if size is None or not output.rank or output.shape[0] != size:
-        whole: Array = program.run_predict(flat, data)
-        return whole
-    found = (ranks or Alone()).each(lambda part: program.run_predict(flat, part), _parts(data, batch))
+    if not program.gives_rows:
+        return program.run_predict(flat, data, into)
+    parts = _parts(data, batch)
+    if into is not None:
+        for number, part in enumerate(parts):
+            program.run_predict(flat, part, into[number * batch : number * batch + part.rows])
+        return into
+    found = (ranks or Alone()).each(lambda part: program.run_predict(flat, part), parts)
+    if len(found) == 1:
+        return found[0]
+    if found and isinstance(found[0], tuple):
+        return tuple(map(np.concatenate, zip(*found, strict=True)))
     return np.concatenate(found) if found else np.empty(0)
 
 
@@ -53,9 +61,10 @@ def score(
     losses = ranks.each(lambda part: program.run_loss(flat, part) * part.rows, _parts(data, rows))
     scores = {"loss": sum(losses) / data.rows}
     if metrics:
-        found = outputs(program, flat, data.of_role("input"), SCORE_ROWS, ranks)
+        found = outputs(program, flat, data.of_role("input"), SCORE_ROWS, ranks=ranks)
         if ranks.rank:
             return scores
+        found = found[0] if isinstance(found, tuple) else found
         target = np.asarray((known or data).of_role("target").arrays[0])
         scores.update({name: float(metric(found, target)) for name, metric in metrics.items()})
     return scores

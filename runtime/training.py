@@ -21,9 +21,8 @@ from .threads import Team, operations_per_row
 
 Array = NDArray[Any]
 # Operations in one call of the epoch kernel, some 0.1 s: progress shows and Ctrl-C works in between. And what a step
-# costs apart from its operations, in operations: on a GPU, waits of all blocks for each other.
+# costs apart from its operations, in operations.
 BLOCK, STEP = 2e8, 5e4
-DEVICE_BLOCK, DEVICE_STEP = 5e11, 1e8
 
 
 class Trainer:
@@ -75,6 +74,13 @@ class Trainer:
         """
         if self.program.target == "cpu":
             self.team = self.program.team(batch, -(-rows // batch))
+
+    def rows_per_call(self, batch: int) -> int:
+        """How many rows one call of the epoch kernel takes, in some 0.1 s.
+
+        The number follows from the equations, not from a clock: sums over calls are then the same bits in every run.
+        """
+        return rows_per_block(self.program.network, self.program.sizes, batch)
 
     # ---- where the numbers are: of a training on a device, `DeviceTrainer` says otherwise ------------------------
 
@@ -130,10 +136,16 @@ class Trainer:
     def _run(self, data: Data, order: Array, batch: int) -> tuple[float, int]:
         if self.ranks is not None:
             return self.ranks.run(self, data, order, batch)
+        with self.program.turn:
+            return self._run_alone(data, order, batch)
+
+    def _run_alone(self, data: Data, order: Array, batch: int) -> tuple[float, int]:
         module, work = self.program.module, self.program.workspace(min(batch, data.rows))
         (flat, grads, state), arrays = self._buffers(), data.arrays
         if not any(data.batched):
-            arrays = (*arrays, *self.program.noise(data.rows, seed=self.seed, step=self.steps + 1))
+            there = self.program.target == "cuda"
+            noise = self.program.noise(data.rows, seed=self.seed, step=self.steps + 1, on_device=there)
+            arrays = (*arrays, *noise)
             loss = float(module.loss_and_gradients(flat, *arrays, work, grads))
             if not math.isfinite(loss):
                 return loss, 0
@@ -174,12 +186,7 @@ def _kind(value: float) -> str:
     return "NaN" if math.isnan(value) else "infinite"
 
 
-def rows_per_block(network: Network, sizes: Mapping[str, int], batch: int, target: str = "cpu") -> int:
-    """How many rows one call of the epoch kernel takes: whole batches of about `BLOCK` operations.
-
-    The number follows from the equations, not from a clock: sums over blocks are then the same bits in every run.
-    """
-    per_row = operations_per_row(network, sizes)
-    block, step = (DEVICE_BLOCK, DEVICE_STEP) if target == "cuda" else (BLOCK, STEP)
-    steps = max(1, int(block / (3 * per_row * batch + step)))
-    return steps * batch
+def rows_per_block(network: Network, sizes: Mapping[str, int], batch: int) -> int:
+    """How many rows one call of the epoch kernel takes: whole batches of about `BLOCK` operations."""
+    operations = 3 * operations_per_row(network, sizes) * batch + STEP
+    return max(1, int(BLOCK / operations)) * batch

@@ -7,17 +7,24 @@ or a result that nobody waited for, shows.
 from __future__ import annotations
 
 import ctypes
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from simulated import host_part
 
-from gradloom.runtime import cuda_host
+from gradloom.runtime import cuda_device, cuda_host
 from gradloom.runtime.cuda_compiler import Cubin
 
 OUT_OF_MEMORY, INVALID_VALUE, NOT_INITIALIZED, INVALID_CONTEXT = 2, 1, 3, 201
-ATTRIBUTES = {"COMPUTE_CAPABILITY_MAJOR": 9, "COMPUTE_CAPABILITY_MINOR": 0, "MULTIPROCESSOR_COUNT": 3}
+FAULTS = (214, 700, 702, 719)
+ATTRIBUTES = {
+    "SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO": 32,
+    "COMPUTE_CAPABILITY_MAJOR": 9,
+    "COMPUTE_CAPABILITY_MINOR": 0,
+    "MULTIPROCESSOR_COUNT": 3,
+}
 CONTEXT = "context of 0"
 POISON = 0xFF  # NaN in both types
 
@@ -41,11 +48,14 @@ class FakeDriver:
         self.events: dict[int, int] = {}  # → how much of the queue's whole length was before it
         self.done = 0
         self.started = False
-        self.context: Any = None  # of the thread that calls
-        self.contexts: list[Any] = []  # those below it
+        self.of_thread = threading.local()
+        self.lock = threading.RLock()  # the driver may be called by several threads
         self.programs: dict[bytes, tuple[Any, str]] = {}  # image → lockstep module, name of the kernel
         self.loaded: list[bytes] = []
         self.functions: dict[int, tuple[Any, str]] = {}
+        self.launched: list[tuple[str, list[int]]] = []  # kernels, and their arguments
+        self.awaited: dict[int, int] = {}  # by streams of others, as `events`
+        self.fault: int | None = None  # what ended all work: nothing should be asked any more
         self.fail: dict[str, int] = {}  # name → the status that the next call of it has
 
     def __getattribute__(self, name: str) -> Any:
@@ -54,9 +64,16 @@ class FakeDriver:
             return found
 
         def call(*arguments: Any) -> Any:
+            with self.lock:
+                return called(*arguments)
+
+        def called(*arguments: Any) -> Any:
             self.calls.append((name, arguments))
+            assert self.fault is None or name in ("cuGetErrorString", "cuCtxPopCurrent"), name
             if name in self.fail:
-                return (Status(self.fail.pop(name)), None)
+                status = self.fail.pop(name)
+                self.fault = status if status in FAULTS else None
+                return (Status(status), None)
             if name not in ("cuInit", "cuGetErrorString") and not self.started:
                 return (Status(NOT_INITIALIZED), None)
             if name.startswith(("cuMem", "cuStream", "cuEvent", "cuLaunch", "cuModule")) and self.context != CONTEXT:
@@ -67,6 +84,20 @@ class FakeDriver:
             return result if isinstance(result[0], Status) else (Status(0), *result)
 
         return call
+
+    @property
+    def context(self) -> Any:
+        """Of the thread that calls."""
+        return getattr(self.of_thread, "context", None)
+
+    @context.setter
+    def context(self, context: Any) -> None:
+        self.of_thread.context = context
+
+    @property
+    def contexts(self) -> list[Any]:
+        """Those below it."""
+        return self.of_thread.__dict__.setdefault("contexts", [])
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
         return [arguments for called, arguments in self.calls if called == name]
@@ -119,6 +150,14 @@ class FakeDriver:
 
     def cuStreamSynchronize(self, stream: int) -> None:
         self._run()
+
+    def cuStreamWaitEvent(self, stream: int, event: int, flags: int) -> None:
+        assert flags == 0
+        self.awaited[stream] = self.events[event]
+
+    def reach(self, stream: int) -> None:
+        """Do what a stream of somebody else's has been told to wait for, and nothing else."""
+        self._run(self.awaited.get(stream, 0))
 
     def cuEventCreate(self, flags: int) -> Any:
         assert flags in (0, 2)
@@ -201,12 +240,15 @@ class FakeDriver:
         return (1,)
 
     def cuLaunchCooperativeKernel(self, function: int, *rest: Any) -> None:
-        *sizes, shared, stream, (values, kinds) = rest
+        *sizes, shared, stream, address = rest
         assert all(type(size) is int and size >= 1 for size in sizes)
-        assert (sizes[1:3], sizes[4:], shared, len(values)) == ([1, 1], [1, 1], 0, len(kinds))
+        assert (sizes[1:3], sizes[4:], shared) == ([1, 1], [1, 1], 0)
         program, kernel = self.functions[function]
-        wanted = cuda_host.kinds_of(program, kernel, program.real).values()
-        given = [self._argument(*one) for one in zip(values, kinds, wanted, strict=True)]
+        wanted = list(cuda_host.kinds_of(program, kernel, program.real).values())
+        pointers = (ctypes.c_void_p * len(wanted)).from_address(address)
+        values = [_number(at, kind) for at, kind in zip(pointers, wanted, strict=True)]
+        self.launched.append((kernel, values))
+        given = [self._argument(*one) for one in zip(values, wanted, strict=True)]
         grid, block = (min(sizes[0], 2),), (sizes[3],)
         self._later(
             stream,
@@ -215,11 +257,9 @@ class FakeDriver:
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
-    def _argument(self, value: Any, kind: Any, wanted: str) -> Any:
+    def _argument(self, value: Any, wanted: str) -> Any:
         if not wanted.endswith("*"):
-            assert kind is getattr(ctypes, f"c_{wanted}")
-            return np.dtype(wanted).type(kind(value).value)
-        assert kind is ctypes.c_void_p
+            return np.dtype(wanted).type(value)
         assert value % 16 == 0
         dtype = np.dtype(wanted[:-1])
         start, size = next((at, size) for at, (_, size) in self.blocks.items() if at <= value < at + size)
@@ -239,19 +279,35 @@ class FakeDriver:
             self.done += 1
             self.queue.pop(0)()
 
+    def first_device(self, monkeypatch: Any) -> cuda_device.Device:
+        """The first GPU of this machine, as models find it, over this driver."""
+        monkeypatch.setattr(cuda_device, "require_driver_interface", lambda: None)
+        monkeypatch.setattr(cuda_device, "import_module", lambda name: self)
+        self.install(monkeypatch)
+        device = cuda_device.Device()
+        monkeypatch.setattr(cuda_device, "default_device", lambda: device)
+        return device
+
     def install(self, monkeypatch: Any) -> None:
         """Take the place of the driver; kernels become machine code that this one runs."""
         programs: dict[str, Any] = {}
 
         def machine_code(self_: Any, kernel: str, kinds: Any, threads: int, cc: tuple[int, int]) -> Cubin:
             assert cc == (9, 0)
-            program = programs.setdefault(self_.source, host_part(self_.source))
-            assert list(kinds) == list(cuda_host.kinds_of(program, kernel, program.real).values())
-            image = f"{len(self.programs)}".encode()
-            self.programs[image] = program, kernel
-            return Cubin(image, kernel)
+            with self.lock:
+                program = programs.setdefault(self_.source, host_part(self_.source))
+                assert list(kinds) == list(cuda_host.kinds_of(program, kernel, program.real).values())
+                image = f"{len(self.programs)}".encode()
+                self.programs[image] = program, kernel
+                return Cubin(image, kernel)
 
         monkeypatch.setattr(cuda_host.MachineCode, "__call__", machine_code)
+
+
+def _number(address: int, kind: str) -> int:
+    """A number of a kind that lies somewhere; a pointer, where the kind is one of these."""
+    held = getattr(ctypes, "c_void_p" if kind.endswith("*") else f"c_{kind}")
+    return int(held.from_address(address).value)
 
 
 def _allocated(size: int) -> tuple[int, Any]:

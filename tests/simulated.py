@@ -33,6 +33,9 @@ class Buffer:
 class SimulatedDevice:
     """What `gradloom.runtime.cuda_device.Device` is to a `DeviceModule`; memory is poisoned."""
 
+    is_lost = False
+    speed = 1e12  # operations a second, as trainings believe
+
     def __init__(self, blocks: int = 2, order: Any = "forward", races: bool = True) -> None:
         self.blocks, self.order, self.races = blocks, order, races
         self.copied = {"to": 0, "from": 0}  # numbers, so far
@@ -58,6 +61,12 @@ class SimulatedDevice:
     def read(self, buffer: Buffer, start: int, array: Any) -> None:
         self.copied["from"] += array.size
         array[...] = buffer.numbers[start : start + array.size].reshape(array.shape)
+
+    def operations(self, dtype: Any) -> float:
+        return self.speed
+
+    def let_go(self, buffers: Any) -> None:
+        """Nothing is at work when a launch has returned."""
 
     def compile(self, function: Any, kinds: Any, threads: int) -> Any:
         module = function.__globals__["simulated"]

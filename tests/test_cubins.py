@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +16,8 @@ from test_cuda_compiler import compiled
 
 import gradloom as gl
 from gradloom.codegen.generate import generate
-from gradloom.runtime import cache, cubin_files, cuda_compiler, cuda_host
+from gradloom.runtime import cache, cubin_files, cuda_compiler, cuda_host, cuda_toolkit
+from gradloom.runtime.cache_space import CacheSpace
 from gradloom.symbolic.errors import MissingExtraError
 
 CC = (9, 0)
@@ -122,6 +126,74 @@ def test_machine_code_goes_with_its_module(source, compiler):
     assert not path.exists()
 
 
+def test_machine_code_in_use_is_not_dropped(source, compiler):
+    """By a process that has found it there, and never loads its module; and it is the last to go later."""
+    pytest.importorskip("fcntl")
+    machine_code(source)("train", ["float32*"], 256, CC)
+    directory = cache.cache_dir()
+    (entry,) = directory.glob("*.py")
+    before = entry.stat().st_mtime_ns
+    for notes in (directory / "in-use").iterdir():
+        notes.unlink()  # the process that compiled it has ended
+    os.utime(entry, ns=(1, before))
+    cache._spaces.clear()
+    machine_code(source)("train", ["float32*"], 256, CC)
+    assert entry.stem in "".join(notes.read_text() for notes in (directory / "in-use").iterdir())
+    assert entry.stat().st_atime_ns > 1
+    assert entry.stat().st_mtime_ns == before
+    CacheSpace(directory, max_entries=1).put("other", "")
+    assert entry.exists()
+
+
+def test_machine_code_counts_as_space(source, tmp_path):
+    """Old entries go as soon as it is kept, not when the next module comes."""
+    pytest.importorskip("fcntl")
+    first = CacheSpace(tmp_path)
+    first.put("aa", "")
+    os.close(first._notes[2])  # its process has ended
+    space = CacheSpace(tmp_path, max_bytes=1000)
+    space.put("bb", "")
+    assert (tmp_path / "aa.py").exists()
+    space.keep("bb", "train.cubin", b"#" * 1001)
+    assert not (tmp_path / "aa.py").exists()
+    assert space.compiled("bb", "train.cubin") == b"#" * 1001
+
+
+def test_machine_code_that_others_can_write_is_not_trusted(source, compiler):
+    machine_code(source)("train", ["float32*"], 256, CC)
+    directory = cache.cache_dir()
+    compiled = directory / "__pycache__"
+    compiled.chmod(0o777)
+    cache._spaces.clear()
+    machine_code(source)("train", ["float32*"], 256, CC)  # nobody else gets there
+    directory.chmod(0o755)
+    cache._spaces.clear()
+    with pytest.raises(gl.CacheError, match=r"__pycache__ can be written by every user, .* \(chmod o-w\)"):
+        machine_code(source)("train", ["float32*"], 256, CC)
+
+
+KEEPS = """
+import sys
+from pathlib import Path
+from gradloom.runtime.cache_space import CacheSpace
+
+space = CacheSpace(Path(sys.argv[1]))
+space.put("one", "")
+for number in range(60):
+    space.keep("one", "train.cubin", bytes([number]) * 300_000)
+    found = space.compiled("one", "train.cubin")
+    assert len(found) == 300_000 and len(set(found)) == 1, len(found)
+"""
+
+
+def test_processes_that_keep_the_same_machine_code(tmp_path):
+    command = [sys.executable, "-c", KEEPS, str(tmp_path)]
+    for process in [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(3)]:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+    assert [path.name for path in (tmp_path / "__pycache__").iterdir()] == ["one.train.cubin"]
+
+
 # ---- beside a module ---------------------------------------------------------------------------------------------
 
 
@@ -191,6 +263,36 @@ def test_machine_code_that_does_not_fit_is_not_used(written, compiler, what):
     assert [name for name, *_ in compiler] == ["train"]  # compiled anew
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("source", "kernels.sm_90.json is of another source than the module beside it"),
+        ("code", "kernels.sm_90.train.cubin is damaged: it is not what was written"),
+        ("description", "kernels.sm_90.json is damaged, or has no kernel train"),
+        ("absent", r"kernels.sm_90.train.cubin cannot be read \(No such file or directory\)"),
+    ],
+)
+@pytest.mark.usefixtures("compiler")
+def test_without_a_compiler_it_is_said_what_is_wrong(written, monkeypatch, what, said):
+    def refuse():
+        raise MissingExtraError("no compiler")
+
+    monkeypatch.setattr(cuda_host, "compiler_versions", refuse)
+    code, about = written.with_name("kernels.sm_90.train.cubin"), written.with_name("kernels.sm_90.json")
+    if what == "source":
+        written.write_text(written.read_text().replace("BLOCKS = ", "BLOCKS = 1 + "))
+    elif what == "code":
+        code.write_bytes(code.read_bytes()[:-1])
+    elif what == "description":
+        about.write_text("[]")
+    else:
+        code.unlink()
+    with pytest.raises(
+        MissingExtraError, match=f"^{said}, and no compiler; or generate the machine code where one is: "
+    ):
+        found(written)
+
+
 def test_files_that_are_no_modules(tmp_path):
     with pytest.raises(gl.DataError, match=r"cannot read .*absent\.py"):
         gl.load_kernels(tmp_path / "absent.py", SimulatedDevice())
@@ -225,7 +327,7 @@ def test_bad_architectures(capsys, model, options, said):
 
 
 def test_without_a_compiler_nothing_is_written(capsys, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(cuda_compiler, "find_spec", lambda name: None)
+    monkeypatch.setattr(cuda_toolkit, "find_spec", lambda name: None)
     options = "--target cuda --arch sm_90 -o".split()
     status, out, err = run(capsys, "generate", model, *options, tmp_path / "kernels.py")
     assert (status, out) == (2, "")

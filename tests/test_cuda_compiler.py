@@ -14,7 +14,7 @@ import pytest
 
 from gradloom.codegen.carried import carry_cuda
 from gradloom.codegen.cuda_tiles import BROAD_TF32, LARGE, LARGE_TF32, MEDIUM, MEDIUM_TF32, SMALL, TF32_TILES, Tile, Way
-from gradloom.runtime import cuda_compiler
+from gradloom.runtime import cuda_compiler, cuda_toolkit
 from gradloom.symbolic.errors import MissingExtraError, UnsupportedError
 
 try:
@@ -285,7 +285,7 @@ def test_an_unknown_kind_of_argument_is_named():
 
 
 def test_a_missing_compiler_is_named_with_the_mend(monkeypatch):
-    monkeypatch.setattr(cuda_compiler, "find_spec", lambda name: None)
+    monkeypatch.setattr(cuda_toolkit, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r'pip install "gradloom\[cuda\]"'):
         cuda_compiler.compile_ptx(lambda: None, [], (9, 0), 32)
 

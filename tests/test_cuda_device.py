@@ -36,12 +36,9 @@ def device(driver):
 def test_a_device_says_what_it_is(device, driver):
     assert device.cc == (9, 0)
     assert device.multiprocessors == ATTRIBUTES["MULTIPROCESSOR_COUNT"]
-    assert [name for name, _ in driver.calls][:4] == [
-        "cuInit",
-        "cuDeviceGetCount",
-        "cuDeviceGet",
-        "cuDevicePrimaryCtxRetain",
-    ]
+    names = [name for name, _ in driver.calls]
+    assert names[:3] == ["cuInit", "cuDeviceGetCount", "cuDeviceGet"]
+    assert names.index("cuDevicePrimaryCtxRetain") < names.index("cuStreamCreate")
 
 
 def test_its_name_ends_where_the_driver_ends_it(driver, monkeypatch):
@@ -92,6 +89,16 @@ def test_reads_into_what_is_not_contiguous(device):
     np.testing.assert_array_equal(found[:, 1::2], 0)
 
 
+def test_reads_into_arrays_of_other_types(device):
+    """Numbers, not bytes: of a float32 buffer, of which float64 would be twice as many."""
+    buffer = device.buffer(5, "float32")
+    device.write(buffer, np.arange(5.0))
+    for dtype in (np.float64, np.float16, np.int64):
+        found = np.full(5, 9, dtype)
+        device.read(buffer, 0, found)
+        np.testing.assert_array_equal(found, np.arange(5))
+
+
 def test_parts_clears_and_copies(device):
     buffer = device.buffer(40, "float32")
     device.clear(buffer)
@@ -123,9 +130,39 @@ def test_too_much_memory_is_said(device):
 
 @pytest.mark.parametrize("name", ["cuMemcpyHtoDAsync", "cuEventRecord", "cuEventSynchronize", "cuMemHostAlloc"])
 def test_what_the_driver_refuses_is_raised(device, driver, name):
-    driver.fail[name] = 700
-    with pytest.raises(gl.DeviceError, match=rf"the driver says: error 700 \({name}\)"):
-        device.write(device.buffer(3, "float32"), np.ones(3))
+    buffer = device.buffer(30, "float32")
+    driver.fail[name] = 201
+
+    def use():
+        device.write(buffer, np.ones(30))  # more than a half
+        device.read(buffer, 0, np.empty(30, np.float32))
+
+    with pytest.raises(gl.DeviceError, match=rf"^the driver says: error 201 \({name}\)$"):
+        use()
+    found = np.empty(30, np.float32)
+    device.write(buffer, np.arange(30))
+    device.read(buffer, 0, found)
+    np.testing.assert_array_equal(found, np.arange(30))  # and it goes on
+
+
+def test_small_copies_wait_for_nothing(device, driver):
+    """But the one that fills an array of the host waits, once, for all."""
+    rng = np.random.default_rng(4)
+    given = [rng.integers(0, 100, count).astype(dtype) for count, dtype in ((2, "float64"), (5, "int32"), (1, "int32"))]
+    buffers = [device.buffer(one.size, one.dtype) for one in given]
+    driver.calls.clear()
+    for buffer, one in zip(buffers, given, strict=True):
+        device.write(buffer, one.copy())
+    assert len(driver.queue) == 3
+    found = np.empty(5, np.int32)
+    device.read(buffers[1], 0, found)
+    waits = [name for name, _ in driver.calls if name.endswith("Synchronize")]
+    assert waits == ["cuEventSynchronize"]
+    np.testing.assert_array_equal(found, given[1])
+    for buffer, one in zip(buffers, given, strict=True):
+        found = np.empty_like(one)
+        device.read(buffer, 0, found)
+        np.testing.assert_array_equal(found, one)
 
 
 def test_every_thread_may_use_a_device(device, driver):

@@ -13,7 +13,7 @@ from small_models import LABELS, MODEL, X, Y, classifier, network, run
 from test_cuda_compiler import compiled
 
 import gradloom as gl
-from gradloom.runtime import cuda_compiler, cuda_device, cuda_host
+from gradloom.runtime import cuda_device, cuda_host, cuda_toolkit
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "classifier.py"
 
@@ -169,7 +169,7 @@ def test_training_says_that_there_is_no_gpu(capsys, monkeypatch, digits, name):
 
 
 def test_training_says_that_there_is_no_compiler(capsys, monkeypatch, digits):
-    monkeypatch.setattr(cuda_compiler, "find_spec", lambda name: None)
+    monkeypatch.setattr(cuda_toolkit, "find_spec", lambda name: None)
     cuda_device._first_device.cache_clear()
     status, out, err = run(capsys, "train", EXAMPLE, "--data", digits, "--target", "cuda")
     assert (status, out) == (2, "")

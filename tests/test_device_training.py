@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fake_driver import FakeDriver
 from simulated import SimulatedDevice, host_part
 from small_models import LABELS, X, Y, classifier, network
 
 import gradloom as gl
 from gradloom.codegen.generate import generate
-from gradloom.runtime import cuda_device, cuda_host
+from gradloom.runtime import cuda_device, cuda_host, device_trainer
 from gradloom.runtime.cuda_host import host_module
 from gradloom.runtime.cuda_module import DeviceModule
 from gradloom.runtime.device_arrays import DeviceArray
+from gradloom.runtime.parameters import Parameters
+from gradloom.runtime.threads import operations_per_row
 
 ROWS = 11
 SIDES = ("cuda", "numpy")
@@ -67,6 +70,43 @@ def test_scores_are_computed_where_the_parameters_are(device):
     assert second["from"] - first["from"] == 3 + 1024 + 1
     known = fitted("numpy", 2, **options)
     alike(model.history["val_loss"], known.history["val_loss"])
+
+
+def test_a_call_is_as_many_steps_as_take_a_tenth_of_a_second(device):
+    """Here of a device so slow that it is one, and two; the training is the same."""
+    launches, launch = [], device.launch
+    device.launch = lambda kernel, *rest: launches.append(kernel[1]) or launch(kernel, *rest)
+    net = network()
+    operations = 3 * operations_per_row(net, {}) * 4
+    trained = []
+    for steps in (1, 2, 3):
+        device.speed = (steps + 0.5) * operations / (device_trainer.SECONDS - 3.5 * device_trainer.STEP)
+        launches.clear()
+        trained.append(fitted("cuda", 2).params.flat)
+        assert launches.count("train") == 2 * -(-3 // steps)
+    for found in trained[1:]:
+        np.testing.assert_array_equal(found, trained[0])
+
+
+def test_steps_along_time_are_reckoned_with(device):
+    """A thousand small steps of time take long, however few operations they are."""
+    rows = {}
+    for length in (10, 1000):
+        net = gl.Sequential([gl.layers.RNN(3)], (length, 2), loss=gl.losses.SquaredError())
+        program = net.compile(target="cuda", optimizer=gl.optimizers.SGD(lr=0.1))
+        trainer = device_trainer.DeviceTrainer(program, Parameters(program.module.PARAMETERS, "float32"))
+        rows[length] = trainer.rows_per_call(4)
+    # A wait of all blocks takes more than a microsecond, and there is one in each step, forwards and backwards.
+    for length, count in rows.items():
+        assert 2e-6 * length * count / 4 < 0.1
+        assert count >= 4
+    assert rows[10] > 400
+
+
+def test_slow_gpus_and_double_precision_are_reckoned_with(monkeypatch):
+    driver = FakeDriver()
+    device = driver.first_device(monkeypatch)
+    assert device.operations("float32") == 32 * device.operations("float64") == 3 * 4e10
 
 
 @pytest.mark.usefixtures("device")

@@ -83,7 +83,7 @@ def test_a_model_trains_on_arrays_of_a_gpu(driver, way):
     np.testing.assert_allclose(found.predict(way(driver, X[:7])), known.predict(X[:7]), rtol=1e-8)
     assert found.evaluate(*given)["loss"] == pytest.approx(known.evaluate(x, labels)["loss"], rel=1e-8)
     # The kernels read them there.
-    pointers = {value for call in driver.named("cuLaunchCooperativeKernel") for value in call[-1][0]}
+    pointers = {value for _, values in driver.launched for value in values}
     held = [one.held.ctypes.data if way is ByInterface else one.held.data_ptr() for one in given]
     assert set(held) <= pointers
 
@@ -189,7 +189,7 @@ def test_their_memory_is_let_go_of_after_a_call(driver, way, call):
     x, y = way(driver, X[:3]), way(driver, Y[:3])
     left = [weakref.ref(x), weakref.ref(y)]
     if call == "fails":
-        driver.fail["cuLaunchCooperativeKernel"] = 719
+        driver.fail["cuLaunchCooperativeKernel"] = 701
         with pytest.raises(gl.DeviceError):
             model.evaluate(x, y)
     else:
@@ -260,6 +260,9 @@ class Refusing:
             r"x is not C-contiguous \(shape \(3, 5\), strides \(1, 3\)\); give x.contiguous",
         ),
         (lambda driver: ByDLPack(driver, X[:5, :3], transposed=True), "x is not C-contiguous"),
+        # Numbers of 8 bytes in items of 12: rounded down they would look as if they lay side by side.
+        (lambda driver: ByInterface(driver, X[:3], strides=(44, 12)), "x is not C-contiguous"),
+        (lambda driver: ByInterface(driver, X[:3], mask=object()), "x is a masked array of a GPU; fill or drop"),
         (lambda driver: ByInterface(driver, X[:3, :4]), r"x has shape \(3, 4\): axis 1 is 4 wide, expected 5"),
         (lambda driver: ByInterface(driver, X[:4]), "y has 3 rows and x has 4"),
         (lambda driver: ByInterface(driver, X[:0]), "x has no rows"),

@@ -15,7 +15,6 @@ import pytest
 import gradloom as gl
 from gradloom.cli import main
 from gradloom.runtime import files, training
-from gradloom.runtime import fit as fitting
 
 NET = gl.Sequential(
     [gl.layers.Dense(5, gl.tanh), gl.layers.Dropout(0.25), gl.layers.Dense(2)],
@@ -29,13 +28,13 @@ X, Y = RNG.normal(size=(41, 3)), RNG.normal(size=(41, 2))
 SCRIPT = Path(__file__).with_name("killed_training.py")
 
 
-def three_steps(network, sizes, batch, target):
+def three_steps(network, sizes, batch):
     return 3 * batch
 
 
 @pytest.fixture(autouse=True)
 def _calls_of_few_steps(monkeypatch):
-    monkeypatch.setattr(fitting, "rows_per_block", three_steps)
+    monkeypatch.setattr(training, "rows_per_block", three_steps)
 
 
 def model_of(net=NET, seed=7, dtype="float64"):
@@ -78,7 +77,7 @@ def bits_of(model, history):
 @pytest.fixture(scope="module", name="whole")
 def whole_training():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "rows_per_block", three_steps)
+        patch.setattr(training, "rows_per_block", three_steps)
         model = model_of()
         return bits_of(model, fit(model))
 

@@ -26,6 +26,11 @@ class Preparing:
 
     number, stream = 0, 0
 
+    is_lost = False
+
+    def operations(self, dtype: Any) -> float:
+        return 1e12
+
     def __init__(self, cc: tuple[int, int]) -> None:
         self.cc = cc
 

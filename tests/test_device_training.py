@@ -75,7 +75,7 @@ def test_scores_are_computed_where_the_parameters_are(device):
 def test_a_call_is_as_many_steps_as_take_a_tenth_of_a_second(device):
     """Here of a device so slow that it is one, and two; the training is the same."""
     launches, launch = [], device.launch
-    device.launch = lambda kernel, *rest: launches.append(kernel[1]) or launch(kernel, *rest)
+    device.launch = lambda kernel, *rest: launches.append(kernel.name) or launch(kernel, *rest)
     net = network()
     operations = 3 * operations_per_row(net, {}) * 4
     trained = []

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from .runtime.cubin_files import load_kernels
     from .runtime.cuda_device import DeviceError
     from .runtime.explain import explain
+    from .runtime.formats.onnx_export import to_onnx
     from .runtime.gradcheck import gradcheck
     from .runtime.gradient_norms import GradientNorms, gradient_norms
     from .runtime.hessian import hessian
@@ -122,6 +123,7 @@ _LAZY = {
     "one_hot_rows": "runtime.array_checks",
     "set_cache_dir": "runtime.cache",
     "set_threads": "runtime.threads",
+    "to_onnx": "runtime.formats.onnx_export",
     "training_curves": "runtime.pictures",
     "weight_images": "runtime.pictures",
 }
@@ -163,5 +165,5 @@ __all__ = [
     "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu", "load_kernels", "log_softmax",
     "losses", "normal", "norms_by_layer", "one_hot", "one_hot_rows", "optimizers", "padded", "per_example", "relu",
     "schedules", "set_cache_dir", "set_threads", "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh",
-    "training_curves", "unrolled", "weight_images",
+    "to_onnx", "training_curves", "unrolled", "weight_images",
 ]  # fmt: skip

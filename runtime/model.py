@@ -279,6 +279,43 @@ class Model:
         """
         write_file(path, self.network, self.saved())
 
+    def save_parameters(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters and states alone, by name, for others to read: ``.safetensors`` or ``.npz``.
+
+        The file says which network it is of. `save` keeps the training too.
+
+        Raises
+        ------
+        SavedFileError
+            If the suffix is another, or the file cannot be written.
+        MissingExtraError
+            If the package safetensors is needed and not installed.
+        """
+        from .formats.parameter_files import write_parameters
+
+        write_parameters(path, self.network, dict(self.params))
+
+    def load_parameters(self, path: str | os.PathLike[str]) -> None:
+        """Set all parameters and states from a file of `save_parameters`, or another with the same names and shapes.
+
+        Numbers are converted to the model's dtype; symbolic sizes not known yet are read off the arrays.
+
+        Raises
+        ------
+        SavedFileError, ShapeError
+            If the file is missing or damaged, or its names, shapes or types are not those of the parameters. Nothing
+            is changed then.
+        MissingExtraError
+            If the package safetensors is needed and not installed.
+        """
+        from .formats.parameter_files import check_parameters, read_parameters
+
+        arrays, sizes = read_parameters(path), dict(self.sizes)
+        check_parameters(arrays, self.network, sizes, os.fspath(path))
+        if self._params is None:
+            self.sizes = sizes
+        self.params.fill(arrays)
+
     def saved(self) -> Saved:
         """What a file holds of the model as it is now."""
         trainer, resume = self._trainer, self._resume

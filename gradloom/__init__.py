@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from .runtime.cuda_device import DeviceError
     from .runtime.explain import explain
     from .runtime.formats.onnx_export import to_onnx
+    from .runtime.formats.onnx_import import from_onnx
     from .runtime.formats.torch_modules import from_torch
     from .runtime.gradcheck import gradcheck
     from .runtime.gradient_norms import GradientNorms, gradient_norms
@@ -116,6 +117,7 @@ _LAZY = {
     "check": "symbolic.claims.check",
     "evaluate": "symbolic.evaluate",
     "explain": "runtime.explain",
+    "from_onnx": "runtime.formats.onnx_import",
     "from_torch": "runtime.formats.torch_modules",
     "gradcheck": "runtime.gradcheck",
     "gradient_norms": "runtime.gradient_norms",
@@ -163,9 +165,9 @@ __all__ = [
     "Parameters", "PdfError", "Program", "RecurrenceError", "SavedFileError", "Sequential", "ShapeError", "SizeError",
     "Sum", "Tensor", "UndefinedError", "UnknownNameError", "UnsupportedError", "UnusedParameterError", "Verdict",
     "activations", "cache_dir", "check", "datasets", "dims", "elementwise", "elu", "errors", "evaluate", "explain",
-    "from_torch", "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held", "hessian",
-    "hessian_vector", "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu", "load_kernels",
-    "log_softmax", "losses", "normal", "norms_by_layer", "one_hot", "one_hot_rows", "optimizers", "padded",
-    "per_example", "relu", "schedules", "set_cache_dir", "set_threads", "sigmoid", "silu", "softmax", "softplus",
-    "tangent", "tanh", "to_onnx", "training_curves", "unrolled", "weight_images",
+    "from_onnx", "from_torch", "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck", "gradient_norms", "held",
+    "hessian", "hessian_vector", "identity", "indices", "initializers", "inside", "jvp", "layers", "leaky_relu",
+    "load_kernels", "log_softmax", "losses", "normal", "norms_by_layer", "one_hot", "one_hot_rows", "optimizers",
+    "padded", "per_example", "relu", "schedules", "set_cache_dir", "set_threads", "sigmoid", "silu", "softmax",
+    "softplus", "tangent", "tanh", "to_onnx", "training_curves", "unrolled", "weight_images",
 ]  # fmt: skip

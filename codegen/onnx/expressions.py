@@ -117,6 +117,8 @@ class Expressions(Positions):
         return self.apply("Pow", self.value(base), self.value(exponent))
 
     def _piecewise(self, expr: Piecewise) -> Value:
+        if len(expr.args) == 2 and expr == Piecewise((expr.args[0][0], expr.args[0][0] > 0), (0, True)):
+            return self.apply("Relu", self.value(expr.args[0][0]))
         pairs = list(expr.args)
         made = self.value(pairs.pop()[0]) if pairs[-1][1] == True else Value((), self.graph.real(float("nan")))  # noqa: E712
         for value, condition in reversed(pairs):

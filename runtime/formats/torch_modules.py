@@ -222,7 +222,7 @@ def _activation(make: Callable[[Any], Any]) -> Callable[[Any], Iterator[Part]]:
     return lambda module: iter([Part(L.Activation(make(module)))])
 
 
-def _with_constant(function: Any, value: float, usual: float) -> Any:
+def with_constant(function: Any, value: float, usual: float) -> Any:
     """An activation with another constant than its usual one."""
     if value == usual:
         return function
@@ -245,8 +245,8 @@ _MAKERS: dict[str, Callable[[Any], Iterator[Part]]] = {
     "Sigmoid": _activation(lambda module: activations.sigmoid),
     "Tanh": _activation(lambda module: activations.tanh),
     "ReLU": _activation(lambda module: activations.relu),
-    "LeakyReLU": _activation(lambda module: _with_constant(activations.leaky_relu, module.negative_slope, 0.01)),
-    "ELU": _activation(lambda module: _with_constant(activations.elu, module.alpha, 1)),
+    "LeakyReLU": _activation(lambda module: with_constant(activations.leaky_relu, module.negative_slope, 0.01)),
+    "ELU": _activation(lambda module: with_constant(activations.elu, module.alpha, 1)),
     "Softplus": _activation(_softplus),
     "SiLU": _activation(lambda module: activations.silu),
     "GELU": _activation(lambda m: activations.gelu_tanh if m.approximate == "tanh" else activations.gelu),

@@ -17,6 +17,7 @@ from .data import Data
 from .history import History
 from .interrupts import held_back
 from .keeper import Keeper, Parts, Position
+from .mapped_arrays import streamed
 from .metrics import choose_metrics
 from .progress import Progress
 from .scoring import score
@@ -128,9 +129,9 @@ class Fit:
         blocks = [order[start : start + self.block] for start in range(0, len(order), self.block)]
         rows = sum(map(len, blocks[: place.blocks]))
         self.bar.advance(self._steps(rows))
-        for block in blocks[place.blocks :]:
+        for part, at, block in streamed(data, blocks[place.blocks :]):
             try:
-                loss = self.trainer.run(data, block, self.batch)
+                loss = self.trainer.run(part, at, self.batch)
             except DivergenceError as error:
                 raise DivergenceError(
                     f"training diverged in epoch {epoch}: {error}. The last good parameters are kept; "
@@ -203,7 +204,7 @@ def split(model: Model, data: Data, validation: Any, shuffle: bool) -> tuple[Any
         )
     if shuffle:
         everything = np.random.default_rng([SPLIT_SEED, model.seed]).permutation(everything)
-    return np.sort(everything[:-count]), data.take(np.sort(everything[-count:]))
+    return np.sort(everything[:-count]), data.part(np.sort(everything[-count:]))
 
 
 def check_trainable(network: Network) -> None:

@@ -122,7 +122,8 @@ class Model:
         ----------
         X, Y : inputs and targets, batch axis first: an array each, or a dict of name → array where there are several.
             A target declared one-hot may also be given as integer labels. With target "cuda" also arrays of CuPy,
-            PyTorch or JAX that lie on the GPU, of the model's dtype (labels: int32); they are not copied.
+            PyTorch or JAX that lie on the GPU, of the model's dtype (labels: int32); they are not copied. Large inputs
+            in a file, as ``np.load(path, mmap_mode="r")`` gives them, are read some rows ahead of their use.
         epochs : passes over the training rows.
         batch : rows per step; the last batch of an epoch may be smaller.
         optimizer : one of ``gl.optimizers``; by default that of the last `fit`, or ``Adam()``.
@@ -227,7 +228,7 @@ class Model:
 
         Noise is drawn from the seed and step of `program`; the states stay as they are.
         """
-        data = self.check(X, Y)
+        data = self.check(X, Y).loaded()
         flat = self.params.flat
         return self.program.run_gradients(flat, data, *self.program.noise(data.rows))
 
@@ -373,7 +374,7 @@ class Model:
 
     def _checked(self, values: Mapping[str, Any]) -> Data:
         sizes = dict(self.sizes)
-        data = check_data(self.network, values, self.dtype, sizes, self.target)
+        data = check_data(self.network, values, self.dtype, sizes, self.target, mapped=True)
         if self._params is None:
             self.sizes = sizes
         return data

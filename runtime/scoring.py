@@ -23,7 +23,7 @@ def outputs(program: Program, flat: Any, data: Data, batch: int) -> Array:
     """The network's output for all rows of `data`, which holds the inputs."""
     output, size = program.network.output, program.network.batch
     if size is None or not output.rank or output.shape[0] != size:
-        return program.run_predict(flat, data)
+        return program.run_predict(flat, data.loaded())
     return np.concatenate([program.run_predict(flat, part) for part in _parts(data, batch)])
 
 
@@ -47,7 +47,7 @@ def score(
 
 def _parts(data: Data, rows: int) -> list[Data]:
     if not any(data.batched):
-        return [data]
+        return [data.loaded()]
     return [data.take(slice(start, start + rows)) for start in range(0, data.rows, rows)]
 
 

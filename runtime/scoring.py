@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,10 +45,12 @@ def score(
     return scores
 
 
-def _parts(data: Data, rows: int) -> list[Data]:
+def _parts(data: Data, rows: int) -> Iterator[Data]:
     if not any(data.batched):
-        return [data.loaded()]
-    return [data.take(slice(start, start + rows)) for start in range(0, data.rows, rows)]
+        yield data
+        return
+    for start in range(0, data.rows, rows):
+        yield data.take(slice(start, start + rows))  # one after the other: of data in a file each is a copy
 
 
 def averages_over_batch(network: Network) -> bool:

@@ -103,7 +103,7 @@ LIMITED = """
     x = np.lib.format.open_memmap(sys.argv[1], "w+", np.float32, (300_000, 128))  # 154 MB, of zeros
     x[::1000, 0] = 1
     x = np.load(sys.argv[1], mmap_mode="r")
-    net = gl.Sequential([gl.layers.Dense(1)], 128, loss=gl.losses.SquaredError())
+    net = gl.Sequential([gl.layers.Dense(61, gl.tanh), gl.layers.Dense(1)], 128, loss=gl.losses.SquaredError())
     model = gl.Model(net, target="numpy")
     used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData")) * 1024
     resource.setrlimit(resource.RLIMIT_DATA, (used + 10**8, used + 10**8))  # 100 MB more

@@ -27,10 +27,6 @@ class MappedArray:
     array : mapped into memory; its first axis is the batch.
     dtype : of what is taken.
     rows : the numbers of the rows that there are; None for all.
-
-    Notes
-    -----
-    Rows are read in the order in which they lie in the file, whatever order they are taken in: a system reads ahead.
     """
 
     def __init__(self, array: Array, dtype: np.dtype[Any], rows: Array | None = None) -> None:
@@ -53,11 +49,12 @@ class MappedArray:
             return np.require(self.array[rows], self.dtype, ["C", "A", "W"])
         wanted = np.asarray(rows) if self.rows is None else self.rows[rows]
         made = np.empty((len(wanted), *self.array.shape[1:]), self.dtype)
-        order = np.argsort(wanted, kind="stable")
-        step = max(1, CHECKED // max(1, self.array[0].nbytes))
-        for start in range(0, len(order), step):
-            part = order[start : start + step]
-            made[part] = np.take(self.array, wanted[part], axis=0)
+        if self.array.dtype == self.dtype:
+            # Not "raise", which would copy once more; the numbers are those of rows that there are.
+            return np.take(self.array, wanted, axis=0, out=made, mode="wrap")
+        step = max(1, CHECKED // max(1, self.array[:1].nbytes))
+        for start in range(0, len(wanted), step):
+            made[start : start + step] = np.take(self.array, wanted[start : start + step], axis=0)
         return made
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:

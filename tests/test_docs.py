@@ -21,7 +21,7 @@ BLOCKS = [
 ]
 MODULES = [
     f"gradloom.{folder}.{module.name}"
-    for folder in ("symbolic", "symbolic.claims", "codegen", "runtime")
+    for folder in ("symbolic", "symbolic.claims", "codegen", "runtime", "runtime.formats")
     for module in pkgutil.iter_modules([str(ROOT / folder.replace(".", "/"))])
 ]
 

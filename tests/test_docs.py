@@ -21,7 +21,7 @@ BLOCKS = [
 ]
 MODULES = [
     f"gradloom.{folder}.{module.name}"
-    for folder in ("symbolic", "symbolic.claims", "codegen", "runtime", "runtime.estimators")
+    for folder in ("symbolic", "symbolic.claims", "codegen", "runtime", "runtime.estimators", "runtime.formats")
     for module in pkgutil.iter_modules([str(ROOT / folder.replace(".", "/"))])
 ] + ["gradloom.sklearn"]
 

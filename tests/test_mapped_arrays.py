@@ -30,7 +30,7 @@ def mapped(tmp_path, array, name="x"):
 
 def fitted(monkeypatch, X, Y, **options):
     """History and parameters after three epochs of many blocks."""
-    monkeypatch.setattr("gradloom.runtime.fit.rows_per_block", lambda *_: 20)
+    monkeypatch.setattr("gradloom.runtime.training.rows_per_block", lambda *_: 20)
     net = gl.Sequential([gl.layers.Dense(7, gl.tanh), gl.layers.Dense(3)], 5, loss=gl.losses.SquaredError())
     model = gl.Model(net, target="numpy", seed=3)
     history = model.fit(X, Y, epochs=3, batch=10, progress=False, **options)

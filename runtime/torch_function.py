@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 from ..symbolic.errors import DataError, UnsupportedError
 from .call_plan import Plan
@@ -77,7 +78,9 @@ class Function:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plan(key, ready, wrt)
-        found = _applied(self, plan, *ready) if plan.gradients else self.forward(plan, ready)[0]
+        # In forward mode even without a gradient: PyTorch then says that there is none, where tangents would be lost.
+        is_recorded = plan.gradients or forward_ad._current_level >= 0
+        found = _applied(self, plan, *ready) if is_recorded else self.forward(plan, ready)[0]
         return found[0] if len(found) == 1 else found
 
     def _as_tensor(self, name: str, value: Any, real: bool) -> Any:
@@ -176,7 +179,7 @@ class Function:
 
 def _array(tensor: Any, dtype: np.dtype[Any]) -> Any:
     """A tensor as a C-contiguous array, without a copy where it is one."""
-    array = tensor.detach().contiguous().numpy()
+    array = tensor.detach().contiguous().resolve_neg().numpy()
     return array if array.dtype == dtype else array.astype(dtype)
 
 

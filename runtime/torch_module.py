@@ -103,9 +103,14 @@ class Module(torch.nn.Module):
     def _gather(self) -> None:
         """Put parameters and buffers into one tensor, laid out as kernels expect: they are then read where they lie."""
         own = {name: getattr(self, name) for name in self._layout}
+        is_shared = any(tensor.is_cpu and tensor.is_shared() for tensor in own.values())
+        if is_shared and len({tensor.untyped_storage().data_ptr() for tensor in own.values()}) == 1:
+            return  # of another process: a copy would no longer be shared
         if len({(tensor.dtype, tensor.device) for tensor in own.values()}) == 1:
             first = next(iter(own.values()))
             flat = torch.empty(sum(tensor.numel() for tensor in own.values()), dtype=first.dtype, device=first.device)
+            if is_shared:
+                flat.share_memory_()
             for name, (at, shape) in self._layout.items():
                 view = flat[at : at + math.prod(shape)].view(shape)
                 view.copy_(own[name].detach())

@@ -36,6 +36,8 @@ class Function:
         By a call: if an argument is missing, lies on another device, has another shape than declared or another type
         than the others (all of float32 or of float64; under autocast halves become float32), or holds labels out of
         range.
+    UnsupportedError
+        By a call: if a state that the outputs depend on requires a gradient.
     """
 
     def __init__(self, pullback: Pullback) -> None:
@@ -46,7 +48,7 @@ class Function:
         self._plans: dict[Any, Plan] = {}
         self._buffers: dict[int, tuple[list[int], Any]] = {}
         count = len(pullback.data) + len(pullback.parameters)
-        self.saved = len(self.arguments) if pullback.reads_states else count  # what backward reads
+        self.saved = len(self.arguments) if pullback.read_states else count  # what backward reads
 
     def __deepcopy__(self, memo: Any) -> Function:
         return self  # which knows no tensor's values
@@ -111,6 +113,7 @@ class Function:
             (one, first), (other, second) = list(types.items())[:2]
             raise DataError(f"{first} holds {one} and {second} {other}; give all of one type, as in {second}.to({one})")
         dtype = REAL[next(iter(types), torch.float32)]
+        self.pullback.check_constants(wrt, "{}.detach()")
         if len(self._plans) >= PLANS:
             self._plans.clear()
         made = self.pullback.plan([tuple(tensor.shape) for tensor in tensors], dtype, wrt)

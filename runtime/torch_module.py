@@ -174,7 +174,7 @@ class Module(torch.nn.Module):
             dtype = next((t.dtype for t in (*own, *data.values()) if t.is_floating_point()), torch.float32)
             data |= self._drawn(pullback, noises, data, dtype)
         arguments = [data[tensor.name] for tensor in pullback.data]
-        kept = [state.clone() for state in states] if pullback.reads_states else states
+        kept = [state.clone() for state in states] if pullback.read_states else states
         found = function.run([*arguments, *own, *kept])
         if not (self.training and self._assigned):
             return found

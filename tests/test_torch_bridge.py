@@ -419,6 +419,11 @@ def test_what_cannot_be_is_said():
         function(z[:0], y[:0], w)
     with pytest.raises(gl.DataError, match="given twice"):
         function(z, y, w, w=w)
+    scaled = gl.torch.function(gl.Sequential([gl.layers.BatchNorm()], 5), training=False, target="numpy")
+    with pytest.raises(gl.UnsupportedError, match=r"running_var1 is a state.*running_var1.detach\(\)"):
+        scaled(z, w, w, w.detach(), y[0].requires_grad_())
+    with torch.no_grad():
+        scaled(z, w, w, w, y[0])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = z.detach().bfloat16().requires_grad_()
         function(half, y.float(), w.float()).backward()

@@ -64,6 +64,11 @@ class Function:
 
     def run(self, tensors: Sequence[Any]) -> Any:
         """The outputs for all arguments, in order."""
+        if torch.jit.is_tracing():  # which would keep these outputs as constants
+            raise UnsupportedError(
+                f"torch.jit.trace, and exports that go by it, cannot see into {self.pullback.network.name}; "
+                "gl.to_onnx exports networks by their equations"
+            )
         ready = [
             value
             if isinstance(value, torch.Tensor)

@@ -172,6 +172,7 @@ class Module(torch.nn.Module):
         states = [getattr(self, tensor.name) for tensor in pullback.states]
         if noises:
             dtype = next((t.dtype for t in (*own, *data.values()) if t.is_floating_point()), torch.float32)
+            dtype = dtype if dtype in REAL else torch.float32  # halves, under autocast
             data |= self._drawn(pullback, noises, data, dtype)
         arguments = [data[tensor.name] for tensor in pullback.data]
         kept = [state.clone() for state in states] if pullback.read_states else states

@@ -377,6 +377,24 @@ def test_compiled_models_leave_it_as_it_is():
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace`")
+def test_a_trace_keeps_no_outputs_as_constants():
+    net = gl.Network("exponential")
+    i, x = gl.indices("i"), net.input("x", (7,))
+    net.define("z", i, sympy.exp(x[i]))
+    function, x = gl.torch.function(net, target="numpy"), tensor(7, grad=False)
+    torch.testing.assert_close(function(x), x.exp())
+    with pytest.raises(gl.UnsupportedError, match="cannot see into exponential; gl.to_onnx"):
+        torch.jit.trace(lambda x: function(x), x)
+
+
+def test_noise_of_a_module_without_parameters_is_drawn_in_single_precision():
+    module = gl.torch.Module(gl.Sequential([gl.layers.Dropout(0.001)], input_shape=1009), target="numpy")
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # of which a noise below 1/256 is mostly 0
+        found = module(torch.ones(997, 1009, dtype=torch.bfloat16))
+    assert (found == 0).double().mean().item() == pytest.approx(0.001, rel=0.1)
+
+
 def test_negated_views_are_read_as_what_they_are():
     function = gl.torch.function(dense_mish(), target="numpy")
     x, W, b = torch._neg_view(tensor(7, 3, grad=False)), tensor(5, 3), tensor(5)

@@ -64,7 +64,7 @@ class Function:
 
     def run(self, tensors: Sequence[Any]) -> Any:
         """The outputs for all arguments, in order."""
-        if torch.jit.is_tracing():  # which would keep these outputs as constants
+        if _is_tracing():  # which would keep these outputs as constants
             raise UnsupportedError(
                 f"torch.jit.trace, and exports that go by it, cannot see into {self.pullback.network.name}; "
                 "gl.to_onnx exports networks by their equations"
@@ -264,6 +264,7 @@ class _Underivable(torch.autograd.Function):
 
 _applied: Any = _Apply.apply
 _underivable: Any = _Underivable.apply
+_is_tracing: Any = torch.jit.is_tracing  # type: ignore[attr-defined]
 _disabled: Any = torch._disable_dynamo  # type: ignore[attr-defined]
 
 

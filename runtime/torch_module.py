@@ -110,7 +110,7 @@ class Module(torch.nn.Module):
             first = next(iter(own.values()))
             flat = torch.empty(sum(tensor.numel() for tensor in own.values()), dtype=first.dtype, device=first.device)
             if is_shared:
-                flat.share_memory_()
+                flat.share_memory_()  # type: ignore[no-untyped-call]
             for name, (at, shape) in self._layout.items():
                 view = flat[at : at + math.prod(shape)].view(shape)
                 view.copy_(own[name].detach())

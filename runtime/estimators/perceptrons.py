@@ -152,7 +152,8 @@ class MLPClassifier(ClassifyingEstimator, Perceptron):
     tol, n_iter_no_change : the training ends when for more than `n_iter_no_change` epochs the loss (with
         `early_stopping` the score on the rows held out) has not become better by `tol`.
     verbose : print the loss of every epoch.
-    warm_start : a second `fit` goes on where the first ended, with the optimizer's state.
+    warm_start : a second `fit` goes on where the first ended, with the optimizer's state; it refuses another network,
+        target or dtype.
     momentum, nesterovs_momentum : of "sgd".
     early_stopping, validation_fraction : whether to hold out this fraction of the rows (of each class its share), end
         by their score, and keep the parameters that were best.

@@ -20,6 +20,7 @@ from test_cuda_compiler import compiled
 from test_cuda_networks import NETWORKS, OPTIMIZERS
 
 import gradloom as gl
+from gradloom.codegen.cuda import write
 from gradloom.codegen.generate import generate
 from gradloom.runtime import cuda_compiler
 from gradloom.runtime.cuda_module import DeviceModule
@@ -31,13 +32,13 @@ MODULES = count()
 MARGIN = 6
 TILES = 18_560  # bytes of the largest tiles in float32, twice as many in float64
 REGISTERS = {  # of sm_80 and sm_90, float32, Adam with clipping
-    "dense": (114, 107),
-    "classifier": (122, 113),
-    "convolution": (122, 109),
-    "strides": (162, 122),
+    "dense": (122, 107),
+    "classifier": (130, 113),
+    "convolution": (130, 109),
+    "strides": (176, 122),
     "LSTM": (166, 168),
     "GRU": (170, 166),
-    "symbols": (122, 117),
+    "symbols": (130, 117),
     "attention": (170, 154),
     "modes": (154, 126),
     "784-16-16-10": (152, 128),
@@ -55,7 +56,7 @@ UPDATED = {  # of sm_90, float32, AdamW: parameters are updated where their grad
     "modes": 119,
     "784-16-16-10": 137,
 }
-IN_DOUBLE = {"classifier": 141, "convolution": 137, "GRU": 166, "modes": 144, "784-16-16-10": 152}  # of sm_90
+IN_DOUBLE = {"classifier": 141, "convolution": 137, "GRU": 176, "modes": 154, "784-16-16-10": 152}  # of sm_90
 EQUATIONS = {  # float32 and float64 of sm_90, and bytes in float32
     "product_circuit": (22, 22, 0),
     "neuron_circuit": (24, 24, 0),
@@ -72,7 +73,7 @@ EQUATIONS = {  # float32 and float64 of sm_90, and bytes in float32
 }
 # Of trainings in which each block does everything small for itself, with Adam, for sm_90: float32 and float64. They
 # take all shared memory that a block has without asking, for rows of the batch.
-BY_BLOCK = {"2-2-2": (76, 94), "784-16-16-10": (166, 155)}
+BY_BLOCK = {"2-2-2": (76, 94), "784-16-16-10": (166, 163)}
 WHOLE = 48 * 1024
 # What powers, sines and cosines of double precision call, by the library; nothing else is called.
 LIBRARY = ("__internal_accurate_pow,", "__internal_trig_reduction_slowpathd,")
@@ -186,7 +187,8 @@ def test_training_kernels_are_lean(name, cc, record_property):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name == "784-16-16-10" else [pytest.mark.slow]) for name in UPDATED]
 )
-def test_training_kernels_that_update_where_gradients_are_made(name, record_property):
+def test_training_kernels_that_update_where_gradients_are_made(name, record_property, monkeypatch):
+    monkeypatch.setattr(write, "training_by_block", lambda *_: None)  # which some of them have in the place of this one
     shared = 128 if name == "strides" else TILES
     device = train_kernel(ALL[name](), "float32", (9, 0), gl.optimizers.AdamW())
     counts = assert_within_limits(device, record_property, UPDATED[name], shared)

@@ -227,7 +227,7 @@ class Keeper:
             there["optimizer"] = None
         for name, value in ours.items():
             if there.get(name) != value:
-                is_shown = name not in ("optimizer", "data")
+                is_shown = name not in ("optimizer", "data", "validation")
                 what = f"{name} {there.get(name)!r}, this one {value!r}" if is_shown else f"another {name}"
                 raise SavedFileError(
                     f"{path} is of a training with {what}; go on with the same, or name another directory"
@@ -245,4 +245,8 @@ def _lacking(run: Any) -> str | None:
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in state.items()
+        if not isinstance(value, np.ndarray)
+    }

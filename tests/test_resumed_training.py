@@ -409,3 +409,28 @@ def test_a_checkpoint_that_lacks_a_part(tmp_path, part):
     with pytest.raises(gl.SavedFileError, match=f"it has no {part} that can be read"):
         fit(model, checkpoints=tmp_path, resume=True)
     assert (model.params.flat == before).all()
+
+
+@pytest.mark.parametrize(("first", "second"), [((slice(5), slice(5)), (slice(5, 10),) * 2), (None, (slice(5),) * 2)])
+def test_other_rows_to_validate_on(tmp_path, first, second):
+    held = [at and (X[at[0]], Y[at[1]]) for at in (first, second)]
+    fit(model_of(), epochs=2, checkpoints=tmp_path, validation=held[0])
+    with pytest.raises(gl.SavedFileError, match="another validation"):
+        fit(model_of(), epochs=4, checkpoints=tmp_path, resume=True, validation=held[1])
+
+
+class Counts(gl.Callback):
+    """A callback that remembers numbers of NumPy."""
+
+    def state(self):
+        return {"rows": np.int64(7), "scale": np.float32(0.5)}
+
+    def restore(self, state):
+        self.found = state
+
+
+def test_numbers_of_numpy(tmp_path):
+    fit(model_of(), epochs=1, checkpoints=tmp_path, callbacks=[Counts()])
+    again = Counts()
+    fit(model_of(), epochs=2, checkpoints=tmp_path, resume=True, callbacks=[again])
+    assert again.found == {"rows": 7, "scale": 0.5}

@@ -200,3 +200,12 @@ def test_operators_of_other_domains_are_not_taken_for_those_of_onnx():
     with pytest.raises(UnsupportedError, match=r"the operator some\.where\.Softplus.* has no counterpart"):
         gl.from_onnx(model)
     assert gl.from_onnx(made([("Gelu", ["x"], {"domain": "com.microsoft"})]), target="numpy").network.layers
+
+
+def test_a_matrix_of_two_layers_is_refused():
+    """Its gradient would be of one of them; vectors may be one because they were equal when they were written."""
+    nodes = [("Gemm", ["x", "W", "b"], {}), ("Gemm", ["1", "V", "b"], {})]
+    assert gl.from_onnx(made(nodes, {"W": random(5, 5), "V": random(5, 5), "b": random(5)}), target="numpy").count == 60
+    nodes[1] = ("Gemm", ["1", "W", "b"], {})
+    with pytest.raises(UnsupportedError, match=r"the operator Gemm.* shares W with another operator"):
+        gl.from_onnx(made(nodes, {"W": random(5, 5), "b": random(5)}))

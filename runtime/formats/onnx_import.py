@@ -17,6 +17,7 @@ from .imported import Part, joined, model_of, sample_shape
 from .onnx_layers import LAYERS, Node
 
 Array = NDArray[Any]
+_NONE: Array = np.zeros(())
 
 
 def from_onnx(
@@ -111,6 +112,9 @@ def _parts(graph: Any, current: str, constants: dict[str, Array], onnx: Any, ran
         node = Node(found, constants, onnx, rank, following, opset)
         if node.folded():
             continue
+        shared = [name for name in found.input if readers.count(name) > 1 and constants.get(name, _NONE).ndim > 1]
+        if shared:  # vectors may be one only because exporters keep equal constants once
+            raise UnsupportedError(f"{node} shares {shared[0]} with another operator; expected parameters of its own")
         data = [name for name in found.input if name and name not in constants]
         if data != [current] or readers.count(current) > 1:
             raise UnsupportedError(

@@ -79,10 +79,11 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, Array]:
 
 def _tensors(content: bytes) -> dict[str, Array]:
     """The arrays of a file of safetensors; bfloat16, which NumPy has not, becomes float32, of which it is a part."""
-    from safetensors import deserialize
+    import safetensors
 
+    library: Any = safetensors
     made = {}
-    for name, found in deserialize(content):
+    for name, found in library.deserialize(content):
         kind = TYPES.get(found["dtype"])
         if kind is None:
             raise ArchiveError(f"{name} holds {found['dtype']}; expected {', '.join(TYPES)}")

@@ -24,6 +24,8 @@ from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
 
 PACKAGE = __name__.split(".")[0]
+# What Python leaves in a class that was copied, or whose annotations somebody asked for.
+NOTES = {"__slotnames__", "__annotations__", "__annotations_cache__", "__annotate_func__"}
 UNUSED = ("initializers", "layers")  # of a network: no source depends on them
 
 _PLAIN: Any = elementwise("plain", lambda z: z)
@@ -114,9 +116,8 @@ class _Speller:
     def _function(self, kind: Any) -> bytes:
         """A named function: ours, or somebody's of the same name and perhaps another formula; which of them it is."""
         if kind not in self._functions:
-            if kind.__bases__ != (Elementwise,) or vars(kind).keys() - vars(_PLAIN).keys() - {"__slotnames__"}:
-                # With a derivative of its own, perhaps; what has another name is pickle's, which leaves it there.
-                raise NotSpelledOutError(kind.__name__)
+            if kind.__bases__ != (Elementwise,) or vars(kind).keys() - vars(_PLAIN).keys() - NOTES:
+                raise NotSpelledOutError(kind.__name__)  # with a derivative of its own, perhaps
             self._functions[kind] = b""  # a formula that calls itself would not end in any case
             places = [Symbol(f"#{place}", real=True) for place in range(len(kind.defaults))]
             spelled = [self.digest(kind.definition(*places)), self.digest(kind.symbol)]

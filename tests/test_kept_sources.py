@@ -177,10 +177,11 @@ def test_other_source_is_another_digest(seed):
 
 
 def test_a_network_that_was_copied_is_kept_as_before():
-    """Copies leave a note of their own in the classes of functions."""
+    """Copies, and looks at annotations, leave notes of their own in the classes of functions."""
     net = gl.Sequential([gl.layers.Dense(3, gl.silu)], input_shape=2, loss=gl.losses.SquaredError())
     before = digest(net, None, [])
     assert before is not None
+    assert gl.silu.__annotations__ == {}
     assert digest(copy.deepcopy(net), None, []) == digest(net, None, []) == before
 
 

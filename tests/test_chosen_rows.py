@@ -97,6 +97,7 @@ def test_a_kernel_that_computes_the_target_by_a_product_reads_it_in_place_too():
     assert in_place(net, sizes={"n": 37, "m": 11}) == ["x", "y"]
 
 
+@pytest.mark.slow
 def test_an_epoch_in_any_order_is_that_of_single_steps(tmp_path):
     layers = [gl.layers.Dense(17, gl.tanh), gl.layers.Dense(5)]
     net = gl.Sequential(layers, (29,), loss=gl.losses.SquaredError())

@@ -111,7 +111,9 @@ def test_every_optimizer(name):
         assert not re.search(r"grads\[|shifted\(grads", body(source, name))
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize(
+    "name", [n if n in ("penalised", "odd", "modes") else pytest.param(n, marks=pytest.mark.slow) for n in OTHERS]
+)
 def test_every_kind_of_network(name):
     net, rule = OTHERS[name](), RULES["AdamW" if name in ("odd", "modes", "LSTM") else "momentum"]()
     assert_trained_alike(net, rule)

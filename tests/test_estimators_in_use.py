@@ -53,6 +53,7 @@ def search(*shapes, **options):
     return GridSearchCV(pipeline, grid, cv=3, error_score="raise", **options)
 
 
+@pytest.mark.slow
 def test_a_grid_search_compiles_once(kernels):
     """19 fits of one shape: rates and penalties are data."""
     found = search((3,)).fit(X, NAMES)
@@ -108,6 +109,7 @@ def test_copies_go_on_by_themselves():
         assert (len(other.loss_curve_), len(made.loss_curve_)) == (5, 4)
 
 
+@pytest.mark.slow
 def test_a_pickle_is_used_in_another_process(tmp_path):
     """Of what is compiled: the same bits where the kernel cache is empty; training goes on with the same bits, too."""
     compiled = make_pipeline(StandardScaler(), MLPClassifier((3,), batch_size=50, max_iter=5, random_state=0))

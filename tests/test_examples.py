@@ -201,6 +201,7 @@ def shares(printed):
     return {name.strip(): float(share) for name, share in re.findall(r"^(.+?)\s+(\d+\.\d)%$", printed, re.M)}
 
 
+@pytest.mark.slow
 def test_sparse_autoencoders_beat_the_pixels(capsys):
     main_of = runpy.run_path(str(EXAMPLES / "sparse_autoencoders.py"))["main"]
     main_of(["--epochs", "12", "--draws", "3"])

@@ -21,6 +21,7 @@ def test_pages_are_as_written(title):
         assert (GALLERY / name).read_text(encoding="utf-8") == text, "run python docs/gallery/make.py and read the diff"
 
 
+@pytest.mark.slow
 def test_lists_are_as_written():
     listed = make.lists()
     for name, text in listed.items():

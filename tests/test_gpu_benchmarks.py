@@ -37,6 +37,7 @@ def driver(monkeypatch, one_warp):
     return made
 
 
+@pytest.mark.slow
 def test_a_dry_run_goes_through_all_of_it(tmp_path, capsys, monkeypatch):
     """PyTorch alone of the peers, which the tests have; every system's first losses agree."""
     real = training.importlib.util.find_spec

@@ -289,6 +289,7 @@ def test_a_call_that_is_interrupted_lets_go_when_nothing_reads_any_more(driver, 
 # ---- how long memory is held -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_consumer_keeps_the_memory(driver):
     model = gl.Model(network(), target="cuda", dtype="float64")
     model.predict(X[:5])

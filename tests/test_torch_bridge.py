@@ -120,6 +120,7 @@ def test_the_examples_own_layer_and_loss():
     assert gradcheck(lambda *given: function(**dict(zip(arguments, given, strict=True))), list(arguments.values()))
 
 
+@pytest.mark.slow
 def test_batches_of_any_size_need_one_compilation():
     function, layer = gl.torch.function(focal()), gl.torch.function(dense_mish())
     for dtype, close in ((torch.float64, 1e-12), (torch.float32, 1e-5)):

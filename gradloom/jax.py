@@ -74,9 +74,10 @@ def function(
     real = [tensor.classes is None for tensor in pullback.arguments]
     count = pullback.differentiated
 
-    @jax.custom_vjp
-    def call(*arrays: Any) -> Any:
+    def computed(*arrays: Any) -> Any:
         return _forward(pullback, arrays)
+
+    call = jax.custom_vjp(computed)
 
     def forward(*arguments: Any) -> Any:
         pullback.check_constants(

@@ -118,9 +118,9 @@ def start(module, dtype, seed=1):
     return flat.astype(dtype)
 
 
-def assert_as_reference(net, rows=3, sizes=None, wrt=None):
+def assert_as_reference(net, rows=3, sizes=None, wrt=None, schedule=None):
     """Loss, gradients and output in float64, in training and in inference, as far as the network has them."""
-    source = generate(net, target="cuda", dtype="float64", sizes=sizes, wrt=wrt).source
+    source = generate(net, target="cuda", dtype="float64", sizes=sizes, wrt=wrt, schedule=schedule).source
     module = device_module(source, "float64")
     program = net.compile(target="numpy", dtype="float64", sizes=sizes, wrt=wrt)
     reference, data, flat = program.module, drawn(net, rows, sizes=sizes), start(module, float)

@@ -37,7 +37,7 @@ REGISTERS = {  # of sm_80 and sm_90, float32, Adam with clipping
     "strides": (162, 122),
     "LSTM": (166, 168),
     "GRU": (170, 166),
-    "symbols": (122, 117),
+    "symbols": (154, 140),
     "attention": (170, 154),
     "modes": (144, 118),
     "784-16-16-10": (146, 123),
@@ -50,8 +50,8 @@ EQUATIONS = {  # float32 and float64 of sm_90, and bytes in float32
     "max_circuit": (37, 37, 0),
     "perceptron": (95, 127, TILES),
     "one_row": (95, 127, TILES),
-    "classifier": (105, 120, TILES),
-    "one_hot": (105, 120, TILES),
+    "classifier": (124, 128, TILES),
+    "one_hot": (124, 128, TILES),
     "many_axes": (95, 123, TILES),
     "arithmetic": (46, 72, 0),
     "awkward_names": (72, 92, 128),
@@ -115,10 +115,10 @@ def loaded(source):
     return module
 
 
-def train_kernel(net, dtype, cc, optimizer="Adam"):
+def train_kernel(net, dtype, cc, optimizer="Adam", schedule=None):
     """What the training kernel takes, compiled as an epoch asks for it."""
     rule, device = OPTIMIZERS[optimizer](), CompilingDevice(cc)
-    source = generate(net, target="cuda", dtype=dtype, optimizer=rule).source
+    source = generate(net, target="cuda", dtype=dtype, optimizer=rule, schedule=schedule).source
     module = DeviceModule(loaded(source), device, dtype)
     size = max(place + int(np.prod(shape)) for place, shape in module.PARAMETERS.values())
     params = np.zeros(size, dtype)

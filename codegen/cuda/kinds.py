@@ -6,6 +6,7 @@ phase       who does what
 `Each`      every point of a space is one thread's: elementwise equations, and sums that are short or many
 `Together`  every point is one block's, whose threads share what is summed: few sums of much
             (what is one number alone, every thread or block makes for itself: `made_by_everyone`)
+`Scatter`   places that data choose are a block's, which looks for what comes there among all that is added
 `Product`   tiles of a matrix product are one block's each
 `TimeSteps` phases that need each other along time, for one step after the other
 `Rows`      rows of the batch are a block's, which takes several phases through by itself
@@ -22,7 +23,7 @@ from typing import TypeAlias
 from sympy import Expr, Symbol
 
 from ...symbolic.equations import Equation
-from ...symbolic.tensors import Tensor, elements, tensor_of
+from ...symbolic.tensors import Tensor, elements, indices_of, tensor_of
 from ..nests import AddTo, Item, Loop, reads, statements, targets
 from ..ops import Contraction
 
@@ -55,6 +56,29 @@ class Together:
 
 
 @dataclass(frozen=True)
+class Scatter:
+    """``target += value`` at every point of `entries` and of `own`, the entries in order.
+
+    Attributes
+    ----------
+    own : the indices that stand in the target themselves
+    entries : the others, which say by data where to add
+    row : the number of the place that data choose
+    groups : a block has the rows with the same remainder by this number
+    apart : into how many parts, of other rows each, its threads divide them again
+    """
+
+    target: Expr
+    value: Expr
+    own: tuple[tuple[Symbol, Expr], ...]
+    entries: tuple[tuple[Symbol, Expr], ...]
+    row: Expr
+    groups: int
+    apart: int
+    equation: Equation
+
+
+@dataclass(frozen=True)
 class Product:
     """A product of matrices in tiles; what `after` says is done with each entry as soon as it is made.
 
@@ -84,7 +108,7 @@ class Rows:
     phases: tuple[Phase, ...]
 
 
-Phase: TypeAlias = Each | Together | Product | TimeSteps | Rows
+Phase: TypeAlias = Each | Together | Scatter | Product | TimeSteps | Rows
 
 
 def read_by(phase: Phase) -> set[Tensor]:
@@ -96,7 +120,10 @@ def read_by(phase: Phase) -> set[Tensor]:
     if isinstance(phase, Product):
         after = set() if phase.after is None else read_by(phase.after)
         return {tensor_of(phase.op.left), tensor_of(phase.op.right)} | after
-    return {tensor_of(element) for element in elements(phase.value)}
+    read = {tensor_of(element) for element in elements(phase.value)}
+    if isinstance(phase, Scatter):
+        read |= {tensor_of(element) for place in indices_of(phase.target) for element in elements(place)}
+    return read
 
 
 def written_by(phase: Phase) -> set[Tensor]:

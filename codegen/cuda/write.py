@@ -27,7 +27,10 @@ from .writer import WAIT, CudaWriter
 
 # What the generated functions may call of what modules carry.
 CALLED = frozenset(
-    "where larger sign logistic logaddexp put_number put_four add_number block_sum grid_barrier shifted anew".split()
+    (
+        "where larger sign logistic logaddexp put_number put_four add_number add_atomic numbers_of block_sum "
+        "grid_barrier shifted anew"
+    ).split()
 )
 ALWAYS = frozenset({"grid_barrier", "shifted", "device"})
 
@@ -68,7 +71,11 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
     schedule, sizes = plan.schedule, plan.sizes
     temporary = plan.lowering.temporary
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance)
-    raw = [phases_of(gather_steps(rows_first(part, sizes, temporary)), sizes, temporary) for part in parts]
+    is_fast = plan.chosen.scatter == "fast"
+    raw = [
+        phases_of(gather_steps(rows_first(part, sizes, temporary)), sizes, temporary, fast_scatter=is_fast)
+        for part in parts
+    ]
     whole = (*raw[:2], raw[0] + raw[1] + raw[2], raw[3])
     forward, loss, step, advance = (in_rows(fused(part, sizes), sizes) for part in whole)
     assign = fused(phases_of(schedule.assign, sizes, temporary), sizes)

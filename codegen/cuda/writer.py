@@ -16,12 +16,13 @@ from ..names import Names
 from ..nests import AddTo, Finish, Item, Loop, Set, Start, Step
 from ..sizes import Sizes
 from ..strides import row_major
-from .kinds import Each, Phase, Product, Rows, TimeSteps, Together, equations_of, made_by_everyone
+from .kinds import Each, Phase, Product, Rows, Scatter, TimeSteps, Together, equations_of, made_by_everyone
 from .order import waits
 from .places import Places
 from .printer import CudaPrinter
 from .product_writer import ProductWriter
 from .products import Tiles
+from .scatter_writer import ScatterWriter
 
 INDENT = "    "
 WAIT = "grid_barrier(gate)"
@@ -155,6 +156,8 @@ class CudaWriter:
             lines = self.points(phase.space, "block", "blocks", lambda: self._sum(phase))
         elif isinstance(phase, Product):
             lines = ProductWriter(self).lines(phase)
+        elif isinstance(phase, Scatter):
+            lines = ScatterWriter(self).lines(phase)
         elif isinstance(phase, Rows):
             lines = self._rows(phase)
         else:
@@ -221,7 +224,7 @@ class CudaWriter:
             return [f"for {self.letter(pairs[0][0])} in range({own}, {stop}, {all_of}):"]
         name = self.fresh(name)
         lines = [f"for {name} in range({own}, {stop}, {all_of}):"]
-        return [*lines, *(INDENT + line for line in self._indices(pairs, name, is_all=True))]
+        return [*lines, *(INDENT + line for line in self.indices(pairs, name, is_all=True))]
 
     def _of_rows(self, pairs: Sequence[tuple[Any, Expr]], span: Span) -> list[str]:
         """The same for the rows of a block."""
@@ -233,10 +236,10 @@ class CudaWriter:
         stop = f"{span.length} * {self.factor(rest)}"
         name = self.fresh("point")
         lines = [f"for {name} in range(lane, {stop}, lanes):"]
-        lines += [INDENT + line for line in self._indices(others, name, is_all=False)]
+        lines += [INDENT + line for line in self.indices(others, name, is_all=False)]
         return [*lines, f"{INDENT}{self.letter(row)} = {span.first} + {name} // {self.factor(rest)}"]
 
-    def _indices(self, pairs: Sequence[tuple[Any, Expr]], name: str, *, is_all: bool) -> list[str]:
+    def indices(self, pairs: Sequence[tuple[Any, Expr]], name: str, *, is_all: bool) -> list[str]:
         """The indices of a point of a space; `is_all` if its number has no other part."""
         lines = []
         rest: Expr = Integer(1)
@@ -292,7 +295,9 @@ class CudaWriter:
         value = self.printer.text(item.value)
         lines = self.flush()
         if isinstance(item, AddTo):
-            return [*lines, f"{self.memory(item.target)} += {value}"]
+            buffer, place = self.place(item.target)
+            is_atomic = item.is_atomic
+            return [*lines, f"add_atomic({buffer}, {place}, {value})" if is_atomic else f"{buffer}[{place}] += {value}"]
         name = self.local(item.target)
         return [*lines, f"{name} = {value}", *self.stored(item.target, name)]
 
@@ -355,14 +360,19 @@ class CudaWriter:
 
     def memory(self, element: Expr) -> str:
         """An element where it lies."""
+        buffer, place = self.place(element)
+        return f"{buffer}[{place}]"
+
+    def place(self, element: Expr) -> tuple[str, str]:
+        """The buffer in which an element lies, and its place there."""
         tensor = tensor_of(element)
         steps = row_major(tensor.shape, self.sizes)
         place = expand(sum((at * step for at, step in zip(indices_of(element), steps, strict=True)), Integer(0)))
         text = self.printer.integer(place).text
         if tensor not in self.places:
-            return f"{self.names.of(tensor)}[{text}]"
+            return self.names.of(tensor), text
         start = self.start_of(tensor)
-        return f"{self.places[tensor][0]}[{start if text == '0' else f'{start} + {text}'}]"
+        return self.places[tensor][0], start if text == "0" else f"{start} + {text}"
 
     def start_of(self, tensor: Tensor) -> str:
         """The variable that says where a tensor begins in its buffer."""

@@ -228,3 +228,19 @@ def load_acquire(typing, counter):
         return builder.call(ir.InlineAsm(kind, code, "=r,l,~{memory}", side_effect=True), arguments)
 
     return types.int32(counter), generate
+
+
+@intrinsic
+def add_atomic(typing, base, place, value):
+    """Add to a number of global memory to which others may be adding; in which order, nobody knows."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = _address(context, builder, base, *arguments[:2])
+        number = pointer.type.pointee
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number])
+        bits, letter = (32, "f") if isinstance(number, ir.FloatType) else (64, "d")
+        code = f"{{ .reg .u64 to; cvta.to.global.u64 to, $0; red.global.add.f{bits} [to], $1; }}"
+        builder.call(ir.InlineAsm(kind, code, f"l,{letter},~{{memory}}", side_effect=True), [pointer, arguments[2]])
+        return context.get_dummy_value()
+
+    return types.void(base, place, base.dtype), generate

@@ -51,10 +51,11 @@ class Kernel:
     ----------
     function : what the driver launches
     most_blocks : how many blocks of it run at the same time
+    shared : bytes of shared memory that each of them asks for, besides what it has anyway
     """
 
-    def __init__(self, function: Any, most_blocks: int) -> None:
-        self.function, self.most_blocks = function, most_blocks
+    def __init__(self, function: Any, most_blocks: int, shared: int = 0) -> None:
+        self.function, self.most_blocks, self.shared = function, most_blocks, shared
 
 
 def _within(method: Callable[Concatenate[Device, Given], Result]) -> Callable[Concatenate[Device, Given], Result]:
@@ -226,16 +227,30 @@ class Device:
     # ---- kernels -----------------------------------------------------------------------------------------------------
 
     @_within
-    def compile(self, function: Callable[..., None], kinds: Sequence[str], threads: int) -> Kernel:
-        """What `launch` takes: a kernel in machine code for this GPU.
+    def compile(self, function: Callable[..., None], kinds: Sequence[str], threads: int, shared: int = 0) -> Kernel:
+        """What `launch` takes: a kernel in machine code for this GPU, whose blocks ask for `shared` bytes of memory.
 
         `function` stands in a module that knows its `machine_code`, see `cuda_host.device_part`.
+
+        Raises
+        ------
+        DeviceError
+            If no block can have so much.
         """
+        most = self._attribute("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN") if shared else 0
+        if shared > most:
+            raise DeviceError(
+                f"{function.__name__} asks for {shared} bytes of shared memory for a block, and {self.name} has "
+                f"{most}; leave out precision='tf32', whose largest tiles take it"
+            )
         made: Cubin = function.__globals__["machine_code"](function.__name__, kinds, threads, self.cc)
         loaded = self._call("cuModuleLoadData", made.code)
         found = self._call("cuModuleGetFunction", loaded, made.name.encode())
-        each = self._call("cuOccupancyMaxActiveBlocksPerMultiprocessor", found, threads, 0)
-        kernel = Kernel(found, max(1, int(each)) * self.multiprocessors)
+        if shared:
+            kind = self._driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            self._call("cuFuncSetAttribute", found, kind, shared)
+        each = self._call("cuOccupancyMaxActiveBlocksPerMultiprocessor", found, threads, shared)
+        kernel = Kernel(found, max(1, int(each)) * self.multiprocessors, shared)
         weakref.finalize(kernel, self._unload, loaded).atexit = False  # the end of the process does it
         return kernel
 
@@ -246,7 +261,7 @@ class Device:
         kinds = tuple(ctypes.c_void_p if isinstance(a, Buffer) else _KINDS[np.dtype(type(a))] for a in arguments)
         blocks = min(most, kernel.most_blocks)
         sizes = (blocks, 1, 1, threads, 1, 1)
-        self._call("cuLaunchCooperativeKernel", kernel.function, *sizes, 0, self._stream, (values, kinds))
+        self._call("cuLaunchCooperativeKernel", kernel.function, *sizes, kernel.shared, self._stream, (values, kinds))
 
     def _unload(self, module: Any) -> None:
         """As `_release`, when the kernels that may be at work are done."""

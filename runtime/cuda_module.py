@@ -262,7 +262,9 @@ class DeviceModule:
                 arguments.append(self._buffers[name] if name in self._buffers else self._room(name, self._least(name)))
         if kernel not in self._kernels:
             kinds = list(kinds_of(self._module, kernel, self._dtype).values())
-            self._kernels[kernel] = self.device.compile(getattr(self._module, kernel), kinds, self._module.THREADS)
+            shared = self._module.SHARED if "work" in self._arguments(kernel) else 0
+            function = getattr(self._module, kernel)
+            self._kernels[kernel] = self.device.compile(function, kinds, self._module.THREADS, shared)
         self._last[kernel] = (self._kernels[kernel], self._module.THREADS, arguments, most or self._module.BLOCKS)
         self.device.launch(*self._last[kernel])
 

@@ -59,16 +59,15 @@ class SimulatedDevice:
         self.copied["from"] += array.size
         array[...] = buffer.numbers[start : start + array.size].reshape(array.shape)
 
-    def compile(self, function: Any, kinds: Any, threads: int) -> Any:
-        return function.__globals__["simulated"], function.__name__
+    def compile(self, function: Any, kinds: Any, threads: int, shared: int = 0) -> Any:
+        return function.__globals__["simulated"], function.__name__, shared
 
     def launch(self, kernel: Any, threads: int, arguments: Any, most: int) -> None:
-        module, name = kernel
+        module, name, shared = kernel
         assert all(one.pointer % 16 == 0 for one in arguments if isinstance(one, Buffer))
         given = tuple(one.numbers if isinstance(one, Buffer) else one for one in arguments)
-        module.launch(
-            name, (self.blocks,), (threads,), given, order=self.order, races=self.races, declared_alignment=True
-        )
+        options = {"order": self.order, "races": self.races, "declared_alignment": True}
+        module.launch(name, (self.blocks,), (threads,), given, shared, **options)
 
 
 def host_part(source: str) -> types.ModuleType:

@@ -99,7 +99,7 @@ class CompilingDevice:
         assert start + array.size <= max(buffer.count, 1)
         array[...] = 0
 
-    def compile(self, function: Any, kinds: Any, threads: int) -> None:
+    def compile(self, function: Any, kinds: Any, threads: int, shared: int = 0) -> None:
         self.ptx = cuda_compiler.compile_ptx(function, kinds, self.cc, threads)
         self.cubin = cuda_compiler.cubin(self.ptx, self.cc)
 

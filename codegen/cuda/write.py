@@ -9,7 +9,7 @@ from dataclasses import replace
 from ...symbolic.errors import UnsupportedError
 from ...symbolic.tensors import Tensor
 from ..carried import carry_cuda
-from ..cuda_tiles import TF32_TILES, TILES
+from ..cuda_tiles import TF32_TILES, TILES, shared_asked
 from ..kernels import Bodies, Body, tuple_text, with_inference
 from ..plan import Plan
 from ..scalar import SizePrinter
@@ -59,6 +59,7 @@ def write_cuda(plan: Plan) -> Bodies:
         products=_declarations(tiles),
         tables=_tables(tiles),
         stage=tiles.stage,
+        shared=shared_asked(tiles.stage, {"float32": 4, "float64": 8}[plan.real]),
         threads=TILES[0].threads,
         blocks=tiles.blocks,
     )

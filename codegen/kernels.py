@@ -138,6 +138,7 @@ class Bodies:
     tables : lines that make the tables of offsets by which products find their operands (CUDA)
     stage, threads, blocks : numbers of shared memory that products work in; threads of a block; how many blocks have
         something to do (CUDA)
+    points : how many points kernels number at most, as source: arguments of ``max`` (CUDA)
     shared : bytes of shared memory that a launch asks for; 0 where a block has enough without (CUDA)
     """
 
@@ -162,6 +163,7 @@ class Bodies:
     inference_loss_at: str = ""
     stage: int = 0
     shared: int = 0
+    points: str = ""
     tables: tuple[str, ...] = ()
     threads: int = 0
     blocks: int = 0

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codegen.cuda.whole import MOST_POINTS
+from ..symbolic.errors import SizeError
 from .cuda_host import kinds_of
 from .device_arrays import DeviceArray
 
@@ -49,7 +51,19 @@ class DeviceModule:
             self._put("tables", module.TABLES)
 
     def workspace(self, batch: int) -> Any:
-        """Device memory for everything in between, for up to `batch` rows."""
+        """Device memory for everything in between, for up to `batch` rows.
+
+        Raises
+        ------
+        SizeError
+            If kernels cannot count what they would compute at once.
+        """
+        points = self._module.points(batch)
+        if points >= MOST_POINTS:
+            raise SizeError(
+                f"a batch of {batch} rows has {points} numbers to compute at once, and kernels count fewer than "
+                f"{MOST_POINTS}; take smaller batches"
+            )
         return self.device.buffer(self._module.workspace(batch), self._dtype)
 
     @property

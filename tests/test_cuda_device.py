@@ -190,6 +190,20 @@ def test_a_model_trains_on_it(driver, dtype):
     assert {arguments[4] for arguments in launches} == {32}
 
 
+@pytest.mark.usefixtures("first_device")
+def test_more_numbers_than_kernels_count_are_refused():
+    program = network().compile(target="cuda", batch=5)
+    assert program.module._module.points(2**27) == 5 * 2**27  # the rows of the inputs
+    with pytest.raises(gl.SizeError, match=r"a batch of 1073741824 rows has \d+ numbers to compute at once"):
+        program.module.workspace(2**30)
+    B, (i, j) = gl.dims("B"), gl.indices("i j")
+    net = gl.Network("large")
+    x, w = net.input("x", (B,)), net.parameter("w", (2**16, 2**15 + 1))
+    net.minimize(gl.Sum(gl.tanh(w[i, j]), i, j) * gl.Sum(x[i], i))
+    with pytest.raises(gl.UnsupportedError, match="numbers are computed at once"):
+        net.compile(target="cuda")
+
+
 @pytest.fixture
 def asking(monkeypatch):
     """Every stage is asked for at the launch, as the largest tiles' are."""

@@ -138,6 +138,7 @@ def assert_within_limits(device, record_property, registers, shared_most, local=
     print(f"{found.registers} registers, {shared} bytes of shared memory")
     assert found.local <= local
     assert found.spills == 0
+    assert counts["long_divisions"] == 0
     assert counts["calls"] == sum(map(device.ptx.text.count, LIBRARY))
     assert 0 < found.registers <= registers + MARGIN
     assert shared <= shared_most

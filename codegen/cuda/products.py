@@ -78,6 +78,7 @@ class Tiles:
     tables: dict[Table, str] = field(default_factory=dict)  # the names of the places where they begin
     stage: int = 0  # numbers of shared memory that the largest needs
     blocks: int = 1  # how many have something to do in some phase, about
+    points: set[Expr] = field(default_factory=set)  # how many the spaces have whose points kernels number
     finishes: dict[tuple[str, ...], str] = field(default_factory=dict)  # the lines → the name
 
     def table(self, offsets: Table) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import sympy
 from sympy import expand
 
-from ..printers import SIGN
 from .kinds import Scatter
+from .whole import quotient, remainder, strided
 
 if TYPE_CHECKING:
     from .writer import CudaWriter
@@ -31,13 +31,13 @@ class ScatterWriter:
         count = w.factor(expand(sympy.prod(extent for _, extent in phase.entries)))
         inside = [f"{entry} = {first} + lane", f"{mine} = False", f"if {entry} < {count}:"]
         inside += [INDENT + line for line in self._entry(phase, entry)]
-        inside += [f"{INDENT}{mine} = {self._row(phase)} % {phase.groups} == {group}"]
+        inside += [f"{INDENT}{mine} = {remainder(self._row(phase), str(phase.groups))} == {group}"]
         inside += [f"{found} = numbers_of({mine}, stage, scratch)", *self._added(phase, first, entry, found)]
-        return [
-            f"for {group} in range({w.first_block(str(phase.groups))}, {phase.groups}, blocks):",
-            f"{INDENT}for {first} in range(0, {count}, lanes):",
-            *(2 * INDENT + line for line in inside),
-        ]
+        w.tiles.points.add(expand(sympy.prod(extent for _, extent in phase.entries)))
+        entries, next_entries = strided(first, "0", count, "lanes")
+        groups, next_group = strided(group, w.first_block(str(phase.groups)), str(phase.groups), "blocks")
+        whole = [*entries, *(INDENT + line for line in inside), next_entries]
+        return [*groups, *(INDENT + line for line in whole), next_group]
 
     def _added(self, phase: Scatter, first: str, entry: str, found: str) -> list[str]:
         """Each thread adds what comes to its places: it has some of the rows, and one value of the other indices."""
@@ -45,7 +45,7 @@ class ScatterWriter:
         each = w.factor(expand(sympy.prod(extent for _, extent in phase.own)))
         point, number, ahead, values = (w.fresh(name) for name in ("point", "number", "ahead", "values"))
         rows = f"{phase.apart} * {each}" if phase.apart > 1 else each
-        lines = [f"for {point} in range(lane, {rows}, lanes):"]
+        lines, step = strided(point, "lane", rows, "lanes")
         lines += [INDENT + line for line in w.indices(phase.own, point, is_all=phase.apart == 1)]
         lines += [f"{INDENT}{values} = cuda.local.array({AHEAD}, real)"]
         lines += [f"{INDENT}for {number} in range(0, {found}, {AHEAD}):"]
@@ -57,14 +57,14 @@ class ScatterWriter:
         added = [at, *self._entry(phase, entry)]
         is_mine = f"{number} + {ahead} < {found}"
         if phase.apart > 1:
-            part = point if each == "1" else f"{point} // {each}"
-            is_mine += f" and {self._row(phase)} // {phase.groups} % {phase.apart} == {part}"
+            group = remainder(quotient(self._row(phase), str(phase.groups)), str(phase.apart))
+            is_mine += f" and {group} == {quotient(point, each)}"
         buffer, place = w.place(phase.target)
         added += [f"if {is_mine}:", f"{INDENT}{buffer}[{place}] += {values}[{ahead}]"]
         for inside in (loaded, added):
             lines.append(f"{2 * INDENT}for {ahead} in range({AHEAD}):")
             lines += [3 * INDENT + line for line in inside]
-        return lines
+        return [*lines, step]
 
     def _entry(self, phase: Scatter, entry: str) -> list[str]:
         """The indices of an entry."""
@@ -73,5 +73,5 @@ class ScatterWriter:
         return self.writer.indices(phase.entries, entry, is_all=True)
 
     def _row(self, phase: Scatter) -> str:
-        """The number of its row, as an operand of a quotient."""
-        return self.writer.printer.integer(expand(phase.row)).within(SIGN)
+        """The number of its row."""
+        return self.writer.printer.integer(expand(phase.row)).text

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
+
+from sympy import Integer, expand
 
 from ...symbolic.errors import UnsupportedError
 from ...symbolic.tensors import Tensor
@@ -23,16 +27,17 @@ from .places import Places, flat, place_all
 from .products import Tiles
 from .rows import in_rows
 from .updates import write_update
+from .whole import MOST_POINTS
 from .writer import WAIT, CudaWriter
 
 # What the generated functions may call of what modules carry.
 CALLED = frozenset(
     (
         "where larger sign logistic logaddexp put_number put_four add_number add_atomic numbers_of block_sum "
-        "grid_barrier shifted anew"
+        "grid_barrier shifted anew quotient remainder turn_of"
     ).split()
 )
-ALWAYS = frozenset({"grid_barrier", "shifted", "device"})
+ALWAYS = frozenset({"grid_barrier", "shifted", "device", "quotient", "remainder"})
 
 
 def write_cuda(plan: Plan) -> Bodies:
@@ -56,6 +61,7 @@ def write_cuda(plan: Plan) -> Bodies:
         tiles.blocks = max(tiles.blocks, -(-plan.layout.trainable // TILES[0].threads))
     bodies = replace(
         made,
+        points=_points(plan, tiles),
         products=_declarations(tiles),
         tables=_tables(tiles),
         stage=tiles.stage,
@@ -123,6 +129,26 @@ def _place_text(places: Places, tensor: Tensor, plan: Plan) -> str:
     return (
         f'"{buffer}", {text(place.offset)}, {tuple_text([text(size) for size in place.shape]) if place.shape else "()"}'
     )
+
+
+def _points(plan: Plan, tiles: Tiles) -> str:
+    """The most points that kernels number, as source: of spaces, of the sides of products, of the rows of a batch.
+
+    Raises
+    ------
+    UnsupportedError
+        If they are 2³¹ or more whatever the batch is.
+    """
+    data = [expand(prod(plan.sizes.shape(tensor.shape), start=Integer(1))) for tensor in plan.data]
+    counts = {expand(count) for count in (*tiles.points, *data, Integer(1))}
+    fixed = max(int(count) for count in counts if count.is_Integer)
+    if fixed >= MOST_POINTS:
+        raise UnsupportedError(f"{fixed} numbers are computed at once, and a kernel counts fewer than {MOST_POINTS}")
+    # One that is not more than another in any power of the batch size is not needed.
+    terms = {count: Counter(count.as_coefficients_dict()) for count in counts if not count.is_Integer}
+    largest = [one for one in terms if not any(terms[one] < terms[other] for other in terms)]
+    text = SizePrinter({plan.sizes.batch: "batch"}).size
+    return ", ".join([str(fixed), *sorted(map(text, largest))])
 
 
 def _declarations(tiles: Tiles) -> tuple[str, ...]:

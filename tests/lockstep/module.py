@@ -14,7 +14,7 @@ from .now import NOW
 from .rewrite import COLLECTIVES, ended
 
 HOOKS = {
-    **{name: getattr(pointers, name) for name in "ld2 ld4 st4 shifted pointer_to along".split()},
+    **{name: getattr(pointers, name) for name in "ld2 ld4 st4 shifted pointer_to along quotient remainder".split()},
     **{name: getattr(copies, name) for name in "cp_async16 cp_async4 cp_commit tf32".split()},
     "anew": lambda number: number,
     "add_atomic": atomics.add_atomic,

@@ -2,7 +2,7 @@
 
 from numba import cuda, int32, uint32
 
-from .intrinsics import add_release, device, load_acquire
+from .intrinsics import add_release, device, load_acquire, remainder
 from .real import real
 
 
@@ -79,3 +79,9 @@ def numbers_of(is_one, stage, scratch):
         stage[before + int32(cuda.popc(below))] = real(thread)
     cuda.syncthreads()
     return found
+
+
+@device
+def turn_of(block, taken, blocks):
+    """The first of some things that a block does: of those before, the first blocks have `taken` so many."""
+    return remainder(block + blocks - remainder(taken, blocks), blocks)

@@ -15,7 +15,7 @@ def tf32_tile(size, depth, each, left_way, right_way, write):
 
         3 (rows (depth + 4)  if left along inner, else depth (rows + 8)) + the same of the right and columns
 
-    numbers, which for large tiles (`codegen/cuda_tiles.py`) is more than the 48 KiB that a block has without asking: then it is the dynamic
+    numbers, which for large tiles is more than the 48 KiB that a block has without asking: then it is the dynamic
     ``cuda.shared.array(0, float32, alignment=16)``.
 
     Factors are rounded to nearest: a relative error of at most 2⁻¹¹ each. The order of additions is fixed.

@@ -31,16 +31,16 @@ MODULES = count()
 MARGIN = 6
 TILES = 18_560  # bytes of the largest tiles in float32, twice as many in float64
 REGISTERS = {  # of sm_80 and sm_90, float32, Adam with clipping
-    "dense": (114, 107),
-    "classifier": (122, 108),
-    "convolution": (122, 109),
+    "dense": (108, 105),
+    "classifier": (116, 117),
+    "convolution": (106, 96),
     "strides": (162, 122),
     "LSTM": (166, 168),
     "GRU": (170, 166),
-    "symbols": (154, 140),
+    "symbols": (160, 151),
     "attention": (170, 154),
     "modes": (144, 118),
-    "784-16-16-10": (146, 123),
+    "784-16-16-10": (146, 128),
     "images": (170, 168),
 }
 IN_DOUBLE = {"classifier": 141, "convolution": 137, "GRU": 166, "modes": 144, "784-16-16-10": 152}  # of sm_90

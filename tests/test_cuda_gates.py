@@ -39,7 +39,7 @@ REGISTERS = {  # of sm_80 and sm_90, float32, Adam with clipping
     "GRU": (170, 166),
     "symbols": (160, 151),
     "attention": (170, 154),
-    "modes": (144, 118),
+    "modes": (114, 101),
     "784-16-16-10": (146, 128),
     "images": (170, 168),
 }

@@ -36,11 +36,11 @@ REGISTERS = {  # of sm_80 and sm_90, float32, Adam with clipping
     "convolution": (106, 96),
     "strides": (162, 122),
     "LSTM": (166, 168),
-    "GRU": (170, 166),
+    "GRU": (146, 141),
     "symbols": (160, 151),
     "attention": (170, 154),
     "modes": (114, 101),
-    "784-16-16-10": (146, 128),
+    "784-16-16-10": (128, 128),
     "images": (170, 168),
 }
 IN_DOUBLE = {"classifier": 141, "convolution": 137, "GRU": 166, "modes": 144, "784-16-16-10": 152}  # of sm_90

@@ -86,7 +86,7 @@ def generate(
     sizes : numbers for every symbolic size but the batch's, by name
     optimizer : one of ``gl.optimizers``; adds ``update`` and ``epoch``
     wrt : names to give gradients of; by default the parameters, or the inputs where there are none
-    schedule : a `KernelSchedule`, or a mapping of its parameters: what is not left to cost models (target "cpu")
+    schedule : a `KernelSchedule`, or a mapping of its parameters: what is not left to cost models
     timed : whether the code counts where its time goes, in ``CYCLES`` (target "cpu", on x86 processors)
     checkpoint : k: of a recurrence only the state at every k-th step is stored, and the backward pass computes the rest
         again; True for about the square root of the number of steps (target "cpu")
@@ -111,8 +111,7 @@ def generate(
     if timed and target != "cpu":
         raise UnsupportedError(f"target {target!r} cannot count where its time goes; choose cpu")
     chosen = as_schedule(schedule)
-    if target != "cpu" and chosen != KernelSchedule():
-        raise UnsupportedError(f"target {target!r} has no schedule to choose; leave it out, or choose target 'cpu'")
+    chosen.check_target(target)
     checkpoint = check_checkpoint(checkpoint, target)
     precision = check_precision(precision, target, dtype)
     known = resolve_sizes(network, sizes or {}, batch)

@@ -12,7 +12,7 @@ from ..cuda_tiles import TILES
 from ..nests import Item, Loop
 from ..ops import Op
 from ..sizes import Sizes
-from .kinds import Divided, Each, Phase, Product, Rows, TimeSteps, Together
+from .kinds import Divided, Each, Phase, Product, Rows, Scatter, TimeSteps, Together
 from .order import waits
 from .products import tiled
 
@@ -37,7 +37,7 @@ def most_blocks(phases: Sequence[Phase], sizes: Sizes) -> int:
     return most
 
 
-def blocks_for(phase: Each | Together | Product | Rows, sizes: Sizes, rows: int | None = None) -> int:
+def blocks_for(phase: Each | Together | Scatter | Product | Rows, sizes: Sizes, rows: int | None = None) -> int:
     """How many blocks have something to do in a phase, about; for some `rows` of the batch."""
     if isinstance(phase, Rows):
         return -(-sizes.rows // phase.size)
@@ -49,11 +49,13 @@ def blocks_for(phase: Each | Together | Product | Rows, sizes: Sizes, rows: int 
         for side, size in ((found.rows, found.tile.rows), (found.columns, found.tile.columns)):
             count *= -(-at_rows(side.extent, sizes, rows) // size)
         return count
+    if isinstance(phase, Scatter):
+        return phase.groups
     count = prod([at_rows(extent, sizes, rows) for _, extent in phase.space], start=1)
     return count if isinstance(phase, Together) else -(-count // THREADS)
 
 
-def block_cost(phase: Each | Together | Product | Rows, sizes: Sizes) -> int:
+def block_cost(phase: Each | Together | Scatter | Product | Rows, sizes: Sizes) -> int:
     """How many cycles each of those blocks takes; not of `Rows`."""
     assert not isinstance(phase, Rows)
     if isinstance(phase, Product):
@@ -65,6 +67,10 @@ def block_cost(phase: Each | Together | Product | Rows, sizes: Sizes) -> int:
     if isinstance(phase, Together):
         count = prod([at_rows(extent, sizes) for _, extent in phase.bound], start=1)
         return LATENCY + ceil(count / THREADS) * STATEMENT
+    if isinstance(phase, Scatter):
+        count = prod([at_rows(extent, sizes) for _, extent in phase.entries], start=1)
+        each = ceil(prod([at_rows(extent, sizes) for _, extent in phase.own], start=1) / THREADS)
+        return ceil(count / THREADS) * LATENCY + ceil(count / phase.groups / phase.apart) * each * LATENCY
     return LATENCY + sum(_work(item, sizes) for item in phase.body) * STATEMENT
 
 

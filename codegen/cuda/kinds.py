@@ -6,6 +6,7 @@ phase       who does what
 `Each`      every point of a space is one thread's: elementwise equations, and sums that are short or many
 `Together`  every point is one block's, whose threads share what is summed: few sums of much
             (what is one number alone, every thread or block makes for itself: `made_by_everyone`)
+`Scatter`   places that data choose are a block's, which looks for what comes there among all that is added
 `Product`   tiles of a matrix product are one block's each
 `TimeSteps` phases that need each other along time, for one step after the other
 `Rows`      rows of the batch are a block's, which takes several phases through by itself
@@ -23,7 +24,7 @@ from typing import Any, TypeAlias
 from sympy import Expr, Symbol
 
 from ...symbolic.equations import Equation
-from ...symbolic.tensors import Tensor, elements, tensor_of
+from ...symbolic.tensors import Tensor, elements, indices_of, tensor_of
 from ..nests import AddTo, Item, Loop, reads, statements, targets
 from ..ops import Contraction
 
@@ -54,6 +55,29 @@ class Together:
     equation: Equation
     part: Symbol | None = None
     after: Each | None = None
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """``target += value`` at every point of `entries` and of `own`, the entries in order.
+
+    Attributes
+    ----------
+    own : the indices that stand in the target themselves
+    entries : the others, which say by data where to add
+    row : the number of the place that data choose
+    groups : a block has the rows with the same remainder by this number
+    apart : into how many parts, of other rows each, its threads divide them again
+    """
+
+    target: Expr
+    value: Expr
+    own: tuple[tuple[Symbol, Expr], ...]
+    entries: tuple[tuple[Symbol, Expr], ...]
+    row: Expr
+    groups: int
+    apart: int
+    equation: Equation
 
 
 @dataclass(frozen=True)
@@ -95,7 +119,7 @@ class Divided:
     phase: Each | Together
 
 
-Phase: TypeAlias = Each | Together | Product | TimeSteps | Rows | Divided
+Phase: TypeAlias = Each | Together | Scatter | Product | TimeSteps | Rows | Divided
 
 
 def points_of(phase: Each | Together | Product) -> tuple[tuple[tuple[Any, Expr], ...], list[Expr], tuple[Item, ...]]:
@@ -117,6 +141,9 @@ def read_by(phase: Phase) -> set[Tensor]:
         return read_by(phase.phase)
     if isinstance(phase, Each):
         return {tensor_of(element) for item in phase.body for element in reads(item)}
+    if isinstance(phase, Scatter):
+        read = [*elements(phase.value), *(e for place in indices_of(phase.target) for e in elements(place))]
+        return {tensor_of(element) for element in read}
     after = set() if phase.after is None else read_by(phase.after)
     if isinstance(phase, Product):
         return {tensor_of(phase.op.left), tensor_of(phase.op.right)} | after
@@ -136,6 +163,8 @@ def made_by(phase: Phase) -> list[Tensor]:
         return made_by(phase.phase)
     if isinstance(phase, Each):
         return [tensor_of(target) for item in phase.body for s in statements(item) for target in targets(s)]
+    if isinstance(phase, Scatter):
+        return [tensor_of(phase.target)]
     first = phase.op.tensor if isinstance(phase, Product) else tensor_of(phase.target)
     return [first, *([] if phase.after is None else made_by(phase.after))]
 
@@ -161,6 +190,8 @@ def equations_of(phase: Phase) -> list[Equation]:
         found = equations_of(phase.phase)
     elif isinstance(phase, Each):
         found = [s.equation for item in phase.body for s in statements(item, starts=False)]
+    elif isinstance(phase, Scatter):
+        found = [phase.equation]
     else:
         first = phase.op.equation if isinstance(phase, Product) else phase.equation
         found = [first, *([] if phase.after is None else equations_of(phase.after))]

@@ -16,12 +16,14 @@ from ..names import Names
 from ..nests import AddTo, Finish, Item, Loop, Set, Start, Step
 from ..sizes import Sizes
 from ..strides import row_major
-from .kinds import Each, Phase, Product, Rows, TimeSteps, Together, equations_of, made_by_everyone, written_by
+from .kinds import Each, Phase, Product, Rows, Scatter, TimeSteps, Together, equations_of, made_by_everyone, written_by
 from .order import waits
 from .places import Places
 from .printer import CudaPrinter
 from .product_writer import ProductWriter
 from .products import Tiles
+from .scatter_writer import ScatterWriter
+from .whole import quotient, remainder, strided
 
 INDENT = "    "
 WAIT = "grid_barrier(gate)"
@@ -163,6 +165,8 @@ class CudaWriter:
             lines = self.points(phase.space, "block", "blocks", lambda: self._sum(phase))
         elif isinstance(phase, Product):
             lines = ProductWriter(self).lines(phase)
+        elif isinstance(phase, Scatter):
+            lines = ScatterWriter(self).lines(phase)
         elif isinstance(phase, Rows):
             lines = self._rows(phase)
         else:
@@ -188,7 +192,8 @@ class CudaWriter:
         """The phases for some rows of the batch after others, as many blocks as there are."""
         batch = self.sizes.batch
         count = f"(({self.size(batch)} + {phase.size - 1}) // {phase.size})" if phase.size > 1 else self.size(batch)
-        lines = [f"for {(group := self.fresh('group'))} in range({self.first_block(count)}, {count}, blocks):"]
+        group = self.fresh("group")
+        lines, step = strided(group, self.first_block(count), count, "blocks")
         taken = self._taken
         self.span = Span(phase.size, batch, self.fresh("first_of_rows"), self.fresh("end_of_rows"))
         first, end = self.span.first, self.span.end
@@ -196,11 +201,11 @@ class CudaWriter:
         lines += [f"{INDENT}{end} = min({first} + {phase.size}, {self.size(batch)})"]
         lines += [INDENT + line if line else "" for line in self._phases(phase.phases)]
         self.span, self._taken = None, taken
-        return lines
+        return [*lines, step]
 
     def first_block(self, count: str) -> str:
         """The first of `count` things that a block does: those before it have what earlier phases leave over."""
-        first = f"(block - {' - '.join(self._taken)}) % blocks" if self._taken else "block"
+        first = f"turn_of(block, {' + '.join(self._taken)}, blocks)" if self._taken else "block"
         self._taken.append(count)
         return first
 
@@ -214,44 +219,47 @@ class CudaWriter:
         if not pairs:
             return [f"if {own} == 0:", *(INDENT + line for line in write())]
         if self.span is not None:
-            lines = self._of_rows(pairs, self.span)
-            return [*lines, *(INDENT + line for line in write())]
+            lines, step = self._of_rows(pairs, self.span)
+            return [*lines, *(INDENT + line for line in write()), step]
         if own == "block":
             own = self.first_block(self.factor(expand(sympy.prod(extent for _, extent in pairs))))
-        lines = self._decoded(pairs, own, all_of)
-        return [*lines, *(INDENT + line for line in write())]
+        lines, step = self._decoded(pairs, own, all_of)
+        return [*lines, *(INDENT + line for line in write()), step]
 
     def _decoded(
         self, pairs: Sequence[tuple[Any, Expr]], own: str, all_of: str, name: str = "point", stop: str = ""
-    ) -> list[str]:
-        """A loop over all points of a space, or those before `stop`, and the indices of each."""
-        stop = stop or self.size(expand(sympy.prod(extent for _, extent in pairs)))
+    ) -> tuple[list[str], str]:
+        """A loop over all points of a space, or those before `stop`, and the indices of each; and its last line."""
+        count = expand(sympy.prod(extent for _, extent in pairs))
+        stop = stop or self.size(count)
         if len(pairs) == 1:
-            return [f"for {self.letter(pairs[0][0])} in range({own}, {stop}, {all_of}):"]
-        name = self.fresh(name)
-        lines = [f"for {name} in range({own}, {stop}, {all_of}):"]
-        return [*lines, *(INDENT + line for line in self._indices(pairs, name, is_all=True))]
+            return strided(self.letter(pairs[0][0]), own, stop, all_of)
+        self.tiles.points.add(count)
+        lines, step = strided(name := self.fresh(name), own, stop, all_of)
+        return [*lines, *(INDENT + line for line in self.indices(pairs, name, is_all=True))], step
 
-    def _of_rows(self, pairs: Sequence[tuple[Any, Expr]], span: Span) -> list[str]:
+    def _of_rows(self, pairs: Sequence[tuple[Any, Expr]], span: Span) -> tuple[list[str], str]:
         """The same for the rows of a block."""
         row = next(index for index, extent in pairs if extent == span.batch)
         others = [pair for pair in pairs if pair[0] != row]
         if not others:
-            return [f"for {self.letter(row)} in range({span.first} + lane, {span.end}, lanes):"]
+            return strided(self.letter(row), f"{span.first} + lane", span.end, "lanes")
         rest = expand(sympy.prod(extent for _, extent in others))
         stop = f"{span.length} * {self.factor(rest)}"
         name = self.fresh("point")
-        lines = [f"for {name} in range(lane, {stop}, lanes):"]
-        lines += [INDENT + line for line in self._indices(others, name, is_all=False)]
-        return [*lines, f"{INDENT}{self.letter(row)} = {span.first} + {name} // {self.factor(rest)}"]
+        self.tiles.points.add(expand(rest * span.batch))
+        lines, step = strided(name, "lane", stop, "lanes")
+        lines += [INDENT + line for line in self.indices(others, name, is_all=False)]
+        return [*lines, f"{INDENT}{self.letter(row)} = {span.first} + {quotient(name, self.size(rest))}"], step
 
-    def _indices(self, pairs: Sequence[tuple[Any, Expr]], name: str, *, is_all: bool) -> list[str]:
+    def indices(self, pairs: Sequence[tuple[Any, Expr]], name: str, *, is_all: bool) -> list[str]:
         """The indices of a point of a space; `is_all` if its number has no other part."""
         lines = []
         rest: Expr = Integer(1)
         for place, (index, extent) in reversed(list(enumerate(pairs))):
-            value = name if rest == 1 else f"{name} // {self.factor(rest)}"
-            lines.append(f"{self.letter(index)} = {value}{'' if is_all and not place else f' % {self.factor(extent)}'}")
+            value = quotient(name, self.size(rest))
+            value = value if is_all and not place else remainder(value, self.size(extent))
+            lines.append(f"{self.letter(index)} = {value}")
             rest = expand(rest * extent)
         return lines
 
@@ -269,9 +277,9 @@ class CudaWriter:
             begin, stop = self.fresh("begin"), self.fresh("end")
             lines += [f"{begin} = {count} * {own} // {parts}", f"{stop} = {count} * ({own} + 1) // {parts}"]
             first = f"{begin} + lane"
-        lines += self._decoded(phase.bound, first, "lanes", "entry", stop)
+        head, step = self._decoded(phase.bound, first, "lanes", "entry", stop)
         value = self.printer.text(phase.value)
-        lines += [INDENT + line for line in (*self.flush(), f"{total} += {value}")]
+        lines += [*head, *(INDENT + line for line in (*self.flush(), f"{total} += {value}")), step]
         lines.append(f"{total} = block_sum({total}, scratch)")
         if self._is_for_all:
             name = self.local(phase.target)
@@ -303,7 +311,9 @@ class CudaWriter:
         value = self.printer.text(item.value)
         lines = self.flush()
         if isinstance(item, AddTo):
-            return [*lines, f"{self.memory(item.target)} += {value}"]
+            buffer, place = self.place(item.target)
+            is_atomic = item.is_atomic
+            return [*lines, f"add_atomic({buffer}, {place}, {value})" if is_atomic else f"{buffer}[{place}] += {value}"]
         name = self.local(item.target)
         return [*lines, f"{name} = {value}", *self.stored(item.target, name)]
 
@@ -366,14 +376,19 @@ class CudaWriter:
 
     def memory(self, element: Expr) -> str:
         """An element where it lies."""
+        buffer, place = self.place(element)
+        return f"{buffer}[{place}]"
+
+    def place(self, element: Expr) -> tuple[str, str]:
+        """The buffer in which an element lies, and its place there."""
         tensor = tensor_of(element)
         steps = row_major(tensor.shape, self.sizes)
         place = expand(sum((at * step for at, step in zip(indices_of(element), steps, strict=True)), Integer(0)))
         text = self.printer.integer(place).text
         if tensor not in self.places:
-            return f"{self.names.of(tensor)}[{text}]"
+            return self.names.of(tensor), text
         start = self.start_of(tensor)
-        return f"{self.places[tensor][0]}[{start if text == '0' else f'{start} + {text}'}]"
+        return self.places[tensor][0], start if text == "0" else f"{start} + {text}"
 
     def start_of(self, tensor: Tensor) -> str:
         """The variable that says where a tensor begins in its buffer."""

@@ -1,8 +1,9 @@
 """Threads together: a wait for all blocks, and sums over a warp or a block in one order, whatever the hardware does."""
 
-from numba import cuda, int32
+from numba import cuda, int32, uint32
 
-from .intrinsics import add_release, device, load_acquire
+from .intrinsics import add_release, device, load_acquire, remainder
+from .real import real
 
 
 @device
@@ -53,3 +54,34 @@ def block_sum(value, scratch):
         total += scratch[warp]
     cuda.syncthreads()
     return total
+
+
+@device
+def numbers_of(is_one, stage, scratch):
+    """How many threads of a block say `is_one`; their numbers, in order, are then in `stage`. All threads call this.
+
+    `stage` is shared memory of a number for each thread; it may be in use until now. `scratch` is of 32 numbers, free
+    again as soon as this returns.
+    """
+    thread = int32(cuda.threadIdx.x)
+    warp, lane = thread // int32(32), thread % int32(32)
+    votes = uint32(cuda.ballot_sync(-1, is_one))
+    if lane == int32(0):
+        scratch[warp] = real(cuda.popc(votes))
+    cuda.syncthreads()
+    before = found = int32(0)
+    for other in range(int32(cuda.blockDim.x) // int32(32)):
+        if other == warp:
+            before = found
+        found = int32(found + int32(scratch[other]))
+    if is_one:
+        below = votes & ((uint32(1) << uint32(lane)) - uint32(1))
+        stage[before + int32(cuda.popc(below))] = real(thread)
+    cuda.syncthreads()
+    return found
+
+
+@device
+def turn_of(block, taken, blocks):
+    """The first of some things that a block does: of those before, the first blocks have `taken` so many."""
+    return remainder(block + blocks - remainder(taken, blocks), blocks)

@@ -34,6 +34,7 @@ class Device(Memory):
     ----------
     cc : its compute capability, (9, 0) for a Hopper
     multiprocessors : how many blocks run side by side at least
+    most_shared : how many bytes of shared memory a block may ask for
     name, driver : what it is called, and the newest CUDA that its driver knows
 
     Raises
@@ -65,7 +66,7 @@ class Device(Memory):
 
         self.cc = (attribute("COMPUTE_CAPABILITY_MAJOR"), attribute("COMPUTE_CAPABILITY_MINOR"))
         self.multiprocessors = attribute("MULTIPROCESSOR_COUNT")
-        self._most_shared = attribute("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN")
+        self.most_shared = attribute("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN")
         self._double = max(1, attribute("SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO"))  # 2, or 64 where it serves displays
         self.name = call("cuDeviceGetName", 256, handle).partition(b"\0")[0].decode()
         known = int(call("cuDriverGetVersion"))
@@ -115,10 +116,10 @@ class Device(Memory):
         DeviceError
             If no block can have so much.
         """
-        if shared > self._most_shared:
+        if shared > self.most_shared:
             raise DeviceError(
                 f"{function.__name__} asks for {shared} bytes of shared memory for a block, and {self.name} has "
-                f"{self._most_shared}; leave out precision='tf32', whose largest tiles take it"
+                f"{self.most_shared}; leave out precision='tf32', whose largest tiles take it"
             )
         made: Cubin = function.__globals__["machine_code"](function.__name__, kinds, threads, self.cc)
         try:

@@ -184,6 +184,7 @@ def test_training_kernels_are_lean(name, cc, record_property):
 
 
 @compiled
+@pytest.mark.usefixtures("all_share")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name == "784-16-16-10" else [pytest.mark.slow]) for name in UPDATED]
 )

@@ -17,7 +17,7 @@ from gradloom.codegen.generate import generate
 
 L = gl.layers
 O = gl.optimizers
-pytestmark = pytest.mark.usefixtures("one_warp")
+pytestmark = pytest.mark.usefixtures("one_warp", "all_share")
 
 
 def classifier():

@@ -164,9 +164,8 @@ def training_by_block(plan: Plan, cycles: float, tiles: Tiles) -> BlockTraining 
     ops = training_ops(plan)
     if ops is None:
         return None
-    cycles /= CLEAR
     needed, parts = chosen(ops, plan, threads)
-    if needed >= cycles:
+    if needed >= cycles / CLEAR:
         return None
     if parts is not None:
         # Of smaller parts, more rows have place.

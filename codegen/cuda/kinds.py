@@ -7,6 +7,7 @@ phase       who does what
 `Together`  every point is one block's, whose threads share what is summed: few sums of much
             (what is one number alone, every thread or block makes for itself: `made_by_everyone`)
 `Product`   tiles of a matrix product are one block's each
+`Sums`      some points of a space are one warp's, whose lanes share what is summed there: products with few rows
 `TimeSteps` phases that need each other along time, for one step after the other
 `Rows`      rows of the batch are a block's, which takes several phases through by itself
 ==========  =====================================================================================================
@@ -22,7 +23,7 @@ from typing import TypeAlias
 from sympy import Expr, Symbol
 
 from ...symbolic.equations import Equation
-from ...symbolic.tensors import Tensor, elements, tensor_of
+from ...symbolic.tensors import Tensor, elements, indices_of, tensor_of
 from ..nests import AddTo, Item, Loop, reads, statements, targets
 from ..ops import Contraction
 
@@ -67,6 +68,18 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """Products with the same rows and columns, all of them at a few points of those by one warp.
+
+    What `after` says is done at each point, where all of the sums are at hand. Its space is (row, column), the
+    indices that all of `ops` have.
+    """
+
+    ops: tuple[Contraction, ...]
+    after: Each
+
+
+@dataclass(frozen=True)
 class TimeSteps:
     """`phases` for each value of `time`, forward or backward."""
 
@@ -84,19 +97,30 @@ class Rows:
     phases: tuple[Phase, ...]
 
 
-Phase: TypeAlias = Each | Together | Product | TimeSteps | Rows
+Phase: TypeAlias = Each | Together | Product | Sums | TimeSteps | Rows
 
 
-def read_by(phase: Phase) -> set[Tensor]:
-    """The tensors that a phase reads."""
+def read_by(phase: Phase, time: Symbol | None = None) -> set[Tensor]:
+    """The tensors that a phase reads; if it is one of a step of `time`, not those that it reads of other steps alone."""
+    return {tensor_of(element) for element in _elements_read(phase) if time is None or not is_of_other(element, time)}
+
+
+def is_of_other(element: Expr, time: Symbol) -> bool:
+    """Whether an element is of a step before or after that of `time`."""
+    places = indices_of(element)
+    return time not in places and any((place - time).is_Integer for place in places)
+
+
+def _elements_read(phase: Phase) -> list[Expr]:
     if isinstance(phase, TimeSteps | Rows):
-        return {tensor for part in phase.phases for tensor in read_by(part)}
+        return [element for part in phase.phases for element in _elements_read(part)]
     if isinstance(phase, Each):
-        return {tensor_of(element) for item in phase.body for element in reads(item)}
+        return [element for item in phase.body for element in reads(item)]
     if isinstance(phase, Product):
-        after = set() if phase.after is None else read_by(phase.after)
-        return {tensor_of(phase.op.left), tensor_of(phase.op.right)} | after
-    return {tensor_of(element) for element in elements(phase.value)}
+        return [phase.op.left, phase.op.right, *([] if phase.after is None else _elements_read(phase.after))]
+    if isinstance(phase, Sums):
+        return [*(side for op in phase.ops for side in (op.left, op.right)), *_elements_read(phase.after)]
+    return list(elements(phase.value))
 
 
 def written_by(phase: Phase) -> set[Tensor]:
@@ -112,6 +136,8 @@ def made_by(phase: Phase) -> list[Tensor]:
         return [tensor_of(target) for item in phase.body for s in statements(item) for target in targets(s)]
     if isinstance(phase, Product):
         return [phase.op.tensor, *([] if phase.after is None else made_by(phase.after))]
+    if isinstance(phase, Sums):
+        return [*(op.tensor for op in phase.ops), *made_by(phase.after)]
     return [tensor_of(phase.target)]
 
 
@@ -136,6 +162,8 @@ def equations_of(phase: Phase) -> list[Equation]:
         found = [s.equation for item in phase.body for s in statements(item, starts=False)]
     elif isinstance(phase, Product):
         found = [phase.op.equation, *([] if phase.after is None else equations_of(phase.after))]
+    elif isinstance(phase, Sums):
+        found = [*(op.equation for op in phase.ops), *equations_of(phase.after)]
     else:
         found = [phase.equation]
     return list({id(equation): equation for equation in found}.values())

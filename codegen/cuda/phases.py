@@ -13,9 +13,9 @@ from ..nests import AddTo, Set
 from ..ops import Contraction, Op, Reduction, Scan, Steps, is_index
 from ..sizes import Sizes
 from .costs import count_of
-from .fuse import fused
 from .kinds import Each, Phase, Product, TimeSteps
 from .split import split_product, split_sum
+from .steps import of_step
 
 FEW, MUCH = 1024, 32  # fewer sums than that, each of more than that, are worth a block each
 LEAST = 256  # numbers of a product that are worth tiles
@@ -29,7 +29,7 @@ def phases_of(steps: Sequence[Steps], sizes: Sizes, temporary: Temporary, *, in_
 def _phases(op: Any, sizes: Sizes, temporary: Temporary, in_time: bool) -> Iterator[Phase]:
     if isinstance(op, Scan):
         phases = phases_of(op.ops, sizes, temporary, in_time=True)
-        yield TimeSteps(op.time, op.length, op.step, tuple(fused(phases, sizes)))
+        yield TimeSteps(op.time, op.length, op.step, tuple(of_step(phases, op.time, sizes)))
         return
     if isinstance(op, Contraction):
         if _is_worth_tiles(op, sizes):

@@ -13,7 +13,7 @@ from ..lifetimes import share_places
 from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
-from .kinds import Each, Phase, Product, Rows, TimeSteps, made_by, read_by, written_by
+from .kinds import Each, Phase, Product, Rows, Sums, TimeSteps, made_by, read_by, written_by
 
 Places = dict[Tensor, tuple[str, Place]]
 
@@ -52,6 +52,9 @@ def _from_memory(phase: Phase) -> set[Tensor]:
         if phase.after is None:
             return found | {phase.op.tensor}
         return found | _from_memory_at(phase.after, {phase.op.target})
+    if isinstance(phase, Sums):
+        found = {tensor_of(side) for op in phase.ops for side in (op.left, op.right)}
+        return found | _from_memory_at(phase.after, {op.target for op in phase.ops})
     if not isinstance(phase, Each):
         return read_by(phase) | written_by(phase)
     return _from_memory_at(phase, set())

@@ -13,10 +13,12 @@ from ...symbolic.tensors import Tensor, indices_of, tensor_of
 from ..cuda_tiles import TILES
 from ..nests import reads, statements, targets
 from ..sizes import Sizes
-from .costs import BLOCKS, at_rows, block_cost, blocks_for, grid_cost
-from .kinds import Each, Phase, Product, Rows, TimeSteps, read_by, written_by
+from .assumed import BLOCKS, NEAR, WARPS
+from .costs import at_rows, block_cost, blocks_for, grid_cost
+from .kinds import Each, Phase, Product, Rows, Sums, TimeSteps, read_by, written_by
 from .order import waits
 from .products import tiled
+from .sums import cycles_of, share_of, weights_of
 
 GROUPS = (32, 8, 1)  # rows of a block; of those that cost the same, the first
 Touched: TypeAlias = Mapping[int, tuple[set[Tensor], set[Tensor]]]  # phase by identity → what it reads and writes
@@ -40,9 +42,10 @@ def _in_rows(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> list[Ph
 
 def row_of(phase: Phase, sizes: Sizes) -> Any:
     """The index of the batch of a phase that takes each row by itself; None for any other."""
-    space = phase.op.space if isinstance(phase, Product) else phase.space if isinstance(phase, Each) else ()
+    space = phase.op.space if isinstance(phase, Product) else ()
+    space = phase.space if isinstance(phase, Each) else phase.after.space if isinstance(phase, Sums) else space
     found = [index for index, extent in space if extent == sizes.batch]
-    if len(found) != 1:
+    if len(found) != 1 or (isinstance(phase, Sums) and found[0] != space[0][0]):
         return None
     if isinstance(phase, Product):
         tiles = tiled(phase.op, sizes, TILES)
@@ -88,12 +91,13 @@ def _axes(phase: Phase, axes: dict[Tensor, int], sizes: Sizes) -> dict[Tensor, i
     row = row_of(phase, sizes)
     if row is None:
         return None
-    assert isinstance(phase, Each | Product)
+    assert isinstance(phase, Each | Product | Sums)
     items = phase.body if isinstance(phase, Each) else () if phase.after is None else phase.after.body
+    ops = (phase.op,) if isinstance(phase, Product) else phase.ops if isinstance(phase, Sums) else ()
     read = [e for item in items for e in reads(item)]
     made = [target for item in items for s in statements(item) for target in targets(s)]
-    if isinstance(phase, Product):
-        read, made = [*read, phase.op.left, phase.op.right], [*made, phase.op.target]
+    read += [side for op in ops for side in (op.left, op.right)]
+    made += [op.target for op in ops]
     if any(row not in indices_of(target) for target in made):
         return None
     own = {tensor_of(target): indices_of(target).index(row) for target in made}
@@ -111,11 +115,15 @@ def _cost(phases: Sequence[Phase], size: int, sizes: Sizes) -> float:
     return -(-groups // BLOCKS) * _group_cost(phases, min(size, sizes.rows), sizes)
 
 
-def _group_cost(phases: Sequence[Phase], size: int, sizes: Sizes) -> float:
+def _group_cost(phases: Sequence[Phase], size: int, sizes: Sizes, *, is_near: bool = False) -> float:
     total = 0.0
     for phase in phases:
         if isinstance(phase, TimeSteps):
-            total += at_rows(phase.length, sizes) * _group_cost(phase.phases, size, sizes)
+            numbers = sum(weights_of(part, sizes, size) for part in phase.phases if isinstance(part, Sums))
+            steps = _group_cost(phase.phases, size, sizes, is_near=4 * numbers <= NEAR)
+            total += at_rows(phase.length, sizes) * steps
+        elif isinstance(phase, Sums):
+            total += cycles_of(phase, sizes, size, share_of(phase, sizes, size, WARPS), blocks=1, is_near=is_near)
         else:
             total += blocks_for(phase, sizes, size) * block_cost(phase, sizes)
     return total

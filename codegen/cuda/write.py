@@ -137,4 +137,4 @@ def _called(bodies: Bodies) -> set[str]:
     lines = [line for body in written if body for line in (*body.views, *body.lines)]
     lines += bodies.products
     found = {name for line in lines if not line.lstrip().startswith("#") for name in re.findall(r"\b\w+\b", line)}
-    return (found & (CALLED | {"simt_tile", "tf32_tile", "part_of_inner"})) | ALWAYS
+    return (found & (CALLED | {"simt_tile", "tf32_tile", "sums_of_lanes", "part_of_inner"})) | ALWAYS

@@ -12,7 +12,7 @@ from ..cuda_tiles import TILES
 from ..nests import Item, Loop
 from ..ops import Op
 from ..sizes import Sizes
-from .assumed import BLOCKS, LATENCY, PRODUCTS, STATEMENT, THREADS, WAIT, WARPS
+from .assumed import BLOCKS, LATENCY, PRODUCTS, STATEMENT, THREADS, WAIT
 from .kinds import Each, Phase, Product, Rows, Sums, TimeSteps, Together
 from .order import waits
 from .products import tiled
@@ -46,7 +46,7 @@ def blocks_for(phase: Each | Together | Product | Sums | Rows, sizes: Sizes, row
         return count
     if isinstance(phase, Sums):
         rows = sizes.rows if rows is None else rows
-        return min(BLOCKS, tiles_of(share_of(phase, sizes, rows, WARPS), extents_of(phase, sizes, rows)))
+        return min(BLOCKS, tiles_of(share_of(phase, sizes, rows), extents_of(phase, sizes, rows)))
     count = prod([at_rows(extent, sizes, rows) for _, extent in phase.space], start=1)
     return count if isinstance(phase, Together) else -(-count // THREADS)
 
@@ -60,7 +60,7 @@ def block_cost(phase: Each | Together | Product | Sums | Rows, sizes: Sizes) -> 
         stages = ceil(at_rows(found.inner.extent, sizes) / tile.depth) * added
         return LATENCY + stages * (LATENCY // 2 + tile.rows * tile.columns * tile.depth // PRODUCTS)
     if isinstance(phase, Sums):
-        return cycles_of(phase, sizes, sizes.rows, share_of(phase, sizes, sizes.rows, WARPS))
+        return cycles_of(phase, sizes, sizes.rows, share_of(phase, sizes, sizes.rows))
     if isinstance(phase, Together):
         count = prod([at_rows(extent, sizes) for _, extent in phase.bound], start=1)
         return LATENCY + ceil(count / THREADS) * STATEMENT

@@ -71,12 +71,17 @@ class Product:
 class Sums:
     """Products with the same rows and columns, all of them at a few points of those by one warp.
 
-    What `after` says is done at each point, where all of the sums are at hand. Its space is (row, column), the
+    Those with the same target are added up to one sum. What `after` says is done at each point, where all of the sums are at hand. Its space is (row, column), the
     indices that all of `ops` have.
     """
 
     ops: tuple[Contraction, ...]
     after: Each
+
+    @property
+    def targets(self) -> tuple[Expr, ...]:
+        """The sums, each once."""
+        return tuple(dict.fromkeys(op.target for op in self.ops))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ...symbolic.tensors import Tensor, indices_of, tensor_of
 from ..cuda_tiles import TILES
 from ..nests import reads, statements, targets
 from ..sizes import Sizes
-from .assumed import BLOCKS, NEAR, WARPS
+from .assumed import BLOCKS, NEAR
 from .costs import at_rows, block_cost, blocks_for, grid_cost
 from .kinds import Each, Phase, Product, Rows, Sums, TimeSteps, read_by, written_by
 from .order import waits
@@ -32,11 +32,15 @@ def in_rows(phases: Sequence[Phase], sizes: Sizes) -> list[Phase]:
 
 def _in_rows(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> list[Phase]:
     for start in range(len(phases)):
-        members, others = _by_row(phases[start:], touched, sizes)
-        if sum(waits(members)) or any(isinstance(phase, TimeSteps) for phase in members):
-            size = min(GROUPS, key=lambda size: _cost(members, size, sizes))
-            if _cost(members, size, sizes) < grid_cost(members, sizes):
-                return [*phases[:start], Rows(size, tuple(members)), *_in_rows(others, touched, sizes)]
+        members = _by_row(phases[start:], touched, sizes)
+        ends = [place for place, phase in enumerate(members, 1) if isinstance(phase, TimeSteps)]
+        possible = [members[:end] for end in (len(members), *ends) if end in ends or sum(waits(members))]
+        choices = [(_cost(some, size, sizes) - grid_cost(some, sizes), size, some) for some in possible for size in GROUPS]
+        gain, size, chosen = min(choices, key=lambda choice: choice[0], default=(0, 0, []))
+        if gain < 0:
+            taken = set(map(id, chosen))
+            others = [phase for phase in phases[start:] if id(phase) not in taken]
+            return [*phases[:start], Rows(size, tuple(chosen)), *_in_rows(others, touched, sizes)]
     return list(phases)
 
 
@@ -55,10 +59,9 @@ def row_of(phase: Phase, sizes: Sizes) -> Any:
     return found[0]
 
 
-def _by_row(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> tuple[list[Phase], list[Phase]]:
-    """Those that take each row by itself, from the first on, and the others, which can come after them."""
+def _by_row(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> list[Phase]:
+    """Those that take each row by itself, from the first on; all others can come after them."""
     members: list[Phase] = []
-    others: list[Phase] = []
     axes: dict[Tensor, int] = {}  # in what the members write, which axis the rows are
     read: set[Tensor] = set()  # by the others; and what members read of any rows
     wrote: set[Tensor] = set()
@@ -66,13 +69,12 @@ def _by_row(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> tuple[li
         reading, writing = touched[id(phase)]
         own = None if reading & wrote or writing & (read | wrote) else _axes(phase, axes, sizes)
         if own is None:
-            others.append(phase)
             read, wrote = read | reading, wrote | writing
         else:
             members.append(phase)
             axes |= own
             read |= reading - axes.keys()
-    return members, others
+    return members
 
 
 def _axes(phase: Phase, axes: dict[Tensor, int], sizes: Sizes) -> dict[Tensor, int] | None:
@@ -123,7 +125,8 @@ def _group_cost(phases: Sequence[Phase], size: int, sizes: Sizes, *, is_near: bo
             steps = _group_cost(phase.phases, size, sizes, is_near=4 * numbers <= NEAR)
             total += at_rows(phase.length, sizes) * steps
         elif isinstance(phase, Sums):
-            total += cycles_of(phase, sizes, size, share_of(phase, sizes, size, WARPS), blocks=1, is_near=is_near)
+            share = share_of(phase, sizes, size, 1, 1)
+            total += cycles_of(phase, sizes, size, share, blocks=1, is_near=is_near)
         else:
             total += blocks_for(phase, sizes, size) * block_cost(phase, sizes)
     return total

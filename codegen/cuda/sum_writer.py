@@ -23,7 +23,9 @@ class SumWriter:
         span = writer.span
         self.warps = writer.tiles.sizes[0].threads // LANES
         rows = self.sizes.rows if span is None else min(span.size, self.sizes.rows)
-        self.share: Share = share_of(phase, self.sizes, rows, self.warps if span is None else 1)
+        self.share: Share = (
+            share_of(phase, self.sizes, rows, self.warps) if span is None else share_of(phase, self.sizes, rows, 1, 1)
+        )
         names = "warp", "own", "first_row", "first_column", "m", "n", "at"
         self.warp, self.own, self.row, self.column, self.m, self.n, self.at = map(writer.fresh, names)
         self.dots = writer.number("dots")
@@ -31,8 +33,8 @@ class SumWriter:
 
     def lines(self) -> list[str]:
         """A loop over tiles of points."""
-        each, points = len(self.phase.ops), self.share.rows * self.share.columns
-        lines = [f"{self.warp} = lane // {LANES}", f"{self.own} = lane % {LANES}"]
+        each, points = len(self.phase.targets), self.share.rows * self.share.columns
+        lines = [f"{self.own} = anew(lane)", f"{self.warp} = {self.own} // {LANES}", f"{self.own} %= {LANES}"]
         lines.append(f"{self.dots} = cuda.local.array({points * each}, real)")
         inside = [f"for {self.at} in range({points * each}):", f"{INDENT}{self.dots}[{self.at}] = real(0)"]
         for run in runs_of(self.phase):
@@ -94,8 +96,8 @@ class SumWriter:
 
     def _added(self, run: Run, arrays: dict[Expr, str]) -> list[str]:
         """Operands of some rows and columns into registers, and their products to the sums."""
-        w, share, each = self.writer, self.share, len(self.phase.ops)
-        places = {op.target: place for place, op in enumerate(self.phase.ops)}
+        w, share, each = self.writer, self.share, len(self.phase.targets)
+        places = {target: place for place, target in enumerate(self.phase.targets)}
         lines = []
         for axis, (elements, letter, count, first) in enumerate(
             ((run.lefts, self.m, share.rows, self.row), (run.rights, self.n, share.columns, self.column))
@@ -144,9 +146,9 @@ class SumWriter:
             lines.append(f"{letter} = {first}{parts[axis]}")
             conditions += [f"{letter} < {end}" for end in (self._end(axis),) if end]
         body: list[str] = []
-        for place_, op in enumerate(self.phase.ops):
-            name = w.local(op.target)
-            body += [f"{name} = {self.dots}[{place_}]", *w.stored(op.target, name)]
+        for number, target in enumerate(self.phase.targets):
+            name = w.local(target)
+            body += [f"{name} = {self.dots}[{number}]", *w.stored(target, name)]
         body += w.items(self.phase.after.body)
         if not conditions:
             return [*lines, *body]

@@ -7,15 +7,16 @@ of each sum, and goes on with what is done at these points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from sympy import Dummy, Expr
+from sympy import Add, Dummy, Expr, Integer
 
-from ...symbolic.tensors import indices_of
-from ..nests import rename
+from ...symbolic.tensors import Tensor, indices_of, tensor_of
+from ..nests import Set, reads, rename, statements
 from ..ops import Contraction
 from ..sizes import Sizes
 from .assumed import BANDWIDTH, BLOCKS, LATENCY, STATEMENT, WARPS
@@ -74,6 +75,23 @@ def beside(first: Sums, second: Sums) -> Sums | None:
     return Sums(ops, Each(space, body))
 
 
+def added_up(phase: Sums, own: Collection[Tensor]) -> Sums:
+    """The same with one sum for products of which `after` needs no more than what they add up to.
+
+    `own` are the tensors that nothing else reads.
+    """
+    read = Counter(element for item in phase.after.body for element in reads(item))
+    lonely = {target for target in phase.targets if tensor_of(target) in own and read[target] == 1}
+    into: dict[Expr, Expr] = {}
+    for item in phase.after.body:
+        for node in (node for s in statements(item) if isinstance(s, Set) for node in s.value.atoms(Add)):
+            together = [target for target in phase.targets if target in lonely and target in node.args]
+            into |= dict.fromkeys(together[1:], together[0]) if len(together) > 1 else {}
+    ops = tuple(replace(op, target=into.get(op.target, op.target)) for op in phase.ops)
+    body = tuple(rename(item, dict.fromkeys(into, Integer(0))) for item in phase.after.body)
+    return Sums(ops, replace(phase.after, body=body))
+
+
 def _renamed(op: Contraction, names: dict[Any, Any]) -> Contraction:
     parts: dict[str, Any] = {name: getattr(op, name).xreplace(names) for name in ("target", "body", "left", "right")}
     parts |= {
@@ -116,8 +134,8 @@ def runs_of(phase: Sums) -> Iterator[Run]:
         yield Run(inner, dict(same[0].space)[inner], same)
 
 
-def share_of(phase: Sums, sizes: Sizes, rows: int, most_warps: int) -> Share:
-    """Which points warps make, where a batch, or a block's part of it, has about `rows` rows."""
+def share_of(phase: Sums, sizes: Sizes, rows: int, most_warps: int = WARPS, blocks: int = BLOCKS) -> Share:
+    """Which points warps make, where so many `blocks` share about `rows` rows; up to `most_warps` make neighbours."""
     down, across = extents_of(phase, sizes, rows)
     powers = [2**power for power in range(6)]
     found = [
@@ -126,12 +144,12 @@ def share_of(phase: Sums, sizes: Sizes, rows: int, most_warps: int) -> Share:
         for broad in powers
         for warps in BESIDE
         if high * broad <= LANES
-        and high * broad * len(phase.ops) <= max(MOST, len(phase.ops))
+        and high * broad * len(phase.targets) <= max(MOST, len(phase.targets))
         and high * warps[0] < 2 * down
         and broad * warps[1] < 2 * across
         and warps[0] * warps[1] <= most_warps
     ]
-    return min(found, key=lambda share: cycles_of(phase, sizes, rows, share))
+    return min(found, key=lambda share: cycles_of(phase, sizes, rows, share, blocks=blocks, is_near=blocks == 1))
 
 
 def extents_of(phase: Sums, sizes: Sizes, rows: int) -> tuple[int, int]:
@@ -160,10 +178,10 @@ def cycles_of(
         products += turns * len(run.ops) * points
         numbers += length * (lefts * share.rows * share.down + rights * share.columns * share.across)
     # A multiprocessor has one unit that loads and exchanges, and four that multiply.
-    busy = max(loads + points * len(phase.ops), (loads + products) // 4) * share.warps
+    busy = max(loads + points * len(phase.targets), (loads + products) // 4) * share.warps
     tile = max(busy, 0 if is_near else 4 * numbers // BANDWIDTH)
     rounds = -(-tiles * share.warps // WARPS)
-    return rounds * (LATENCY + len(phase.after.body) * STATEMENT) + tiles * tile
+    return rounds * (LATENCY // (1 + is_near) + len(phase.after.body) * STATEMENT) + tiles * tile
 
 
 def weights_of(phase: Sums, sizes: Sizes, rows: int) -> int:

@@ -22,6 +22,7 @@ from .phases import phases_of
 from .places import Places, flat, place_all
 from .products import Tiles
 from .rows import in_rows
+from .steps import with_fewer_sums
 from .updates import write_update
 from .writer import WAIT, CudaWriter
 
@@ -76,7 +77,8 @@ def _write_mode(plan: Plan, tiles: Tiles, *, is_inference: bool = False) -> Bodi
     # Of a network with modes, loss and gradients in training are one function, those of inference are others.
     is_of_training = plan.network.has_modes and (plan.inference is not None or plan.network.is_of_training)
     loss, step = [] if is_of_training else loss, step if has_loss and not is_inference else []
-    functions = (forward, loss, step, advance, assign)
+    functions = with_fewer_sums((forward, loss, step, advance, assign), schedule.temporaries)
+    forward, loss, step, advance, assign = functions
     plan.names.declare(dict.fromkeys(tensor for part in functions for phase in flat(part) for tensor in made_by(phase)))
     places, length = place_all(plan.network, schedule, plan.layout, sizes, functions)
     data = [plan.names.of(tensor) for tensor in plan.data]

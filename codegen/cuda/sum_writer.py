@@ -44,7 +44,9 @@ class SumWriter:
                 count = self.share.rows if element in run.lefts else self.share.columns
                 lines.append(f"{name} = cuda.local.array({count}, real)")
             inside += self._run(run, arrays)
-        inside += [f"{self.writer.tiles.together(points, each)}({self.dots})", *self._after()]
+        inside += [f"{self.writer.tiles.together(points, each)}({self.dots})", f"{self.own} = anew({self.own})"]
+        after = self._after()
+        inside += [*self.writer.own_starts(), *after]  # so that no register holds these while sums are added up
         return [*lines, *self._loop(), *(INDENT + line for line in inside)]
 
     def _loop(self) -> list[str]:

@@ -124,7 +124,7 @@ class CudaWriter:
         """Whether what lies before a tensor in its buffer depends on the batch size."""
         return not self.places[tensor][1].offset.is_Integer
 
-    def _own_starts(self) -> list[str]:
+    def own_starts(self) -> list[str]:
         """The same for one phase, of what depends on the batch size: no register holds it from one phase to another."""
         lines = self.start_lines(tensor for tensor in self._asked if self._grows(tensor))
         return [*(f"{name} = anew({name})" for name in self._batch if lines), *lines]
@@ -166,7 +166,7 @@ class CudaWriter:
         self.locals, letters = {**around[0], **self.scalars}, around[1]
         self.letters.clear()
         self.letters.update(letters)
-        lines = [*self._own_starts(), *lines]
+        lines = [*self.own_starts(), *lines]
         self._asked = set()
         self._used = used | set(self._starts.values()) | set(self.scalars.values())
         return lines

@@ -71,8 +71,8 @@ class Product:
 class Sums:
     """Products with the same rows and columns, all of them at a few points of those by one warp.
 
-    Those with the same target are added up to one sum. What `after` says is done at each point, where all of the sums are at hand. Its space is (row, column), the
-    indices that all of `ops` have.
+    An operand may be an expression of elements. Those with the same target are added up to one sum. What `after` says is done at each point, where all of the sums
+    are at hand. Its space is (row, column), the indices that all of `ops` have.
     """
 
     ops: tuple[Contraction, ...]
@@ -82,6 +82,11 @@ class Sums:
     def targets(self) -> tuple[Expr, ...]:
         """The sums, each once."""
         return tuple(dict.fromkeys(op.target for op in self.ops))
+
+    @property
+    def operands(self) -> tuple[Expr, ...]:
+        """The elements that the products read."""
+        return tuple(element for op in self.ops for side in (op.left, op.right) for element in elements(side))
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ Phase: TypeAlias = Each | Together | Product | Sums | TimeSteps | Rows
 
 
 def read_by(phase: Phase, time: Symbol | None = None) -> set[Tensor]:
-    """The tensors that a phase reads; if it is one of a step of `time`, not those that it reads of other steps alone."""
+    """The tensors that a phase reads; of one in a step of `time`, not those that it reads of other steps alone."""
     return {tensor_of(element) for element in _elements_read(phase) if time is None or not is_of_other(element, time)}
 
 
@@ -124,7 +129,7 @@ def _elements_read(phase: Phase) -> list[Expr]:
     if isinstance(phase, Product):
         return [phase.op.left, phase.op.right, *([] if phase.after is None else _elements_read(phase.after))]
     if isinstance(phase, Sums):
-        return [*(side for op in phase.ops for side in (op.left, op.right)), *_elements_read(phase.after)]
+        return [*phase.operands, *_elements_read(phase.after)]
     return list(elements(phase.value))
 
 

@@ -53,7 +53,7 @@ def _from_memory(phase: Phase) -> set[Tensor]:
             return found | {phase.op.tensor}
         return found | _from_memory_at(phase.after, {phase.op.target})
     if isinstance(phase, Sums):
-        found = {tensor_of(side) for op in phase.ops for side in (op.left, op.right)}
+        found = set(map(tensor_of, phase.operands))
         return found | _from_memory_at(phase.after, {op.target for op in phase.ops})
     if not isinstance(phase, Each):
         return read_by(phase) | written_by(phase)

@@ -35,7 +35,9 @@ def _in_rows(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> list[Ph
         members = _by_row(phases[start:], touched, sizes)
         ends = [place for place, phase in enumerate(members, 1) if isinstance(phase, TimeSteps)]
         possible = [members[:end] for end in (len(members), *ends) if end in ends or sum(waits(members))]
-        choices = [(_cost(some, size, sizes) - grid_cost(some, sizes), size, some) for some in possible for size in GROUPS]
+        choices = [
+            (_cost(some, size, sizes) - grid_cost(some, sizes), size, some) for some in possible for size in GROUPS
+        ]
         gain, size, chosen = min(choices, key=lambda choice: choice[0], default=(0, 0, []))
         if gain < 0:
             taken = set(map(id, chosen))
@@ -96,9 +98,10 @@ def _axes(phase: Phase, axes: dict[Tensor, int], sizes: Sizes) -> dict[Tensor, i
     assert isinstance(phase, Each | Product | Sums)
     items = phase.body if isinstance(phase, Each) else () if phase.after is None else phase.after.body
     ops = (phase.op,) if isinstance(phase, Product) else phase.ops if isinstance(phase, Sums) else ()
+    operands = phase.operands if isinstance(phase, Sums) else [side for op in ops for side in (op.left, op.right)]
     read = [e for item in items for e in reads(item)]
     made = [target for item in items for s in statements(item) for target in targets(s)]
-    read += [side for op in ops for side in (op.left, op.right)]
+    read += operands
     made += [op.target for op in ops]
     if any(row not in indices_of(target) for target in made):
         return None

@@ -108,7 +108,9 @@ class SumWriter:
             place, last = f"{first} + {letter}", self._last(axis)
             lines += [f"for {letter} in range({count}):"]
             lines += [f"{INDENT}{w.letter(index)} = {f'min({place}, {last})' if last else place}"]
-            lines += [f"{INDENT}{arrays[element]}[{letter}] = {w.element(element)}" for element in elements]
+            for element in elements:
+                value = w.printer.text(element)
+                lines += [INDENT + line for line in (*w.flush(), f"{arrays[element]}[{letter}] = {value}")]
             del w.letters[index]
         lines += [f"for {self.m} in range({share.rows}):", f"{INDENT}for {self.n} in range({share.columns}):"]
         lines.append(f"{INDENT * 2}{self.at} = ({self.m} * {share.columns} + {self.n}) * {each}")

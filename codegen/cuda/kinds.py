@@ -71,8 +71,9 @@ class Product:
 class Sums:
     """Products with the same rows and columns, all of them at a few points of those by one warp.
 
-    An operand may be an expression of elements. Those with the same target are added up to one sum. What `after` says is done at each point, where all of the sums
-    are at hand. Its space is (row, column), the indices that all of `ops` have.
+    An operand may be an expression of elements. Those with the same target are added up to one sum. What `after` says
+    is done at each point, where all of the sums are at hand. Its space is (row, column), the indices that all of `ops`
+    have.
     """
 
     ops: tuple[Contraction, ...]

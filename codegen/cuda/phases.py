@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sympy import Integer, Mul
+from sympy import Dummy, Integer, Mul
 
-from ..loops import Temporary, limits_of, reduction_loop
-from ..nests import Set
-from ..ops import Contraction, Op, Reduction, Scan, Steps
+from ...symbolic.tensors import indices_of
+from ..loops import Temporary, limits_of, reduction_loop, wrapped
+from ..nests import AddTo, Set
+from ..ops import Contraction, Op, Reduction, Scan, Steps, is_index
 from ..sizes import Sizes
 from .costs import count_of
 from .kinds import Each, Phase, Product, TimeSteps
-from .scatter import scattered
 from .split import split_product, split_sum
 from .steps import of_step
 
@@ -40,7 +40,7 @@ def _phases(op: Any, sizes: Sizes, temporary: Temporary, in_time: bool) -> Itera
     if not isinstance(op, Reduction):
         yield _pointwise(op)
     elif op.is_scatter:
-        yield from scattered(op, sizes, temporary)
+        yield from _scatter(op, sizes)
     elif op.kind == "sum" and _is_much(op, sizes):
         yield from split_sum(op, sizes, temporary)
     else:
@@ -54,6 +54,20 @@ def _pointwise(op: Op) -> Each:
     one = {index: Integer(0) for index, extent in op.space if extent == 1}
     body = Set(op.target.xreplace(one), op.body.xreplace(one), op.equation)
     return Each(tuple(pair for pair in op.space if pair[0] not in one), (body,))
+
+
+def _scatter(op: Reduction, sizes: Sizes) -> Iterator[Phase]:
+    """A sum into places that data choose, in order: a thread adds up what has its value of the other indices."""
+    tensor = op.tensor
+    shape = sizes.shape(tensor.shape)
+    fresh = tuple(Dummy(letter, integer=True) for letter, _ in zip("pqrsuv", shape, strict=False))
+    cleared = Set(tensor[fresh], Integer(0), op.equation)
+    yield Each(tuple(zip(fresh, shape, strict=True)), (cleared,))
+    own = {place for place in indices_of(op.target) if is_index(place) and place not in op.bound}
+    extents = dict(op.space)
+    inner = [index for index in extents if index not in own]
+    body = wrapped(inner, extents, (AddTo(op.target, op.body, op.equation),))
+    yield Each(tuple((index, extents[index]) for index in extents if index in own), (body,))
 
 
 def _is_worth_tiles(op: Contraction, sizes: Sizes) -> bool:

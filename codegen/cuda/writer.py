@@ -16,7 +16,6 @@ from ..names import Names
 from ..nests import AddTo, Finish, Item, Loop, Set, Start, Step
 from ..sizes import Sizes
 from ..strides import row_major
-from .assumed import BLOCKS, THREADS
 from .kinds import Each, Phase, Product, Rows, Sums, TimeSteps, Together, equations_of, made_by_everyone
 from .order import waits
 from .places import Places
@@ -26,7 +25,6 @@ from .products import Tiles
 from .sum_writer import SumWriter
 
 INDENT = "    "
-MANY = BLOCKS * THREADS  # points that keep all threads busy
 WAIT = "grid_barrier(gate)"
 WHO = {
     "thread": "cuda.grid(1)",
@@ -76,7 +74,6 @@ class CudaWriter:
         self.locals: dict[Expr, str] = {}
         self.scalars: dict[Expr, str] = {}  # what every thread has made for itself
         self._taken: list[str] = []  # how many blocks each phase takes that has been written since the last wait
-        self._taken_threads = 0  # the same of threads, of phases with few points and much to do at each
         self.span: Span | None = None  # the rows that the block takes by itself
         self._is_for_all = False  # whether every thread does what is written
         self._used: set[str] = {*WHO, "stage", "scratch", "gate"}
@@ -135,10 +132,9 @@ class CudaWriter:
     def _phases(self, phases: Sequence[Phase], time: Any = None) -> list[str]:
         lines: list[str] = []
         said: set[int] = set()
-        self._taken, self._taken_threads = [], 0
+        self._taken = []
         for phase, must_wait in zip(phases, waits(phases, time), strict=True):
-            if must_wait:
-                self._taken, self._taken_threads = [], 0
+            self._taken = [] if must_wait else self._taken
             own = [equation for equation in equations_of(phase) if id(equation) not in said]
             said |= {id(equation) for equation in own}
             lines += [""] * bool(lines and own) + [f"# {equation}" for equation in own]
@@ -155,7 +151,7 @@ class CudaWriter:
         own = made_by_everyone(phase)
         self._is_for_all = bool(own)
         if isinstance(phase, Each):
-            lines = self.points(phase.space, self._first_thread(phase), "threads", lambda: self.items(phase.body))
+            lines = self.points(phase.space, "thread", "threads", lambda: self.items(phase.body))
         elif isinstance(phase, Together):
             lines = self.points(phase.space, "block", "blocks", lambda: self._sum(phase))
         elif isinstance(phase, Product):
@@ -200,15 +196,6 @@ class CudaWriter:
         """The first of `count` things that a block does: those before it have what earlier phases leave over."""
         first = f"(block - {' - '.join(self._taken)}) % blocks" if self._taken else "block"
         self._taken.append(count)
-        return first
-
-    def _first_thread(self, phase: Each) -> str:
-        """The first of the points of a phase that a thread does: where they are few, others than in the one before."""
-        count = sympy.prod(extent for _, extent in phase.space)
-        if not phase.space or not count.is_Integer or count > MANY or not any(isinstance(i, Loop) for i in phase.body):
-            return "thread"
-        first = f"(thread - {self._taken_threads}) % threads" if self._taken_threads else "thread"
-        self._taken_threads += int(count)
         return first
 
     # ---- points ----------------------------------------------------------------------------------------------------

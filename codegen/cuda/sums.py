@@ -54,10 +54,13 @@ def as_sums(phase: Product) -> Sums | None:
         return None
     if any(indices_of(side)[-1] != op.bound[0] for side in (op.left, op.right)):
         return None
-    row, column = sorted((*op.rows, *op.columns), key=indices_of(op.target).index)
+    extents, places = dict(op.space), indices_of(op.target)
+    # What has no size that is known, the batch, is the rows.
+    row, column = sorted((*op.rows, *op.columns), key=lambda index: (extents[index].is_Integer, places.index(index)))
+    if not extents[column].is_Integer or not extents[op.bound[0]].is_Integer:
+        return None
     if row in op.columns:
         op = replace(op, left=op.right, right=op.left, rows=op.columns, columns=op.rows)
-    extents = dict(op.space)
     after = () if phase.after is None else phase.after.body
     names = {op.bound[0]: Dummy(op.bound[0].name, integer=True)}
     return Sums((_renamed(op, names),), Each(((row, extents[row]), (column, extents[column])), after))

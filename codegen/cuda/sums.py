@@ -8,12 +8,12 @@ of each sum, and goes on with what is done at these points.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from sympy import Add, Dummy, Expr, Integer
+from sympy import Add, Dummy, Expr, Integer, Mul
 
 from ...symbolic.tensors import Tensor, indices_of, tensor_of
 from ..nests import Set, reads, rename, statements
@@ -84,15 +84,26 @@ def added_up(phase: Sums, own: Collection[Tensor]) -> Sums:
     `own` are the tensors that nothing else reads.
     """
     read = Counter(element for item in phase.after.body for element in reads(item))
-    lonely = {target for target in phase.targets if tensor_of(target) in own and read[target] == 1}
+    lonely = [target for target in phase.targets if tensor_of(target) in own and read[target] == 1]
     into: dict[Expr, Expr] = {}
     for item in phase.after.body:
         for node in (node for s in statements(item) if isinstance(s, Set) for node in s.value.atoms(Add)):
-            together = [target for target in phase.targets if target in lonely and target in node.args]
-            into |= dict.fromkeys(together[1:], together[0]) if len(together) > 1 else {}
+            for alike in _alike(node, lonely):
+                into |= dict.fromkeys(alike[1:], alike[0])
     ops = tuple(replace(op, target=into.get(op.target, op.target)) for op in phase.ops)
     body = tuple(rename(item, dict.fromkeys(into, Integer(0))) for item in phase.after.body)
     return Sums(ops, replace(phase.after, body=body))
+
+
+def _alike(total: Add, targets: Collection[Expr]) -> Iterable[list[Expr]]:
+    """Those of `targets` that have the same factor in a sum."""
+    found: dict[Expr, list[Expr]] = {}
+    for term in total.args:
+        factors = Mul.make_args(term)
+        for target in targets:
+            if target in factors:
+                found.setdefault(Mul(*(factor for factor in factors if factor != target)), []).append(target)
+    return found.values()
 
 
 def _renamed(op: Contraction, names: dict[Any, Any]) -> Contraction:

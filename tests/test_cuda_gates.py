@@ -42,6 +42,7 @@ REGISTERS = {  # of sm_80 and sm_90, float32, Adam with clipping
     "modes": (144, 118),
     "784-16-16-10": (146, 123),
     "images": (170, 168),
+    "LSTM-128": (193, 168),
 }
 IN_DOUBLE = {"classifier": 141, "convolution": 137, "GRU": 166, "modes": 144, "784-16-16-10": 152}  # of sm_90
 EQUATIONS = {  # float32 and float64 of sm_90, and bytes in float32
@@ -75,7 +76,12 @@ def images():
     return gl.Sequential([*layers, L.Flatten(), L.Dense(10)], (3, 64, 64), loss=gl.losses.CrossEntropy("labels"))
 
 
-ALL = {**NETWORKS, "784-16-16-10": perceptron, "images": images}
+def long_lstm():
+    """Too large for one block: its steps of time are done by warps of all blocks."""
+    return gl.Sequential([L.LSTM(128), L.Dense(65)], (100, 65), loss=gl.losses.CrossEntropy("labels"))
+
+
+ALL = {**NETWORKS, "784-16-16-10": perceptron, "images": images, "LSTM-128": long_lstm}
 
 
 class CompilingDevice:

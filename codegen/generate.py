@@ -137,15 +137,9 @@ def _generate(
 ) -> GeneratedModule:
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
-    strided = TARGETS[target].strided
+    lies: Any = {"strided": TARGETS[target].strided, "sums_last": TARGETS[target].sums_last}
     planned, lowering = make_schedule(
-        network,
-        derivation,
-        known,
-        list(layout.gradients),
-        strided=strided,
-        in_segments=checkpoint is not None,
-        valued=valued,
+        network, derivation, known, list(layout.gradients), in_segments=checkpoint is not None, valued=valued, **lies
     )
     identifiers = Names()
     identifiers.declare([known.batch] if known.batch is not None else [])
@@ -168,7 +162,7 @@ def _generate(
         valued=valued,
     )
     if network.has_modes and not network.is_of_training:
-        planned, lowering = schedule_inference(network, known, strided=strided)
+        planned, lowering = schedule_inference(network, known, **lies)
         other = replace(
             plan, schedule=planned, lowering=lowering, names=identifiers.copy(), layout=replace(layout, gradients={})
         )

@@ -36,12 +36,13 @@ REGISTERS = {  # of sm_80 and sm_90, float32, Adam with clipping
     "convolution": (122, 109),
     "strides": (162, 122),
     "LSTM": (166, 168),
-    "GRU": (146, 141),
+    "GRU": (184, 141),
     "symbols": (160, 151),
     "attention": (170, 154),
     "modes": (154, 126),
     "784-16-16-10": (152, 128),
     "images": (170, 168),
+    "LSTM-128": (193, 168),
 }
 UPDATED = {  # of sm_90, float32, AdamW: parameters are updated where their gradients are made
     "dense": 117,
@@ -95,8 +96,13 @@ def two_two_two():
     return gl.Sequential([L.Dense(2, gl.sigmoid), L.Dense(2, gl.sigmoid)], (2,), loss=gl.losses.SquaredError())
 
 
+def long_lstm():
+    """Too large for one block: its steps of time are done by warps of all blocks."""
+    return gl.Sequential([L.LSTM(128), L.Dense(65)], (100, 65), loss=gl.losses.CrossEntropy("labels"))
+
+
 ALONE = {"2-2-2": two_two_two, "784-16-16-10": perceptron}
-ALL = {**NETWORKS, "784-16-16-10": perceptron, "images": images}
+ALL = {**NETWORKS, "784-16-16-10": perceptron, "images": images, "LSTM-128": long_lstm}
 
 
 class CompilingDevice:

@@ -53,7 +53,7 @@ class BlockWriter(CudaWriter):
         self._used |= {"own", "mine", "slices", "held", "params", "state", "order", "start", "stride", "parts", "room"}
         self._by_warps = False
 
-    def _phases(self, phases: Sequence[Phase]) -> list[str]:
+    def _phases(self, phases: Sequence[Phase], time: Any = None) -> list[str]:
         lines: list[str] = []
         said: set[int] = set()
         places = list(meetings(phases, self.summed))

@@ -13,10 +13,10 @@ from ..nests import Set
 from ..ops import Contraction, Op, Reduction, Scan, Steps
 from ..sizes import Sizes
 from .costs import count_of
-from .fuse import fused
 from .kinds import Each, Phase, Product, TimeSteps, Together
 from .scatters import scatter, scatter_by_block
 from .split import split_product, split_sum
+from .steps import of_step
 
 FEW, MUCH = 1024, 32  # fewer sums than that, each of more than that, are worth a block each
 LEAST = 256  # numbers of a product that are worth tiles
@@ -55,7 +55,7 @@ def _by_block(op: Any, sizes: Sizes, temporary: Temporary) -> Iterator[Phase]:
 def _phases(op: Any, sizes: Sizes, temporary: Temporary, in_time: bool, fast_scatter: bool) -> Iterator[Phase]:
     if isinstance(op, Scan):
         phases = phases_of(op.ops, sizes, temporary, in_time=True, fast_scatter=fast_scatter)
-        yield TimeSteps(op.time, op.length, op.step, tuple(fused(phases, sizes)))
+        yield TimeSteps(op.time, op.length, op.step, tuple(of_step(phases, op.time, sizes)))
         return
     if isinstance(op, Contraction):
         if _is_worth_tiles(op, sizes):

@@ -95,6 +95,12 @@ class Tiles:
         text = product.tile.factory(self.real, left, right, write, four or None)
         return self.declarations.setdefault(text, f"tile_{len(self.declarations) + 1}")
 
+    def together(self, points: int, each: int) -> str:
+        """The name of what adds up the sums of a warp's lanes."""
+        return self.declarations.setdefault(
+            f"sums_of_lanes({points}, {each})", f"together_{len(self.declarations) + 1}"
+        )
+
     def finish(self, lines: Sequence[str]) -> str:
         """The name of a function of these lines that is handed each entry of a product."""
         return self.finishes.setdefault(tuple(lines), f"finish_{len(self.finishes) + 1}")

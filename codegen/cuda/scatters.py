@@ -20,7 +20,8 @@ from ..nests import AddTo, Set
 from ..ops import Reduction, is_index
 from ..sizes import Sizes
 from ..strides import row_major
-from .costs import BLOCKS, at_rows
+from .assumed import BLOCKS
+from .costs import at_rows
 from .kinds import Each, Phase, Scatter
 
 Space: TypeAlias = tuple[tuple[Any, Expr], ...]

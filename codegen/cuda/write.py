@@ -19,9 +19,9 @@ from ..plan import Plan
 from ..scalar import SizePrinter
 from ..scan import gather_steps
 from ..teams import rows_first
+from .assumed import WAIT as FOR_ALL
 from .becomes import training_step
 from .block_training import training_by_block
-from .costs import WAIT as FOR_ALL
 from .costs import most_blocks, update_cost
 from .fuse import fused
 from .kinds import Phase, made_by
@@ -29,6 +29,7 @@ from .phases import phases_of
 from .places import Places, flat, from_memory, place_all
 from .products import Tiles
 from .rows import cycles, in_rows
+from .steps import with_fewer_sums
 from .updates import write_update
 from .whole import MOST_POINTS
 from .writer import WAIT, CudaWriter
@@ -106,7 +107,8 @@ def _write_mode(
         made = in_rows(fused([phase for part in raw for phase in part], sizes), sizes) if raw[3] else step
         whole, known = training_step(made, plan)
         plan.names.declare(known)
-    functions = (forward, loss, step, advance, assign, whole)
+    functions = with_fewer_sums((forward, loss, step, advance, assign, whole), schedule.temporaries)
+    forward, loss, step, advance, assign, whole = functions
     plan.names.declare(dict.fromkeys(tensor for part in functions for phase in flat(part) for tensor in made_by(phase)))
     places, length = place_all(plan.network, schedule, plan.layout, sizes, functions, known)
     data = [plan.names.of(tensor) for tensor in plan.data]
@@ -200,4 +202,4 @@ def _called(bodies: Bodies) -> set[str]:
     lines += bodies.products
     found = {name for line in lines if not line.lstrip().startswith("#") for name in re.findall(r"\b\w+\b", line)}
     always = ALWAYS | ({"pointer_to"} if bodies.by_block else set())
-    return (found & (CALLED | {"simt_tile", "tf32_tile", "part_of_inner"})) | always
+    return (found & (CALLED | {"simt_tile", "tf32_tile", "sums_of_lanes", "part_of_inner"})) | always

@@ -16,13 +16,26 @@ from ..names import Names
 from ..nests import AddTo, Finish, Item, Loop, Set, Start, Step
 from ..sizes import Sizes
 from ..strides import row_major
-from .kinds import Each, Phase, Product, Rows, Scatter, TimeSteps, Together, equations_of, made_by_everyone, written_by
+from .kinds import (
+    Each,
+    Phase,
+    Product,
+    Rows,
+    Scatter,
+    Sums,
+    TimeSteps,
+    Together,
+    equations_of,
+    made_by_everyone,
+    written_by,
+)
 from .order import waits
 from .places import Places
 from .printer import CudaPrinter
 from .product_writer import ProductWriter
 from .products import Tiles
 from .scatter_writer import ScatterWriter
+from .sum_writer import SumWriter
 from .whole import quotient, remainder, strided
 
 INDENT = "    "
@@ -130,16 +143,16 @@ class CudaWriter:
         """Whether what lies before a tensor in its buffer depends on the batch size."""
         return not self.places[tensor][1].offset.is_Integer
 
-    def _own_starts(self) -> list[str]:
+    def own_starts(self) -> list[str]:
         """The same for one phase, of what depends on the batch size: no register holds it from one phase to another."""
         lines = self.start_lines(tensor for tensor in self._asked if self._grows(tensor))
         return [*(f"{name} = anew({name})" for name in self._batch if lines), *lines]
 
-    def _phases(self, phases: Sequence[Phase]) -> list[str]:
+    def _phases(self, phases: Sequence[Phase], time: Any = None) -> list[str]:
         lines: list[str] = []
         said: set[int] = set()
         self._taken = []
-        for phase, must_wait in zip(phases, waits(phases), strict=True):
+        for phase, must_wait in zip(phases, waits(phases, time), strict=True):
             self._taken = [] if must_wait else self._taken
             own = [equation for equation in equations_of(phase) if id(equation) not in said]
             said |= {id(equation) for equation in own}
@@ -167,6 +180,8 @@ class CudaWriter:
             lines = ProductWriter(self).lines(phase)
         elif isinstance(phase, Scatter):
             lines = ScatterWriter(self).lines(phase)
+        elif isinstance(phase, Sums):
+            lines = SumWriter(self, phase).lines()
         elif isinstance(phase, Rows):
             lines = self._rows(phase)
         else:
@@ -176,7 +191,7 @@ class CudaWriter:
         self.locals, letters = {**around[0], **self.scalars}, around[1]
         self.letters.clear()
         self.letters.update(letters)
-        lines = [*self._own_starts(), *lines]
+        lines = [*self.own_starts(), *lines]
         self._asked = set()
         self._used = used | set(self._starts.values()) | set(self.scalars.values())
         return lines
@@ -185,7 +200,7 @@ class CudaWriter:
         letter = self.letter(phase.time)
         last = self.size(phase.length - 1)
         every = f"range({self.size(phase.length)})" if phase.step > 0 else f"range({last}, -1, -1)"
-        inside = [self._wait, *self._phases(phase.phases)]
+        inside = [self._wait, *self._phases(phase.phases, phase.time)]
         return [f"for {letter} in {every}:", *(INDENT + line if line else "" for line in inside)]
 
     def _rows(self, phase: Rows) -> list[str]:
@@ -269,7 +284,7 @@ class CudaWriter:
         return text if text.isidentifier() or text.isdigit() else f"({text})"
 
     def _sum(self, phase: Together) -> list[str]:
-        total, first, stop = self._number("total"), "lane", ""
+        total, first, stop = self.number("total"), "lane", ""
         lines = [f"{total} = real(0)"]
         if phase.part is not None:
             own, parts = self.letters[phase.part], self.size(dict(phase.space)[phase.part])
@@ -300,7 +315,7 @@ class CudaWriter:
         if isinstance(item, Start):
             name = self.local(item.target)
             if item.kind == "argmax":
-                self._largest[name] = self._number(f"{name}_max")
+                self._largest[name] = self.number(f"{name}_max")
                 return [f"{name} = 0", f"{self._largest[name]} = real(-np.inf)"]
             return [f"{name} = real({'0' if item.kind == 'sum' else '-np.inf'})"]
         if isinstance(item, Finish):
@@ -347,7 +362,7 @@ class CudaWriter:
         if item.kind == "max":
             return [*lines, f"{name} = larger({name}, {value})"]
         # The first of equal ones stays: later ones are not larger.
-        found = self._number("value")
+        found = self.number("value")
         place = self.printer.integer(item.position).text
         return [
             *lines,
@@ -421,7 +436,7 @@ class CudaWriter:
         self._whole.add(found)
         return found
 
-    def _number(self, name: str) -> str:
+    def number(self, name: str) -> str:
         """The same for a real number."""
         found = self.names.free(name, self._used | self._whole)
         self._used.add(found)
@@ -429,7 +444,7 @@ class CudaWriter:
         return found
 
     def _let(self, text: str) -> str:
-        name = self._number("t")
+        name = self.number("t")
         self._prelude.append(f"{name} = {text}")
         return name
 

@@ -81,6 +81,9 @@ if TYPE_CHECKING:
     from .runtime.cubin_files import load_kernels
     from .runtime.cuda_driver import DeviceError
     from .runtime.explain import explain
+    from .runtime.formats.onnx_export import to_onnx
+    from .runtime.formats.onnx_import import from_onnx
+    from .runtime.formats.torch_modules import from_torch
     from .runtime.gradcheck import gradcheck
     from .runtime.gradient_norms import GradientNorms, gradient_norms
     from .runtime.hessian import hessian
@@ -120,6 +123,8 @@ _LAZY = {
     "check": "symbolic.claims.check",
     "evaluate": "symbolic.evaluate",
     "explain": "runtime.explain",
+    "from_onnx": "runtime.formats.onnx_import",
+    "from_torch": "runtime.formats.torch_modules",
     "gradcheck": "runtime.gradcheck",
     "gradient_norms": "runtime.gradient_norms",
     "hessian": "runtime.hessian",
@@ -128,6 +133,7 @@ _LAZY = {
     "one_hot_rows": "runtime.array_checks",
     "set_cache_dir": "runtime.cache",
     "set_threads": "runtime.threads",
+    "to_onnx": "runtime.formats.onnx_export",
     "training_curves": "runtime.pictures",
     "weight_images": "runtime.pictures",
 }
@@ -168,10 +174,10 @@ __all__ = [
     "NameTakenError", "Network", "Parameters", "PdfError", "Program", "RecurrenceError", "SavedFileError",
     "Sequential", "ShapeError", "SizeError", "Sum", "Tensor", "TensorBoard", "UndefinedError", "UnknownNameError",
     "UnsupportedError", "UnusedParameterError", "Verdict", "activations", "cache_dir", "check", "datasets", "dims",
-    "elementwise", "elu", "errors", "evaluate", "explain", "gauss_newton_vector", "gelu", "gelu_tanh", "gradcheck",
-    "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices", "initializers", "inside", "jvp",
-    "layers", "leaky_relu", "load_kernels", "log_softmax", "losses", "normal", "norms_by_layer", "one_hot",
-    "one_hot_rows", "optimizers", "padded", "per_example", "relu", "schedules", "set_cache_dir", "set_threads",
-    "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh", "training_curves", "unrolled", "vjp",
-    "weight_images",
+    "elementwise", "elu", "errors", "evaluate", "explain", "from_onnx", "from_torch", "gauss_newton_vector", "gelu",
+    "gelu_tanh", "gradcheck", "gradient_norms", "held", "hessian", "hessian_vector", "identity", "indices",
+    "initializers", "inside", "jvp", "layers", "leaky_relu", "load_kernels", "log_softmax", "losses", "normal",
+    "norms_by_layer", "one_hot", "one_hot_rows", "optimizers", "padded", "per_example", "relu", "schedules",
+    "set_cache_dir", "set_threads", "sigmoid", "silu", "softmax", "softplus", "tangent", "tanh", "to_onnx",
+    "training_curves", "unrolled", "vjp", "weight_images",
 ]  # fmt: skip

@@ -68,9 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = _command(commands, "demo", "the whole story on real handwritten digits, in under a minute")
-    command.add_argument(
-        "--data", metavar="FILE", help="an .npz file with images and labels instead of the bundled digits"
-    )
+    command.add_argument("--data", metavar="FILE", help="images and labels instead of the bundled digits: .npz, IDX, …")
     command.add_argument("--out", metavar="DIR", default="gradloom-demo", help="where to write (default: %(default)s)")
 
     command = _command(commands, "derive", "print the derived gradients")
@@ -159,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "train", "train a network and show how it went")
     command.add_argument("model", metavar="MODEL", help=MODEL_HELP)
-    command.add_argument("--data", metavar="FILE", help=".npz with images and labels, X and y, or an array per tensor")
+    command.add_argument("--data", metavar="FILE", help=".npz, .npy, .csv[:COLUMN], .parquet or IDX")
     command.add_argument("--epochs", type=_positive, metavar="N")
     command.add_argument("--batch", type=_positive, metavar="N", help="rows per step")
     _add_checkpoint(command)

@@ -22,6 +22,7 @@ from ..symbolic.tensors import Tensor, shape_text
 from .array_checks import as_array, check_declared_sums, checked_labels, checked_numbers
 from .device_arrays import DeviceArray
 from .foreign_arrays import device_array, lies_on_gpu
+from .mapped_arrays import MappedArray, checked_map, is_mapped
 
 Array = NDArray[Any]
 
@@ -33,7 +34,8 @@ class Data:
     Attributes
     ----------
     tensors : what the arrays are data of
-    arrays : C-contiguous, of the kernels' dtype; labels are int64. On a device they are a `DeviceArray`, labels int32
+    arrays : C-contiguous, of the kernels' dtype; labels are int64. On a device they are a `DeviceArray`, labels int32;
+        inputs that lie in a large file may be a `MappedArray`, of which kernels take parts
     batched : whether the first axis of an array is the batch
     rows : length of the batch axis; 1 where there is none
     """
@@ -50,6 +52,19 @@ class Data:
         )
         count = next((len(a) for a, batched in zip(arrays, self.batched, strict=True) if batched), self.rows)
         return Data(self.tensors, arrays, self.batched, count)
+
+    def part(self, rows: Array) -> Data:
+        """The same as `take`, but what lies in files stays there."""
+        arrays = tuple(
+            a.part(rows) if isinstance(a, MappedArray) else _taken(a, rows) if batched else a
+            for a, batched in zip(self.arrays, self.batched, strict=True)
+        )
+        return Data(self.tensors, arrays, self.batched, len(rows))
+
+    def loaded(self) -> Data:
+        """The same with everything in memory."""
+        arrays = tuple(np.asarray(a) if isinstance(a, MappedArray) else a for a in self.arrays)
+        return Data(self.tensors, arrays, self.batched, self.rows)
 
     def of_role(self, role: str) -> Data:
         """The data of the inputs alone, or of the targets."""
@@ -93,7 +108,12 @@ def name_data(tensors: list[Tensor], given: Any, role: str) -> dict[str, Any]:
 
 
 def check_data(
-    network: Network, values: Mapping[str, Any], dtype: Any, sizes: dict[str, int], target: str = "cpu"
+    network: Network,
+    values: Mapping[str, Any],
+    dtype: Any,
+    sizes: dict[str, int],
+    target: str = "cpu",
+    mapped: bool = False,
 ) -> Data:
     """Convert and check arrays, by name.
 
@@ -104,6 +124,7 @@ def check_data(
     sizes : the sizes known; those learned from the arrays are added.
     target : where kernels run: "cuda" takes arrays of a GPU where they are. Of these labels and declared sums are
         checked, but not whether all numbers are finite.
+    mapped : whether inputs that lie in large files are left there.
 
     Raises
     ------
@@ -144,6 +165,9 @@ def check_data(
         if tensor.classes is not None:
             labels = checked_labels(tensor.name, np.asarray(array), size_of(tensor.classes, sizes, tensor.name))
             arrays.append(array if is_there else labels)
+        elif mapped and _stays_in_file(tensor, values[tensor.name], network, np.dtype(dtype)) and target != "cuda":
+            arrays.append(checked_map(tensor.name, array, np.dtype(dtype)))
+            continue
         else:
             arrays.append(array if is_there else checked_numbers(tensor.name, array, np.dtype(dtype)))
         check_declared_sums(tensor, arrays[-1], network)
@@ -151,6 +175,13 @@ def check_data(
         check_axes(network, {**sizes, batch.name: first[1]})
     batched = tuple(bool(t.rank) and batch is not None and t.shape[0] == batch for t in tensors)
     return Data(tensors, tuple(arrays), batched, first[1] if first else 1)
+
+
+def _stays_in_file(tensor: Tensor, value: Any, network: Network, dtype: np.dtype[Any]) -> bool:
+    """Whether kernels take an array a part at a time: targets are compared as a whole, and so are declared sums."""
+    batched = tensor.rank > 0 and tensor.shape[0] == network.batch
+    is_plain = tensor.role == "input" and not any(fact.tensor == tensor for fact in network.facts)
+    return batched and is_plain and is_mapped(value, dtype)
 
 
 def size_of(size: Any, sizes: Mapping[str, int], where: str = "") -> int:

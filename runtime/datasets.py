@@ -1,7 +1,8 @@
-"""Data sets for the command line and the examples: scikit-learn's digits, and ``.npz`` files."""
+"""Data sets for the command line and the examples: scikit-learn's digits, and files of several formats."""
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from ..symbolic.errors import DataError
 from ..symbolic.network import Network
 from .array_checks import one_hot_rows
 from .files import ArchiveError, read_archive
+from .formats.idx import idx_pair, is_idx, load_idx
+from .formats.tables import load_csv, load_parquet
 
 Array = NDArray[Any]
+TABLES = {".csv": load_csv, ".tsv": load_csv, ".parquet": load_parquet}
 PAIRS = (("images", "labels"), ("X", "y"), ("x", "y"), ("X", "Y"), ("data", "target"))
 
 
@@ -67,28 +71,86 @@ def load_arrays(path: str | Path) -> dict[str, Array]:
         raise DataError(f"{path} is not an .npz file of plain arrays, or is damaged ({error})") from error
 
 
-def load_file(path: str | Path) -> Dataset:
-    """Inputs and targets from an ``.npz`` file with ``images`` and ``labels``, or ``X`` and ``y``.
+def load_file(path: str | Path, target: str | int | None = None) -> Dataset:
+    """Inputs and targets from a file; what it is follows from its suffix, or from how it begins.
+
+    - ``.npz`` with ``images`` and ``labels``, or ``X`` and ``y``;
+    - ``.npy``, one of a pair with these names side by side, or their folder: arrays that are mapped into memory;
+    - ``.csv``, ``.tsv``, ``.parquet`` with a column of targets, `target`: its name or number, by default the last. It
+      may stand behind the path, as in ``iris.csv:species``;
+    - IDX files as those of MNIST, ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, also with ``.gz``; one
+      of the two is named, or their folder.
 
     Whole numbers from 0 to 255 (dtype uint8) are pixels and are scaled to 0…1.
 
     Raises
     ------
     DataError
-        If there is no such pair of arrays; and see `load_arrays`.
+        If the file is missing or damaged, or there is no such pair or column; the message says where.
+    MissingExtraError
+        If a Parquet file is to be read and pyarrow is not installed.
     """
-    arrays = load_arrays(path)
+    file, column = _with_column(path, target)
+    kind = file.suffix.lower()
+    if kind in TABLES:
+        return _dataset(path, *TABLES[kind](file, column), "the inputs", "the targets")
+    if column is not None:
+        raise DataError(f"{path} is no table, so it has no column {column!r}")
+    if kind == ".npy" or file.is_dir():
+        return _load_pair(file)
+    if is_idx(file):
+        images, labels = idx_pair(file)
+        return _dataset(path, load_idx(images), load_idx(labels).astype(np.int64), images.name, labels.name)
+    arrays = load_arrays(file)
     for inputs, targets in PAIRS:
         if inputs in arrays and targets in arrays:
-            x, y = arrays[inputs], arrays[targets]
-            if not x.ndim or not y.ndim or len(x) != len(y):
-                raise DataError(
-                    f"{path}: {inputs} has shape {x.shape} and {targets} {y.shape}; expected as many rows each"
-                )
-            title = f"{len(x):,} rows of {' × '.join(map(str, x.shape[1:])) or '1'} ({Path(path).name})"
-            return Dataset(title, x / 255.0 if x.dtype == np.uint8 else x, y)
+            return _dataset(path, arrays[inputs], arrays[targets], inputs, targets)
     expected = ", or ".join(f"{inputs} and {targets}" for inputs, targets in PAIRS[:2])
     raise DataError(f"{path} holds {', '.join(arrays) or 'no arrays'}; expected {expected}")
+
+
+def _dataset(path: str | Path, x: Array, y: Array, inputs: str, targets: str) -> Dataset:
+    if not x.ndim or not y.ndim or len(x) != len(y):
+        raise DataError(f"{path}: {inputs} has shape {x.shape} and {targets} {y.shape}; expected as many rows each")
+    title = f"{len(x):,} rows of {' × '.join(map(str, x.shape[1:])) or '1'} ({Path(path).name})"
+    return Dataset(title, x / 255.0 if x.dtype == np.uint8 else x, y)
+
+
+def _with_column(path: str | Path, target: str | int | None) -> tuple[Path, str | int | None]:
+    """The file and the column of a path that may name one behind it; a column that is no name is a number."""
+    file, colon, column = str(path).rpartition(":")
+    if not colon or Path(file).suffix.lower() not in TABLES or Path(path).exists():
+        return Path(path), target
+    return Path(file), int(column) if column.isdigit() else column
+
+
+def _load_pair(path: Path) -> Dataset:
+    """The arrays of a folder, or of the folder that a ``.npy`` file lies in."""
+    if not path.exists():
+        raise DataError(f"there is no data file {path}")
+    folder = path if path.is_dir() else path.parent
+    for inputs, targets in PAIRS:
+        first, second = folder / f"{inputs}.npy", folder / f"{targets}.npy"
+        if first.is_file() and second.is_file() and (path.is_dir() or path.name in (first.name, second.name)):
+            return _dataset(path, _mapped(first), _mapped(second), first.name, second.name)
+    images = sorted(other for other in path.iterdir() if "images" in other.name) if path.is_dir() else []
+    found = [other for other in images if is_idx(other)]
+    if found:
+        training = [other for other in found if other.name.startswith("train")]
+        return load_file((training or found)[0])
+    expected = ", or ".join(f"{inputs}.npy and {targets}.npy" for inputs, targets in PAIRS[:2])
+    raise DataError(f"{folder} holds no pair of arrays; expected {expected}, or files of MNIST's format")
+
+
+def _mapped(path: Path) -> Array:
+    """The array of a ``.npy`` file, mapped into memory: read where it is, as it is needed."""
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, TypeError, SyntaxError) as error:
+        raise DataError(f"{path} is not a .npy file of plain numbers, or is damaged ({error})") from error
+    if not isinstance(found, np.ndarray):
+        raise DataError(f"{path} is an archive of several arrays; rename it to end in .npz")
+    return found
 
 
 def data_for(network: Network, path: str | Path | None = None) -> tuple[Any, Any]:
@@ -103,7 +165,7 @@ def data_for(network: Network, path: str | Path | None = None) -> tuple[Any, Any
     DataError
         If the network has several inputs or targets and the file has not their names; and see `load_file`.
     """
-    if path is not None:
+    if path is not None and zipfile.is_zipfile(path):
         arrays = load_arrays(path)
         names = [tensor.name for tensor in network.inputs + network.targets]
         if all(name in arrays for name in names) and not all(name in arrays for name in ("images", "labels")):

@@ -14,6 +14,7 @@ from .fit_options import check_count, check_flag, split
 from .history import History
 from .interrupts import ended_in_order, held_back
 from .keeper import Keeper, Parts, Position
+from .mapped_arrays import streamed
 from .metrics import choose_metrics
 from .progress import Progress
 from .ranks import Ranks, ranks_of
@@ -166,9 +167,9 @@ class Fit:
         blocks = [order[start : start + self.block] for start in range(0, len(order), self.block)]
         rows = sum(map(len, blocks[: place.blocks]))
         self.bar.advance(self._steps(rows))
-        for block in blocks[place.blocks :]:
+        for part, at, block in streamed(data, blocks[place.blocks :]):
             try:
-                loss = self.trainer.run(data, block, self.batch)
+                loss = self.trainer.run(part, at, self.batch)
             except DivergenceError as error:
                 raise DivergenceError(
                     f"training diverged in epoch {epoch}: {error}. The last good parameters are kept; "

@@ -43,7 +43,7 @@ def split(model: Model, data: Data, validation: Any, shuffle: bool) -> tuple[Any
         )
     if shuffle:
         everything = np.random.default_rng([SPLIT_SEED, model.seed]).permutation(everything)
-    return np.sort(everything[:-count]), data.take(np.sort(everything[-count:]))
+    return np.sort(everything[:-count]), data.part(np.sort(everything[-count:]))
 
 
 def check_trainable(network: Network) -> None:

@@ -125,7 +125,8 @@ class Model:
         ----------
         X, Y : inputs and targets, batch axis first: an array each, or a dict of name → array where there are several.
             A target declared one-hot may also be given as integer labels. With target "cuda" also arrays of CuPy,
-            PyTorch or JAX that lie on the GPU, of the model's dtype (labels: int32); they are not copied.
+            PyTorch or JAX that lie on the GPU, of the model's dtype (labels: int32); they are not copied. Large inputs
+            in a file, as ``np.load(path, mmap_mode="r")`` gives them, are read some rows ahead of their use.
         epochs : passes over the training rows.
         batch : rows per step; the last batch of an epoch may be smaller.
         optimizer : one of ``gl.optimizers``; by default that of the last `fit`, or ``Adam()``.
@@ -245,7 +246,7 @@ class Model:
         Noise is drawn from the seed and step of `program`; the states stay as they are. The gradients are left on the
         GPU if that is asked for, see `predict`.
         """
-        data = self.check(X, Y)
+        data = self.check(X, Y).loaded()
         flat, program = self.params.flat, self.program
         noise = program.noise(data.rows, on_device=self.target == "cuda")
         return program.run_gradients(flat, data, *noise, on_device=on_device)
@@ -302,6 +303,43 @@ class Model:
             If the file cannot be written.
         """
         write_file(path, self.network, self.saved())
+
+    def save_parameters(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters and states alone, by name, for others to read: ``.safetensors`` or ``.npz``.
+
+        The file says which network it is of. `save` keeps the training too.
+
+        Raises
+        ------
+        SavedFileError
+            If the suffix is another, or the file cannot be written.
+        MissingExtraError
+            If the package safetensors is needed and not installed.
+        """
+        from .formats.parameter_files import write_parameters
+
+        write_parameters(path, self.network, dict(self.params))
+
+    def load_parameters(self, path: str | os.PathLike[str]) -> None:
+        """Set all parameters and states from a file of `save_parameters`, or another with the same names and shapes.
+
+        Numbers are converted to the model's dtype; symbolic sizes not known yet are read off the arrays.
+
+        Raises
+        ------
+        SavedFileError, ShapeError
+            If the file is missing or damaged, or its names, shapes or types are not those of the parameters. Nothing
+            is changed then.
+        MissingExtraError
+            If the package safetensors is needed and not installed.
+        """
+        from .formats.parameter_files import check_parameters, read_parameters
+
+        arrays, sizes = read_parameters(path), dict(self.sizes)
+        check_parameters(arrays, self.network, sizes, os.fspath(path))
+        if self._params is None:
+            self.sizes = sizes
+        self.params.fill(arrays)
 
     def saved(self) -> Saved:
         """What a file holds of the model as it is now."""
@@ -377,7 +415,7 @@ class Model:
 
     def _checked(self, values: Mapping[str, Any]) -> Data:
         sizes = dict(self.sizes)
-        data = check_data(self.network, values, self.dtype, sizes, self.target)
+        data = check_data(self.network, values, self.dtype, sizes, self.target, mapped=True)
         if self._params is None:
             self.sizes = sizes
         return data

@@ -27,13 +27,13 @@ def outputs(program: Program, flat: Any, data: Data, batch: int, into: Any = Non
     others an empty array.
     """
     if not program.gives_rows:
-        return program.run_predict(flat, data, into)
+        return program.run_predict(flat, data.loaded(), into)
     parts = _parts(data, batch)
     if into is not None:
-        for number, part in enumerate(parts):
-            program.run_predict(flat, part, into[number * batch : number * batch + part.rows])
+        for part in parts:
+            program.run_predict(flat, data.take(part), into[part.start : min(part.stop, data.rows)])
         return into
-    found = (ranks or Alone()).each(lambda part: program.run_predict(flat, part), parts)
+    found = (ranks or Alone()).each(lambda part: program.run_predict(flat, data.take(part)), parts)
     if len(found) == 1:
         return found[0]
     if found and isinstance(found[0], tuple):
@@ -58,8 +58,12 @@ def score(
     """
     ranks = ranks or Alone()
     rows = SCORE_ROWS if averages_over_batch(program.network) else batch
-    losses = ranks.each(lambda part: program.run_loss(flat, part) * part.rows, _parts(data, rows))
-    scores = {"loss": sum(losses) / data.rows}
+
+    def loss(rows: slice) -> float:
+        part = data.take(rows)
+        return program.run_loss(flat, part) * part.rows
+
+    scores = {"loss": sum(ranks.each(loss, _parts(data, rows))) / data.rows}
     if metrics:
         found = outputs(program, flat, data.of_role("input"), SCORE_ROWS, ranks=ranks)
         if ranks.rank:
@@ -70,10 +74,9 @@ def score(
     return scores
 
 
-def _parts(data: Data, rows: int) -> list[Data]:
-    if not any(data.batched):
-        return [data]
-    return [data.take(slice(start, start + rows)) for start in range(0, data.rows, rows)]
+def _parts(data: Data, rows: int) -> list[slice]:
+    """The rows of parts of the data, which are taken one after the other: of data in a file each is a copy."""
+    return [slice(start, start + rows) for start in range(0, data.rows, rows)]
 
 
 def averages_over_batch(network: Network) -> bool:

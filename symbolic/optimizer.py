@@ -29,6 +29,9 @@ from .tensors import Tensor, element_of
 class Optimizer:
     """Base of the optimizers.
 
+    Where values and the norm are clipped, values are first. The gradient that the equations after it read is the
+    clipped one, so weight decay is added to it unclipped, as where PyTorch's functions are called before the step.
+
     Parameters
     ----------
     lr : the learning rate: a number, a `Schedule`, or a function of the step ``t`` that returns an expression.
@@ -36,9 +39,6 @@ class Optimizer:
     clip_norm : a positive number c: before all else a gradient of norm ‖g‖ = sqrt(Σ g[q]²) above c is scaled to norm c,
         g c/‖g‖ (Pascanu, Mikolov and Bengio 2013, algorithm 1). The norm is that of all trainable parameters together.
         PyTorch's ``clip_grad_norm_`` divides by ‖g‖ + 1e-6, so it scales to a little less.
-
-    With both, values are clipped first. The gradient that the equations after it read is the clipped one, so weight
-    decay is added to it unclipped, as where PyTorch's functions are called before the step.
 
     Attributes
     ----------

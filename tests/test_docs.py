@@ -1,10 +1,11 @@
 """What the documents say runs: the Python blocks of README and docs, the examples in docstrings, the commands named."""
 
 import doctest
-import importlib
+import importlib.util
 import pkgutil
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,22 @@ import gradloom as gl
 from gradloom.cli import main
 
 ROOT = Path(__file__).parent.parent
+# Pages that are one program each, from its first block to the last; below a block stands what it prints.
+PROGRAMS = [
+    ROOT / "docs" / "tutorial.md",
+    ROOT / "docs" / "first_steps.md",
+    *sorted((ROOT / "docs" / "how_to").glob("*.md")),
+]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "benchmarks").glob("*.md"))]
 BLOCKS = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
     for page in PAGES
+    if page not in PROGRAMS
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
 ]
 MODULES = [
     f"gradloom.{folder}.{module.name}"
-    for folder in ("symbolic", "symbolic.claims", "codegen", "runtime", "runtime.estimators")
+    for folder in ("symbolic", "symbolic.claims", "codegen", "runtime", "runtime.estimators", "runtime.formats")
     for module in pkgutil.iter_modules([str(ROOT / folder.replace(".", "/"))])
 ] + ["gradloom.sklearn"]
 
@@ -30,6 +38,32 @@ MODULES = [
 def test_python_blocks_run(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "block", "exec"), {"__name__": "block"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.stem)
+def test_pages_print_what_stands_in_them(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    space = {"__name__": "page"}
+    for source, shown in re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", page.read_text(), re.S):
+        exec(compile(source, page.name, "exec"), space)
+        printed = "\n".join(line.rstrip() for line in capsys.readouterr().out.strip().splitlines())
+        assert printed == shown.strip(), source
+
+
+def test_everything_public_is_in_the_reference():
+    pages = "\n".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    named = set(re.findall(r"^::: gradloom\.([\w.]+)$", pages, re.M)) | set(re.findall(r"`(?:gl\.)?(\w+)`", pages))
+    modules = {"activations", "datasets", "errors", "initializers", "layers", "losses", "optimizers", "schedules"}
+    skipped = () if importlib.util.find_spec("jax") else ("jax.",)
+    assert set(gl.__all__) - modules <= named
+    assert {f"layers.{name}" for name in gl.layers.__all__ if name[0].isupper()} - {"layers.Place"} <= named
+    for name in (name for name in named if not name.startswith(skipped)):
+        thing = gl
+        for part in name.split("."):
+            assert hasattr(thing, part), name
+            thing = getattr(thing, part)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,0 +1,1 @@
+"""Files and modules of others: ONNX, PyTorch, safetensors, and the formats of data sets."""

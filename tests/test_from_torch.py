@@ -1,0 +1,168 @@
+"""Modules read from PyTorch: the same outputs, losses and gradients, in float64; what cannot be read is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import gradloom as gl
+from gradloom.symbolic.errors import UndefinedError, UnsupportedError
+
+MODULES = {
+    "perceptron": (lambda: [nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3), nn.Softmax(-1)], None, (5,)),
+    "no bias, slopes": (
+        lambda: [nn.Linear(5, 7, bias=False), nn.LeakyReLU(0.2), nn.Linear(7, 5), nn.LeakyReLU(), nn.ELU(0.5)],
+        None,
+        (5,),
+    ),
+    "activations": (
+        lambda: [nn.Linear(5, 5), nn.Sigmoid(), nn.SiLU(), nn.GELU(), nn.GELU("tanh"), nn.ELU(), nn.Identity(),
+                 nn.Softplus(), nn.ReLU(), nn.LogSoftmax(1)],
+        None, (5,),
+    ),
+    "images": (
+        lambda: [
+            nn.Sequential(nn.Conv2d(2, 4, (3, 2), stride=2, padding=1, groups=2), nn.BatchNorm2d(4, momentum=0.3)),
+            nn.ReLU(), nn.MaxPool2d(2, 1), nn.Conv2d(4, 3, 3, padding="same", dilation=2), nn.AvgPool2d((2, 1)),
+            nn.Flatten(), nn.Linear(15, 3),
+        ],
+        (2, 7, 11), (2, 7, 11),
+    ),
+    "signals": (
+        lambda: [nn.Conv1d(2, 4, 3, bias=False), nn.GroupNorm(2, 4), nn.MaxPool1d(2), nn.ConvTranspose1d(4, 3, 3, 2, 1),
+                 nn.BatchNorm1d(3, affine=False), nn.AvgPool1d(3), nn.AdaptiveAvgPool1d(1), nn.Flatten()],
+        (2, 13), (2, 13),
+    ),
+    "transposed": (
+        lambda: [nn.ConvTranspose2d(2, 3, 3, stride=2, output_padding=1), nn.AdaptiveMaxPool2d(1), nn.Flatten()],
+        (2, 5, 3), (2, 5, 3),
+    ),
+    "normalised": (
+        lambda: [nn.Linear(5, 7), nn.LayerNorm(7), nn.Linear(7, 3), nn.LayerNorm(3, bias=False), nn.Dropout(0.0),
+                 nn.LayerNorm(3, elementwise_affine=False), nn.BatchNorm1d(3)],
+        None, (5,),
+    ),
+    "RNN": (lambda: [nn.RNN(5, 3, batch_first=True, nonlinearity="relu")], None, (7, 5)),
+    "LSTM": (lambda: [nn.LSTM(5, 3, num_layers=2, batch_first=True, bias=False)], None, (7, 5)),
+    "GRU": (lambda: [nn.GRU(5, 3, bidirectional=True, batch_first=True), nn.Linear(6, 2)], (7, 5), (7, 5)),
+}  # fmt: skip
+
+
+def of_torch(module, x):
+    """What a module gives, where recurrent layers hand all states on."""
+    for layer in module:
+        x = layer(x)
+        x = x[0] if isinstance(x, tuple) else x
+    return x
+
+
+def gradients(module):
+    """PyTorch's gradients, in the order and form of ours."""
+    for layer in module.modules():
+        if isinstance(layer, nn.RNN | nn.LSTM | nn.GRU):
+            gates = {"RNN": 1, "LSTM": 4, "GRU": 3}[type(layer).__name__]
+            for name, parameter in layer.named_parameters():
+                yield from (part.numpy() for part in parameter.grad.chunk(gates) if "bias_hh" not in name)
+                if isinstance(layer, nn.GRU) and "bias_hh" in name:
+                    yield parameter.grad.chunk(3)[2].numpy()
+        elif not isinstance(layer, nn.Sequential):
+            yield from (parameter.grad.numpy() for parameter in layer.parameters(recurse=False))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_outputs_and_gradients(name):
+    torch.manual_seed(3)
+    make, input_shape, sample = MODULES[name]
+    module = nn.Sequential(*make()).double()
+    for parameter in module.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)  # scales of 1 and shifts of 0 would hide
+    for buffer in module.buffers():
+        buffer.data = buffer + torch.rand_like(buffer) if buffer.is_floating_point() else buffer
+    model = gl.from_torch(module, input_shape, loss=gl.losses.SquaredError(), target="numpy")
+    assert model.dtype == "float64"
+    x = torch.randn(6, *sample).double()
+    out = of_torch(module.eval(), x)
+    y = torch.randn_like(out)
+    np.testing.assert_allclose(model.predict(x.numpy()), out.detach().numpy(), rtol=1e-10, atol=1e-12)
+    loss = ((of_torch(module.train(), x) - y) ** 2).sum() / (2 * len(x))
+    loss.backward()
+    found_loss, found = model.loss_and_gradients(x.numpy(), y.numpy())
+    assert abs(found_loss - loss.item()) < 1e-10 * loss.item()
+    expected = list(gradients(module))
+    trained = {key: value for key, value in found.items() if key not in model.network.frozen}
+    # Several of ours may have the same shape: each of PyTorch's must be found once, by its values.
+    assert sorted(v.shape for v in trained.values()) == sorted(e.shape for e in expected)
+    for key, value in trained.items():
+        near = [at for at, other in enumerate(expected) if other.shape == value.shape and close(other, value)]
+        assert near, key
+        del expected[near[0]]
+
+
+def close(one, other):
+    return np.abs(one - other).max() <= 1e-10 * max(1, np.abs(one).max())
+
+
+def test_single_precision_and_embeddings():
+    torch.manual_seed(4)
+    module = nn.Sequential(nn.Embedding(11, 5), nn.Flatten(), nn.Linear(15, 2))
+    model = gl.from_torch(module, (3,), target="numpy")
+    assert model.dtype == "float32"
+    x = torch.randint(0, 11, (7, 3))
+    np.testing.assert_allclose(model.predict(x.numpy()), module(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_the_model_shares_nothing_and_trains_on():
+    torch.manual_seed(5)
+    module = nn.Sequential(nn.Linear(5, 3), nn.ReLU(), nn.BatchNorm1d(3, affine=False), nn.Linear(3, 1))
+    model = gl.from_torch(module, loss=gl.losses.SquaredError(), target="numpy", name="read")
+    before = module[0].weight.detach().clone()
+    x = np.random.default_rng(0).normal(size=(53, 5))
+    first = model.evaluate(x, x[:, :1])["loss"]
+    model.fit(x, x[:, :1], epochs=60, batch=10, optimizer=gl.optimizers.Adam(lr=0.05))
+    assert model.evaluate(x, x[:, :1])["loss"] < first / 2
+    assert torch.equal(module[0].weight, before)
+    assert (model.params["gamma2"] == 1).all()  # the module has none: it is not trained
+    assert model.network.name == "read"
+    assert [str(layer) for layer in model.network.layers] == [
+        "Dense(3, relu)",
+        "BatchNorm(axis=1)",
+        "Dense(1, identity)",
+    ]
+
+
+class Own(nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([nn.Linear(5, 3), nn.Sequential(nn.Hardswish())], r"layer 1\.0 is Hardswish.*supported are .*Linear"),
+        ([Own()], "layer 0 is Own, which has no counterpart"),
+        ([nn.LSTM(5, 3)], "layer 0, LSTM.*batch_first=False; expected batch_first=True"),
+        ([nn.LSTM(5, 3, proj_size=2, batch_first=True)], "proj_size=2; expected 0"),
+        ([nn.MaxPool2d(3, padding=1)], "padding=1; expected 0"),
+        ([nn.AvgPool2d(3, ceil_mode=True)], "ceil_mode=True; expected False"),
+        ([nn.Conv2d(2, 3, 3, padding_mode="circular")], "padding_mode='circular'; expected 'zeros'"),
+        ([nn.Linear(5, 3), nn.Softmax(0)], r"dim=0; expected dim=-1"),
+        ([nn.LayerNorm((3, 5))], r"normalized_shape=\(3, 5\); expected one axis"),
+        ([nn.BatchNorm1d(3, track_running_stats=False)], "track_running_stats=True"),
+        ([nn.AdaptiveAvgPool2d(1), nn.ReLU()], "it gives axes of length 1; expected nn.Flatten"),
+        ([nn.AdaptiveAvgPool2d((2, 1)), nn.Flatten()], r"output_size=\(2, 1\); expected 1"),
+        ([nn.Embedding(5, 3, padding_idx=0)], "padding_idx=0; expected None"),
+        ([nn.Flatten(2)], "start_dim=2; expected 1"),
+    ],
+)
+def test_what_cannot_be_read_is_named(layers, message):
+    with pytest.raises(UnsupportedError, match=message):
+        gl.from_torch(nn.Sequential(*layers), (5,))
+
+
+def test_what_is_no_module_and_what_has_no_shape():
+    with pytest.raises(UndefinedError, match="is no module of PyTorch"):
+        gl.from_torch(3)
+    with pytest.raises(UndefinedError, match=r"give it, as input_shape=\(3, 32, 32\)"):
+        gl.from_torch(nn.Conv2d(2, 3, 3))

@@ -56,6 +56,8 @@ def function(
     DataError
         By a call: if an argument is missing, has another shape than declared, another type than the others (all of
         float32 or of float64), or, from inside of the callback, labels out of range.
+    UnsupportedError
+        By a call: if a state that the outputs depend on is differentiated.
 
     Examples
     --------
@@ -77,6 +79,9 @@ def function(
         return _forward(pullback, arrays)
 
     def forward(*arguments: Any) -> Any:
+        pullback.check_constants(
+            [at for at, argument in enumerate(arguments) if argument.perturbed], "jax.lax.stop_gradient({})"
+        )
         arrays = tuple(argument.value for argument in arguments)
         wrt = _Wrt(at for at, argument in enumerate(arguments) if argument.perturbed and real[at])
         return _forward(pullback, arrays), (arrays, wrt)
@@ -90,6 +95,7 @@ def function(
 
     def called(*given: Any, **named: Any) -> Any:
         found = call(*_of_one_type(pullback, pullback.named(given, named)))
+        found = (*found[:count], *map(jax.lax.stop_gradient, found[count:]))
         return found[0] if len(found) == 1 else found
 
     called.__name__ = called.__qualname__ = network.name

@@ -117,11 +117,11 @@ def _dataset(path: str | Path, x: Array, y: Array, inputs: str, targets: str) ->
 
 
 def _with_column(path: str | Path, target: str | int | None) -> tuple[Path, str | int | None]:
-    """The file and the column of a path that may name one behind it; a column that is no name is a number."""
+    """The file and the column of a path that may name one behind it."""
     file, colon, column = str(path).rpartition(":")
     if not colon or Path(file).suffix.lower() not in TABLES or Path(path).exists():
         return Path(path), target
-    return Path(file), int(column) if column.isdigit() else column
+    return Path(file), column
 
 
 def _load_pair(path: Path) -> Dataset:

@@ -114,8 +114,9 @@ class _Speller:
     def _function(self, kind: Any) -> bytes:
         """A named function: ours, or somebody's of the same name and perhaps another formula; which of them it is."""
         if kind not in self._functions:
-            if kind.__bases__ != (Elementwise,) or vars(kind).keys() - vars(_PLAIN).keys():
-                raise NotSpelledOutError(kind.__name__)  # with a derivative of its own, perhaps
+            if kind.__bases__ != (Elementwise,) or vars(kind).keys() - vars(_PLAIN).keys() - {"__slotnames__"}:
+                # With a derivative of its own, perhaps; what has another name is pickle's, which leaves it there.
+                raise NotSpelledOutError(kind.__name__)
             self._functions[kind] = b""  # a formula that calls itself would not end in any case
             places = [Symbol(f"#{place}", real=True) for place in range(len(kind.defaults))]
             spelled = [self.digest(kind.definition(*places)), self.digest(kind.symbol)]

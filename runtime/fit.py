@@ -126,6 +126,8 @@ class Fit:
             if self.options is not None:
                 told: dict[str, Any] = {"batch": int(self.batch), "block": self.block, "rows": len(self.rows)}
                 told |= {"shuffle": bool(self.shuffle), "data": digest_of(self.data)}
+                told |= {"validation": None if self.held_out is None else digest_of(self.held_out)}
+                told |= {"metrics": list(self.metrics)}
                 parts = Parts(model, trainer, self.history, self.watchers, told)
                 self.keeper = Keeper(self.options, resume=self.resume, parts=parts)
             for watcher in self.watchers:

@@ -31,6 +31,17 @@ if TYPE_CHECKING:
     from .model import Model
 
 SETTINGS = ("seed", "dtype", "precision", "sizes", "optimizer")  # of a saved model, which must be the same
+KINDS: dict[str, Any] = {  # of the parts of `Saved.run`
+    "started": int,
+    "blocks": int,
+    "total": int | float,
+    "stopped": bool,
+    "told": dict,
+    "history": dict,
+    "hyper": list,
+    "callbacks": list,
+    "watchers": list,
+}
 
 
 @dataclass
@@ -126,6 +137,7 @@ class Keeper:
             "told": dict(self.parts.told),
             "history": self.parts.history.columns,
             "hyper": [self._hyper, dict(trainer.program.optimizer.values)],
+            "callbacks": self._callbacks(),
             "watchers": [_plain(state) for state in states],
         }
         saved.run_arrays = {
@@ -162,6 +174,9 @@ class Keeper:
                 saved = read_file(path, self.parts.model.network)
                 if saved.run is None:
                     raise SavedFileError(f"{path} is a saved model, but no checkpoint of a training; remove it")
+                lacking = _lacking(saved.run)
+                if lacking:
+                    raise SavedFileError(f"{path} is no whole checkpoint: it has no {lacking} that can be read")
             except SavedFileError as error:
                 reasons.append(str(error))
                 continue
@@ -197,23 +212,41 @@ class Keeper:
         stopped = bool(run["stopped"])
         return Position(run["started"], saved.steps, saved.order, run["blocks"], run["total"], stopped)
 
+    def _callbacks(self) -> list[str]:
+        """Of which classes they are: one cannot remember what another gave."""
+        return [type(watcher).__name__ for watcher in self.parts.watchers]
+
     def _compare(self, path: Path, saved: Saved, begun: Position) -> None:
         run: Any = saved.run
         here = self.parts.model.saved()
         there: dict[str, Any] = {name: getattr(saved, name) for name in SETTINGS} | dict(run["told"])
-        there |= {"epochs before it": run["started"], "callbacks": len(run["watchers"])}
+        there |= {"epochs before it": run["started"], "callbacks": run["callbacks"]}
         ours: dict[str, Any] = {name: getattr(here, name) for name in SETTINGS} | dict(self.parts.told)
-        ours |= {"epochs before it": begun.started, "callbacks": len(self.parts.watchers)}
+        ours |= {"epochs before it": begun.started, "callbacks": self._callbacks()}
         if saved.state is None or saved.state.shape != self.parts.trainer.state.shape:
             there["optimizer"] = None
         for name, value in ours.items():
             if there.get(name) != value:
-                is_shown = name not in ("optimizer", "data")
+                is_shown = name not in ("optimizer", "data", "validation")
                 what = f"{name} {there.get(name)!r}, this one {value!r}" if is_shown else f"another {name}"
                 raise SavedFileError(
                     f"{path} is of a training with {what}; go on with the same, or name another directory"
                 )
 
 
+def _lacking(run: Any) -> str | None:
+    """Which part of a checkpoint is missing, or of another type than `Keeper.write` gives it."""
+    if not isinstance(run, dict):
+        return "run"
+    wrong = next((name for name, kind in KINDS.items() if not isinstance(run.get(name), kind)), None)
+    if wrong is None and len(run["hyper"]) != 2:
+        return "hyper"
+    return "watchers" if wrong is None and len(run["watchers"]) != len(run["callbacks"]) else wrong
+
+
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in state.items()
+        if not isinstance(value, np.ndarray)
+    }

@@ -49,12 +49,15 @@ class MappedArray:
             return np.require(self.array[rows], self.dtype, ["C", "A", "W"])
         wanted = np.asarray(rows) if self.rows is None else self.rows[rows]
         made = np.empty((len(wanted), *self.array.shape[1:]), self.dtype)
-        if self.array.dtype == self.dtype:
+        plain = self.array.flags.c_contiguous and self.array.flags.aligned
+        if plain and self.array.dtype == self.dtype:
             # Not "raise", which would copy once more; the numbers are those of rows that there are.
             return np.take(self.array, wanted, axis=0, out=made, mode="wrap")
         step = max(1, CHECKED // max(1, self.array[:1].nbytes))
         for start in range(0, len(wanted), step):
-            made[start : start + step] = np.take(self.array, wanted[start : start + step], axis=0)
+            some = wanted[start : start + step]
+            # `take` is faster, but would first copy a whole array that does not lie row behind row.
+            made[start : start + step] = np.take(self.array, some, axis=0) if plain else self.array[some]
         return made
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:

@@ -336,7 +336,7 @@ class Model:
         from .formats.parameter_files import check_parameters, read_parameters
 
         arrays, sizes = read_parameters(path), dict(self.sizes)
-        check_parameters(arrays, self.network, sizes, os.fspath(path))
+        check_parameters(arrays, self.network, sizes, self.dtype, os.fspath(path))
         if self._params is None:
             self.sizes = sizes
         self.params.fill(arrays)

@@ -52,7 +52,7 @@ class Pullback:
     outputs : the tensors that are returned, what states become last
     differentiated : how many outputs are no states
     reached : of each argument, whether these outputs depend on it
-    reads_states : whether they depend on a state
+    read_states : the places of the states that they depend on, which are constants to them
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Pullback:
         self.differentiated = sum(not is_next(self.function, tensor) for tensor in self.outputs)
         reached = sources(self.function.equations, self.outputs[: self.differentiated])
         self.reached = [tensor in reached and tensor.role != "state" for tensor in self.arguments]
-        self.reads_states = any(tensor.role == "state" for tensor in reached)
+        self.read_states = [at for at, t in enumerate(self.arguments) if t.role == "state" and t in reached]
         self._batch = self.function.batch
         self._compiled: dict[Any, Kernels] = {}
         self._lock = threading.Lock()
@@ -117,6 +117,21 @@ class Pullback:
         if missing:
             raise DataError(f"{missing[0]} is not given; {self.network.name} takes {listed}, in this order or by name")
         return [found[name] for name in order]
+
+    def check_constants(self, moved: Sequence[int], mend: str) -> None:
+        """
+        Raises
+        ------
+        UnsupportedError
+            If a state that the outputs depend on is among the arguments that are differentiated.
+        """
+        for place in self.read_states:
+            if place in moved:
+                name = self.arguments[place].name
+                raise UnsupportedError(
+                    f"{name} is a state of {self.network.name}, of which there is no gradient; "
+                    f"{mend.format(name)} makes a constant of it"
+                )
 
     def learn(self, tensors: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> tuple[dict[str, int], int]:
         """The sizes and the number of rows that arguments of these shapes have.

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 from ..symbolic.errors import DataError, UnsupportedError
 from .call_plan import Plan
@@ -35,6 +36,8 @@ class Function:
         By a call: if an argument is missing, lies on another device, has another shape than declared or another type
         than the others (all of float32 or of float64; under autocast halves become float32), or holds labels out of
         range.
+    UnsupportedError
+        By a call: if a state that the outputs depend on requires a gradient.
     """
 
     def __init__(self, pullback: Pullback) -> None:
@@ -45,7 +48,7 @@ class Function:
         self._plans: dict[Any, Plan] = {}
         self._buffers: dict[int, tuple[list[int], Any]] = {}
         count = len(pullback.data) + len(pullback.parameters)
-        self.saved = len(self.arguments) if pullback.reads_states else count  # what backward reads
+        self.saved = len(self.arguments) if pullback.read_states else count  # what backward reads
 
     def __deepcopy__(self, memo: Any) -> Function:
         return self  # which knows no tensor's values
@@ -61,6 +64,11 @@ class Function:
 
     def run(self, tensors: Sequence[Any]) -> Any:
         """The outputs for all arguments, in order."""
+        if _is_tracing():  # which would keep these outputs as constants
+            raise UnsupportedError(
+                f"torch.jit.trace, and exports that go by it, cannot see into {self.pullback.network.name}; "
+                "gl.to_onnx exports networks by their equations"
+            )
         ready = [
             value
             if isinstance(value, torch.Tensor)
@@ -77,7 +85,9 @@ class Function:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plan(key, ready, wrt)
-        found = _applied(self, plan, *ready) if plan.gradients else self.forward(plan, ready)[0]
+        # In forward mode even without a gradient: PyTorch then says that there is none, where tangents would be lost.
+        is_recorded = plan.gradients or forward_ad._current_level >= 0
+        found = _applied(self, plan, *ready) if is_recorded else self.forward(plan, ready)[0]
         return found[0] if len(found) == 1 else found
 
     def _as_tensor(self, name: str, value: Any, real: bool) -> Any:
@@ -108,6 +118,7 @@ class Function:
             (one, first), (other, second) = list(types.items())[:2]
             raise DataError(f"{first} holds {one} and {second} {other}; give all of one type, as in {second}.to({one})")
         dtype = REAL[next(iter(types), torch.float32)]
+        self.pullback.check_constants(wrt, "{}.detach()")
         if len(self._plans) >= PLANS:
             self._plans.clear()
         made = self.pullback.plan([tuple(tensor.shape) for tensor in tensors], dtype, wrt)
@@ -176,7 +187,7 @@ class Function:
 
 def _array(tensor: Any, dtype: np.dtype[Any]) -> Any:
     """A tensor as a C-contiguous array, without a copy where it is one."""
-    array = tensor.detach().contiguous().numpy()
+    array = tensor.detach().contiguous().resolve_neg().numpy()
     return array if array.dtype == dtype else array.astype(dtype)
 
 
@@ -253,6 +264,7 @@ class _Underivable(torch.autograd.Function):
 
 _applied: Any = _Apply.apply
 _underivable: Any = _Underivable.apply
+_is_tracing: Any = torch.jit.is_tracing  # type: ignore[attr-defined]
 _disabled: Any = torch._disable_dynamo  # type: ignore[attr-defined]
 
 

@@ -103,9 +103,14 @@ class Module(torch.nn.Module):
     def _gather(self) -> None:
         """Put parameters and buffers into one tensor, laid out as kernels expect: they are then read where they lie."""
         own = {name: getattr(self, name) for name in self._layout}
+        is_shared = any(tensor.is_cpu and tensor.is_shared() for tensor in own.values())
+        if is_shared and len({tensor.untyped_storage().data_ptr() for tensor in own.values()}) == 1:
+            return  # of another process: a copy would no longer be shared
         if len({(tensor.dtype, tensor.device) for tensor in own.values()}) == 1:
             first = next(iter(own.values()))
             flat = torch.empty(sum(tensor.numel() for tensor in own.values()), dtype=first.dtype, device=first.device)
+            if is_shared:
+                flat.share_memory_()  # type: ignore[no-untyped-call]
             for name, (at, shape) in self._layout.items():
                 view = flat[at : at + math.prod(shape)].view(shape)
                 view.copy_(own[name].detach())
@@ -167,9 +172,10 @@ class Module(torch.nn.Module):
         states = [getattr(self, tensor.name) for tensor in pullback.states]
         if noises:
             dtype = next((t.dtype for t in (*own, *data.values()) if t.is_floating_point()), torch.float32)
+            dtype = dtype if dtype in REAL else torch.float32  # halves, under autocast
             data |= self._drawn(pullback, noises, data, dtype)
         arguments = [data[tensor.name] for tensor in pullback.data]
-        kept = [state.clone() for state in states] if pullback.reads_states else states
+        kept = [state.clone() for state in states] if pullback.read_states else states
         found = function.run([*arguments, *own, *kept])
         if not (self.training and self._assigned):
             return found

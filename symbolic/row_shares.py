@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sympy import Add, Expr, Mul, Symbol, expand
+from sympy import Add, Basic, Expr, Mul, Symbol, expand
 
 from .binders import Binder, Sum
 from .equations import Equation
@@ -54,7 +54,7 @@ def share_of_rows(network: Network) -> Share:
         raise UnsupportedError(f"{network.name} has no batch axis, so there are no rows to divide")
     known: dict[Tensor, Part] = {}
     for equation in [*network.equations, *network.assignments]:
-        if batch in equation.target.shape:
+        if _has_rows(equation.target, batch):
             _check_row(equation, batch, known)
         else:
             known[equation.target] = _part(equation.body, batch, known, equation)
@@ -73,9 +73,11 @@ def share_of_rows(network: Network) -> Share:
 
 def _check_row(equation: Equation, batch: Expr, known: dict[Tensor, Part]) -> None:
     """Check that a row of what an equation defines needs no other row."""
-    axes = [axis for axis, size in enumerate(equation.target.shape) if size == batch]
+    axes = [axis for axis, size in enumerate(equation.target.shape) if size.has(batch)]
     if len(axes) > 1:
         raise _mixes(equation, f"{equation.target.name} has {len(axes)} axes of the batch size")
+    if equation.target.shape[axes[0]] != batch:
+        raise _mixes(equation, f"{equation.target.name} has an axis of size {equation.target.shape[axes[0]]}")
     _check_own(equation.body, equation.indices[axes[0]], batch, known, equation)
 
 
@@ -86,10 +88,12 @@ def _check_own(body: Expr, row: Symbol, batch: Expr, known: dict[Tensor, Part], 
         if known.get(tensor, REST).adds:
             raise _mixes(equation, f"a row needs {tensor.name}, which is made of all rows")
         for size, at in zip(tensor.shape, indices_of(element), strict=True):
-            if size == batch and at != row:
+            if size.has(batch) and (size != batch or at != row):
                 raise _mixes(equation, f"a row needs other rows of {tensor.name}")
     if _mentions(body, batch):
         raise _mixes(equation, f"a row depends on the batch size {batch}")
+    if _mentions(body, row, batch):  # a part of a batch counts its own rows from 0
+        raise _mixes(equation, "a row depends on its own number")
 
 
 def _part(body: Expr, batch: Expr, known: dict[Tensor, Part], equation: Equation) -> Part:
@@ -99,6 +103,8 @@ def _part(body: Expr, batch: Expr, known: dict[Tensor, Part], equation: Equation
         rows = [index for index, extent in pairs if extent == batch]
         if len(rows) > 1:
             raise _mixes(equation, "it sums over pairs of rows")
+        if any(extent.has(batch) and extent != batch for _, extent in pairs):
+            raise _mixes(equation, "it does not sum over each row once")
         if not rows:
             return _part(opened, batch, known, equation)
         rest, power = _without_batch(opened, batch)
@@ -121,7 +127,7 @@ def _part(body: Expr, batch: Expr, known: dict[Tensor, Part], equation: Equation
             raise _mixes(equation, "it multiplies sums over rows")
         if not sums:
             raise _mixes(equation, f"{with_letters(body)} depends on the batch size {batch} alone")
-    if is_element(body):
+    if is_element(body) and not _has_rows(tensor_of(body), batch) and not _mentions(body, batch):
         return known.get(tensor_of(body), REST)
     if body == batch:  # Σ 1 over the rows
         return Part(True, has_rest=False)
@@ -132,7 +138,7 @@ def _part(body: Expr, batch: Expr, known: dict[Tensor, Part], equation: Equation
 def _check_rest(body: Expr, batch: Expr, known: dict[Tensor, Part], equation: Equation) -> None:
     if any(known.get(tensor_of(element), REST).adds for element in elements(body)) or _sums_rows(body, batch):
         raise _mixes(equation, "it is not linear in a sum over rows")
-    if any(batch in tensor_of(element).shape for element in elements(body)) or _mentions(body, batch):
+    if any(_has_rows(tensor_of(element), batch) for element in elements(body)) or _mentions(body, batch):
         raise _mixes(equation, f"it reads a row, or the batch size {batch}, by itself")
 
 
@@ -162,13 +168,18 @@ def _sums_rows(body: Expr, batch: Expr) -> bool:
     return any(extent == batch for node in body.atoms(Binder) for _, extent in node.limits)
 
 
-def _mentions(body: Expr, batch: Expr) -> bool:
-    """Whether the batch size stands in an expression as a number, not as the extent of an axis."""
+def _has_rows(tensor: Tensor, batch: Expr) -> bool:
+    return any(size.has(batch) for size in tensor.shape)
+
+
+def _mentions(body: Basic, number: Expr, rows: Expr | None = None) -> bool:
+    """Whether a symbol stands in an expression as a number: not as the extent of an axis, nor as a place on `rows`."""
     if isinstance(body, Binder):
-        return any(extent.has(batch) for _, extent in body.limits) or _mentions(body.body, batch)
+        return any(extent.has(number) for _, extent in body.limits) or _mentions(body.body, number, rows)
     if is_element(body):
-        return any(_mentions(at, batch) for at in indices_of(body))
-    return body == batch or any(_mentions(argument, batch) for argument in body.args if isinstance(argument, Expr))
+        axes = zip(tensor_of(body).shape, indices_of(body), strict=True)
+        return any(_mentions(at, number, rows) for size, at in axes if size != rows)
+    return body == number or any(_mentions(argument, number, rows) for argument in body.args)
 
 
 def _mixes(equation: Equation, why: str) -> UnsupportedError:

@@ -53,16 +53,6 @@ def one_warp(monkeypatch):
 
 
 @pytest.fixture
-def all_share():
-    """Small networks, too, are trained on a GPU in the form in which all blocks share all work."""
-    from gradloom.codegen.cuda import write
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write, "training_by_block", lambda *_: None)
-        yield
-
-
-@pytest.fixture
 def without_compiler(monkeypatch):
     """What is compiled in a test runs as plain Python: the same sources and arithmetic, without waiting for Numba.
 

@@ -20,6 +20,7 @@ from test_cuda_compiler import compiled
 from test_cuda_networks import NETWORKS, OPTIMIZERS
 
 import gradloom as gl
+from gradloom.codegen.cuda import write
 from gradloom.codegen.generate import generate
 from gradloom.runtime import cuda_compiler
 from gradloom.runtime.cuda_module import DeviceModule
@@ -190,11 +191,11 @@ def test_training_kernels_are_lean(name, cc, record_property):
 
 
 @compiled
-@pytest.mark.usefixtures("all_share")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name == "784-16-16-10" else [pytest.mark.slow]) for name in UPDATED]
 )
-def test_training_kernels_that_update_where_gradients_are_made(name, record_property):
+def test_training_kernels_that_update_where_gradients_are_made(name, record_property, monkeypatch):
+    monkeypatch.setattr(write, "training_by_block", lambda *_: None)  # which some of them have in the place of this one
     shared = 128 if name == "strides" else TILES
     device = train_kernel(ALL[name](), "float32", (9, 0), gl.optimizers.AdamW())
     counts = assert_within_limits(device, record_property, UPDATED[name], shared)

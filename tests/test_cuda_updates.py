@@ -13,11 +13,18 @@ from test_cuda_networks import NETWORKS, labels, sequential
 
 import gradloom as gl
 from benchmarks.gpu.estimate import waits_of
+from gradloom.codegen.cuda import write
 from gradloom.codegen.generate import generate
 
 L = gl.layers
 O = gl.optimizers
-pytestmark = pytest.mark.usefixtures("one_warp", "all_share")
+pytestmark = pytest.mark.usefixtures("one_warp")
+
+
+@pytest.fixture(autouse=True)
+def _blocks_share_all_work(monkeypatch):
+    """Small networks would be trained by blocks that do everything small for themselves."""
+    monkeypatch.setattr(write, "training_by_block", lambda *_: None)
 
 
 def classifier():
@@ -175,6 +182,7 @@ WAITS = {  # of a step: with the update where the gradients are made, and with o
 @pytest.mark.parametrize("name", WAITS)
 def test_how_often_all_wait(name, monkeypatch):
     monkeypatch.undo()  # of tiles as they are
+    monkeypatch.setattr(write, "training_by_block", lambda *_: None)
     digits = [L.Dense(16, gl.sigmoid), L.Dense(16, gl.sigmoid), L.Dense(10, gl.sigmoid)]
     net = sequential(digits, (784,)) if name == "784-16-16-10" else NETWORKS[name]()
     rules = O.Adam(lr=0.01), O.Adam(lr=0.01, clip_norm=1.0)

@@ -222,3 +222,37 @@ def test_command_line_trains_on_a_table(tmp_path, capsys):
     status, _, err = run(capsys, "train", model, "--data", f"{path}:e")
     assert status == 2
     assert "has no column 'e'" in err
+
+
+# ---- what would silently be other numbers ----------------------------------------------------------------------------
+
+
+def test_csv_with_commas_in_its_numbers_is_refused(tmp_path):
+    with pytest.raises(DataError, match="line 1, column 0: found '1,5', expected a number"):
+        load_file(written(tmp_path / "a.csv", "1,5;2\n2,5;3\n"))
+    assert load_file(written(tmp_path / "b.csv", "\r\n1;2;3\r\n4;5;6\r\n")).x.tolist() == [[1, 2], [4, 5]]
+
+
+def test_csv_with_a_label_left_out(tmp_path):
+    with pytest.raises(DataError, match="line 3, column kind: found an empty cell"):
+        load_file(written(tmp_path / "a.csv", "a,kind\n1,cat\n2, \n3,dog\n"))
+
+
+def test_whole_numbers_that_int64_does_not_hold(tmp_path):
+    found = load_file(written(tmp_path / "a.csv", "1,99999999999999999999\n2,3\n")).y
+    assert found.tolist() == [1e20, 3]
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table({"a": [1.0, 2.0], "y": pyarrow.array([2**63 + 2**20, 1], pyarrow.uint64())})
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
+    assert load_file(tmp_path / "a.parquet").y.tolist() == [2**63 + 2**20, 1]
+
+
+def test_columns_that_have_one_name_or_a_number_for_one(tmp_path):
+    path = written(tmp_path / "a.csv", "a,a,b\n1,2,3\n4,5,6\n")
+    with pytest.raises(DataError, match="has 2 columns 'a'; give the number of one"):
+        load_file(f"{path}:a")
+    assert load_file(f"{path}:1").y.tolist() == [2, 5]
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table({"2": [1, 2], "1": [3, 4], "0": [5, 6]})
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
+    assert load_file(f"{tmp_path / 'a.parquet'}:2").y.tolist() == [1, 2]  # the one of that name, not the last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 
 import numpy as np
@@ -119,6 +120,14 @@ def test_a_weight_is_how_often_a_row_counts(make, y):
     assert not np.allclose(flat(weighted), flat(gone), rtol=1e-3)
 
 
+def test_a_weight_that_is_nothing_in_single_precision_is_left_out():
+    """A step over such rows alone would divide 0 by 0."""
+    tiny = np.where(np.arange(len(X)) % 2, 1.0, 1e-60)
+    found, gone = (small(batch_size=1, dtype="float32", shuffle=False) for _ in range(2))
+    found.fit(X, NAMES, sample_weight=tiny)
+    np.testing.assert_array_equal(flat(found), flat(gone.fit(X[1::2], NAMES[1::2])))
+
+
 # ---- how a training ends, and goes on --------------------------------------------------------------------------------
 
 
@@ -165,6 +174,33 @@ def test_classes_are_those_of_the_first_call():
     several = small(MLPRegressor, warm_start=True).fit(X, Y)
     with pytest.raises(gl.DataError, match="y has 1 columns, but the training goes on with 3"):
         several.fit(X, Y[:, 0])
+
+
+@pytest.mark.parametrize("name", ["hidden_layer_sizes", "activation", "dtype", "network"])
+def test_a_training_goes_on_with_the_model_that_there_is(name):
+    """Of which a parameter set in between says nothing any more."""
+    if name == "network":
+        model, other, same = small(NetworkClassifier, network=of_sizes()), of_one_hot, {}
+    else:
+        model = small(hidden_layer_sizes=[7], activation="tanh")
+        other = {"hidden_layer_sizes": (3,), "activation": "relu", "dtype": "float32"}[name]
+        same = {"hidden_layer_sizes": (7,), "activation": gl.tanh, "dtype": np.float64}
+    model = pickle.loads(pickle.dumps(model.fit(X, NAMES)))
+    model.set_params(**same).partial_fit(X, NAMES)
+    model.set_params(**{name: other})
+    with pytest.raises(gl.DataError, match=f"{name} is another than that of the model"):
+        model.partial_fit(X, NAMES)
+    with pytest.raises(gl.DataError, match=f"{name} is another than that of the model"):
+        model.set_params(warm_start=True).fit(X, NAMES)
+    model.set_params(warm_start=False).fit(X, NAMES).partial_fit(X, NAMES)
+
+
+def test_a_fit_that_fails_leaves_no_model_of_other_labels():
+    model = small().fit(X, NAMES)
+    with pytest.raises(gl.DataError, match="negative"):
+        model.fit(X, np.char.upper(NAMES), sample_weight=-WEIGHTS)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
@@ -335,6 +371,7 @@ def test_weights_that_cannot_be(weights, message):
         (3, NAMES, "network is 3; expected a network"),
         (lambda n, m: 3, NAMES, "network is 3; expected a network"),
         (of_images, NAMES, r"x takes samples of shape \(1, 8, 8\), 64 entries, but X has 5 features"),
+        (of_two_classes, NAMES[:1].repeat(53), "y has 1 class, '.*', but the output p of network is a sigmoid"),
         (of_two_classes, NAMES, "y has 3 classes, but the output p of network has 1 column; expected one for each"),
     ],
 )

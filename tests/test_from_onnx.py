@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import gradloom as gl
-from gradloom.symbolic.errors import DataError, UndefinedError, UnsupportedError
+from gradloom.symbolic.errors import DataError, ShapeError, UndefinedError, UnsupportedError
 
 onnx = pytest.importorskip("onnx")
 helper = onnx.helper
@@ -83,7 +83,7 @@ def test_our_own_export_comes_back():
     assert back.network.name == "there"
 
 
-def made(nodes, arrays=(), shape=("batch", 5), kind=onnx.TensorProto.FLOAT, rank=2):
+def made(nodes, arrays=(), shape=("batch", 5), kind=onnx.TensorProto.FLOAT, rank=2, opset=20):
     """A model by hand, of ``(operator, inputs, attributes)``; each gives what the next calls by its number."""
     listed = [
         helper.make_node(op, given, [str(place)], **attributes)
@@ -93,7 +93,7 @@ def made(nodes, arrays=(), shape=("batch", 5), kind=onnx.TensorProto.FLOAT, rank
     out = helper.make_tensor_value_info(str(len(nodes)), onnx.TensorProto.FLOAT, [None] * rank)
     tensors = [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in dict(arrays).items()]
     graph = helper.make_graph(listed, "by hand", [data], [out], tensors)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
 
 
 def random(*shape):
@@ -166,3 +166,46 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(UndefinedError, match="give it, as input_shape"):
         gl.from_onnx(model)
     assert gl.from_onnx(model, 5, target="numpy").predict([[-1, 0, 1, 2, 3]]).tolist() == [[0, 0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax"])
+def test_softmax_before_opset_13_ran_over_several_axes(kind):
+    model = made([(kind, ["x"], {})], shape=("batch", 3, 5), rank=3, opset=12)
+    with pytest.raises(UnsupportedError, match="axis=1; expected the last"):
+        gl.from_onnx(model)
+    runtime = pytest.importorskip("onnxruntime")
+    x = random(7, 3, 5)
+    for attributes, shape, data in (({}, ("batch", 5), x[:, 0]), ({"axis": 2}, ("batch", 3, 5), x)):
+        model = made([(kind, ["x"], attributes)], shape=shape, rank=data.ndim, opset=12)
+        session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        found = gl.from_onnx(model, target="numpy").predict(data)
+        np.testing.assert_allclose(found, session.run(None, {"x": data})[0], rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_added_or_flattened_along_other_axes_is_refused():
+    column = made([("MatMul", ["x", "W"], {}), ("Add", ["1", "b"], {})], {"W": random(5, 5), "b": random(5, 1)},
+                  ("batch", 5, 5), rank=3)  # fmt: skip
+    with pytest.raises(UnsupportedError, match="the operator Add has no counterpart"):
+        gl.from_onnx(column)
+    rows = made([("Gemm", ["x", "W", "b"], {})], {"W": random(5, 3), "b": random(7, 3)})
+    with pytest.raises(UnsupportedError, match=r"input 2 has shape \(7, 3\); expected the same for all rows"):
+        gl.from_onnx(rows)
+    merged = made([("Reshape", ["x", "s"], {})], {"s": np.array([-1, 5])}, ("batch", 3, 5))
+    with pytest.raises(ShapeError, match="15 entries for each sample"):
+        gl.from_onnx(merged)
+
+
+def test_operators_of_other_domains_are_not_taken_for_those_of_onnx():
+    model = made([("Softplus", ["x"], {"domain": "some.where"}), ("Relu", ["1"], {})])
+    with pytest.raises(UnsupportedError, match=r"the operator some\.where\.Softplus.* has no counterpart"):
+        gl.from_onnx(model)
+    assert gl.from_onnx(made([("Gelu", ["x"], {"domain": "com.microsoft"})]), target="numpy").network.layers
+
+
+def test_a_matrix_of_two_layers_is_refused():
+    """Its gradient would be of one of them; vectors may be one because they were equal when they were written."""
+    nodes = [("Gemm", ["x", "W", "b"], {}), ("Gemm", ["1", "V", "b"], {})]
+    assert gl.from_onnx(made(nodes, {"W": random(5, 5), "V": random(5, 5), "b": random(5)}), target="numpy").count == 60
+    nodes[1] = ("Gemm", ["1", "W", "b"], {})
+    with pytest.raises(UnsupportedError, match=r"the operator Gemm.* shares W with another operator"):
+        gl.from_onnx(made(nodes, {"W": random(5, 5), "b": random(5)}))

@@ -154,6 +154,7 @@ class Own(nn.Module):
         ([nn.AdaptiveAvgPool2d((2, 1)), nn.Flatten()], r"output_size=\(2, 1\); expected 1"),
         ([nn.Embedding(5, 3, padding_idx=0)], "padding_idx=0; expected None"),
         ([nn.Flatten(2)], "start_dim=2; expected 1"),
+        ([nn.Softplus(threshold=1)], "threshold=1; expected 20 or more"),
     ],
 )
 def test_what_cannot_be_read_is_named(layers, message):
@@ -166,3 +167,47 @@ def test_what_is_no_module_and_what_has_no_shape():
         gl.from_torch(3)
     with pytest.raises(UndefinedError, match=r"give it, as input_shape=\(3, 32, 32\)"):
         gl.from_torch(nn.Conv2d(2, 3, 3))
+
+
+def test_one_activation_that_stands_in_two_places():
+    relu, x = nn.ReLU(), torch.randn(7, 5)
+    module = nn.Sequential(nn.Linear(5, 11), relu, nn.Linear(11, 3), relu)
+    model = gl.from_torch(module, target="numpy")
+    np.testing.assert_allclose(model.predict(x.numpy()), module(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"),
+    [
+        ([nn.Linear(5, 3), nn.Softmax(1)], (7, 5)),
+        ([nn.LSTM(5, 3, batch_first=True), nn.Linear(3, 2), nn.LogSoftmax(1)], None),
+        ([nn.Embedding(11, 5), nn.Linear(5, 3), nn.Softmax(1)], None),
+        ([nn.Softmax()], (7, 5)),
+    ],
+)
+def test_a_softmax_along_time_is_not_one_along_features(layers, shape):
+    with pytest.raises(UnsupportedError, match=r"dim=.*; expected dim=-1, the last axis"):
+        gl.from_torch(nn.Sequential(*layers), shape)
+    layers[-1] = nn.Softmax(2)
+    assert gl.from_torch(nn.Sequential(*layers), shape, target="numpy").network.layers
+
+
+def test_parameters_of_two_layers_are_refused():
+    tied, other = nn.Linear(5, 5), nn.Linear(5, 5)
+    other.weight = tied.weight
+    with pytest.raises(UnsupportedError, match=r"layer 1, .* shares its weight with layer 0; expected parameters of"):
+        gl.from_torch(nn.Sequential(tied, other))
+    with pytest.raises(UnsupportedError, match=r"layer 2, .* shares its weight with layer 0"):
+        gl.from_torch(nn.Sequential(tied, nn.Tanh(), tied))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_hooks_that_compute_something_else_are_refused():
+    norm = nn.utils.weight_norm(nn.Linear(5, 3))
+    doubled = nn.Linear(5, 3)
+    doubled.register_forward_hook(lambda module, given, made: 2 * made)
+    for layer in (norm, doubled):
+        with pytest.raises(UnsupportedError, match="layer 1 has hooks"):
+            gl.from_torch(nn.Sequential(nn.Linear(5, 5), layer))
+    nn.utils.remove_weight_norm(norm)
+    assert gl.from_torch(nn.Sequential(norm), target="numpy").network.layers

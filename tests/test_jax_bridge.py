@@ -123,6 +123,41 @@ def test_large_arrays_are_read_in_place_and_do_not_wait_for_each_other():
     np.testing.assert_allclose(loss(2 * z, y, w), jax.grad(plain_focal)(2 * z, y, w), rtol=1e-9, atol=1e-18)
 
 
+def smoothed():
+    """A loss that reads a state, and moves it."""
+    net = gl.Network("smoothed")
+    B, i = gl.dims("B"), gl.indices("i")
+    x, w, h = net.input("x", (B,)), net.parameter("w", ()), net.state("h", ())
+    L = net.minimize(gl.Sum((w[()] * x[i] - h[()]) ** 2, i) / B)
+    net.after_step("h", (), h[()] / 2 + L[()] * w[()])
+    return net
+
+
+def test_states_are_constants():
+    step = gl.jax.function(smoothed(), ["L", "h"], target="numpy")
+    x, w, h = normal(7), jnp.asarray(0.3), jnp.asarray(0.7)
+
+    def plain(w, h):
+        total = 0.0
+        for _ in range(3):
+            loss = ((w * x - h) ** 2).mean()
+            h, total = jax.lax.stop_gradient(h / 2 + loss * w), total + loss
+        return total
+
+    def total(w, h):
+        def one(h, _):
+            loss, h = step(x, w, h)
+            return h, loss
+
+        return jax.lax.scan(one, h, None, length=3)[1].sum()
+
+    np.testing.assert_allclose(total(w, h), plain(w, h), rtol=1e-12)
+    np.testing.assert_allclose(jax.jit(jax.grad(total))(w, h), jax.grad(plain)(w, h), rtol=1e-12)
+    with pytest.raises(gl.UnsupportedError, match=r"h is a state of smoothed.*jax.lax.stop_gradient\(h\)"):
+        jax.grad(total, argnums=1)(w, h)
+    assert jax.grad(total)(w, jax.lax.stop_gradient(h)) == jax.grad(total)(w, h)
+
+
 def test_what_cannot_be_is_said():
     loss = gl.jax.function(focal(), target="numpy")
     z, y, w = data()

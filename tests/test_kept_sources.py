@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import shutil
@@ -173,6 +174,14 @@ def test_other_source_is_another_digest(seed):
     for place, source in enumerate(sources):
         assert [source == other for other in sources] == [digests[place] == other for other in digests]
     assert digests[0] == digests[1] != digests[2] == digests[3]
+
+
+def test_a_network_that_was_copied_is_kept_as_before():
+    """Copies leave a note of their own in the classes of functions."""
+    net = gl.Sequential([gl.layers.Dense(3, gl.silu)], input_shape=2, loss=gl.losses.SquaredError())
+    before = digest(net, None, [])
+    assert before is not None
+    assert digest(copy.deepcopy(net), None, []) == digest(net, None, []) == before
 
 
 def test_every_part_of_an_optimizer_counts():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -121,3 +122,31 @@ def test_less_memory_than_the_array(tmp_path):
         done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
         assert (done.returncode == 0) == works, done.stderr
         assert works or "MemoryError" in done.stderr
+
+
+def laid_out(path, X):
+    """The same numbers in files, as they may lie there: by column, with gaps, at an odd byte, in records."""
+    order = np.memmap(path / "columns", X.dtype, "w+", shape=X.shape, order="F")
+    order[:] = X
+    gaps = np.memmap(path / "gaps", X.dtype, "w+", shape=(len(X), 2 * X.shape[1]))
+    gaps[:, ::2] = X
+    odd = np.memmap(path / "odd", X.dtype, "w+", 3, X.shape)
+    odd[:] = X
+    records = np.memmap(path / "records", [("x", X.dtype, X.shape[1:]), ("y", "i2")], "w+", shape=len(X))
+    records["x"] = X
+    return {"columns": order, "gaps": gaps[:, ::2], "odd": odd, "records": records["x"]}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["columns", "gaps", "odd", "records"])
+def test_rows_are_taken_without_a_copy_of_the_whole(tmp_path, monkeypatch, name, dtype):
+    monkeypatch.setattr(mapped_arrays, "CHECKED", 10_000)
+    X = RNG.normal(size=(50_021, 3)).astype("float32")
+    array = MappedArray(laid_out(tmp_path, X)[name], np.dtype(dtype))
+    rows = RNG.integers(0, len(X), 211)
+    tracemalloc.start()
+    found = array[rows]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert np.array_equal(found, X[rows])
+    assert peak < X.nbytes / 10

@@ -150,7 +150,8 @@ def test_symbolic_sizes_and_masks():
 def test_examples(path):
     network = load_model_file(str(path)).network
     symbols = {s.name for t in network.tensors.values() for d in t.shape for s in d.free_symbols} - {"B"}
-    agree(drawn(network, {"n": 5, "q": 7, "c": 3} if symbols else {}, "float32"))
+    sizes = {"n": 5, "q": 7, "c": 3}
+    agree(drawn(network, {name: sizes[name] for name in symbols}, "float32"))
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -242,3 +243,19 @@ def test_without_the_package(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(MissingExtraError, match=r'pip install "gradloom\[onnx\]"'):
         gl.to_onnx(chain([L.Dense(3)], 5))
+
+
+def test_tensors_that_are_the_same():
+    """Two equations with one right side, and one that is another's tensor: each keeps its name in the graph."""
+    B = gl.dims("B")
+    i, j, t = gl.indices("i j t")
+    net = gl.Network("twins")
+    x = net.input("x", (B, 5))
+    a = net.define("a", (i, j), sympy.tanh(x[i, j]))
+    b = net.define("b", (i, j), sympy.tanh(x[i, j]))
+    c = net.define("c", (i, j), b[i, j])
+    g = net.sequence("g", (B, 5))
+    net.define("g", (i, t), gl.padded(g[i, t + 1]) / 2 + a[i, t])
+    d = net.define("d", (i, j), g[i, j])
+    net.define("o", (i, j), a[i, j] * b[i, j] + 2 * c[i, j] + a[i, 4 - j] * g[i, j] + d[i, 4 - j])
+    agree(drawn(with_output(net), {}, "float64"))

@@ -118,3 +118,31 @@ def test_other_suffixes_and_a_missing_package(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "safetensors.numpy", None)
     with pytest.raises(MissingExtraError, match=r'pip install "gradloom\[safetensors\]"'):
         model.save_parameters(tmp_path / "a.safetensors")
+
+
+def test_half_precisions_of_others(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch_files = pytest.importorskip("safetensors.torch")
+    model, path = with_states(seed=1), tmp_path / "half.safetensors"
+    for kind in (torch.bfloat16, torch.float16):
+        halves = {name: torch.tensor(array).to(kind) for name, array in with_states(seed=2).params.items()}
+        torch_files.save_file(halves, path)
+        model.load_parameters(path)
+        for name, half in halves.items():
+            assert np.array_equal(model.params[name], half.double().numpy())
+    torch_files.save_file({name: half.to(torch.float8_e4m3fn) for name, half in halves.items()}, path)
+    with pytest.raises(SavedFileError, match="holds F8_E4M3; expected F64"):
+        model.load_parameters(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_numbers_too_large_for_the_model_change_nothing(tmp_path, suffix):
+    pytest.importorskip("safetensors")
+    model, path = with_states(), tmp_path / f"a{suffix}"
+    model.params["b1"][3] = -1e300
+    model.save_parameters(path)
+    single = with_states(dtype="float32")
+    before = single.params.flat.copy()
+    with pytest.raises(SavedFileError, match=r"b1 holds 1e\+300, too large for float32; take float64"):
+        single.load_parameters(path)
+    assert np.array_equal(single.params.flat, before)

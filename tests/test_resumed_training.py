@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -299,7 +300,7 @@ def test_two_trainings_at_once(tmp_path):
         ({"validation": 0.2}, "with rows 37, this one 33"),
         ({"data": (X + 1, Y)}, "with another data"),
         ({"optimizer": gl.optimizers.SGD(lr=0.1)}, "with another optimizer"),
-        ({"callbacks": lambda *_: None}, "with callbacks 0, this one 1"),
+        ({"callbacks": lambda *_: None}, "with callbacks \\[\\], this one \\[.FunctionCallback"),
         ({"model": model_of(seed=8)}, "with seed 7, this one 8"),
         ({"model": model_of(dtype="float32")}, "with dtype 'float64', this one 'float32'"),
     ],
@@ -377,3 +378,59 @@ def test_ctrl_c_writes_a_checkpoint(tmp_path, number):
     assert process.returncode == 130, err
     last = gl.Checkpoints(run).files()[-1]
     assert int(last.stem.split("-")[1]) >= 19
+
+
+class Remembers(gl.Callback):
+    """A callback that has something else to remember."""
+
+    def state(self):
+        return {"something": 1}
+
+
+def test_other_callbacks(tmp_path):
+    fit(model_of(), epochs=2, checkpoints=tmp_path, early_stopping=5)
+    with pytest.raises(gl.SavedFileError, match=r"callbacks .*EarlyStopping.*, this one .*Remembers"):
+        fit(model_of(), epochs=4, checkpoints=tmp_path, resume=True, callbacks=[Remembers()])
+
+
+PARTS = ("started", "blocks", "total", "stopped", "told", "history", "hyper", "callbacks", "watchers")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_checkpoint_that_lacks_a_part(tmp_path, part):
+    fit(model_of(), epochs=2, checkpoints=tmp_path)
+    for path in tmp_path.glob("checkpoint-*.npz"):
+        arrays = files.read_archive(path)
+        about = json.loads(bytes(arrays["about"]))
+        del about["run"][part]
+        files.write_archive(path, {**arrays, "about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)})
+    model = model_of()
+    before = model.params.flat.copy()
+    with pytest.raises(gl.SavedFileError, match=f"it has no {part} that can be read"):
+        fit(model, checkpoints=tmp_path, resume=True)
+    assert (model.params.flat == before).all()
+
+
+@pytest.mark.parametrize(("first", "second"), [((slice(5), slice(5)), (slice(5, 10),) * 2), (None, (slice(5),) * 2)])
+def test_other_rows_to_validate_on(tmp_path, first, second):
+    held = [at and (X[at[0]], Y[at[1]]) for at in (first, second)]
+    fit(model_of(), epochs=2, checkpoints=tmp_path, validation=held[0])
+    with pytest.raises(gl.SavedFileError, match="another validation"):
+        fit(model_of(), epochs=4, checkpoints=tmp_path, resume=True, validation=held[1])
+
+
+class Counts(gl.Callback):
+    """A callback that remembers numbers of NumPy."""
+
+    def state(self):
+        return {"rows": np.int64(7), "scale": np.float32(0.5)}
+
+    def restore(self, state):
+        self.found = state
+
+
+def test_numbers_of_numpy(tmp_path):
+    fit(model_of(), epochs=1, checkpoints=tmp_path, callbacks=[Counts()])
+    again = Counts()
+    fit(model_of(), epochs=2, checkpoints=tmp_path, resume=True, callbacks=[again])
+    assert again.found == {"rows": 7, "scale": 0.5}

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import sympy
 from random_networks import random_network
 
 import gradloom as gl
@@ -76,6 +77,7 @@ def declared(loss):
 
 
 ROWS = lambda z: gl.Sum(z[b] ** 2, b)  # noqa: E731
+case = lambda value, condition: sympy.Piecewise((value, condition), (0, True))  # noqa: E731
 
 GOOD = {
     "a mean": (lambda net, w, x, z: ROWS(z) / B, "mean"),
@@ -103,7 +105,7 @@ def test_what_adds_up(name):
 
 BAD = {
     "a square of a mean": (lambda net, w, x, z: (ROWS(z) / B) ** 2, "not linear in a sum over rows"),
-    "a logarithm": (lambda net, w, x, z: gl.Sum(w[j], j) - __import__("sympy").log(1 + ROWS(z)), "not linear"),
+    "a logarithm": (lambda net, w, x, z: gl.Sum(w[j], j) - sympy.log(1 + ROWS(z)), "not linear"),
     "a product of means": (lambda net, w, x, z: ROWS(z) * gl.Sum(z[b], b) / B**2, "multiplies sums over rows"),
     "a sum and a penalty": (lambda net, w, x, z: ROWS(z) + gl.Sum(w[j] ** 2, j), "divide the sum by the batch size B"),
     "over the square": (lambda net, w, x, z: ROWS(z) / B**2, r"B\*\*\(-2\) times a sum over rows"),
@@ -112,6 +114,13 @@ BAD = {
     "pairs of rows": (lambda net, w, x, z: gl.Sum(z[b] * z[c], b, (c, B)) / B**2, "multiplies|pairs of rows"),
     "the next row": (lambda net, w, x, z: gl.Sum(z[b] * z[(b + 1) % B], b) / B, "other rows of z|depends on the batch"),
     "the first row": (lambda net, w, x, z: z[0] ** 2, "reads a row"),
+    "the first row, too": (lambda net, w, x, z: ROWS(z) / B + z[0], "reads a row"),
+    "the first row, times": (lambda net, w, x, z: ROWS(z) / B + 2 * z[0] * gl.Sum(w[j], j), "reads a row"),
+    "the number of a row": (lambda net, w, x, z: gl.Sum(z[b] ** 2 * (1 + b), b) / B, "on its own number"),
+    "a weight for a row": (lambda net, w, x, z: gl.Sum(z[b] ** 2 * w[b % n], b) / B, "on its own number"),
+    "one row's case": (lambda net, w, x, z: gl.Sum(case(z[b], sympy.Eq(b, 0)), b) / B, "on its own number"),
+    "a case over all": (lambda net, w, x, z: gl.Sum(case(z[b] / B, z[b] > 0), b) / B, "depends on the batch size B"),
+    "a case by how many": (lambda net, w, x, z: gl.Sum(case(z[b], z[b] > B), b) / B, "depends on the batch size B"),
     "the largest": (lambda net, w, x, z: gl.Max(z[b], b), "not linear in a sum over rows"),
     "centred": (
         lambda net, w, x, z: gl.Sum((z[b] - net.define("mu", (), gl.Sum(z[c], (c, B)) / B)) ** 2, b) / B,

@@ -6,13 +6,14 @@ import importlib
 import io
 import sys
 import threading
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sympy
 import torch
-from torch.autograd import gradcheck
+from torch.autograd import forward_ad, gradcheck
 
 import gradloom as gl
 from gradloom.model_file import load_model_file
@@ -261,6 +262,23 @@ def test_parts_of_one_buffer_are_not_taken_for_the_whole():
     torch.testing.assert_close(function(x, W, b), x @ W.T + b)
 
 
+def test_shared_memory_stays_shared():
+    """What another process, or a file descriptor of it, writes is read here: as PyTorch's own modules have it."""
+    network = gl.Sequential([gl.layers.Dense(5, gl.tanh), gl.layers.BatchNorm()], input_shape=3)
+    module, x = gl.torch.Module(network, target="numpy", dtype=torch.float64), tensor(7, 3, grad=False)
+    expected = module.eval()(x)
+    assert module.share_memory() is module
+    assert all(own.is_shared() for own in module.state_dict().values())
+    torch.testing.assert_close(module(x), expected)
+    other = ForkingPickler.loads(ForkingPickler.dumps(module))  # as multiprocessing hands it over
+    with torch.no_grad():
+        other.W1.fill_(2.0)
+        other.running_mean2.fill_(3.0)
+    assert (module.W1 == 2.0).all()
+    assert (module.running_mean2 == 3.0).all()
+    assert not copy.deepcopy(module).W1.is_shared()
+
+
 def test_states_and_files():
     network = gl.Sequential(
         [gl.layers.Dense(5, gl.tanh), gl.layers.Dense(2)], input_shape=3, loss=gl.losses.SquaredError()
@@ -359,6 +377,42 @@ def test_compiled_models_leave_it_as_it_is():
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace`")
+def test_a_trace_keeps_no_outputs_as_constants():
+    net = gl.Network("exponential")
+    i, x = gl.indices("i"), net.input("x", (7,))
+    net.define("z", i, sympy.exp(x[i]))
+    function, x = gl.torch.function(net, target="numpy"), tensor(7, grad=False)
+    torch.testing.assert_close(function(x), x.exp())
+    with pytest.raises(gl.UnsupportedError, match="cannot see into exponential"):
+        torch.jit.trace(lambda x: function(x), x)
+
+
+def test_noise_of_a_module_without_parameters_is_drawn_in_single_precision():
+    module = gl.torch.Module(gl.Sequential([gl.layers.Dropout(0.001)], input_shape=1009), target="numpy")
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # of which a noise below 1/256 is mostly 0
+        found = module(torch.ones(997, 1009, dtype=torch.bfloat16))
+    assert (found == 0).double().mean().item() == pytest.approx(0.001, rel=0.1)
+
+
+def test_negated_views_are_read_as_what_they_are():
+    function = gl.torch.function(dense_mish(), target="numpy")
+    x, W, b = torch._neg_view(tensor(7, 3, grad=False)), tensor(5, 3), tensor(5)
+    assert x.is_neg()
+    out, expected = function(x, W, b), function(x.resolve_neg(), W, b)
+    assert torch.equal(out, expected)
+    bar = torch._neg_view(tensor(7, 5, grad=False))
+    assert torch.equal(torch.autograd.grad(out, W, bar)[0], torch.autograd.grad(expected, W, bar.resolve_neg())[0])
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`")  # PyTorch's own, on the first dual tensor
+def test_tangents_are_refused_and_not_lost():
+    function = gl.torch.function(dense_mish(), target="numpy")
+    x, W, b = tensor(7, 3, grad=False), tensor(5, 3, grad=False), tensor(5, grad=False)  # none requires a gradient
+    with forward_ad.dual_level(), pytest.raises(NotImplementedError, match="forward mode"):
+        function(forward_ad.make_dual(x, torch.ones_like(x)), W, b)
+
+
 def test_what_cannot_be_is_said():
     function = gl.torch.function(focal(), target="numpy")
     z, y, w = tensor(7, 5), torch.rand(7, 5).double(), tensor(5)
@@ -383,6 +437,11 @@ def test_what_cannot_be_is_said():
         function(z[:0], y[:0], w)
     with pytest.raises(gl.DataError, match="given twice"):
         function(z, y, w, w=w)
+    scaled = gl.torch.function(gl.Sequential([gl.layers.BatchNorm()], 5), training=False, target="numpy")
+    with pytest.raises(gl.UnsupportedError, match=r"running_var1 is a state.*running_var1.detach\(\)"):
+        scaled(z, w, w, w.detach(), y[0].requires_grad_())
+    with torch.no_grad():
+        scaled(z, w, w, w, y[0])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = z.detach().bfloat16().requires_grad_()
         function(half, y.float(), w.float()).backward()

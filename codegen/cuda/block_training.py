@@ -38,7 +38,9 @@ from .whole import strided
 
 SHARED, SCRATCH = 48 * 1024, 32  # bytes that a block has without asking at the launch; numbers for sums
 LINE = 16
-CLEAR = 1.1  # times as quick it must be reckoned to be
+# Both reckonings are rough, and what a wait costs is the least certain of it, 3,000 to 4,500 cycles: unless it is
+# reckoned to be this many times slower, the form that hardly waits is taken.
+SLOWER = 1.2
 ROOMY = 25 / 16  # times as many rows as reckoned with should have place in shared memory: 100 where 64 are
 
 
@@ -159,13 +161,16 @@ class Kept:
 
 
 def training_by_block(plan: Plan, cycles: float, tiles: Tiles) -> BlockTraining | None:
-    """The training in which blocks do all that is small for themselves, where a step takes less than so many cycles."""
+    """The training in which blocks do all that is small for themselves, unless others are clearly quicker.
+
+    A step takes these so many cycles.
+    """
     threads = tiles.sizes[0].threads
     ops = training_ops(plan)
     if ops is None:
         return None
     needed, parts = chosen(ops, plan, threads)
-    if needed >= cycles / CLEAR:
+    if needed >= SLOWER * cycles:
         return None
     if parts is not None:
         # Of smaller parts, more rows have place.
@@ -175,7 +180,7 @@ def training_by_block(plan: Plan, cycles: float, tiles: Tiles) -> BlockTraining 
             left = kept.free - kept.at(kept.own_length, rows)
             most = int(left // (kept.at(kept.slice_length, rows) / parts.size))
             other, smaller = chosen(ops, plan, threads, parts.division, most)
-            parts = smaller if other < cycles else parts
+            parts = smaller if other < SLOWER * cycles else parts
     made = write_training(replicated(ops, plan, parts, plan.lowering.unused), plan, tiles)
     # In global memory a block would take longer than is reckoned.
     return made if made is not None and made.rows >= plan.sizes.rows else None

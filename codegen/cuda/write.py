@@ -19,7 +19,6 @@ from ..plan import Plan
 from ..scalar import SizePrinter
 from ..scan import gather_steps
 from ..teams import rows_first
-from .assumed import WAIT as FOR_ALL
 from .becomes import training_step
 from .block_training import training_by_block
 from .costs import most_blocks, update_cost
@@ -141,7 +140,7 @@ def _write_mode(
         advance=changes,
         loss_at=_offset(places, plan.network.loss) if plan.network.loss is not None else "",
     )
-    taken = cycles(whole, sizes) + FOR_ALL if whole else cycles(step, sizes) + update_cost(plan.layout.trainable)
+    taken = cycles(whole, sizes) if whole else cycles(step, sizes) + update_cost(plan.layout.trainable)
     return bodies, all_in_one if whole else None, taken
 
 

@@ -51,6 +51,7 @@ class Graph:
         self._known: list[dict[Any, str]] = [{}]  # of each scope, what was made already
         self._constants: dict[Any, str] = {}
         self._names: set[str] = set()
+        self._own: set[str] = set()  # names that `node` gave: those of tensors are not changed
 
     @property
     def nodes(self) -> list[Any]:
@@ -72,7 +73,10 @@ class Graph:
         for known in self._known:
             if key in known:
                 return known[key]
-        return self._known[-1].setdefault(key, self.nodes_of(kind, inputs, [self.unused(kind.lower())], attributes)[0])
+        name = self.unused(kind.lower())
+        self._own.add(name)
+        self.nodes_of(kind, inputs, [name], attributes)
+        return self._known[-1].setdefault(key, name)
 
     def nodes_of(self, kind: str, inputs: Sequence[str], names: Sequence[str], attributes: Any) -> Sequence[str]:
         """Add a node whose outputs have these names."""
@@ -102,9 +106,9 @@ class Graph:
         return self.node("Cast", [name], to=self.kind(dtype))
 
     def called(self, name: str, wanted: str) -> str:
-        """`name` under the name `wanted`: that of the last node is changed, else a node says that both are equal."""
+        """`name` under the name `wanted`, a tensor's: changed where the last node has it from here."""
         last = self.nodes[-1] if self.nodes else None
-        if last is None or list(last.output) != [name]:
+        if last is None or list(last.output) != [name] or name not in self._own:
             self.nodes_of("Identity", [name], [wanted], {})
             return wanted
         last.output[0], last.name = wanted, f"{last.op_type}:{wanted}"

@@ -18,8 +18,8 @@ Array = NDArray[Any]
 WEIGHT = "sample_weight"  # the name of the target that takes the weights of rows
 
 
-def checked_weights(weights: Any, X: Array) -> Array | None:
-    """Weights of rows as numbers.
+def checked_weights(weights: Any, X: Array, dtype: str) -> Array | None:
+    """Weights of rows as numbers of `dtype`: one that is too small for it is 0.
 
     Raises
     ------
@@ -38,6 +38,8 @@ def checked_weights(weights: Any, X: Array) -> Array | None:
         found = np.full(len(X), found)
     if found.shape != (len(X),):
         raise DataError(f"{WEIGHT} has shape {found.shape} and X has {len(X)} rows; give one number per row")
+    with np.errstate(over="ignore", under="ignore"):
+        found = found.astype(dtype)
     if not np.isfinite(found).all() or (found < 0).any():
         raise DataError(f"{WEIGHT} holds negative numbers, NaN or infinity; a weight is a number of at least 0")
     if not found.any():

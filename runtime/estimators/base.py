@@ -20,7 +20,7 @@ from ...symbolic.network import Network
 from ...symbolic.optimizers import SGD, Adam, Optimizer
 from ..fit_options import check_count
 from ..model import Model
-from ..program import check_network
+from ..program import check_choices, check_network
 from .arrays import checked_weights, model_data, model_inputs
 from .convergence import Convergence
 
@@ -54,6 +54,7 @@ class TrainedEstimator(BaseEstimator):
     n_features_in_: int
     n_outputs_: int
     model_: Model
+    _made_by: dict[str, Any]
 
     def _keep(self, given: dict[str, Any]) -> None:
         """Note the parameters that `__init__` was called with, as they are; nothing else may happen there."""
@@ -81,6 +82,10 @@ class TrainedEstimator(BaseEstimator):
     def _constants(self) -> dict[str, Any]:
         """Numbers that the network takes beside X, y and weights."""
         return {}
+
+    def _choices(self) -> dict[str, Any]:
+        """The parameters that a model is made by: one that goes on keeps them."""
+        return {"target": self.target, "dtype": check_choices(self.target, self.dtype)}
 
     # ---- training --------------------------------------------------------------------------------------------------
 
@@ -121,8 +126,12 @@ class TrainedEstimator(BaseEstimator):
         if incremental and self.early_stopping:
             raise DataError("partial_fit does not support early_stopping=True; call fit, or stop by yourself")
         begins = not hasattr(self, "model_") or not (self.warm_start or incremental)
+        if not begins:
+            self._check_goes_on()
         X, y = self._checked(X, y, begins, incremental)
-        weights = checked_weights(sample_weight, X)
+        if begins:  # what is noted of these data is nothing to a model of others, should one of the next lines fail
+            vars(self).pop("model_", None)
+        weights = checked_weights(sample_weight, X, check_choices(self.target, self.dtype))
         if weights is not None:  # a batch of nothing but weights 0 would have no mean
             counted = weights > 0
             X, y, weights = X[counted], y[counted], weights[counted]
@@ -165,11 +174,26 @@ class TrainedEstimator(BaseEstimator):
             )
         return self
 
+    def _check_goes_on(self) -> None:
+        """
+        Raises
+        ------
+        DataError
+            If the model that is there was made by other parameters than those now set.
+        """
+        for name, value in self._choices().items():
+            if value != self._made_by[name]:
+                raise DataError(
+                    f"{name} is another than that of the model that the training goes on with; set it back, or call "
+                    "fit without warm_start"
+                )
+
     def _begin(self, random: Any) -> None:
         """A new model, and nothing measured of it."""
         network = check_network(self._declared())
         seed = int(random.randint(LARGEST))
         self.model_ = Model(network, seed, self.target, self.dtype, self._sizes(network))
+        self._made_by = self._choices()
         self.loss_curve_: list[float] = []
         self.best_loss_: float | None = None if self.early_stopping else np.inf
         self.validation_scores_: list[float] | None = [] if self.early_stopping else None
@@ -203,7 +227,7 @@ class TrainedEstimator(BaseEstimator):
 
     def _output(self, X: Any) -> Array:
         """The network's output for rows that are not checked yet."""
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         return self._output_of(X)
 

@@ -114,6 +114,11 @@ class ClassifyingEstimator(ClassifierMixin, TrainedEstimator):
         tensor, output = target_of(network), network.output
         width = output.shape[-1] if output.rank > 1 else Integer(1)
         is_column = width == 1 and self.n_outputs_ == 2 and self._kind == "sigmoid"
+        if self.n_outputs_ == 1 and self._kind == "sigmoid":
+            raise DataError(
+                f"y has 1 class, {self.classes_.tolist()[0]!r}, but the output {output.name} of {network.name} is a "
+                "sigmoid, which tells one class from another; give rows of two classes"
+            )
         if isinstance(width, Integer) and width != self.n_outputs_ and not is_column:
             raise DataError(
                 f"y has {self.n_outputs_} classes, but the output {output.name} of {network.name} has {width} "

@@ -45,6 +45,9 @@ class AnyNetwork(TrainedEstimator):
             return self.network  # `Model` says what is wrong with what is none
         return self.network(self.n_features_in_, self.n_outputs_)
 
+    def _choices(self) -> dict[str, Any]:
+        return {"network": self.network, **super()._choices()}
+
 
 class NetworkClassifier(ClassifyingEstimator, AnyNetwork):
     """A classifier that trains a network of yours.

@@ -69,12 +69,11 @@ class Perceptron(TrainedEstimator):
 
     def _declared(self) -> Network:
         """The network. The strength of the penalty is data, so that no other one is compiled for another strength."""
-        sizes = self.hidden_layer_sizes
-        hidden = list(sizes) if isinstance(sizes, Iterable) else [sizes]
-        for size in hidden:
+        made_by = self._choices()
+        for size in made_by["hidden_layer_sizes"]:
             check_count("hidden_layer_sizes", size)
-        function = _activation(self.activation)
-        layers = [*(Dense(int(size), function) for size in hidden), Dense(self.n_outputs_)]
+        function = made_by["activation"]
+        layers = [*(Dense(int(size), function) for size in made_by["hidden_layer_sizes"]), Dense(self.n_outputs_)]
         net = Sequential(layers, self.n_features_in_, name="perceptron")
         loss = self._loss().term(net, net.output)
         alpha = net.target("alpha", latex=r"\alpha")
@@ -83,6 +82,11 @@ class Perceptron(TrainedEstimator):
         net.set_output(net.output.name)  # named, it need not be found in every prediction
         net.minimize(loss + alpha * Add(*squares) / (2 * net.tensors[f"n_{WEIGHT}"]))
         return net
+
+    def _choices(self) -> dict[str, Any]:
+        sizes = self.hidden_layer_sizes
+        hidden = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+        return {"hidden_layer_sizes": hidden, "activation": _activation(self.activation), **super()._choices()}
 
     def _constants(self) -> dict[str, Any]:
         alpha = self.alpha
@@ -148,7 +152,8 @@ class MLPClassifier(ClassifyingEstimator, Perceptron):
     tol, n_iter_no_change : the training ends when for more than `n_iter_no_change` epochs the loss (with
         `early_stopping` the score on the rows held out) has not become better by `tol`.
     verbose : print the loss of every epoch.
-    warm_start : a second `fit` goes on where the first ended, with the optimizer's state.
+    warm_start : a second `fit` goes on where the first ended, with the optimizer's state; it refuses another network,
+        target or dtype.
     momentum, nesterovs_momentum : of "sgd".
     early_stopping, validation_fraction : whether to hold out this fraction of the rows (of each class its share), end
         by their score, and keep the parameters that were best.

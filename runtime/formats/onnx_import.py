@@ -17,6 +17,7 @@ from .imported import Part, joined, model_of, sample_shape
 from .onnx_layers import LAYERS, Node
 
 Array = NDArray[Any]
+_NONE: Array = np.zeros(())
 
 
 def from_onnx(
@@ -54,7 +55,9 @@ def from_onnx(
         If the file does not say the shape of a sample and it is not given, or the layers do not fit it.
     """
     onnx = load_onnx()
-    graph = _read(source, onnx).graph
+    model = _read(source, onnx)
+    graph = model.graph
+    opset = next((int(one.version) for one in model.opset_import if one.domain in ("", "ai.onnx")), 1)
     constants = {tensor.name: np.array(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
     inputs = [given for given in graph.input if given.name not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
@@ -62,7 +65,7 @@ def from_onnx(
             f"the model has {len(inputs)} inputs and {len(graph.output)} outputs; expected one of each"
         )
     rank = len(inputs[0].type.tensor_type.shape.dim)
-    parts = joined(_parts(graph, inputs[0].name, constants, onnx, rank))
+    parts = joined(_parts(graph, inputs[0].name, constants, onnx, rank, opset))
     shape = input_shape if input_shape is not None else _shape(inputs[0])
     kinds = {array.dtype.name for part in parts for array in part.values.values()}
     kind = dtype if dtype is not None else "float64" if kinds == {"float64"} else "float32"
@@ -99,15 +102,19 @@ def _shape(given: Any) -> tuple[int, ...] | None:
     return tuple(sizes) if all(sizes) else None
 
 
-def _parts(graph: Any, current: str, constants: dict[str, Array], onnx: Any, rank: int) -> Iterator[Part]:
+def _parts(graph: Any, current: str, constants: dict[str, Array], onnx: Any, rank: int, opset: int) -> Iterator[Part]:
     """The layers of a chain of nodes that begins with what is called `current`."""
     waiting: list[Any] = []  # of a product without a bias, which may follow
     nodes = list(graph.node)
     readers = [name for node in nodes for name in node.input]
     for place, found in enumerate(nodes):
-        node = Node(found, constants, onnx, rank, nodes[place + 1].op_type if place + 1 < len(nodes) else "")
+        following = nodes[place + 1].op_type if place + 1 < len(nodes) else ""
+        node = Node(found, constants, onnx, rank, following, opset)
         if node.folded():
             continue
+        shared = [name for name in found.input if readers.count(name) > 1 and constants.get(name, _NONE).ndim > 1]
+        if shared:  # vectors may be one only because exporters keep equal constants once
+            raise UnsupportedError(f"{node} shares {shared[0]} with another operator; expected parameters of its own")
         data = [name for name in found.input if name and name not in constants]
         if data != [current] or readers.count(current) > 1:
             raise UnsupportedError(

@@ -25,11 +25,14 @@ class Node:
     kind : the operator
     rank : how many axes what it is given has; what it makes, once it has been read
     following : the operator behind it
+    opset : the version of ONNX's operators
     """
 
-    def __init__(self, node: Any, constants: dict[str, Array], onnx: Any, rank: int, following: str) -> None:
-        self.node, self.constants, self.rank, self.following = node, constants, rank, following
-        self.kind = str(node.op_type)
+    def __init__(
+        self, node: Any, constants: dict[str, Array], onnx: Any, rank: int, following: str, opset: int
+    ) -> None:
+        self.node, self.constants, self.rank, self.following, self.opset = node, constants, rank, following, opset
+        self.kind = str(node.op_type) if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
         self.attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         self._to_array = onnx.numpy_helper.to_array
 
@@ -77,7 +80,8 @@ class Node:
         return float(str(np.float32(self.attributes.get(name, default))))
 
     def is_bias(self, product: Any) -> bool:
-        return self.kind == "Add" and self.constant_of_add().size == product.units
+        found = self.constant_of_add()  # along the last axis: a column would be added along another
+        return self.kind == "Add" and found.size == product.units and found.shape[-1:] in ((product.units,), ())
 
     def constant_of_add(self) -> Array:
         found = [self.constants[name] for name in self.node.input if name in self.constants]
@@ -88,6 +92,8 @@ def _gemm(node: Node) -> Part:
     node.only(alpha=1.0, beta=1.0, transA=0)
     W, b = node.needed(1), node.given(2)
     W = W if node.attributes.get("transB") else W.T
+    if b is not None and b.ndim == 2 and len(b) > 1:
+        raise UnsupportedError(f"its input 2 has shape {b.shape}; expected the same for all rows")
     values = {"W{}": W} if b is None else {"W{}": W, "b{}": np.broadcast_to(b, (1, len(W)))[0]}
     return Part(L.Dense(len(W), bias=b is not None), values, inputs=W.shape[1])
 
@@ -144,11 +150,12 @@ def _flatten(node: Node) -> Part:
     elif node.needed(1).size != 2 or node.needed(1)[0] not in (0, -1, 1):
         raise UnsupportedError(f"its shape is {node.needed(1).tolist()}; expected [0, -1], which flattens each row")
     node.rank = 2
-    return Part(L.Flatten())
+    size = -1 if node.kind == "Flatten" else int(node.needed(1)[1])
+    return Part(L.Flatten() if size == -1 else L.Reshape((size,)))  # which checks that rows are of that size
 
 
 def _batch_norm(node: Node) -> Part:
-    node.only(training_mode=0)
+    node.only(training_mode=0, spatial=1)
     names = ("gamma{}", "beta{}", "running_mean{}", "running_var{}")
     values = {name: node.needed(place) for place, name in enumerate(names, start=1)}
     momentum = round(1 - node.real("momentum", 0.9), 7)  # here the part of what is new
@@ -176,8 +183,10 @@ def _embedding(node: Node) -> Part:
 
 
 def _softmax(node: Node) -> Part:
-    if node.attributes.get("axis", -1) not in (-1, node.rank - 1):
-        raise UnsupportedError(f"axis={node.attributes['axis']}; expected the last")
+    # Before opset 13 it ran over all axes from this one on.
+    axis = node.attributes.get("axis", -1 if node.opset >= 13 else 1)
+    if axis not in (-1, node.rank - 1):
+        raise UnsupportedError(f"axis={axis}; expected the last")
     return Part(L.Activation(activations.softmax if node.kind == "Softmax" else activations.log_softmax))
 
 
@@ -204,5 +213,5 @@ LAYERS: dict[str, Callable[[Node], Part | None]] = {
     "Softplus": _activation(lambda node: activations.softplus),
     "LeakyRelu": _activation(lambda node: _alpha(node, activations.leaky_relu, 0.01)),
     "Elu": _activation(lambda node: _alpha(node, activations.elu, 1.0)),
-    "Gelu": _activation(_gelu),
+    "Gelu": _activation(_gelu), "com.microsoft.Gelu": _activation(_gelu),
 }  # fmt: skip

@@ -21,6 +21,8 @@ from ..saved_files import check_destination, fingerprint
 
 Array = NDArray[Any]
 SUFFIXES = (".safetensors", ".npz")
+TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+         "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}  # fmt: skip
 ABOUT = "__about__"  # what an .npz file says of itself, in the place of safetensors' metadata
 
 
@@ -60,13 +62,13 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, Array]:
             arrays = read_archive(path)
             arrays.pop(ABOUT, None)
             return arrays
-        library = _safetensors()
+        _safetensors()
         from safetensors import SafetensorError
 
         try:
-            return dict(library.load(Path(path).read_bytes()))
+            return _tensors(Path(path).read_bytes())
         except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
-            raise ArchiveError(str(error)) from error  # a type that NumPy has not is a KeyError there
+            raise ArchiveError(str(error)) from error
     except FileNotFoundError as error:
         raise SavedFileError(f"there is no file of parameters {shown}") from error
     except OSError as error:
@@ -75,13 +77,32 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, Array]:
         raise SavedFileError(f"{shown} is no file of plain arrays, or is damaged ({error})") from error
 
 
-def check_parameters(arrays: Mapping[str, Array], network: Network, sizes: dict[str, int], shown: str) -> None:
+def _tensors(content: bytes) -> dict[str, Array]:
+    """The arrays of a file of safetensors; bfloat16, which NumPy has not, becomes float32, of which it is a part."""
+    import safetensors
+
+    library: Any = safetensors
+    made = {}
+    for name, found in library.deserialize(content):
+        kind = TYPES.get(found["dtype"])
+        if kind is None:
+            raise ArchiveError(f"{name} holds {found['dtype']}; expected {', '.join(TYPES)}")
+        array = np.frombuffer(found["data"], kind)
+        if found["dtype"] == "BF16":
+            array = (array.astype("<u4") << 16).view("<f4")
+        made[name] = array.reshape(found["shape"])
+    return made
+
+
+def check_parameters(
+    arrays: Mapping[str, Array], network: Network, sizes: dict[str, int], dtype: str, shown: str
+) -> None:
     """Compare arrays with what a network declares; sizes that are not known yet are read off them.
 
     Raises
     ------
     SavedFileError
-        If names are missing or unknown, or an array holds no real numbers.
+        If names are missing or unknown, or an array holds no real numbers, or one too large for `dtype`.
     ShapeError
         If an array has another shape than its parameter.
     """
@@ -106,6 +127,9 @@ def check_parameters(arrays: Mapping[str, Array], network: Network, sizes: dict[
         if array.shape != expected:
             symbolic = "" if str(expected) == shape_text(tensor.shape) else f", declared {shape_text(tensor.shape)}"
             raise ShapeError(f"{shown}: {tensor.name} has shape {array.shape}; expected {expected}{symbolic}")
+        largest = np.abs(array, where=np.isfinite(array), out=np.zeros_like(array)).max(initial=0)
+        if largest > np.finfo(dtype).max:
+            raise SavedFileError(f"{shown}: {tensor.name} holds {largest:g}, too large for {dtype}; take float64")
 
 
 def _suffix(path: str | os.PathLike[str]) -> str:

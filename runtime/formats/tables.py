@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...symbolic.errors import DataError, MissingExtraError
 
 Array = NDArray[Any]
+EXACT = 2**53  # up to here float64 holds every whole number
 
 
 def load_csv(path: str | Path, target: str | int | None = None) -> tuple[Array, Array]:
@@ -33,8 +34,9 @@ def load_csv(path: str | Path, target: str | int | None = None) -> tuple[Array, 
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            delimiter = max(",;\t", key=first.count)
+            first = next((line for line in file if line.strip()), "")
+            # Of equal counts not the comma, which may stand in numbers: 1,5;2.
+            delimiter = max(";\t,", key=first.count)
             file.seek(0)
             rows = [(number, row) for number, row in _numbered(csv.reader(file, delimiter=delimiter)) if row]
     except FileNotFoundError as error:
@@ -58,8 +60,11 @@ def load_csv(path: str | Path, target: str | int | None = None) -> tuple[Array, 
         cells = [row[place].strip() for _, row in rows]
         if place == at:
             words = not any(map(_is_number, cells))
+            if words and "" in cells:
+                raise DataError(f"{path}, line {rows[cells.index('')][0]}, column {name}: found an empty cell")
             columns.append(_labels(cells) if words else _numbers(cells, rows, name, path))
-            if not words and all(cell.lstrip("+-").isdigit() for cell in cells):
+            is_whole = not words and all(cell.lstrip("+-").isdigit() for cell in cells)
+            if is_whole and np.abs(columns[-1]).max() < EXACT:
                 columns[-1] = columns[-1].astype(np.int64)
         else:
             columns.append(_numbers(cells, rows, name, path))
@@ -101,8 +106,12 @@ def _column(names: Sequence[str], target: str | int | None, has_names: bool, pat
     """The number of the column of the targets."""
     if target is None:
         return len(names) - 1
+    if isinstance(target, str) and names.count(target) > 1:
+        raise DataError(f"{path} has {names.count(target)} columns {target!r}; give the number of one, 0 for the first")
     if isinstance(target, str) and target in names:
         return list(names).index(target)
+    if isinstance(target, str) and target.isdecimal():  # of a path, as in iris.csv:4
+        target = int(target)
     if isinstance(target, int) and not isinstance(target, bool) and -len(names) <= target < len(names):
         return target % len(names)
     shown = ", ".join(names) if has_names else f"numbers, from 0 to {len(names) - 1}"
@@ -152,6 +161,7 @@ def load_parquet(path: str | Path, target: str | int | None = None) -> tuple[Arr
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             row = int(np.flatnonzero(~np.isfinite(array))[0])
             raise DataError(f"{path}, row {row}, column {name}: found {array[row]}, expected a finite number")
-        columns.append(array.astype(np.int64) if place == at and array.dtype.kind in "iub" else array)
+        is_whole = array.dtype.kind in "ib" or (array.dtype.kind == "u" and int(array.max()) < 2**63)
+        columns.append(array.astype(np.int64) if place == at and is_whole else array)
     y = columns.pop(at)
     return np.stack([column.astype(np.float64) for column in columns], axis=1), y

@@ -64,7 +64,8 @@ def from_torch(
     if not isinstance(module, torch.nn.Module):
         raise UndefinedError(f"{module!r} is no module of PyTorch; expected an nn.Sequential, or a layer of torch.nn")
     found = list(_layers(module, "module" if not isinstance(module, torch.nn.Sequential) else ""))
-    parts = joined(_parts(found))
+    _check_unshared(found)
+    parts = joined(_parts(found, None if input_shape is None else 1 + np.size(np.array(input_shape, object))))
     shape = sample_shape(parts, input_shape, "(3, 32, 32)")
     kinds = {str(p.dtype).removeprefix("torch.") for p in module.parameters() if p.is_floating_point()}
     kind = dtype if dtype is not None else "float64" if kinds == {"float64"} else "float32"
@@ -75,16 +76,34 @@ def _layers(module: Any, path: str) -> Iterator[tuple[str, Any]]:
     """The layers of a module with the names that PyTorch gives them."""
     import torch
 
+    if module._forward_pre_hooks or module._forward_hooks:
+        raise UnsupportedError(
+            f"layer {path or 'module'} has hooks, which compute more than the layer says (older weight_norm and "
+            "spectral_norm, pruning, or your own); remove them, as with torch.nn.utils.remove_weight_norm"
+        )
     if type(module) is not torch.nn.Sequential:
         yield path, module
         return
-    for name, child in module.named_children():
+    for name, child in module._modules.items():  # named_children() leaves out what stands there for a second time
         yield from _layers(child, f"{path}.{name}" if path else name)
 
 
-def _parts(found: list[tuple[str, Any]]) -> Iterator[Part]:
+def _check_unshared(found: list[tuple[str, Any]]) -> None:
+    """Refuse layers with the same parameter: here each would have a gradient of its own, there it is their sum."""
+    owners: dict[int, str] = {}
+    for path, module in found:
+        for name, parameter in module.named_parameters():
+            if id(parameter) in owners:
+                raise UnsupportedError(
+                    f"layer {path}, {module}, cannot be read: it shares its {name} with layer {owners[id(parameter)]}; "
+                    "expected parameters of its own"
+                )
+        owners |= {id(parameter): path for parameter in module.parameters()}
+
+
+def _parts(found: list[tuple[str, Any]], rank: int | None) -> Iterator[Part]:
+    """The layers of modules; `rank` is how many axes come in, with the batch axis, where that is known."""
     makers = {**_MAKERS, **dict.fromkeys(("RNN", "LSTM", "GRU"), recurrent)}
-    rank: int | None = None  # how many axes come in, where that is known
     for place, (path, module) in enumerate(found):
         kind = type(module).__name__
         if not type(module).__module__.startswith("torch.nn.modules.") or kind not in makers:
@@ -92,7 +111,7 @@ def _parts(found: list[tuple[str, Any]]) -> Iterator[Part]:
                 f"layer {path} is {kind}, which has no counterpart here; supported are {', '.join(sorted(makers))}"
             )
         try:
-            if kind in ("Softmax", "LogSoftmax") and module.dim not in (-1, None if rank is None else rank - 1):
+            if kind in ("Softmax", "LogSoftmax") and module.dim not in (-1, -1 if rank is None else rank - 1):
                 raise UnsupportedError(f"dim={module.dim}; expected dim=-1, the last axis")
             if kind.startswith("Adaptive") and not (place + 1 < len(found) and _is_flatten(found[place + 1][1])):
                 raise UnsupportedError("it gives axes of length 1; expected nn.Flatten() behind it")
@@ -103,10 +122,11 @@ def _parts(found: list[tuple[str, Any]]) -> Iterator[Part]:
 
 
 def _rank_after(kind: str, rank: int | None) -> int | None:
+    """How many axes a layer gives; where the first one is to say, it takes what `sample_shape` says of it."""
     if kind == "Flatten":
         return 2
-    if kind in ("Conv2d", "BatchNorm2d", "MaxPool2d", "AvgPool2d", "ConvTranspose2d"):
-        return 4
+    if kind in ("Embedding", "LSTM", "GRU", "RNN"):
+        return 3
     return 2 if rank is None and kind == "Linear" else rank
 
 
@@ -231,6 +251,8 @@ def with_constant(function: Any, value: float, usual: float) -> Any:
 
 def _softplus(module: Any) -> Any:
     _only(module, beta=1)
+    if module.threshold < 20:  # from there on it is x itself, which differs by exp(-threshold)
+        raise UnsupportedError(f"threshold={module.threshold}; expected 20 or more")
     return activations.softplus
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Tile:
     depth : how much of the summed index is staged at once
     rows_each, columns_each : what one thread computes; with tensor cores, one warp
     tensor_cores : float32 factors are rounded to TF32
+    pace : how many times as many products it computes in the same time as a tile of registers, about
     """
 
     rows: int
@@ -44,6 +45,7 @@ class Tile:
     rows_each: int
     columns_each: int
     tensor_cores: bool = False
+    pace: int = field(default=1, compare=False)
 
     def __post_init__(self) -> None:
         down, across = self.rows / self.rows_each, self.columns / self.columns_each
@@ -86,9 +88,22 @@ class Tile:
 SMALL = Tile(32, 32, 32, 2, 2)
 MEDIUM = Tile(64, 64, 16, 4, 4)
 LARGE = Tile(128, 128, 8, 8, 8)
-MEDIUM_TF32 = Tile(64, 64, 16, 32, 16, tensor_cores=True)
-BROAD_TF32 = Tile(128, 64, 16, 32, 32, tensor_cores=True)
-LARGE_TF32 = Tile(128, 128, 16, 64, 32, tensor_cores=True)
+# The more of a tile one warp computes, the fewer numbers it loads and rounds for each product. The paces are reckoned
+# from the instructions of a stage, and not measured.
+MEDIUM_TF32 = Tile(64, 64, 16, 32, 16, tensor_cores=True, pace=3)
+BROAD_TF32 = Tile(128, 64, 16, 32, 32, tensor_cores=True, pace=4)
+LARGE_TF32 = Tile(128, 128, 16, 64, 32, tensor_cores=True, pace=5)
+HUGE_TF32 = Tile(256, 128, 16, 64, 64, tensor_cores=True, pace=9)
 TILES = (SMALL, MEDIUM, LARGE)
-# Those of `precision="tf32"`; the largest takes more shared memory than a block has without asking at the launch.
-TF32_TILES = (*TILES, MEDIUM_TF32, BROAD_TF32)
+TF32_TILES = (*TILES, MEDIUM_TF32, BROAD_TF32, LARGE_TF32, HUGE_TF32)  # those of `precision="tf32"`
+LARGEST, WORTH = (LARGE_TF32, HUGE_TF32), 64  # fewer of those than that leave most of a GPU idle
+# Bytes of shared memory that a block has without asking at the launch, and that any GPU from sm_80 on gives who asks.
+SHARED, MOST_SHARED = 48 * 1024, 99 * 1024
+
+
+def shared_asked(stage: int, each: int) -> int:
+    """How many bytes a launch has to ask for: those of a stage of numbers of so many bytes each, or 0.
+
+    Beside the stage, 32 numbers lie in a block's shared memory.
+    """
+    return stage * each if (stage + 32) * each > SHARED else 0

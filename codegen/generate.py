@@ -86,7 +86,7 @@ def generate(
     sizes : numbers for every symbolic size but the batch's, by name
     optimizer : one of ``gl.optimizers``; adds ``update`` and ``epoch``
     wrt : names to give gradients of; by default the parameters, or the inputs where there are none
-    schedule : a `KernelSchedule`, or a mapping of its parameters: what is not left to cost models (target "cpu")
+    schedule : a `KernelSchedule`, or a mapping of its parameters: what is not left to cost models
     timed : whether the code counts where its time goes, in ``CYCLES`` (target "cpu", on x86 processors)
     checkpoint : k: of a recurrence only the state at every k-th step is stored, and the backward pass computes the rest
         again; True for about the square root of the number of steps (target "cpu")
@@ -111,8 +111,7 @@ def generate(
     if timed and target != "cpu":
         raise UnsupportedError(f"target {target!r} cannot count where its time goes; choose cpu")
     chosen = as_schedule(schedule)
-    if target != "cpu" and chosen != KernelSchedule():
-        raise UnsupportedError(f"target {target!r} has no schedule to choose; leave it out, or choose target 'cpu'")
+    chosen.check_target(target)
     checkpoint = check_checkpoint(checkpoint, target)
     precision = check_precision(precision, target, dtype)
     known = resolve_sizes(network, sizes or {}, batch)
@@ -138,15 +137,9 @@ def _generate(
 ) -> GeneratedModule:
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
-    strided = TARGETS[target].strided
+    lies: Any = {"strided": TARGETS[target].strided, "sums_last": TARGETS[target].sums_last}
     planned, lowering = make_schedule(
-        network,
-        derivation,
-        known,
-        list(layout.gradients),
-        strided=strided,
-        in_segments=checkpoint is not None,
-        valued=valued,
+        network, derivation, known, list(layout.gradients), in_segments=checkpoint is not None, valued=valued, **lies
     )
     identifiers = Names()
     identifiers.declare([known.batch] if known.batch is not None else [])
@@ -169,7 +162,7 @@ def _generate(
         valued=valued,
     )
     if network.has_modes and not network.is_of_training:
-        planned, lowering = schedule_inference(network, known, strided=strided)
+        planned, lowering = schedule_inference(network, known, **lies)
         other = replace(
             plan, schedule=planned, lowering=lowering, names=identifiers.copy(), layout=replace(layout, gradients={})
         )

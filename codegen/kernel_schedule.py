@@ -12,11 +12,16 @@ from ..symbolic.errors import SizeError, UndefinedError, UnsupportedError
 
 WAYS = ("outer", "outer packed", "outer packed twice", "dot", "loops")
 EPOCHS, WORKSPACES, SUMS = ("unrolled", "calls"), ("apart", "shared"), ("whole", "halves")
+SCATTERS = ("ordered", "fast")
+# What can be chosen of each target; "ordered" is what every target does where nothing else is said.
+OFFERED = {"cpu": ("epoch", "workspace", "sums", "products"), "cuda": ("scatter",)}
 
 
 @dataclass(frozen=True)
 class KernelSchedule:
-    """How the compiled target computes; what is None, or not named, is chosen by size and shape.
+    """How the compiled targets compute; what is None, or not named, is chosen by size and shape.
+
+    Target "cpu" offers `epoch`, `workspace`, `sums` and `products`, target "cuda" `scatter`.
 
     Parameters
     ----------
@@ -30,6 +35,10 @@ class KernelSchedule:
         "outer", vectors along an index of the result; "outer packed", the same from a copy of the right operand, a
         panel at a time; "outer packed twice", from copies of both operands; "dot", vectors along what is summed over;
         "loops", no blocks of registers
+    scatter : how sums are computed into places that only data know, as the gradient of an embedding's table is:
+        "ordered" (the default, and the only one of target "cpu"), in the order of the data, the same bits in every run;
+        or "fast", every thread adds at once, by atomic additions, whose order the GPU decides: **the last bits differ
+        from run to run**
 
     Raises
     ------
@@ -47,6 +56,7 @@ class KernelSchedule:
     workspace: str | None = None
     sums: str | None = None
     products: Mapping[str, str] = field(default_factory=dict)
+    scatter: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.products, Mapping):
@@ -55,6 +65,7 @@ class KernelSchedule:
             ("epoch", self.epoch, (None, *EPOCHS)),
             ("workspace", self.workspace, (None, *WORKSPACES)),
             ("sums", self.sums, (None, *SUMS)),
+            ("scatter", self.scatter, (None, *SCATTERS)),
             *((f"products[{name!r}]", way, WAYS) for name, way in dict(self.products).items()),
         ]:
             if value not in offered:
@@ -64,6 +75,23 @@ class KernelSchedule:
     def way(self, name: str) -> str:
         """How the product that makes `name` is to be computed; "" where the model is to choose."""
         return self.products.get(name, self.products.get("*", ""))
+
+    def check_target(self, target: str) -> None:
+        """Raise an `UnsupportedError` if something is chosen that a target does not offer."""
+        offered = OFFERED.get(target, ())
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if not value or name in offered or value == SCATTERS[0]:
+                continue
+            if not offered:
+                raise UnsupportedError(
+                    f"target {target!r} has no schedule to choose; leave it out, or choose target 'cpu'"
+                )
+            where = next(known for known, names in OFFERED.items() if name in names)
+            raise UnsupportedError(
+                f"schedule: {name} is {value!r}, and target {target!r} has no {name} to choose; "
+                f"leave it out, or choose target {where!r}"
+            )
 
     def check_names(self, products: Iterable[str]) -> None:
         """Raise an `UndefinedError` if there is no product of a name."""

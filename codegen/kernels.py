@@ -170,6 +170,8 @@ class Bodies:
     stage, threads, blocks : numbers of shared memory that products work in; threads of a block; how many blocks have
         something to do (CUDA)
     by_block : the training, where each block does everything small for itself; else None (CUDA)
+    points : how many points kernels number at most, as source: arguments of ``max`` (CUDA)
+    shared : bytes of shared memory that a launch asks for; 0 where a block has enough without (CUDA)
     """
 
     forward: Body
@@ -193,6 +195,8 @@ class Bodies:
     loss_at: str = ""
     inference_loss_at: str = ""
     stage: int = 0
+    shared: int = 0
+    points: str = ""
     tables: tuple[str, ...] = ()
     threads: int = 0
     blocks: int = 0

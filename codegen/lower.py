@@ -34,6 +34,7 @@ class Lowering:
     ----------
     strided : whether the operands of a product may lie with any strides, or must lie as matrices
     in_segments : whether what runs along time will be done a segment at a time: its sums then keep all their steps
+    sums_last : whether the matrices of a recurrence lie best with what is summed over as their last axis, not the first
 
     Attributes
     ----------
@@ -41,8 +42,17 @@ class Lowering:
     temporaries : the tensors that no equation names → the tensor of the equation that made each
     """
 
-    def __init__(self, network: Network, sizes: Sizes, *, strided: bool = False, in_segments: bool = False) -> None:
+    def __init__(
+        self,
+        network: Network,
+        sizes: Sizes,
+        *,
+        strided: bool = False,
+        in_segments: bool = False,
+        sums_last: bool = False,
+    ) -> None:
         self.network, self.sizes, self.strided, self.in_segments = network, sizes, strided, in_segments
+        self.sums_last = sums_last
         self.ops: list[Op] = []
         self.temporaries: dict[Tensor, Tensor] = {}
         self._definitions = {equation.target: equation for equation in network.equations}
@@ -306,14 +316,15 @@ class Lowering:
         return (*factors, *new)
 
     def _turned(self, factors: tuple[Expr, ...], bound: Any, space: Extents) -> tuple[Expr, ...]:
-        """A matrix that every step of a recurrence reads along what is summed over, turned once before all of them."""
+        """A matrix that every step of a recurrence reads, turned once before all of them if that is quicker to read."""
         element = factors[0]
         if len(factors) > 1 or not self._is_operand(element) or not is_plain(element) or element.has(self._time):
             return factors
         places = indices_of(element)
-        if not places or places[-1] not in bound or all(place in bound for place in places):
+        if not places or (places[-1] in bound) == self.sums_last or all(place in bound for place in places):
             return factors
-        axes = {index: space[index] for index in (*bound, *(place for place in places if place not in bound))}
+        others = [place for place in places if place not in bound]
+        axes = {index: space[index] for index in ((*others, *bound) if self.sums_last else (*bound, *others))}
         if set(axes) != set(places):
             return factors
         known = self._recall(element, axes)

@@ -17,11 +17,12 @@ _MODULE = """PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit typ
     begin run meeting join_in Barrier BrokenBarrierError Thread config i1 i2 i3 i4 dtype quiet compiled training_loss
     advance epoch_by_row epoch_by_batch fill_noise uniform mixed seed GOLDEN LANES32 LANES64 before
     cuda kernel device math int32 uint64 float32 float64 lane lanes block blocks stage scratch scalars sums losses
-    grid_barrier block_sum anew shifted training_step half draw following most begins ends put_number put_four
-    add_number sign target column tables offsets TABLES THREADS BLOCKS BATCH BATCHED WHOLE BATCH_ROWS LOSS
-    INFERENCE_LOSS SCALARS SUMS STAGE own mine held room parts slices stride near far fetch give_back change
-    step_alone train_alone train_in_room PARTS HELD ROWS SPACE""".split()
-_NUMBERED = re.compile(r"product_\d+|tile_\d+|finish_\d+|OFFSETS_\d+")
+    grid_barrier block_sum warp_sum sums_of_lanes numbers_of turn_of quotient remainder add_atomic anew shifted
+    training_step half draw following most begins ends put_number put_four add_number sign target column tables offsets
+    points TABLES THREADS BLOCKS SHARED BATCH BATCHED WHOLE BATCH_ROWS LOSS INFERENCE_LOSS SCALARS SUMS STAGE own mine
+    held room parts slices stride near far fetch give_back change step_alone train_alone train_in_room PARTS HELD ROWS
+    SPACE""".split()
+_NUMBERED = re.compile(r"product_\d+|tile_\d+|finish_\d+|together_\d+|OFFSETS_\d+")
 _TAKEN = RESERVED | CALLED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist)
 
 

@@ -66,11 +66,15 @@ class Clear:
 
 @dataclass(frozen=True)
 class AddTo:
-    """``target += value`` in memory: the loop over what is summed is not the innermost."""
+    """``target += value`` in memory: the loop over what is summed is not the innermost.
+
+    `is_atomic` where several threads may add to the same place at once.
+    """
 
     target: Expr
     value: Expr
     equation: Equation
+    is_atomic: bool = False
 
 
 @dataclass(frozen=True)

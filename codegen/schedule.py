@@ -84,12 +84,14 @@ def schedule(
     strided: bool,
     in_segments: bool = False,
     valued: bool = True,
+    sums_last: bool = False,
 ) -> tuple[Schedule, Lowering]:
     """Lower all equations, drop what nothing needs, and divide the rest; in training, where that is another mode.
 
-    `strided` and `in_segments` are those of `Lowering`; without `valued` the loss is derived, but not computed.
+    `strided`, `in_segments` and `sums_last` are those of `Lowering`; without `valued` the loss is derived, but not
+    computed.
     """
-    lowering = Lowering(network, sizes, strided=strided, in_segments=in_segments)
+    lowering = Lowering(network, sizes, strided=strided, in_segments=in_segments, sums_last=sums_last)
     output = None if network.has_modes else output_of(network)
     further = [network.tensors[name] for name in network.further]
     gradients = {name: derivation.gradients[name].target for name in wanted}
@@ -160,7 +162,9 @@ def stored_shapes(made: Schedule, sizes: Sizes) -> dict[str, tuple[Expr, ...]]:
     return {tensor.name: sizes.shape(tensor.shape) for tensor in stored}
 
 
-def schedule_inference(network: Network, sizes: Sizes, *, strided: bool) -> tuple[Schedule, Lowering]:
+def schedule_inference(
+    network: Network, sizes: Sizes, *, strided: bool, sums_last: bool = False
+) -> tuple[Schedule, Lowering]:
     """The same for `predict` and `loss` in inference, of a network with modes.
 
     Raises
@@ -170,7 +174,7 @@ def schedule_inference(network: Network, sizes: Sizes, *, strided: bool) -> tupl
     """
     view = copy(network)
     view.equations = network.for_inference()
-    lowering = Lowering(view, sizes, strided=strided)
+    lowering = Lowering(view, sizes, strided=strided, sums_last=sums_last)
     declared = output_of(view)
     stored = _Stored(view, view.equations, [declared])
     lowering.add_all(stored.equations)

@@ -1,7 +1,8 @@
 """Machine code beside a generated CUDA module: what `gradloom generate --arch` writes, and `load_kernels` finds.
 
 Beside ``kernels.py`` lie ``kernels.sm_90.train.cubin`` and such a file for each other kernel, as the driver loads them,
-and ``kernels.sm_90.json``, which says of which source they were made, by what, and each file's digest.
+and ``kernels.sm_90.json``, which says of which source they were made, by what, and each file's digest; and how many
+threads and bytes of shared memory the blocks of a launch have, as the module says, too.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def write_cubins(path: Path, source: str, cc: tuple[int, int]) -> list[Path]:
         write_atomically(written[-1], code)
         kernels[kernel] = {"file": written[-1].name, "sha256": hashlib.sha256(code).hexdigest()}
     about = {"source": _digest(source), "architecture": _name(cc), "compiler": versions, "kernels": kernels}
+    about["launch"] = {"threads": host.THREADS, "shared": host.SHARED}
     # Last: what it describes is there by then.
     written.append(_description(path, cc))
     write_atomically(written[-1], (json.dumps(about, indent=2) + "\n").encode())

@@ -154,7 +154,9 @@ class KernelCalls:
         """A kernel as the device launches it."""
         if name not in self._kernels:
             kinds = list(kinds_of(self._module, name, self._dtype).values())
-            self._kernels[name] = self.device.compile(getattr(self._module, name), kinds, self._module.THREADS)
+            shared = self._module.SHARED if "work" in self._arguments(name) else 0
+            function = getattr(self._module, name)
+            self._kernels[name] = self.device.compile(function, kinds, self._module.THREADS, shared)
         return self._kernels[name]
 
     def _least(self, name: str) -> int:

@@ -29,6 +29,8 @@ _INSTRUCTIONS = {
     "wide_stores": r"\bst\.(?:global|shared)\.(?:v4\.[bfu]32|v2\.[bfu]64)\b",
     "copies": r"\bcp\.async\.c[ag]\.",
     "mma": r"\bmma\.sync",
+    "long_divisions": r"\b(?:div|rem)\.s64\b",
+    "atomic_adds": r"\b(?:red|atom)\.global\.add\.f",
     "barriers": r"\batom\.add\.release\.gpu\b",
     "calls": r"\bcall\b",
     "generic": r"\b(?:ld|st)\.(?:v[24]\.)?[bfsu]\d",
@@ -157,9 +159,9 @@ def counts(ptx: Ptx) -> dict[str, int]:
     dict
         "float64": of double precision; "wide_loads", "wide_stores": of 16 bytes, asynchronous copies with the loads,
         and "global_loads_of_16" without them and those of shared memory; "copies": asynchronous copies; "mma": of
-        tensor cores; "barriers": of the grid; "calls": functions not inlined; "generic": loads and stores of which the
-        compiler did not find out whether they are of global or shared memory; "read_only": loads past the coherent
-        caches.
+        tensor cores; "long_divisions": of signed numbers of 64 bits; "atomic_adds": of real numbers; "barriers": of
+        the grid; "calls": functions not inlined; "generic": loads and stores of which the compiler did not find out
+        whether they are of global or shared memory; "read_only": loads past the coherent caches.
     """
     body = "\n".join(line for line in ptx.text.splitlines() if not line.lstrip().startswith((".", "//")))
     return {name: len(re.findall(pattern, body)) for name, pattern in _INSTRUCTIONS.items()}

@@ -34,6 +34,7 @@ class Device(Memory):
     ----------
     cc : its compute capability, (9, 0) for a Hopper
     multiprocessors : how many blocks run side by side at least
+    most_shared : how many bytes of shared memory a block may ask for
     name, driver : what it is called, and the newest CUDA that its driver knows
 
     Raises
@@ -65,6 +66,7 @@ class Device(Memory):
 
         self.cc = (attribute("COMPUTE_CAPABILITY_MAJOR"), attribute("COMPUTE_CAPABILITY_MINOR"))
         self.multiprocessors = attribute("MULTIPROCESSOR_COUNT")
+        self.most_shared = attribute("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN")
         self._double = max(1, attribute("SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO"))  # 2, or 64 where it serves displays
         self.name = call("cuDeviceGetName", 256, handle).partition(b"\0")[0].decode()
         known = int(call("cuDriverGetVersion"))
@@ -104,11 +106,21 @@ class Device(Memory):
     # ---- kernels -----------------------------------------------------------------------------------------------------
 
     @within
-    def compile(self, function: Callable[..., None], kinds: Sequence[str], threads: int) -> Kernel:
-        """What `launch` takes: a kernel in machine code for this GPU.
+    def compile(self, function: Callable[..., None], kinds: Sequence[str], threads: int, shared: int = 0) -> Kernel:
+        """What `launch` takes: a kernel in machine code for this GPU, whose blocks ask for `shared` bytes of memory.
 
         `function` stands in a module that knows its `machine_code`, see `cuda_host.device_part`.
+
+        Raises
+        ------
+        DeviceError
+            If no block can have so much.
         """
+        if shared > self.most_shared:
+            raise DeviceError(
+                f"{function.__name__} asks for {shared} bytes of shared memory for a block, and {self.name} has "
+                f"{self.most_shared}; leave out precision='tf32', whose largest tiles take it"
+            )
         made: Cubin = function.__globals__["machine_code"](function.__name__, kinds, threads, self.cc)
         try:
             loaded = self._call("cuModuleLoadData", made.code)
@@ -121,8 +133,11 @@ class Device(Memory):
                 error.status,
             ) from None
         found = self._call("cuModuleGetFunction", loaded, made.name.encode())
-        each = self._call("cuOccupancyMaxActiveBlocksPerMultiprocessor", found, threads, 0)
-        kernel = Kernel(found, max(1, int(each)) * self.multiprocessors, kinds)
+        if shared:
+            kind = self._call.interface.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            self._call("cuFuncSetAttribute", found, kind, shared)
+        each = self._call("cuOccupancyMaxActiveBlocksPerMultiprocessor", found, threads, shared)
+        kernel = Kernel(found, max(1, int(each)) * self.multiprocessors, kinds, shared)
         # When the kernels that may be at work are done; the end of the process does it by itself.
         ending = (("cuStreamSynchronize", self._stream), ("cuModuleUnload", loaded))
         weakref.finalize(kernel, self._call.give_back, self._context, *ending).atexit = False
@@ -134,7 +149,7 @@ class Device(Memory):
         self._await_others(*[one for one in arguments if isinstance(one, Buffer)])
         kernel.take(arguments)
         sizes = (min(most, kernel.most_blocks), 1, 1, threads, 1, 1)
-        self._call("cuLaunchCooperativeKernel", kernel.function, *sizes, 0, self._stream, kernel.arguments)
+        self._call("cuLaunchCooperativeKernel", kernel.function, *sizes, kernel.shared, self._stream, kernel.arguments)
 
 
 def _dotted(cc: tuple[int, int]) -> str:

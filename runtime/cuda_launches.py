@@ -23,14 +23,15 @@ class Kernel:
     function : what the driver launches
     most_blocks : how many blocks of it run at the same time
     kinds : of its arguments: "int32", "uint64", or a pointer, as "float32*"
+    shared : bytes of shared memory that each block asks for, besides what it has anyway
 
     Attributes
     ----------
     arguments : the address of the pointers to the arguments
     """
 
-    def __init__(self, function: Any, most_blocks: int, kinds: Sequence[str]) -> None:
-        self.function, self.most_blocks = function, most_blocks
+    def __init__(self, function: Any, most_blocks: int, kinds: Sequence[str], shared: int = 0) -> None:
+        self.function, self.most_blocks, self.shared = function, most_blocks, shared
         self._values = (ctypes.c_uint64 * max(1, len(kinds)))()
         start = ctypes.addressof(self._values)
         self._pointers = (ctypes.c_void_p * max(1, len(kinds)))(*(start + _BYTES * at for at in range(len(kinds))))

@@ -43,12 +43,13 @@ class DeviceModule(KernelCalls):
         Raises
         ------
         SizeError
-            If these are more numbers than kernels count with.
+            If these, or what is computed at once, are more numbers than kernels count with.
         """
-        count = self._module.workspace(batch)
+        length = self._module.workspace(batch)
+        count = max(length, self._module.points(batch))
         if count > MOST:
             raise SizeError(f"a batch of {batch:,} rows needs {count:,} numbers; kernels count to {MOST:,}: take fewer")
-        return self.device.buffer(count, self._dtype)
+        return self.device.buffer(length, self._dtype)
 
     @property
     def predict(self) -> Callable[..., Any]:

@@ -37,7 +37,7 @@ class Model:
     target : "cpu" (Numba), "cuda" (an NVIDIA GPU) or "numpy".
     dtype : "float32" or "float64".
     sizes : numbers for symbolic sizes; those not given are read off the data in `fit`.
-    schedule : a `KernelSchedule`: what of the kernels is not left to cost models (target "cpu").
+    schedule : a `KernelSchedule`: what of the kernels is not left to cost models.
     checkpoint : k: of recurrences only the state at every k-th step is stored, as `Network.compile` says.
     precision : "tf32": products by tensor cores, as `Network.compile` says.
 

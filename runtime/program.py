@@ -284,7 +284,7 @@ def compile_network(
     if schedule is not None:
         made = as_schedule(schedule)
         is_plain = type(made) is KernelSchedule
-        options["schedule"] = [made.epoch, made.workspace, sorted(made.products.items())] if is_plain else made
+        options["schedule"] = _as_list(made) if is_plain else made
     if checkpoint is not None:
         options["checkpoint"] = checkpoint
     precision = check_precision(precision, target, dtype)
@@ -333,6 +333,11 @@ def compile_network(
         optimizer=optimizer,
         batch=int(batch),
     )
+
+
+def _as_list(schedule: KernelSchedule) -> list[Any]:
+    """All that a schedule chooses, in one order."""
+    return sorted({**vars(schedule), "products": sorted(schedule.products.items())}.items())
 
 
 def check_choices(target: str, dtype: Any, optimizer: Any = None) -> str:

@@ -24,7 +24,9 @@ ATTRIBUTES = {
     "COMPUTE_CAPABILITY_MAJOR": 9,
     "COMPUTE_CAPABILITY_MINOR": 0,
     "MULTIPROCESSOR_COUNT": 3,
+    "MAX_SHARED_MEMORY_PER_BLOCK_OPTIN": 232_448,
 }
+DYNAMIC_SHARED = "CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES"
 CONTEXT = "context of 0"
 POISON = 0xFF  # NaN in both types
 
@@ -37,6 +39,7 @@ class FakeDriver:
     """The functions of `cuda.bindings.driver` that are used, with their statuses; `calls` are their names in order."""
 
     CUdevice_attribute = SimpleNamespace(**{f"CU_DEVICE_ATTRIBUTE_{name}": name for name in ATTRIBUTES})
+    CUfunction_attribute = SimpleNamespace(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES=DYNAMIC_SHARED)
     CUpointer_attribute = SimpleNamespace(CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL="DEVICE_ORDINAL")
 
     def __init__(self, memory: int = 2**26) -> None:
@@ -56,6 +59,7 @@ class FakeDriver:
         self.launched: list[tuple[str, list[int]]] = []  # kernels, and their arguments
         self.awaited: dict[int, int] = {}  # by streams of others, as `events`
         self.fault: int | None = None  # what ended all work: nothing should be asked any more
+        self.shared: dict[int, int] = {}  # function → bytes that its blocks may ask for
         self.fail: dict[str, int] = {}  # name → the status that the next call of it has
 
     def __getattribute__(self, name: str) -> Any:
@@ -76,7 +80,10 @@ class FakeDriver:
                 return (Status(status), None)
             if name not in ("cuInit", "cuGetErrorString") and not self.started:
                 return (Status(NOT_INITIALIZED), None)
-            if name.startswith(("cuMem", "cuStream", "cuEvent", "cuLaunch", "cuModule")) and self.context != CONTEXT:
+            if (
+                name.startswith(("cuMem", "cuStream", "cuEvent", "cuLaunch", "cuModule", "cuFunc"))
+                and self.context != CONTEXT
+            ):
                 return (Status(INVALID_CONTEXT), None)
             result = found(*arguments)
             if result is None:
@@ -236,13 +243,20 @@ class FakeDriver:
         self.functions[len(self.functions) + 1] = program, kernel
         return (len(self.functions),)
 
+    def cuFuncSetAttribute(self, function: int, attribute: str, value: int) -> None:
+        assert attribute == DYNAMIC_SHARED
+        assert 0 < value <= ATTRIBUTES["MAX_SHARED_MEMORY_PER_BLOCK_OPTIN"]
+        self.shared[function] = value
+
     def cuOccupancyMaxActiveBlocksPerMultiprocessor(self, function: int, threads: int, shared: int) -> Any:
+        assert shared == self.shared.get(function, 0)
         return (1,)
 
     def cuLaunchCooperativeKernel(self, function: int, *rest: Any) -> None:
         *sizes, shared, stream, address = rest
         assert all(type(size) is int and size >= 1 for size in sizes)
-        assert (sizes[1:3], sizes[4:], shared) == ([1, 1], [1, 1], 0)
+        assert (sizes[1:3], sizes[4:]) == ([1, 1], [1, 1])
+        assert shared == self.shared.get(function, 0)
         program, kernel = self.functions[function]
         wanted = list(cuda_host.kinds_of(program, kernel, program.real).values())
         pointers = (ctypes.c_void_p * len(wanted)).from_address(address)
@@ -250,10 +264,8 @@ class FakeDriver:
         self.launched.append((kernel, values))
         given = [self._argument(*one) for one in zip(values, wanted, strict=True)]
         grid, block = (min(sizes[0], 2),), (sizes[3],)
-        self._later(
-            stream,
-            lambda: program.simulated.launch(kernel, grid, block, tuple(given), races=False, declared_alignment=True),
-        )
+        options = {"races": False, "declared_alignment": True}
+        self._later(stream, lambda: program.simulated.launch(kernel, grid, block, tuple(given), shared, **options))
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 

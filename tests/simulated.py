@@ -68,17 +68,16 @@ class SimulatedDevice:
     def let_go(self, buffers: Any) -> None:
         """Nothing is at work when a launch has returned."""
 
-    def compile(self, function: Any, kinds: Any, threads: int) -> Any:
+    def compile(self, function: Any, kinds: Any, threads: int, shared: int = 0) -> Any:
         module = function.__globals__["simulated"]
-        return types.SimpleNamespace(module=module, name=function.__name__, most_blocks=self.blocks)
+        return types.SimpleNamespace(module=module, name=function.__name__, most_blocks=self.blocks, shared=shared)
 
     def launch(self, kernel: Any, threads: int, arguments: Any, most: int) -> None:
         assert all(one.pointer % 16 == 0 for one in arguments if isinstance(one, Buffer))
         given = tuple(one.numbers if isinstance(one, Buffer) else one for one in arguments)
         blocks = min(most, kernel.most_blocks)
-        kernel.module.launch(
-            kernel.name, (blocks,), (threads,), given, order=self.order, races=self.races, declared_alignment=True
-        )
+        options = {"order": self.order, "races": self.races, "declared_alignment": True}
+        kernel.module.launch(kernel.name, (blocks,), (threads,), given, kernel.shared, **options)
 
 
 def host_part(source: str) -> types.ModuleType:
@@ -128,9 +127,9 @@ def start(module, dtype, seed=1):
     return flat.astype(dtype)
 
 
-def assert_as_reference(net, rows=3, sizes=None, wrt=None):
+def assert_as_reference(net, rows=3, sizes=None, wrt=None, schedule=None):
     """Loss, gradients and output in float64, in training and in inference, as far as the network has them."""
-    source = generate(net, target="cuda", dtype="float64", sizes=sizes, wrt=wrt).source
+    source = generate(net, target="cuda", dtype="float64", sizes=sizes, wrt=wrt, schedule=schedule).source
     module = device_module(source, "float64")
     program = net.compile(target="numpy", dtype="float64", sizes=sizes, wrt=wrt)
     reference, data, flat = program.module, drawn(net, rows, sizes=sizes), start(module, float)

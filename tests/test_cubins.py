@@ -211,7 +211,7 @@ def found(path, cc=CC, kernel="train"):
     taken = []
 
     class Device(SimulatedDevice):
-        def compile(self, function, kinds, threads):
+        def compile(self, function, kinds, threads, shared=0):
             taken.append(function.__globals__["machine_code"](function.__name__, kinds, threads, cc))
 
         def launch(self, *_):

@@ -15,7 +15,8 @@ from small_models import LABELS, X, Y, classifier, network
 from test_cuda_compiler import HAS_COMPILER
 
 import gradloom as gl
-from gradloom.runtime import cuda_device, cuda_staging
+from gradloom.codegen import cuda_tiles
+from gradloom.runtime import cuda_device, cuda_staging, kept_sources
 
 
 @pytest.fixture
@@ -227,6 +228,44 @@ def test_a_model_trains_on_it(driver, dtype):
 
 
 @pytest.mark.usefixtures("first_device")
+def test_more_numbers_than_kernels_count_are_refused():
+    program = network().compile(target="cuda", batch=5)
+    assert program.module._module.points(2**27) == 5 * 2**27  # the rows of the inputs
+    with pytest.raises(gl.SizeError, match=r"a batch of 1,073,741,824 rows needs [\d,]+ numbers"):
+        program.module.workspace(2**30)
+    B, (i, j) = gl.dims("B"), gl.indices("i j")
+    net = gl.Network("large")
+    x, w = net.input("x", (B,)), net.parameter("w", (2**16, 2**15 + 1))
+    net.minimize(gl.Sum(gl.tanh(w[i, j]), i, j) * gl.Sum(x[i], i))
+    with pytest.raises(gl.UnsupportedError, match="numbers are computed at once"):
+        net.compile(target="cuda")
+
+
+@pytest.fixture
+def asking(monkeypatch):
+    """Every stage is asked for at the launch, as the largest tiles' are."""
+    monkeypatch.setattr(kept_sources, "generator_digest", lambda: None)  # what is kept asks for nothing
+    monkeypatch.setattr(cuda_tiles, "SHARED", 0)
+
+
+@pytest.mark.usefixtures("first_device", "asking")
+def test_a_launch_asks_for_the_shared_memory_that_the_module_says(driver, monkeypatch):
+    """The update has none."""
+    found, known = (gl.Model(classifier(), seed=3, target=target) for target in ("cuda", "numpy"))
+    for model in (found, known):
+        model.fit(X[:17], LABELS[:17], epochs=1, batch=5, optimizer=gl.optimizers.SGD(lr=0.05))
+    found.program.loss_and_gradients(found.params, X[:5], LABELS[:5])
+    np.testing.assert_allclose(found.params.flat, known.params.flat, rtol=1e-4, atol=1e-5)
+    (most,) = {arguments[7] for arguments in driver.named("cuLaunchCooperativeKernel")} - {0}
+    assert f"SHARED = {most} " in found.program.source
+    assert f"STAGE = {most // 4} " in found.program.source
+    assert {arguments[2] for arguments in driver.named("cuFuncSetAttribute")} == {most}
+    monkeypatch.setattr(cuda_device.default_device(), "most_shared", most - 1)
+    with pytest.raises(gl.DeviceError, match=rf"\w+ asks for {most} bytes .* has {most - 1}; leave out precision"):
+        gl.Model(classifier(), target="cuda").fit(X[:17], LABELS[:17], epochs=1, batch=5)
+
+
+@pytest.mark.usefixtures("first_device")
 def test_data_are_given_back_after_a_training(driver):
     """All 53 rows of 5 numbers, that is; of the rows to validate on too."""
     model = gl.Model(network(), target="cuda", dtype="float64")
@@ -266,7 +305,7 @@ def test_a_kernel_that_fails_is_said(driver):
 
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="the interface of the driver is not installed")
-@pytest.mark.usefixtures("first_device")
+@pytest.mark.usefixtures("first_device", "asking")
 def test_the_real_interface_takes_such_arguments(driver):
     """Every call that a training makes, made again of the real interface, gets as far as looking for a driver."""
     real = pytest.importorskip("cuda.bindings.driver")
@@ -277,6 +316,7 @@ def test_the_real_interface_takes_such_arguments(driver):
         "cuDeviceGetAttribute": [lambda name: getattr(real.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{name}"), None],
         "cuEventRecord": [real.CUevent, real.CUstream],
         "cuEventSynchronize": [real.CUevent],
+        "cuFuncSetAttribute": [real.CUfunction, lambda name: getattr(real.CUfunction_attribute, name), None],
         "cuModuleGetFunction": [real.CUmodule, None],
         "cuModuleUnload": [real.CUmodule],
         "cuOccupancyMaxActiveBlocksPerMultiprocessor": [real.CUfunction, None, None],
@@ -290,7 +330,7 @@ def test_the_real_interface_takes_such_arguments(driver):
     for name, arguments in driver.calls:
         made = handles.get(name, [None] * len(arguments))
         given = [
-            argument if make is None else make(argument if name == "cuDeviceGetAttribute" else 0)
+            argument if make is None else make(argument if "Attribute" in name else 0)
             for make, argument in zip(made, arguments, strict=True)
         ]
         if name in tried:
@@ -302,4 +342,5 @@ def test_the_real_interface_takes_such_arguments(driver):
             assert "libcuda" in str(error) or "driver library" in str(error)  # noqa: PT017
         else:
             pytest.skip("this machine has a driver")
-    assert {"cuLaunchCooperativeKernel", "cuModuleLoadData", "cuMemHostAlloc", "cuMemcpyDtoDAsync"} <= tried
+    kernels = {"cuLaunchCooperativeKernel", "cuModuleLoadData", "cuFuncSetAttribute"}
+    assert kernels | {"cuMemHostAlloc", "cuMemcpyDtoDAsync"} <= tried

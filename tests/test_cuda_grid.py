@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cuda_products import BY_INNER, BY_OUTER, TWOS, assert_product, drawn, each_tile, loaded, source_of
-from lockstep import Race
+from lockstep import LockstepError, Race
 from lockstep_kernels import without
 
 SPLIT = """
@@ -122,3 +122,25 @@ def test_all_blocks_wait_for_each_other(order):
         source = source_of("grid_barrier", without(RING, missing))
         with pytest.raises(Race, match="a grid barrier is missing"):
             loaded(source).launch("kernel", 5, 3, (x.ravel(), y.ravel(), gate, 3), order=order)
+
+
+def test_whole_numbers_are_divided_as_python_divides():
+    """Those of points, and whose turn it is among blocks of which others have taken some."""
+    body = """
+def kernel(numbers, by, quotients, remainders, turns):
+    at = cuda.threadIdx.x
+    quotients[at] = quotient(numbers[at], by[at])
+    remainders[at] = remainder(numbers[at], by[at])
+    turns[at] = turn_of(at, numbers[at], cuda.blockDim.x)
+"""
+    rng = np.random.default_rng(7)
+    numbers = np.append(rng.integers(0, 2**31, 30), [0, 2**31 - 1])
+    by = np.append(rng.integers(1, 2**31, 15), np.append(rng.integers(1, 97, 15), [1, 2**31 - 1]))
+    found = np.zeros((3, 32), np.int64)
+    module = loaded(source_of("quotient remainder turn_of", body))
+    module.launch("kernel", 1, 32, (numbers, by, *found))
+    np.testing.assert_array_equal(found[0], numbers // by)
+    np.testing.assert_array_equal(found[1], numbers % by)
+    np.testing.assert_array_equal(found[2], (np.arange(32) - numbers) % 32)
+    with pytest.raises(LockstepError, match="-1 by 3 is no division of 31 bits"):
+        module.launch("kernel", 1, 1, (np.array([-1]), np.array([3]), *found))

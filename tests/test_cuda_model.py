@@ -122,7 +122,7 @@ def test_checkpoints_and_schedules_are_refused():
         gl.Model(net, target="cuda", checkpoint=2)
     with pytest.raises(gl.UnsupportedError, match="'cuda' stores every step"):
         net.compile(target="cuda", checkpoint=True)
-    with pytest.raises(gl.UnsupportedError, match="'cuda' has no schedule to choose; leave it out"):
+    with pytest.raises(gl.UnsupportedError, match="'loops'}, and target 'cuda' has no products to choose"):
         net.compile(target="cuda", schedule={"products": {"z1": "loops"}})
 
 

@@ -102,5 +102,5 @@ def test_larger_networks_are_done_by_all_blocks():
     """A block would take longer for its rows than all take to wait for each other."""
     layers = [L.Dense(512, gl.relu), L.Dense(512, gl.relu), L.Dense(10)]
     step = body(generate(gl.Sequential(layers, (784,), loss=gl.losses.SquaredError()), target="cuda").source)
-    for group in step.split("    for group in")[1:]:
+    for group in step.split("    while group <")[1:]:
         assert "int32(512)" not in group.split("\n    grid_barrier")[0]

@@ -27,7 +27,7 @@ from cuda_products import (
 )  # fmt: skip
 from lockstep import Misaligned, OutOfBounds, Race
 
-from gradloom.codegen.cuda_tiles import LARGE_TF32, SMALL
+from gradloom.codegen.cuda_tiles import HUGE_TF32, LARGE_TF32, SMALL
 
 
 @pytest.mark.parametrize("right", [BY_INNER, BY_OUTER], ids=["turned", "rows"])
@@ -75,8 +75,14 @@ def test_double_precision(tile, left):
 
 @pytest.mark.parametrize(
     ("tile", "sizes"),
-    [(SMALL, (33, 37, 31)), (EIGHTS, (61, 67, 5)), (WARPS, (41, 33, 11)), (LARGE_TF32, (131, 7, 17))],
-    ids=["small", "eights", "warps", "large-tf32"],
+    [
+        (SMALL, (33, 37, 31)),
+        (EIGHTS, (61, 67, 5)),
+        (WARPS, (41, 33, 11)),
+        (LARGE_TF32, (131, 7, 17)),
+        (HUGE_TF32, (67, 131, 13)),
+    ],
+    ids=["small", "eights", "warps", "large-tf32", "huge-tf32"],
 )
 def test_larger_tiles(tile, sizes):
     check(tile, BY_INNER, BY_OUTER, sizes, orders=(7,))

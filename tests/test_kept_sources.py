@@ -231,6 +231,16 @@ def test_choices_of_the_compiled_target_count(own_directory, options):
     assert len(list(own_directory.glob("*.made"))) == 2
 
 
+def test_every_choice_of_a_schedule_counts(own_directory):
+    def network():
+        layers = [gl.layers.Dense(17, gl.tanh), gl.layers.Dense(5)]
+        return gl.Sequential(layers, (11,), loss=gl.losses.CrossEntropy("labels"))
+
+    sources = [network().compile(schedule={"sums": way}).source for way in ("whole", "halves")]
+    assert sources[0] != sources[1]
+    assert len(list(own_directory.glob("*.made"))) == 2
+
+
 def test_sizes_count(own_directory):
     def network():
         n = gl.dims("n")

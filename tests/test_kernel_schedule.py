@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gradloom as gl
+from gradloom.codegen.generate import generate
 from gradloom.symbolic.errors import UndefinedError, UnsupportedError
 
 L = gl.layers
@@ -101,7 +102,13 @@ def test_unrolled_and_called_epochs_are_other_code():
         (
             {"tiles": 3},
             UndefinedError,
-            "expected a gl.KernelSchedule, or a mapping of epoch, workspace, sums, products",
+            "expected a gl.KernelSchedule, or a mapping of epoch, workspace, sums, products, scatter",
+        ),
+        ({"scatter": "quick"}, UnsupportedError, "scatter is 'quick'; choose from 'ordered', 'fast'"),
+        (
+            {"scatter": "fast"},
+            UnsupportedError,
+            "scatter is 'fast', and target 'cpu' has no scatter to choose; leave it out, or choose target 'cuda'",
         ),
         ("dot", UndefinedError, "expected a gl.KernelSchedule"),
     ],
@@ -109,6 +116,12 @@ def test_unrolled_and_called_epochs_are_other_code():
 def test_a_schedule_that_cannot_be_is_an_error(schedule, error, words):
     with pytest.raises(error, match=words):
         network().compile(schedule=schedule)
+
+
+@pytest.mark.parametrize("target", ["cpu", "numpy", "cuda"])
+def test_in_order_every_target_adds_anyway(target):
+    sources = [generate(network(), target=target, schedule=one).source for one in (None, {"scatter": "ordered"})]
+    assert sources[0] == sources[1]
 
 
 def test_the_numpy_target_has_no_schedule():

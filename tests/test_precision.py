@@ -12,7 +12,17 @@ from test_cuda_compiler import compiled
 
 import gradloom as gl
 from gradloom.codegen.cuda import write
-from gradloom.codegen.cuda_tiles import TF32_TILES, TILES, Way
+from gradloom.codegen.cuda_tiles import (
+    BROAD_TF32,
+    HUGE_TF32,
+    LARGE_TF32,
+    MOST_SHARED,
+    SHARED,
+    TF32_TILES,
+    TILES,
+    Way,
+    shared_asked,
+)
 from gradloom.codegen.generate import generate
 from gradloom.runtime import cuda_device, cuda_host
 
@@ -107,13 +117,28 @@ def test_a_training_goes_on_with_it_after_saving(monkeypatch, tmp_path):
     assert gl.Model.load(tmp_path / "tf32.npz", net, target="numpy").precision is None
 
 
-def test_their_tiles_fit_into_static_shared_memory():
-    """With 32 numbers more for sums."""
+def test_their_tiles_fit_into_the_shared_memory_of_any_gpu():
+    """With 32 numbers more for sums; the others into what a block has without asking, in double precision, too."""
     ways = [Way(along, wide) for along in (False, True) for wide in (False, True)]
     for tile in TF32_TILES:
         assert tile.threads == 256
-        for left in ways:
-            assert max(tile.stage(left, right) for right in ways) * 4 + 128 <= 48 * 1024
+        each, most = (4, MOST_SHARED) if tile.tensor_cores else (8, SHARED)
+        stages = {tile.stage(left, right) for left in ways for right in ways}
+        assert (max(stages) + 32) * each <= most
+        assert tile.tensor_cores or {shared_asked(stage, each) for stage in stages} == {0}
+    assert shared_asked(HUGE_TF32.stage(*ways[-2:]), 4) > SHARED
+
+
+@pytest.mark.parametrize(
+    ("size", "tile"), [(4096, HUGE_TF32), (2048, LARGE_TF32), (256, BROAD_TF32)], ids=["4096", "2048", "256"]
+)
+def test_the_largest_tiles_are_chosen_where_there_are_enough_of_them(size, tile):
+    net = gl.Sequential([gl.layers.Dense(size, bias=False)], (size,), loss=gl.losses.SquaredError())
+    source = generate(net, target="cuda", precision="tf32", batch=size).source
+    assert f"tf32_tile(({tile.rows}, {tile.columns})," in source
+    is_dynamic = tile in (HUGE_TF32, LARGE_TF32)
+    assert ("stage = cuda.shared.array(0, real, alignment=16)" in source) == is_dynamic
+    assert ("SHARED = 0 " in source) != is_dynamic
 
 
 @pytest.mark.parametrize(

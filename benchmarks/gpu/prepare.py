@@ -40,7 +40,7 @@ class Preparing:
     def part(self, buffer: Any, start: int, count: int) -> Any:
         return self.buffer(count, buffer.dtype)
 
-    def compile(self, function: Any, kinds: Sequence[str], threads: int) -> None:
+    def compile(self, function: Any, kinds: Sequence[str], threads: int, shared: int = 0) -> None:
         function.__globals__["machine_code"](function.__name__, kinds, threads, self.cc)
 
     def read(self, buffer: Any, start: int, array: Any) -> None:

@@ -34,6 +34,7 @@ from .phases import phases_of
 from .places import Places, from_memory
 from .products import Tiles
 from .replicated import Replicated, chosen, copy_of, divided_phases, replicated, training_ops
+from .whole import strided
 
 SHARED, SCRATCH = 48 * 1024, 32  # bytes that a block has without asking at the launch; numbers for sums
 LINE = 16
@@ -159,11 +160,12 @@ class Kept:
         return found
 
 
-def training_by_block(plan: Plan, cycles: float, threads: int) -> BlockTraining | None:
+def training_by_block(plan: Plan, cycles: float, tiles: Tiles) -> BlockTraining | None:
     """The training in which blocks do all that is small for themselves, unless others are clearly quicker.
 
     A step takes these so many cycles.
     """
+    threads = tiles.sizes[0].threads
     ops = training_ops(plan)
     if ops is None:
         return None
@@ -179,12 +181,12 @@ def training_by_block(plan: Plan, cycles: float, threads: int) -> BlockTraining 
             most = int(left // (kept.at(kept.slice_length, rows) / parts.size))
             other, smaller = chosen(ops, plan, threads, parts.division, most)
             parts = smaller if other < SLOWER * cycles else parts
-    made = write_training(replicated(ops, plan, parts, plan.lowering.unused), plan, threads)
+    made = write_training(replicated(ops, plan, parts, plan.lowering.unused), plan, tiles)
     # In global memory a block would take longer than is reckoned.
     return made if made is not None and made.rows >= plan.sizes.rows else None
 
 
-def write_training(made: Replicated, plan: Plan, threads: int) -> BlockTraining | None:
+def write_training(made: Replicated, plan: Plan, tiles: Tiles) -> BlockTraining | None:
     """The functions of a training; None if what it needs grows faster than the batch."""
     kept = Kept(made, plan)
     lengths = (kept.own_length, kept.slice_length, kept.parts_length)
@@ -197,16 +199,18 @@ def write_training(made: Replicated, plan: Plan, threads: int) -> BlockTraining 
     names.declare(kept.places)
     names.declare(tensor for phase in made.phases for tensor in made_by(phase))
     both = kept.own_length + kept.slice_length
+    written = Tiles(tiles.real)
     rows = _rows_in(both, kept.free, batch)
     data = [names.of(tensor) for tensor in plan.data]
 
     def writer(among: Places, words: Names = names, sizes: Sizes = plan.sizes) -> BlockWriter:
         parts, summed = (None, ()) if divider is None else (divider.parts, divider.summed)
-        return BlockWriter(among, words, sizes, Tiles("real"), data, parts=parts, summed=summed, threads=threads)
+        threads = tiles.sizes[0].threads
+        return BlockWriter(among, words, sizes, written, data, parts=parts, summed=summed, threads=threads)
 
     fetched, shared, stored = _outside(kept, plan)
     own, slices, sums = (SizePrinter({batch: "batch"}).size(length) for length in lengths)
-    return BlockTraining(
+    training = BlockTraining(
         parts=1 if divider is None else divider.parts.count,
         held=kept.held,
         rows=rows,
@@ -219,6 +223,9 @@ def write_training(made: Replicated, plan: Plan, threads: int) -> BlockTraining 
         step=writer(kept.places).body(made.phases, plan.network.loss),
         update=_update(kept, plan, writer),
     )
+    longest = {} if divider is None else {divider.parts.own_size: divider.parts.size}
+    tiles.points |= {count.subs(longest) for count in written.points}
+    return training
 
 
 def _rows_in(length: Expr, free: int, batch: Any) -> int:
@@ -252,7 +259,8 @@ def _outside(kept: Kept, plan: Plan) -> tuple[list[Phase], list[Phase], list[Pha
 def _cleared(body: Body) -> Body:
     """The same, after all that a block holds is 0: gaps between rows are changed with the rest."""
     who = ["lane = cuda.threadIdx.x", "lanes = cuda.blockDim.x"]
-    lines = ["for at in range(lane, HELD, lanes):", "    held[at] = real(0)", "cuda.syncthreads()"]
+    head, step = strided("at", "lane", "HELD", "lanes")
+    lines = [*head, "    held[at] = real(0)", step, "cuda.syncthreads()"]
     return Body((*who, *(line for line in body.views if line not in who)), (*lines, *body.lines))
 
 

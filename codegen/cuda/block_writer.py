@@ -13,6 +13,7 @@ from ..nests import Loop
 from ..strides import row_major
 from .divided import Parts
 from .kinds import Divided, Each, Phase, equations_of, made_by_everyone, read_by, written_by
+from .whole import quotient, remainder, strided
 from .writer import INDENT, WAIT, CudaWriter
 
 LANES = 32  # of a warp
@@ -52,7 +53,7 @@ class BlockWriter(CudaWriter):
         self._used |= {"own", "mine", "slices", "held", "params", "state", "order", "start", "stride", "parts", "room"}
         self._by_warps = False
 
-    def _phases(self, phases: Sequence[Phase]) -> list[str]:
+    def _phases(self, phases: Sequence[Phase], time: Any = None) -> list[str]:
         lines: list[str] = []
         said: set[int] = set()
         places = list(meetings(phases, self.summed))
@@ -90,7 +91,7 @@ class BlockWriter(CudaWriter):
         parts = self.parts
         part, first, own = (self.letter(symbol) for symbol in (parts.part, parts.first, parts.own_size))
         inside = [line for phase in phases for line in self.phase(phase.phase)]
-        lines = [f"for {part} in range(block, {parts.count}, blocks):"]
+        lines, step = strided(part, "block", str(parts.count), "blocks")
         lines.append(f"{INDENT}mine = shifted(slices, stride * {part})")
         asked = {name for line in inside for name in re.findall(r"\b\w+\b", line)}
         begin = part if parts.size == 1 else f"{parts.size} * {part}"
@@ -98,7 +99,7 @@ class BlockWriter(CudaWriter):
         lines += [f"{INDENT}{own} = min({parts.size}, {parts.division.length} - {first})"] * (own in asked)
         for symbol in (parts.part, parts.first, parts.own_size):
             del self.letters[symbol]
-        return lines + [INDENT + line if line else "" for line in inside]
+        return [*lines, *(INDENT + line if line else "" for line in inside), step]
 
     def points(self, space: Iterable[tuple[Any, Expr]], own: str, all_of: str, write: Any) -> list[str]:
         """As `CudaWriter.points`, for the threads of one block, or for its warps."""
@@ -108,12 +109,13 @@ class BlockWriter(CudaWriter):
         if self._by_warps:
             if not pairs:
                 return [f"if lane < {LANES}:", *(INDENT + line for line in write())]
-            lines = self._decoded(pairs, f"lane // {LANES}", f"lanes // {LANES}")
+            own, all_of = (quotient(who, str(LANES)) for who in ("lane", "lanes"))
         elif not pairs:
-            lines = ["if lane == 0:"]
+            return ["if lane == 0:", *(INDENT + line for line in write())]
         else:
-            lines = self._decoded(pairs, "lane", "lanes")
-        return [*lines, *(INDENT + line for line in write())]
+            own, all_of = "lane", "lanes"
+        lines, step = self._decoded(pairs, own, all_of)
+        return [*lines, *(INDENT + line for line in write()), step]
 
     # ---- sums that a warp does together ----------------------------------------------------------------------------
 
@@ -135,8 +137,8 @@ class BlockWriter(CudaWriter):
         lines = self.items(loop.before)
         around = dict(self.locals)
         letter = self.letter(loop.index)
-        lines.append(f"for {letter} in range(lane % {LANES}, {self.size(loop.extent)}, {LANES}):")
-        lines += [INDENT + line for line in self.items(loop.body)]
+        head, step = strided(letter, remainder("lane", str(LANES)), self.size(loop.extent), str(LANES))
+        lines += [*head, *(INDENT + line for line in self.items(loop.body)), step]
         self.locals = around
         del self.letters[loop.index]
         self._by_warps = True
@@ -146,7 +148,7 @@ class BlockWriter(CudaWriter):
     def stored(self, target: Expr, value: str) -> list[str]:
         lines = super().stored(target, value)
         if self._by_warps and lines:
-            return [f"if lane % {LANES} == 0:", *(INDENT + line for line in lines)]
+            return [f"if {remainder('lane', str(LANES))} == 0:", *(INDENT + line for line in lines)]
         return lines
 
     # ---- rows of the data ------------------------------------------------------------------------------------------

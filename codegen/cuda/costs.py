@@ -6,30 +6,26 @@ from collections.abc import Sequence
 from math import ceil, prod
 from typing import Any
 
-from sympy import Expr
+from sympy import Expr, Symbol
 
 from ..cuda_tiles import TILES
 from ..nests import Item, Loop
 from ..ops import Op
 from ..sizes import Sizes
-from .kinds import Divided, Each, Phase, Product, Rows, TimeSteps, Together
+from .assumed import BLOCKS, LATENCY, PRODUCTS, STATEMENT, THREADS, WAIT
+from .kinds import Divided, Each, Phase, Product, Rows, Scatter, Sums, TimeSteps, Together
 from .order import waits
 from .products import tiled
-
-THREADS = TILES[0].threads
-BLOCKS = 128  # about as many as a GPU has multiprocessors
-# Cycles, rounded: a wait for all blocks; what passes before a phase, or a stage of a tile, has its first numbers; a
-# statement of a thread. A multiprocessor does about half of the multiplications that it could.
-WAIT, LATENCY, STATEMENT, PRODUCTS = 3000, 500, 20, 64
+from .sums import cycles_of, extents_of, share_of, tiles_of
 
 
-def most_blocks(phases: Sequence[Phase], sizes: Sizes) -> int:
+def most_blocks(phases: Sequence[Phase], sizes: Sizes, time: Symbol | None = None) -> int:
     """How many blocks have something to do at once, about: between two waits each takes what no other has taken."""
     most = taken = 0
-    for phase, must_wait in zip(phases, waits(phases), strict=True):
+    for phase, must_wait in zip(phases, waits(phases, time), strict=True):
         assert not isinstance(phase, Divided)
         if isinstance(phase, TimeSteps):
-            count, taken = most_blocks(phase.phases, sizes), 0
+            count, taken = most_blocks(phase.phases, sizes, phase.time), 0
         else:
             count = blocks_for(phase, sizes)
             taken = (0 if must_wait else taken) + (0 if isinstance(phase, Each) else count)
@@ -37,7 +33,7 @@ def most_blocks(phases: Sequence[Phase], sizes: Sizes) -> int:
     return most
 
 
-def blocks_for(phase: Each | Together | Product | Rows, sizes: Sizes, rows: int | None = None) -> int:
+def blocks_for(phase: Each | Together | Scatter | Product | Sums | Rows, sizes: Sizes, rows: int | None = None) -> int:
     """How many blocks have something to do in a phase, about; for some `rows` of the batch."""
     if isinstance(phase, Rows):
         return -(-sizes.rows // phase.size)
@@ -49,11 +45,16 @@ def blocks_for(phase: Each | Together | Product | Rows, sizes: Sizes, rows: int 
         for side, size in ((found.rows, found.tile.rows), (found.columns, found.tile.columns)):
             count *= -(-at_rows(side.extent, sizes, rows) // size)
         return count
+    if isinstance(phase, Scatter):
+        return phase.groups
+    if isinstance(phase, Sums):
+        rows = sizes.rows if rows is None else rows
+        return min(BLOCKS, tiles_of(share_of(phase, sizes, rows), extents_of(phase, sizes, rows)))
     count = prod([at_rows(extent, sizes, rows) for _, extent in phase.space], start=1)
     return count if isinstance(phase, Together) else -(-count // THREADS)
 
 
-def block_cost(phase: Each | Together | Product | Rows, sizes: Sizes) -> int:
+def block_cost(phase: Each | Together | Scatter | Product | Sums | Rows, sizes: Sizes) -> float:
     """How many cycles each of those blocks takes; not of `Rows`."""
     assert not isinstance(phase, Rows)
     if isinstance(phase, Product):
@@ -62,20 +63,26 @@ def block_cost(phase: Each | Together | Product | Rows, sizes: Sizes) -> int:
         parts = 1 if phase.part is None else at_rows(dict(phase.op.space)[phase.part], sizes)
         stages = ceil(ceil(at_rows(found.inner.extent, sizes) / tile.depth) * added / parts)
         return LATENCY + stages * (LATENCY // 2 + tile.rows * tile.columns * tile.depth // PRODUCTS)
+    if isinstance(phase, Sums):
+        return cycles_of(phase, sizes, sizes.rows, share_of(phase, sizes, sizes.rows))
     if isinstance(phase, Together):
         count = prod([at_rows(extent, sizes) for _, extent in phase.bound], start=1)
         return LATENCY + ceil(count / THREADS) * STATEMENT
+    if isinstance(phase, Scatter):
+        count = prod([at_rows(extent, sizes) for _, extent in phase.entries], start=1)
+        each = ceil(prod([at_rows(extent, sizes) for _, extent in phase.own], start=1) / THREADS)
+        return ceil(count / THREADS) * LATENCY + ceil(count / phase.groups / phase.apart) * each * LATENCY
     return LATENCY + sum(_work(item, sizes) for item in phase.body) * STATEMENT
 
 
-def grid_cost(phases: Sequence[Phase], sizes: Sizes) -> float:
-    """How many cycles phases take that all blocks share, with the waits for all of them."""
+def grid_cost(phases: Sequence[Phase], sizes: Sizes, time: Symbol | None = None) -> float:
+    """How many cycles phases, of a step of `time` if it is given, take that all blocks share, with all waits."""
     total = longest = work = 0.0
-    for phase, must_wait in zip(phases, waits(phases), strict=True):
+    for phase, must_wait in zip(phases, waits(phases, time), strict=True):
         if must_wait or isinstance(phase, TimeSteps):
             total, longest, work = total + max(longest, work / BLOCKS) + WAIT * must_wait, 0.0, 0.0
         if isinstance(phase, TimeSteps):
-            total += at_rows(phase.length, sizes) * (WAIT + grid_cost(phase.phases, sizes))
+            total += at_rows(phase.length, sizes) * (WAIT + grid_cost(phase.phases, sizes, phase.time))
         else:
             assert not isinstance(phase, Divided)
             cost = block_cost(phase, sizes)

@@ -6,24 +6,30 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
-from sympy import Dummy, Integer, Mul
+from sympy import Integer, Mul
 
-from ...symbolic.tensors import indices_of
-from ..loops import Temporary, limits_of, reduction_loop, wrapped
-from ..nests import AddTo, Set
-from ..ops import Contraction, Op, Reduction, Scan, Steps, is_index
+from ..loops import Temporary, limits_of, reduction_loop
+from ..nests import Set
+from ..ops import Contraction, Op, Reduction, Scan, Steps
 from ..sizes import Sizes
 from .costs import count_of
-from .fuse import fused
 from .kinds import Each, Phase, Product, TimeSteps, Together
+from .scatters import scatter, scatter_by_block
 from .split import split_product, split_sum
+from .steps import of_step
 
 FEW, MUCH = 1024, 32  # fewer sums than that, each of more than that, are worth a block each
 LEAST = 256  # numbers of a product that are worth tiles
 
 
 def phases_of(
-    steps: Sequence[Steps], sizes: Sizes, temporary: Temporary, *, in_time: bool = False, by_block: bool = False
+    steps: Sequence[Steps],
+    sizes: Sizes,
+    temporary: Temporary,
+    *,
+    in_time: bool = False,
+    by_block: bool = False,
+    fast_scatter: bool = False,
 ) -> list[Phase]:
     """The phases of the ops of one function, or `in_time` of one step of time, as they are before they are fused.
 
@@ -31,14 +37,14 @@ def phases_of(
     """
     if by_block:
         return [phase for op in steps for phase in _by_block(op, sizes, temporary)]
-    return [phase for step in steps for phase in _phases(step, sizes, temporary, in_time)]
+    return [phase for step in steps for phase in _phases(step, sizes, temporary, in_time, fast_scatter)]
 
 
 def _by_block(op: Any, sizes: Sizes, temporary: Temporary) -> Iterator[Phase]:
     if not isinstance(op, Reduction):
         yield _pointwise(op)
     elif op.is_scatter:
-        yield from _scatter(op, sizes)
+        yield from scatter_by_block(op, sizes)
     elif op.kind == "sum" and not op.free and not _is_short(op):
         extents = dict(op.space)
         yield Together(op.target, op.body, (), tuple((index, extents[index]) for index in op.bound), op.equation)
@@ -46,10 +52,10 @@ def _by_block(op: Any, sizes: Sizes, temporary: Temporary) -> Iterator[Phase]:
         yield _sums(op, temporary)
 
 
-def _phases(op: Any, sizes: Sizes, temporary: Temporary, in_time: bool) -> Iterator[Phase]:
+def _phases(op: Any, sizes: Sizes, temporary: Temporary, in_time: bool, fast_scatter: bool) -> Iterator[Phase]:
     if isinstance(op, Scan):
-        phases = phases_of(op.ops, sizes, temporary, in_time=True)
-        yield TimeSteps(op.time, op.length, op.step, tuple(fused(phases, sizes)))
+        phases = phases_of(op.ops, sizes, temporary, in_time=True, fast_scatter=fast_scatter)
+        yield TimeSteps(op.time, op.length, op.step, tuple(of_step(phases, op.time, sizes)))
         return
     if isinstance(op, Contraction):
         if _is_worth_tiles(op, sizes):
@@ -59,7 +65,7 @@ def _phases(op: Any, sizes: Sizes, temporary: Temporary, in_time: bool) -> Itera
     if not isinstance(op, Reduction):
         yield _pointwise(op)
     elif op.is_scatter:
-        yield from _scatter(op, sizes)
+        yield from scatter(op, sizes, is_fast=fast_scatter)
     elif op.kind == "sum" and _is_much(op, sizes):
         yield from split_sum(op, sizes, temporary)
     else:
@@ -79,20 +85,6 @@ def _pointwise(op: Op) -> Each:
     one = {index: Integer(0) for index, extent in op.space if extent == 1}
     body = Set(op.target.xreplace(one), op.body.xreplace(one), op.equation)
     return Each(tuple(pair for pair in op.space if pair[0] not in one), (body,))
-
-
-def _scatter(op: Reduction, sizes: Sizes) -> Iterator[Phase]:
-    """A sum into places that data choose, in order: a thread adds up what has its value of the other indices."""
-    tensor = op.tensor
-    shape = sizes.shape(tensor.shape)
-    fresh = tuple(Dummy(letter, integer=True) for letter, _ in zip("pqrsuv", shape, strict=False))
-    cleared = Set(tensor[fresh], Integer(0), op.equation)
-    yield Each(tuple(zip(fresh, shape, strict=True)), (cleared,))
-    own = {place for place in indices_of(op.target) if is_index(place) and place not in op.bound}
-    extents = dict(op.space)
-    inner = [index for index in extents if index not in own]
-    body = wrapped(inner, extents, (AddTo(op.target, op.body, op.equation),))
-    yield Each(tuple((index, extents[index]) for index in extents if index in own), (body,))
 
 
 def _is_worth_tiles(op: Contraction, sizes: Sizes) -> bool:

@@ -14,7 +14,7 @@ from ..lifetimes import share_places
 from ..nests import AddTo, reads, statements, targets
 from ..schedule import Schedule
 from ..sizes import Sizes
-from .kinds import Divided, Each, Phase, Product, Rows, TimeSteps, Together, made_by, read_by, written_by
+from .kinds import Divided, Each, Phase, Product, Rows, Sums, TimeSteps, Together, made_by, read_by, written_by
 from .products import is_in_one
 
 Places = dict[Tensor, tuple[str, Place]]
@@ -61,6 +61,8 @@ def _from_memory(phase: Phase, sizes: Sizes) -> set[Tensor]:
         return _from_memory(phase.phase, sizes)
     if isinstance(phase, Each):
         return _from_memory_at(phase, set())
+    if isinstance(phase, Sums):
+        return set(map(tensor_of, phase.operands)) | _from_memory_at(phase.after, set(phase.targets))
     if not isinstance(phase, Product | Together) or phase.after is None:
         return read_by(phase) | written_by(phase)
     target = phase.op.target if isinstance(phase, Product) else phase.target

@@ -13,6 +13,7 @@ from ..ops import Contraction
 from ..strides import Axis, lies
 from .kinds import Product, equations_of
 from .products import Side, Table, TiledProduct, in_fours, tiled
+from .whole import quotient, remainder, strided
 
 if TYPE_CHECKING:
     from .writer import CudaWriter, Span
@@ -32,33 +33,34 @@ class ProductWriter:
         found = tiled(op, self.sizes, self.tiles.sizes)
         rows, columns, tile = found.rows, found.columns, found.tile
         batch = [(index, extent) for index, extent in op.space if index in op.batch]
+        self.tiles.points |= {rows.extent, columns.extent, found.inner.extent}
         letters = {index: w.letter(index) for index, _ in batch}
         around = {axis: w.fresh("around") for axis in found.around}
         added = {axis: w.fresh("turn") for axis in found.added}
         down, across = self._count(rows, tile.rows), self._count(columns, tile.columns)
         at, rest, column, row = (w.fresh(name) for name in ("tile", "rest", "first_column", "first_row"))
-        rows_at = f"{at} // {across}" if across != "1" else at
+        rows_at = quotient(at, across)
         extents = [*(axis.extent for axis in around), *(size for _, size in batch)]
         counts = [span.length if (span := self._span(extent)) else w.factor(extent) for extent in extents]
         count = " * ".join([size for size in (down, across, *counts) if size != "1"]) or "1"
+        step = []
         if w.span is None:
-            lines = [
-                f"for {at} in range({w.first_block(count if count.isdigit() else f'({count})')}, {count}, blocks):"
-            ]
+            lines, last = strided(at, w.first_block(count if count.isdigit() else f"({count})"), count, "blocks")
+            step = [last]
         else:
             lines = [f"for {at} in range({count}):"]
-        lines.append(f"{INDENT}{column} = {f'{at} % {across} * {tile.columns}' if across != '1' else 0}")
-        own = [f"{rows_at} % {down} * {tile.rows}"] if down != "1" else []
+        lines.append(f"{INDENT}{column} = {f'{remainder(at, across)} * {tile.columns}' if across != '1' else 0}")
+        own = [f"{remainder(rows_at, down)} * {tile.rows}"] if down != "1" else []
         lines.append(f"{INDENT}{row} = {' + '.join(self._begin(rows.extent) + own) or 0}")
         if counts:
-            lines.append(f"{INDENT}{rest} = {rows_at}{f' // {down}' if down != '1' else ''}")
+            lines.append(f"{INDENT}{rest} = {quotient(rows_at, down)}")
             for letter, size, extent in zip([*around.values(), *letters.values()], counts, extents, strict=True):
-                value = " + ".join([*self._begin(extent), f"{rest} % {size}"])
-                lines += [f"{INDENT}{letter} = {value}", f"{INDENT}{rest} //= {size}"]
+                value = " + ".join([*self._begin(extent), remainder(rest, size)])
+                lines += [f"{INDENT}{letter} = {value}", f"{INDENT}{rest} = {quotient(rest, size)}"]
         loops, ends, turns = self._summed(phase, found, added, letters.get(phase.part, ""))
         lines += [INDENT + line for line in loops]
         call = self._call(phase, found, around, added, (*ends, f"int32({row}), int32({column})"), turns)
-        lines.append(INDENT * (1 + len(added)) + call)
+        lines += [INDENT * (1 + len(added)) + call, *step]
         return self._unless(phase, lines) if op.when else lines
 
     def _summed(
@@ -148,8 +150,8 @@ class ProductWriter:
             own = [by_name.pop(name) for name in own_names if name in by_name]
             rest: Expr = Integer(1)
             for place, index in reversed(list(enumerate(own))):
-                text = value if rest == 1 else f"{value} // {w.factor(rest)}"
-                lines.append(f"{inner.letter(index)} = {text}{f' % {w.factor(extents[index])}' if place else ''}")
+                text = quotient(value, w.size(rest))
+                lines.append(f"{inner.letter(index)} = {remainder(text, w.size(extents[index])) if place else text}")
                 rest = expand(rest * extents[index])
         lines += [f"{inner.letter(index)} = 0" for index in by_name.values()]  # of one value alone
         inner.locals[op.target] = "value"

@@ -10,13 +10,12 @@ from typing import Any, TypeAlias
 
 from sympy import Expr, Integer, expand
 
-from ..cuda_tiles import TILES, Tile, Way
+from ..cuda_tiles import LARGEST, TILES, WORTH, Tile, Way
 from ..ops import Contraction
 from ..sizes import Sizes
 from ..strides import Axis, axes_of
 
 LONGEST_TABLE = 2**16  # entries
-TENSOR_CORES = 4  # times as many products of TF32 in the same time, in a tile that waits for its operands
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,7 @@ class Tiles:
     tables: dict[Table, str] = field(default_factory=dict)  # the names of the places where they begin
     stage: int = 0  # numbers of shared memory that the largest needs
     blocks: int = 1  # how many have something to do in some phase, about
+    points: set[Expr] = field(default_factory=set)  # how many the spaces have whose points kernels number
     finishes: dict[tuple[str, ...], str] = field(default_factory=dict)  # the lines → the name
 
     def table(self, offsets: Table) -> str:
@@ -94,6 +94,12 @@ class Tiles:
         four = write_four if is_wide and product.tile.columns_each >= 4 else None
         text = product.tile.factory(self.real, left, right, write, four or None)
         return self.declarations.setdefault(text, f"tile_{len(self.declarations) + 1}")
+
+    def together(self, points: int, each: int) -> str:
+        """The name of what adds up the sums of a warp's lanes."""
+        return self.declarations.setdefault(
+            f"sums_of_lanes({points}, {each})", f"together_{len(self.declarations) + 1}"
+        )
 
     def finish(self, lines: Sequence[str]) -> str:
         """The name of a function of these lines that is handed each entry of a product."""
@@ -129,8 +135,13 @@ def _tiled(
     columns, other_columns = _chosen([axis for axis in free if axis.right != 0 and axis.left == 0])
     both = [axis for axis in free if axis.right != 0 and axis.left != 0]
     inner, added = _chosen([axis for axis in axes if axis.is_bound])
-    tile = min(tiles, key=lambda tile: _cost(tile, rows, columns, sizes))
-    return TiledProduct(rows, columns, inner, (*both, *other_rows, *other_columns), tuple(added), tile)
+    around = (*both, *other_rows, *other_columns)
+    extents = dict(op.space)
+    number = {} if batch is None else {batch: rows_of_batch}
+    outside = [axis.extent for axis in around] + [sizes.resolve(extents[index]) for index in op.batch]
+    products = prod((int(extent.subs(number)) for extent in outside), start=1)
+    tile = min(tiles, key=lambda tile: _cost(tile, rows, columns, products, number))
+    return TiledProduct(rows, columns, inner, around, tuple(added), tile)
 
 
 def _chosen(axes: Sequence[Axis]) -> tuple[Side, list[Axis]]:
@@ -185,10 +196,11 @@ def _runs(step: Stride) -> bool:
     return isinstance(step, Table) and step.steps[-1] == 1 and step.extents[-1] > 2
 
 
-def _cost(tile: Tile, rows: Side, columns: Side, sizes: Sizes) -> tuple[float, int]:
-    """Numbers that are computed, those beyond the edges too; and the tiles."""
-    number = {} if sizes.batch is None else {sizes.batch: sizes.rows}
+def _cost(tile: Tile, rows: Side, columns: Side, products: int, number: dict[Any, int]) -> tuple[float, int]:
+    """Numbers that are computed, those beyond the edges too, by the pace of the tile; and the tiles."""
     down, across = (
         -(-int(side.extent.subs(number)) // size) for side, size in ((rows, tile.rows), (columns, tile.columns))
     )
-    return down * across * tile.rows * tile.columns / (TENSOR_CORES if tile.tensor_cores else 1), down * across
+    count = down * across
+    idle = max(1.0, WORTH / (count * products)) if tile in LARGEST else 1.0
+    return count * tile.rows * tile.columns * idle / tile.pace, count

@@ -22,7 +22,8 @@ from ..plan import Plan
 from ..scan import gather_steps
 from ..sizes import Sizes
 from ..teams import rows_first
-from .costs import STATEMENT, WAIT, at_rows
+from .assumed import STATEMENT, WAIT
+from .costs import at_rows
 from .divided import Divider, Division, Parts, divisions
 from .fuse import fused
 from .kinds import Divided, Each, Phase, Together

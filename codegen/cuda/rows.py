@@ -13,10 +13,12 @@ from ...symbolic.tensors import Tensor, indices_of, tensor_of
 from ..cuda_tiles import TILES
 from ..nests import reads, statements, targets
 from ..sizes import Sizes
-from .costs import BLOCKS, WAIT, at_rows, block_cost, blocks_for, grid_cost
-from .kinds import Divided, Each, Phase, Product, Rows, TimeSteps, read_by, written_by
+from .assumed import BLOCKS, NEAR, WAIT
+from .costs import at_rows, block_cost, blocks_for, grid_cost
+from .kinds import Divided, Each, Phase, Product, Rows, Sums, TimeSteps, read_by, written_by
 from .order import waits
 from .products import tiled
+from .sums import cycles_of, share_of, weights_of
 
 GROUPS = (32, 8, 1)  # rows of a block; of those that cost the same, the first
 Touched: TypeAlias = Mapping[int, tuple[set[Tensor], set[Tensor]]]  # phase by identity → what it reads and writes
@@ -30,11 +32,17 @@ def in_rows(phases: Sequence[Phase], sizes: Sizes) -> list[Phase]:
 
 def _in_rows(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> list[Phase]:
     for start in range(len(phases)):
-        members, others = _by_row(phases[start:], touched, sizes)
-        if sum(waits(members)) or any(isinstance(phase, TimeSteps) for phase in members):
-            size = min(GROUPS, key=lambda size: _cost(members, size, sizes))
-            if _cost(members, size, sizes) < grid_cost(members, sizes):
-                return [*phases[:start], Rows(size, tuple(members)), *_in_rows(others, touched, sizes)]
+        members = _by_row(phases[start:], touched, sizes)
+        ends = [place for place, phase in enumerate(members, 1) if isinstance(phase, TimeSteps)]
+        possible = [members[:end] for end in (len(members), *ends) if end in ends or sum(waits(members))]
+        choices = [
+            (_cost(some, size, sizes) - grid_cost(some, sizes), size, some) for some in possible for size in GROUPS
+        ]
+        gain, size, chosen = min(choices, key=lambda choice: choice[0], default=(0, 0, []))
+        if gain < 0:
+            taken = set(map(id, chosen))
+            others = [phase for phase in phases[start:] if id(phase) not in taken]
+            return [*phases[:start], Rows(size, tuple(chosen)), *_in_rows(others, touched, sizes)]
     return list(phases)
 
 
@@ -49,9 +57,10 @@ def cycles(phases: Sequence[Phase], sizes: Sizes) -> float:
 
 def row_of(phase: Phase, sizes: Sizes) -> Any:
     """The index of the batch of a phase that takes each row by itself; None for any other."""
-    space = phase.op.space if isinstance(phase, Product) else phase.space if isinstance(phase, Each) else ()
+    space = phase.op.space if isinstance(phase, Product) else ()
+    space = phase.space if isinstance(phase, Each) else phase.after.space if isinstance(phase, Sums) else space
     found = [index for index, extent in space if extent == sizes.batch]
-    if len(found) != 1:
+    if len(found) != 1 or (isinstance(phase, Sums) and found[0] != space[0][0]):
         return None
     if isinstance(phase, Product):
         tiles = tiled(phase.op, sizes, TILES)
@@ -61,10 +70,9 @@ def row_of(phase: Phase, sizes: Sizes) -> Any:
     return found[0]
 
 
-def _by_row(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> tuple[list[Phase], list[Phase]]:
-    """Those that take each row by itself, from the first on, and the others, which can come after them."""
+def _by_row(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> list[Phase]:
+    """Those that take each row by itself, from the first on; all others can come after them."""
     members: list[Phase] = []
-    others: list[Phase] = []
     axes: dict[Tensor, int] = {}  # in what the members write, which axis the rows are
     read: set[Tensor] = set()  # by the others; and what members read of any rows
     wrote: set[Tensor] = set()
@@ -72,13 +80,12 @@ def _by_row(phases: Sequence[Phase], touched: Touched, sizes: Sizes) -> tuple[li
         reading, writing = touched[id(phase)]
         own = None if reading & wrote or writing & (read | wrote) else _axes(phase, axes, sizes)
         if own is None:
-            others.append(phase)
             read, wrote = read | reading, wrote | writing
         else:
             members.append(phase)
             axes |= own
             read |= reading - axes.keys()
-    return members, others
+    return members
 
 
 def _axes(phase: Phase, axes: dict[Tensor, int], sizes: Sizes) -> dict[Tensor, int] | None:
@@ -97,12 +104,14 @@ def _axes(phase: Phase, axes: dict[Tensor, int], sizes: Sizes) -> dict[Tensor, i
     row = row_of(phase, sizes)
     if row is None:
         return None
-    assert isinstance(phase, Each | Product)
+    assert isinstance(phase, Each | Product | Sums)
     items = phase.body if isinstance(phase, Each) else () if phase.after is None else phase.after.body
+    ops = (phase.op,) if isinstance(phase, Product) else phase.ops if isinstance(phase, Sums) else ()
+    operands = phase.operands if isinstance(phase, Sums) else [side for op in ops for side in (op.left, op.right)]
     read = [e for item in items for e in reads(item)]
     made = [target for item in items for s in statements(item) for target in targets(s)]
-    if isinstance(phase, Product):
-        read, made = [*read, phase.op.left, phase.op.right], [*made, phase.op.target]
+    read += operands
+    made += [op.target for op in ops]
     if any(row not in indices_of(target) for target in made):
         return None
     own = {tensor_of(target): indices_of(target).index(row) for target in made}
@@ -120,11 +129,16 @@ def _cost(phases: Sequence[Phase], size: int, sizes: Sizes) -> float:
     return -(-groups // BLOCKS) * _group_cost(phases, min(size, sizes.rows), sizes)
 
 
-def _group_cost(phases: Sequence[Phase], size: int, sizes: Sizes) -> float:
+def _group_cost(phases: Sequence[Phase], size: int, sizes: Sizes, *, is_near: bool = False) -> float:
     total = 0.0
     for phase in phases:
         if isinstance(phase, TimeSteps):
-            total += at_rows(phase.length, sizes) * _group_cost(phase.phases, size, sizes)
+            numbers = sum(weights_of(part, sizes, size) for part in phase.phases if isinstance(part, Sums))
+            steps = _group_cost(phase.phases, size, sizes, is_near=4 * numbers <= NEAR)
+            total += at_rows(phase.length, sizes) * steps
+        elif isinstance(phase, Sums):
+            share = share_of(phase, sizes, size, 1, 1)
+            total += cycles_of(phase, sizes, size, share, blocks=1, is_near=is_near)
         elif not isinstance(phase, Divided):
             total += blocks_for(phase, sizes, size) * block_cost(phase, sizes)
     return total

@@ -16,7 +16,8 @@ from ..cuda_tiles import TILES
 from ..loops import Temporary, reduction_loop
 from ..ops import Contraction, Op, Reduction
 from ..sizes import Sizes
-from .costs import BLOCKS, at_rows, blocks_for, count_of
+from .assumed import BLOCKS
+from .costs import at_rows, blocks_for, count_of
 from .kinds import Each, Phase, Product, Together
 from .products import tiled
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import prod
+
+from sympy import Integer, expand
 
 from ...symbolic.errors import UnsupportedError
 from ...symbolic.tensors import Tensor
 from ..carried import carry_cuda
-from ..cuda_tiles import TF32_TILES, TILES
+from ..cuda_tiles import TF32_TILES, TILES, shared_asked
 from ..kernels import Bodies, Body, tuple_text, with_inference
 from ..plan import Plan
 from ..scalar import SizePrinter
@@ -24,15 +28,19 @@ from .phases import phases_of
 from .places import Places, flat, from_memory, place_all
 from .products import Tiles
 from .rows import cycles, in_rows
+from .steps import with_fewer_sums
 from .updates import write_update
+from .whole import MOST_POINTS
 from .writer import WAIT, CudaWriter
 
 # What the generated functions may call of what modules carry.
 CALLED = frozenset(
-    "where larger sign logistic logaddexp put_number put_four add_number block_sum warp_sum "
-    "grid_barrier shifted anew".split()
+    (
+        "where larger sign logistic logaddexp put_number put_four add_number add_atomic numbers_of block_sum warp_sum "
+        "grid_barrier shifted anew quotient remainder turn_of"
+    ).split()
 )
-ALWAYS = frozenset({"grid_barrier", "shifted", "device"})
+ALWAYS = frozenset({"grid_barrier", "shifted", "device", "quotient", "remainder"})
 
 
 def write_cuda(plan: Plan) -> Bodies:
@@ -53,15 +61,17 @@ def write_cuda(plan: Plan) -> Bodies:
     if plan.update is not None:
         update, scalars, counts = write_update(plan.update, plan.layout.trainable)
         made = replace(made, update=update, scalars=scalars, scalar_counts=counts)
-        alone = training_by_block(plan, taken, TILES[0].threads)
+        alone = training_by_block(plan, taken, tiles)
         made = replace(made, by_block=alone, step=together() if together and not alone else None)
         if made.step is None:
             tiles.blocks = max(tiles.blocks, -(-plan.layout.trainable // TILES[0].threads))
     bodies = replace(
         made,
+        points=_points(plan, tiles),
         products=_declarations(tiles),
         tables=_tables(tiles),
         stage=tiles.stage,
+        shared=shared_asked(tiles.stage, {"float32": 4, "float64": 8}[plan.real]),
         threads=TILES[0].threads,
         blocks=tiles.blocks,
     )
@@ -79,7 +89,11 @@ def _write_mode(
     schedule, sizes = plan.schedule, plan.sizes
     temporary = plan.lowering.temporary
     parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance)
-    raw = [phases_of(gather_steps(rows_first(part, sizes, temporary)), sizes, temporary) for part in parts]
+    is_fast = plan.chosen.scatter == "fast"
+    raw = [
+        phases_of(gather_steps(rows_first(part, sizes, temporary)), sizes, temporary, fast_scatter=is_fast)
+        for part in parts
+    ]
     joined = (*raw[:2], raw[0] + raw[1] + raw[2], raw[3])
     forward, loss, step, advance = (in_rows(fused(part, sizes), sizes) for part in joined)
     assign = fused(phases_of(schedule.assign, sizes, temporary), sizes)
@@ -92,7 +106,8 @@ def _write_mode(
         made = in_rows(fused([phase for part in raw for phase in part], sizes), sizes) if raw[3] else step
         whole, known = training_step(made, plan)
         plan.names.declare(known)
-    functions = (forward, loss, step, advance, assign, whole)
+    functions = with_fewer_sums((forward, loss, step, advance, assign, whole), schedule.temporaries)
+    forward, loss, step, advance, assign, whole = functions
     plan.names.declare(dict.fromkeys(tensor for part in functions for phase in flat(part) for tensor in made_by(phase)))
     places, length = place_all(plan.network, schedule, plan.layout, sizes, functions, known)
     data = [plan.names.of(tensor) for tensor in plan.data]
@@ -144,6 +159,26 @@ def _place_text(places: Places, tensor: Tensor, plan: Plan) -> str:
     )
 
 
+def _points(plan: Plan, tiles: Tiles) -> str:
+    """The most points that kernels number, as source: of spaces, of the sides of products, of the rows of a batch.
+
+    Raises
+    ------
+    UnsupportedError
+        If they are 2³¹ or more whatever the batch is.
+    """
+    data = [expand(prod(plan.sizes.shape(tensor.shape), start=Integer(1))) for tensor in plan.data]
+    counts = {expand(count) for count in (*tiles.points, *data, Integer(1))}
+    fixed = max(int(count) for count in counts if count.is_Integer)
+    if fixed >= MOST_POINTS:
+        raise UnsupportedError(f"{fixed} numbers are computed at once, and a kernel counts fewer than {MOST_POINTS}")
+    # One that is not more than another in any power of the batch size is not needed.
+    terms = {count: Counter(count.as_coefficients_dict()) for count in counts if not count.is_Integer}
+    largest = [one for one in terms if not any(terms[one] < terms[other] for other in terms)]
+    text = SizePrinter({plan.sizes.batch: "batch"}).size
+    return ", ".join([str(fixed), *sorted(map(text, largest))])
+
+
 def _declarations(tiles: Tiles) -> tuple[str, ...]:
     return (*tiles.functions, *(f"{name} = {text}" for text, name in tiles.declarations.items()))
 
@@ -166,4 +201,4 @@ def _called(bodies: Bodies) -> set[str]:
     lines += bodies.products
     found = {name for line in lines if not line.lstrip().startswith("#") for name in re.findall(r"\b\w+\b", line)}
     always = ALWAYS | ({"pointer_to"} if bodies.by_block else set())
-    return (found & (CALLED | {"simt_tile", "tf32_tile", "part_of_inner"})) | always
+    return (found & (CALLED | {"simt_tile", "tf32_tile", "sums_of_lanes", "part_of_inner"})) | always

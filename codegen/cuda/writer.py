@@ -16,12 +16,27 @@ from ..names import Names
 from ..nests import AddTo, Finish, Item, Loop, Set, Start, Step
 from ..sizes import Sizes
 from ..strides import row_major
-from .kinds import Each, Phase, Product, Rows, TimeSteps, Together, equations_of, made_by_everyone, written_by
+from .kinds import (
+    Each,
+    Phase,
+    Product,
+    Rows,
+    Scatter,
+    Sums,
+    TimeSteps,
+    Together,
+    equations_of,
+    made_by_everyone,
+    written_by,
+)
 from .order import waits
 from .places import Places
 from .printer import CudaPrinter
 from .product_writer import ProductWriter
 from .products import Tiles
+from .scatter_writer import ScatterWriter
+from .sum_writer import SumWriter
+from .whole import quotient, remainder, strided
 
 INDENT = "    "
 WAIT = "grid_barrier(gate)"
@@ -128,16 +143,16 @@ class CudaWriter:
         """Whether what lies before a tensor in its buffer depends on the batch size."""
         return not self.places[tensor][1].offset.is_Integer
 
-    def _own_starts(self) -> list[str]:
+    def own_starts(self) -> list[str]:
         """The same for one phase, of what depends on the batch size: no register holds it from one phase to another."""
         lines = self.start_lines(tensor for tensor in self._asked if self._grows(tensor))
         return [*(f"{name} = anew({name})" for name in self._batch if lines), *lines]
 
-    def _phases(self, phases: Sequence[Phase]) -> list[str]:
+    def _phases(self, phases: Sequence[Phase], time: Any = None) -> list[str]:
         lines: list[str] = []
         said: set[int] = set()
         self._taken = []
-        for phase, must_wait in zip(phases, waits(phases), strict=True):
+        for phase, must_wait in zip(phases, waits(phases, time), strict=True):
             self._taken = [] if must_wait else self._taken
             own = [equation for equation in equations_of(phase) if id(equation) not in said]
             said |= {id(equation) for equation in own}
@@ -163,6 +178,10 @@ class CudaWriter:
             lines = self.points(phase.space, "block", "blocks", lambda: self._sum(phase))
         elif isinstance(phase, Product):
             lines = ProductWriter(self).lines(phase)
+        elif isinstance(phase, Scatter):
+            lines = ScatterWriter(self).lines(phase)
+        elif isinstance(phase, Sums):
+            lines = SumWriter(self, phase).lines()
         elif isinstance(phase, Rows):
             lines = self._rows(phase)
         else:
@@ -172,7 +191,7 @@ class CudaWriter:
         self.locals, letters = {**around[0], **self.scalars}, around[1]
         self.letters.clear()
         self.letters.update(letters)
-        lines = [*self._own_starts(), *lines]
+        lines = [*self.own_starts(), *lines]
         self._asked = set()
         self._used = used | set(self._starts.values()) | set(self.scalars.values())
         return lines
@@ -181,14 +200,15 @@ class CudaWriter:
         letter = self.letter(phase.time)
         last = self.size(phase.length - 1)
         every = f"range({self.size(phase.length)})" if phase.step > 0 else f"range({last}, -1, -1)"
-        inside = [self._wait, *self._phases(phase.phases)]
+        inside = [self._wait, *self._phases(phase.phases, phase.time)]
         return [f"for {letter} in {every}:", *(INDENT + line if line else "" for line in inside)]
 
     def _rows(self, phase: Rows) -> list[str]:
         """The phases for some rows of the batch after others, as many blocks as there are."""
         batch = self.sizes.batch
         count = f"(({self.size(batch)} + {phase.size - 1}) // {phase.size})" if phase.size > 1 else self.size(batch)
-        lines = [f"for {(group := self.fresh('group'))} in range({self.first_block(count)}, {count}, blocks):"]
+        group = self.fresh("group")
+        lines, step = strided(group, self.first_block(count), count, "blocks")
         taken = self._taken
         self.span = Span(phase.size, batch, self.fresh("first_of_rows"), self.fresh("end_of_rows"))
         first, end = self.span.first, self.span.end
@@ -196,11 +216,11 @@ class CudaWriter:
         lines += [f"{INDENT}{end} = min({first} + {phase.size}, {self.size(batch)})"]
         lines += [INDENT + line if line else "" for line in self._phases(phase.phases)]
         self.span, self._taken = None, taken
-        return lines
+        return [*lines, step]
 
     def first_block(self, count: str) -> str:
         """The first of `count` things that a block does: those before it have what earlier phases leave over."""
-        first = f"(block - {' - '.join(self._taken)}) % blocks" if self._taken else "block"
+        first = f"turn_of(block, {' + '.join(self._taken)}, blocks)" if self._taken else "block"
         self._taken.append(count)
         return first
 
@@ -214,44 +234,47 @@ class CudaWriter:
         if not pairs:
             return [f"if {own} == 0:", *(INDENT + line for line in write())]
         if self.span is not None:
-            lines = self._of_rows(pairs, self.span)
-            return [*lines, *(INDENT + line for line in write())]
+            lines, step = self._of_rows(pairs, self.span)
+            return [*lines, *(INDENT + line for line in write()), step]
         if own == "block":
             own = self.first_block(self.factor(expand(sympy.prod(extent for _, extent in pairs))))
-        lines = self._decoded(pairs, own, all_of)
-        return [*lines, *(INDENT + line for line in write())]
+        lines, step = self._decoded(pairs, own, all_of)
+        return [*lines, *(INDENT + line for line in write()), step]
 
     def _decoded(
         self, pairs: Sequence[tuple[Any, Expr]], own: str, all_of: str, name: str = "point", stop: str = ""
-    ) -> list[str]:
-        """A loop over all points of a space, or those before `stop`, and the indices of each."""
-        stop = stop or self.size(expand(sympy.prod(extent for _, extent in pairs)))
+    ) -> tuple[list[str], str]:
+        """A loop over all points of a space, or those before `stop`, and the indices of each; and its last line."""
+        count = expand(sympy.prod(extent for _, extent in pairs))
+        stop = stop or self.size(count)
         if len(pairs) == 1:
-            return [f"for {self.letter(pairs[0][0])} in range({own}, {stop}, {all_of}):"]
-        name = self.fresh(name)
-        lines = [f"for {name} in range({own}, {stop}, {all_of}):"]
-        return [*lines, *(INDENT + line for line in self._indices(pairs, name, is_all=True))]
+            return strided(self.letter(pairs[0][0]), own, stop, all_of)
+        self.tiles.points.add(count)
+        lines, step = strided(name := self.fresh(name), own, stop, all_of)
+        return [*lines, *(INDENT + line for line in self.indices(pairs, name, is_all=True))], step
 
-    def _of_rows(self, pairs: Sequence[tuple[Any, Expr]], span: Span) -> list[str]:
+    def _of_rows(self, pairs: Sequence[tuple[Any, Expr]], span: Span) -> tuple[list[str], str]:
         """The same for the rows of a block."""
         row = next(index for index, extent in pairs if extent == span.batch)
         others = [pair for pair in pairs if pair[0] != row]
         if not others:
-            return [f"for {self.letter(row)} in range({span.first} + lane, {span.end}, lanes):"]
+            return strided(self.letter(row), f"{span.first} + lane", span.end, "lanes")
         rest = expand(sympy.prod(extent for _, extent in others))
         stop = f"{span.length} * {self.factor(rest)}"
         name = self.fresh("point")
-        lines = [f"for {name} in range(lane, {stop}, lanes):"]
-        lines += [INDENT + line for line in self._indices(others, name, is_all=False)]
-        return [*lines, f"{INDENT}{self.letter(row)} = {span.first} + {name} // {self.factor(rest)}"]
+        self.tiles.points.add(expand(rest * span.batch))
+        lines, step = strided(name, "lane", stop, "lanes")
+        lines += [INDENT + line for line in self.indices(others, name, is_all=False)]
+        return [*lines, f"{INDENT}{self.letter(row)} = {span.first} + {quotient(name, self.size(rest))}"], step
 
-    def _indices(self, pairs: Sequence[tuple[Any, Expr]], name: str, *, is_all: bool) -> list[str]:
+    def indices(self, pairs: Sequence[tuple[Any, Expr]], name: str, *, is_all: bool) -> list[str]:
         """The indices of a point of a space; `is_all` if its number has no other part."""
         lines = []
         rest: Expr = Integer(1)
         for place, (index, extent) in reversed(list(enumerate(pairs))):
-            value = name if rest == 1 else f"{name} // {self.factor(rest)}"
-            lines.append(f"{self.letter(index)} = {value}{'' if is_all and not place else f' % {self.factor(extent)}'}")
+            value = quotient(name, self.size(rest))
+            value = value if is_all and not place else remainder(value, self.size(extent))
+            lines.append(f"{self.letter(index)} = {value}")
             rest = expand(rest * extent)
         return lines
 
@@ -261,7 +284,7 @@ class CudaWriter:
         return text if text.isidentifier() or text.isdigit() else f"({text})"
 
     def _sum(self, phase: Together) -> list[str]:
-        total, first, stop = self._number("total"), "lane", ""
+        total, first, stop = self.number("total"), "lane", ""
         lines = [f"{total} = real(0)"]
         if phase.part is not None:
             own, parts = self.letters[phase.part], self.size(dict(phase.space)[phase.part])
@@ -269,9 +292,9 @@ class CudaWriter:
             begin, stop = self.fresh("begin"), self.fresh("end")
             lines += [f"{begin} = {count} * {own} // {parts}", f"{stop} = {count} * ({own} + 1) // {parts}"]
             first = f"{begin} + lane"
-        lines += self._decoded(phase.bound, first, "lanes", "entry", stop)
+        head, step = self._decoded(phase.bound, first, "lanes", "entry", stop)
         value = self.printer.text(phase.value)
-        lines += [INDENT + line for line in (*self.flush(), f"{total} += {value}")]
+        lines += [*head, *(INDENT + line for line in (*self.flush(), f"{total} += {value}")), step]
         lines.append(f"{total} = block_sum({total}, scratch)")
         if self._is_for_all:
             name = self.local(phase.target)
@@ -292,7 +315,7 @@ class CudaWriter:
         if isinstance(item, Start):
             name = self.local(item.target)
             if item.kind == "argmax":
-                self._largest[name] = self._number(f"{name}_max")
+                self._largest[name] = self.number(f"{name}_max")
                 return [f"{name} = 0", f"{self._largest[name]} = real(-np.inf)"]
             return [f"{name} = real({'0' if item.kind == 'sum' else '-np.inf'})"]
         if isinstance(item, Finish):
@@ -303,7 +326,9 @@ class CudaWriter:
         value = self.printer.text(item.value)
         lines = self.flush()
         if isinstance(item, AddTo):
-            return [*lines, f"{self.memory(item.target)} += {value}"]
+            buffer, place = self.place(item.target)
+            is_atomic = item.is_atomic
+            return [*lines, f"add_atomic({buffer}, {place}, {value})" if is_atomic else f"{buffer}[{place}] += {value}"]
         name = self.local(item.target)
         return [*lines, f"{name} = {value}", *self.stored(item.target, name)]
 
@@ -337,7 +362,7 @@ class CudaWriter:
         if item.kind == "max":
             return [*lines, f"{name} = larger({name}, {value})"]
         # The first of equal ones stays: later ones are not larger.
-        found = self._number("value")
+        found = self.number("value")
         place = self.printer.integer(item.position).text
         return [
             *lines,
@@ -366,14 +391,19 @@ class CudaWriter:
 
     def memory(self, element: Expr) -> str:
         """An element where it lies."""
+        buffer, place = self.place(element)
+        return f"{buffer}[{place}]"
+
+    def place(self, element: Expr) -> tuple[str, str]:
+        """The buffer in which an element lies, and its place there."""
         tensor = tensor_of(element)
         steps = row_major(tensor.shape, self.sizes)
         place = expand(sum((at * step for at, step in zip(indices_of(element), steps, strict=True)), Integer(0)))
         text = self.printer.integer(place).text
         if tensor not in self.places:
-            return f"{self.names.of(tensor)}[{text}]"
+            return self.names.of(tensor), text
         start = self.start_of(tensor)
-        return f"{self.places[tensor][0]}[{start if text == '0' else f'{start} + {text}'}]"
+        return self.places[tensor][0], start if text == "0" else f"{start} + {text}"
 
     def start_of(self, tensor: Tensor) -> str:
         """The variable that says where a tensor begins in its buffer."""
@@ -406,7 +436,7 @@ class CudaWriter:
         self._whole.add(found)
         return found
 
-    def _number(self, name: str) -> str:
+    def number(self, name: str) -> str:
         """The same for a real number."""
         found = self.names.free(name, self._used | self._whole)
         self._used.add(found)
@@ -414,7 +444,7 @@ class CudaWriter:
         return found
 
     def _let(self, text: str) -> str:
-        name = self._number("t")
+        name = self.number("t")
         self._prelude.append(f"{name} = {text}")
         return name
 

@@ -56,3 +56,8 @@ class Atomic:
     @staticmethod
     def compare_and_swap(array: View, old: Any, value: Any) -> Any:
         return update(array, np.int64(0), lambda now: value if now == old else now, caller_line())
+
+
+def add_atomic(pointer: View, place: Any, value: Any) -> None:
+    """`cuda.atomic.add` by a pointer."""
+    update(pointer, place, lambda old: old + value, caller_line())

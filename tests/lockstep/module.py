@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import access, copies, host, launch, pointers, values
+from . import access, atomics, copies, host, launch, pointers, values
 from .device import CUDA
 from .errors import LockstepError
 from .functions import Functions
@@ -14,9 +14,10 @@ from .now import NOW
 from .rewrite import COLLECTIVES, ended
 
 HOOKS = {
-    **{name: getattr(pointers, name) for name in "ld2 ld4 st4 shifted pointer_to along".split()},
+    **{name: getattr(pointers, name) for name in "ld2 ld4 st4 shifted pointer_to along quotient remainder".split()},
     **{name: getattr(copies, name) for name in "cp_async16 cp_async4 cp_commit tf32".split()},
     "anew": lambda number: number,
+    "add_atomic": atomics.add_atomic,
     **{f"cp_wait{groups}": copies.cp_wait(groups) for groups in range(8)},
 }
 

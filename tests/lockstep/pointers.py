@@ -91,3 +91,23 @@ def along(stride: Any, index: Any) -> np.int64:
         table, factor = stride
         return access.load(table, index, caller_line()) * factor
     return np.int64(stride * index)
+
+
+def narrow(number: Any, by: Any) -> tuple[int, int]:
+    """The operands of a division in 32 bits."""
+    found = int(number), int(by)
+    if not 0 <= found[0] < 2**31 or not 0 < found[1] < 2**31:
+        raise LockstepError(f"{NOW.place(caller_line())}: {found[0]} by {found[1]} is no division of 31 bits")
+    return found
+
+
+def quotient(number: Any, by: Any) -> np.int64:
+    """How often a number goes into another."""
+    whole, divisor = narrow(number, by)
+    return np.int64(whole // divisor)
+
+
+def remainder(number: Any, by: Any) -> np.int64:
+    """What is left over."""
+    whole, divisor = narrow(number, by)
+    return np.int64(whole % divisor)

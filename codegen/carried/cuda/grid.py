@@ -1,8 +1,9 @@
 """Threads together: a wait for all blocks, and sums over a warp or a block in one order, whatever the hardware does."""
 
-from numba import cuda, int32
+from numba import cuda, int32, uint32
 
-from .intrinsics import add_release, device, load_acquire
+from .intrinsics import add_release, device, load_acquire, remainder
+from .real import real
 
 
 @device
@@ -53,3 +54,78 @@ def block_sum(value, scratch):
         total += scratch[warp]
     cuda.syncthreads()
     return total
+
+
+@device
+def numbers_of(is_one, stage, scratch):
+    """How many threads of a block say `is_one`; their numbers, in order, are then in `stage`. All threads call this.
+
+    `stage` is shared memory of a number for each thread; it may be in use until now. `scratch` is of 32 numbers, free
+    again as soon as this returns.
+    """
+    thread = int32(cuda.threadIdx.x)
+    warp, lane = thread // int32(32), thread % int32(32)
+    votes = uint32(cuda.ballot_sync(-1, is_one))
+    if lane == int32(0):
+        scratch[warp] = real(cuda.popc(votes))
+    cuda.syncthreads()
+    before = found = int32(0)
+    for other in range(int32(cuda.blockDim.x) // int32(32)):
+        if other == warp:
+            before = found
+        found = int32(found + int32(scratch[other]))
+    if is_one:
+        below = votes & ((uint32(1) << uint32(lane)) - uint32(1))
+        stage[before + int32(cuda.popc(below))] = real(thread)
+    cuda.syncthreads()
+    return found
+
+
+@device
+def turn_of(block, taken, blocks):
+    """The first of some things that a block does: of those before, the first blocks have `taken` so many."""
+    return remainder(block + blocks - remainder(taken, blocks), blocks)
+
+
+def lanes_apart(bit, points, each):
+    """The step of `sums_of_lanes` in which lanes exchange whose numbers differ in `bit`."""
+    HALF = points // 2 * each
+
+    @device
+    def halved(sums):  # a lane keeps one half of the points, and hands the other over
+        has_bit = (int32(cuda.threadIdx.x) & int32(bit)) != int32(0)
+        for n in range(HALF):
+            low, high = sums[n], sums[HALF + n]
+            kept = high if has_bit else low
+            sums[n] = kept + cuda.shfl_xor_sync(-1, low if has_bit else high, bit)
+
+    @device
+    def added(sums):
+        for n in range(each):
+            sums[n] += cuda.shfl_xor_sync(-1, sums[n], bit)
+
+    return halved if points > 1 else added
+
+
+def sums_of_lanes(points, each):
+    """A function of kernels, ``together(sums)``: sums over the 32 lanes of a warp, of some `points` with `each` sums.
+
+    `sums` is a local array of ``points * each`` numbers, those of a point side by side; `points` is a power of 2, at
+    most 32. Afterwards ``sums[n]``, n < `each`, is the n-th sum of the point ``lane * points // 32``, the same bits in
+    all lanes that have it; what comes behind these is of no use. All lanes of the warp call this.
+    """
+    first = lanes_apart(16, points, each)
+    second = lanes_apart(8, points // 2, each)
+    third = lanes_apart(4, points // 4, each)
+    fourth = lanes_apart(2, points // 8, each)
+    fifth = lanes_apart(1, points // 16, each)
+
+    @device
+    def together(sums):
+        first(sums)
+        second(sums)
+        third(sums)
+        fourth(sums)
+        fifth(sums)
+
+    return together

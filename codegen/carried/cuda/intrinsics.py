@@ -96,6 +96,26 @@ def shifted(typing, base, places):
     return base(base, places), generate
 
 
+def _dividing(operation):
+    def divide(typing, number, by):
+        def generate(context, builder, signature, arguments):
+            def narrow(value):
+                return value if value.type == WORD else builder.trunc(value, WORD)
+
+            found = getattr(builder, operation)(*map(narrow, arguments))
+            return builder.zext(found, LONG)
+
+        return types.int64(number, by), generate
+
+    return divide
+
+
+# quotient(number, by) and remainder(number, by) of whole numbers from 0 to 2³¹ - 1, in 32 bits: a division of 64 bits
+# takes a hundred instructions.
+quotient = intrinsic(_dividing("udiv"))
+remainder = intrinsic(_dividing("urem"))
+
+
 @intrinsic
 def pointer_to(typing, array):
     """The pointer to an array's first element: an index into it does not count from the end when it is negative."""
@@ -228,3 +248,19 @@ def load_acquire(typing, counter):
         return builder.call(ir.InlineAsm(kind, code, "=r,l,~{memory}", side_effect=True), arguments)
 
     return types.int32(counter), generate
+
+
+@intrinsic
+def add_atomic(typing, base, place, value):
+    """Add to a number of global memory to which others may be adding; in which order, nobody knows."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = _address(context, builder, base, *arguments[:2])
+        number = pointer.type.pointee
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number])
+        bits, letter = (32, "f") if isinstance(number, ir.FloatType) else (64, "d")
+        code = f"{{ .reg .u64 to; cvta.to.global.u64 to, $0; red.global.add.f{bits} [to], $1; }}"
+        builder.call(ir.InlineAsm(kind, code, f"l,{letter},~{{memory}}", side_effect=True), [pointer, arguments[2]])
+        return context.get_dummy_value()
+
+    return types.void(base, place, base.dtype), generate

@@ -13,7 +13,7 @@ def simt_tile(real, size, depth, each, left_way, right_way, write, write_four=No
     ----------
     real : ``float32`` or ``float64``, of Numba
     size : (rows, columns) of a tile
-    depth : how many k are staged at once
+    depth : how many k are staged at once, a multiple of 4
     each : (rows, columns) that one thread computes: both 2, or multiples of 4
     left_way, right_way : (along_inner, wide) of A and of B: whether neighbours in k, and not in r or c, lie next to
         each other; and whether they are loaded 16 bytes at a time (see below)
@@ -54,6 +54,7 @@ def simt_tile(real, size, depth, each, left_way, right_way, write, write_four=No
     ACROSS = COLUMNS // BROAD
     THREADS = ROWS // HIGH * ACROSS
     DEPTH = depth
+    STEPS = 4 if SUMS <= 16 else 2
     LEFT, RIGHT = depth * (ROWS + 4), depth * (COLUMNS + 4)
     LEFT_WIDTH, RIGHT_WIDTH = ROWS + 4, COLUMNS + 4
     LEFT_MINE, RIGHT_MINE = ROWS * depth // THREADS, COLUMNS * depth // THREADS
@@ -74,6 +75,14 @@ def simt_tile(real, size, depth, each, left_way, right_way, write, write_four=No
             a, b = ld2(stage, start)
             values[0] = a
             values[1] = b
+
+    @device
+    def multiply(sums, highs, broads, stage, left, right):
+        fragment(highs, stage, left, HIGH, HIGH_RUN, HIGH_STEP)
+        fragment(broads, stage, right, BROAD, BROAD_RUN, BROAD_STEP)
+        for m in range(HIGH):
+            for n in range(BROAD):
+                sums[m * BROAD + n] = cuda.fma(highs[m], broads[n], sums[m * BROAD + n])
 
     @device
     def write_each(target, row, column, columns, sums, start):
@@ -120,12 +129,17 @@ def simt_tile(real, size, depth, each, left_way, right_way, write, write_four=No
             if is_more:
                 load_left(thread, next_left, left, left_row, left_inner, first_row, rows, inner, end)
                 load_right(thread, next_right, right, right_column, right_inner, first_column, columns, inner, end)
-            for k in range(DEPTH):
-                fragment(highs, staged, start + high + k * LEFT_WIDTH, HIGH, HIGH_RUN, HIGH_STEP)
-                fragment(broads, staged, start + LEFT + broad + k * RIGHT_WIDTH, BROAD, BROAD_RUN, BROAD_STEP)
-                for m in range(HIGH):
-                    for n in range(BROAD):
-                        sums[m * BROAD + n] = cuda.fma(highs[m], broads[n], sums[m * BROAD + n])
+            from_left = int32(start + high)
+            from_right = int32(start + LEFT + broad)
+            last = int32(from_left + DEPTH * LEFT_WIDTH)
+            while from_left < last:  # some k are written out: places within them are constants of the loads
+                multiply(sums, highs, broads, staged, from_left, from_right)
+                multiply(sums, highs, broads, staged, from_left + LEFT_WIDTH, from_right + RIGHT_WIDTH)
+                if STEPS == 4:
+                    multiply(sums, highs, broads, staged, from_left + 2 * LEFT_WIDTH, from_right + 2 * RIGHT_WIDTH)
+                    multiply(sums, highs, broads, staged, from_left + 3 * LEFT_WIDTH, from_right + 3 * RIGHT_WIDTH)
+                from_left = int32(from_left + STEPS * LEFT_WIDTH)
+                from_right = int32(from_right + STEPS * RIGHT_WIDTH)
             if not is_more:
                 break
             start = LEFT + RIGHT - start

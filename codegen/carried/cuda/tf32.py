@@ -22,6 +22,7 @@ def tf32_tile(size, depth, each, left_way, right_way, write):
     """
     ROWS, COLUMNS = size
     HIGH, BROAD = each[0] // 16, each[1] // 8
+    HALF = (HIGH + 1) // 2
     PARTS, LEFT_PARTS, RIGHT_PARTS = HIGH * BROAD * 4, HIGH * 4, BROAD * 2
     WARPS_DOWN = ROWS // each[0]
     WARP_ROWS, WARP_COLUMNS = each
@@ -35,6 +36,29 @@ def tf32_tile(size, depth, each, left_way, right_way, write):
     @device
     def after(start):
         return start + SIDE if start < 2 * SIDE else int64(0)
+
+    @device
+    def multiply(sums, lefts, rights, m):
+        for n in range(BROAD):
+            p = (m * BROAD + n) * 4
+            a, b, c, d = mma_tf32(
+                sums[p], sums[p + 1], sums[p + 2], sums[p + 3],
+                lefts[m * 4], lefts[m * 4 + 1], lefts[m * 4 + 2], lefts[m * 4 + 3],
+                rights[n * 2], rights[n * 2 + 1],
+            )  # fmt: skip
+            sums[p] = a
+            sums[p + 1] = b
+            sums[p + 2] = c
+            sums[p + 3] = d
+
+    @device
+    def write_blocks(target, first_row, first_column, rows, columns, sums, m):
+        for n in range(BROAD):
+            for part in range(4):
+                row = int32(first_row + int32(m * 16 + part // 2 * 8))
+                column = int32(first_column + int32(n * 8 + part % 2))
+                if row < rows and column < columns:
+                    write(target, row, column, sums[(m * BROAD + n) * 4 + part])
 
     @device
     def tile(
@@ -80,27 +104,19 @@ def tf32_tile(size, depth, each, left_way, right_way, write):
                 for n in range(BROAD):
                     for part in range(2):
                         rights[n * 2 + part] = tf32(staged[from_right + right_place(n * 8, k * 8 + part * 4)])
-                for m in range(HIGH):
-                    for n in range(BROAD):
-                        p = (m * BROAD + n) * 4
-                        a, b, c, d = mma_tf32(
-                            sums[p], sums[p + 1], sums[p + 2], sums[p + 3],
-                            lefts[m * 4], lefts[m * 4 + 1], lefts[m * 4 + 2], lefts[m * 4 + 3],
-                            rights[n * 2], rights[n * 2 + 1],
-                        )  # fmt: skip
-                        sums[p] = a
-                        sums[p + 1] = b
-                        sums[p + 2] = c
-                        sums[p + 3] = d
+                # In two loops: one would be too long to be written out, and the sums would lie in memory.
+                for m in range(HALF):
+                    multiply(sums, lefts, rights, m)
+                for m in range(HALF, HIGH):
+                    multiply(sums, lefts, rights, m)
             start = after(start)
             inner = int32(inner + DEPTH)
         cp_wait0()  # the zeros from behind `end`, too, would write into what the stage is used for next
-        for m in range(HIGH):
-            for n in range(BROAD):
-                for part in range(4):
-                    row = int32(first_row + high + int32(m * 16 + part // 2 * 8))
-                    column = int32(first_column + broad + within * int32(2) + int32(n * 8 + part % 2))
-                    if row < rows and column < columns:
-                        write(target, row, column, sums[(m * BROAD + n) * 4 + part])
+        row = int32(first_row + high)
+        column = int32(first_column + broad + within * int32(2))
+        for m in range(HALF):
+            write_blocks(target, row, column, rows, columns, sums, m)
+        for m in range(HALF, HIGH):
+            write_blocks(target, row, column, rows, columns, sums, m)
 
     return tile

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from everyday import daily
 from oracles import numeric_gradient
 from random_equations import check_slopes, random_equations
 
@@ -127,7 +128,7 @@ def depended_on(network, given):
     return tuple(wrt)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", daily(CASES, *(name for name in CASES if name not in ("attention", "normalised"))))
 def test_odd_equations(name):
     network, *tensors = declared()
     network.minimize(CASES[name](*tensors))

@@ -20,6 +20,7 @@ def network():
     return gl.Sequential(layers, (5,), loss=gl.losses.CrossEntropy(targets="labels"))
 
 
+@pytest.mark.slow
 @x86
 def test_every_equation_of_a_step_has_a_share():
     net, optimizer = network(), gl.optimizers.Adam()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from everyday import daily
 from kernels import data, flat, plain, run
 from oracles import relative_error
 from small_models import run as run_command
@@ -83,7 +84,7 @@ def run_poisoned(source, network, values):
 
 
 # A last segment that is shorter; for some also segments that fit, one segment, and segments of one step.
-CASES = [(name, 11, 3) for name in LAYERS]
+CASES = daily([(name, 11, 3) for name in LAYERS], *((name, 11, 3) for name in list(LAYERS)[::2]))
 CASES += [("RNN", *steps) for steps in [(6, 2), (7, 7), (5, 1)]]
 CASES += [
     pytest.param(name, *steps, marks=pytest.mark.slow)

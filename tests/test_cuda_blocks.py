@@ -6,6 +6,7 @@ import ast
 
 import numpy as np
 import pytest
+from everyday import daily
 from lockstep import Race
 from simulated import device_module, drawn, small_tiles, start, trained
 
@@ -132,7 +133,7 @@ DIVIDED = {  # network, parameter, axis, size of a part, waits
 
 
 @pytest.mark.usefixtures("one_warp")
-@pytest.mark.parametrize("blocks", [1, 2, 9])
+@pytest.mark.parametrize("blocks", daily([1, 2, 9], 2))
 @pytest.mark.parametrize("case", DIVIDED)
 def test_divided_trainings_are_as_numpy(monkeypatch, case, blocks):
     """With fewer blocks than parts, too: then blocks have several, in global memory."""

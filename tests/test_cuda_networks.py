@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from everyday import daily
 from simulated import assert_as_reference, assert_trained_alike, device_module, drawn, start, trained
 
 import gradloom as gl
@@ -40,23 +41,20 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", daily(NETWORKS, "dense", "classifier", "strides", "GRU", "modes"))
 def test_loss_gradients_and_output(name):
     assert_as_reference(NETWORKS[name]())
 
 
-TRAINED = [("classifier", "momentum"), ("convolution", "Adam"), ("symbols", "momentum"), ("modes", "Adam")]
-OTHERS = [(name, optimizer) for name, _ in TRAINED for optimizer in OPTIMIZERS if (name, optimizer) not in TRAINED]
+TRAINED = [(name, rule) for name in ("classifier", "convolution", "symbols", "modes") for rule in OPTIMIZERS]
 
 
-@pytest.mark.parametrize(
-    ("name", "optimizer"), [*TRAINED, *(pytest.param(*one, marks=pytest.mark.slow) for one in OTHERS)]
-)
+@pytest.mark.parametrize(("name", "optimizer"), daily(TRAINED, ("classifier", "momentum"), ("modes", "Adam")))
 def test_several_steps_of_training(name, optimizer):
     assert_trained_alike(NETWORKS[name](), OPTIMIZERS[optimizer]())
 
 
-@pytest.mark.parametrize("name", ["classifier", "GRU", "attention"])
+@pytest.mark.parametrize("name", daily(["classifier", "GRU", "attention"], "classifier"))
 def test_float32_and_the_same_bits_in_any_order_on_any_grid(name):
     net, rule, size = NETWORKS[name](), OPTIMIZERS["Adam"](), {"rows": 5, "passes": 1}
     source = generate(net, target="cuda", optimizer=rule).source

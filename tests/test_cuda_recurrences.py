@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from everyday import daily
 from lockstep import Race
 from simulated import assert_as_reference, device_module, drawn, start, trained
 
@@ -83,6 +84,7 @@ def test_a_step_waits_once(name):
     assert waits_in_loops(generate(CELLS[name](7), target="cuda").source) == [1, 1]
 
 
+@pytest.mark.slow
 def test_the_lstm_of_the_goal_waits_once_for_each_step():
     """128 units: too much for a block by itself, and little enough for warps."""
     net = gl.Sequential([L.LSTM(128), L.Dense(65)], (100, 65), loss=gl.losses.SquaredError())
@@ -92,8 +94,8 @@ def test_the_lstm_of_the_goal_waits_once_for_each_step():
 
 
 @pytest.mark.usefixtures("one_warp", "large")
-@pytest.mark.parametrize("length", [1, 2, 7])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("length", daily([1, 2, 7], 1, 2))
+@pytest.mark.parametrize("name", daily(CELLS, "LSTM", "own cell"))
 def test_loss_and_gradients(name, length):
     net = CELLS[name](length)
     assert ("sums_of_lanes(" in generate(net, target="cuda", dtype="float64").source) == (length > 1)
@@ -101,13 +103,13 @@ def test_loss_and_gradients(name, length):
 
 
 @pytest.mark.usefixtures("one_warp", "large")
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", daily(OTHERS, "initial", "truncated"))
 def test_other_recurrences(name):
     assert_as_reference(OTHERS[name](3), rows=3)
 
 
 @pytest.mark.usefixtures("one_warp")
-@pytest.mark.parametrize("name", ["LSTM", "own cell"])
+@pytest.mark.parametrize("name", daily(["LSTM", "own cell"], "own cell"))
 def test_rows_by_a_block_alone(name):
     net = CELLS[name](3)
     assert waits_in_loops(generate(net, target="cuda").source, length=3) == [0, 0]
@@ -115,7 +117,7 @@ def test_rows_by_a_block_alone(name):
 
 
 @pytest.mark.usefixtures("one_warp", "large")
-@pytest.mark.parametrize("rows", [1, 31, 33])
+@pytest.mark.parametrize("rows", daily([1, 31, 33], 1))
 def test_batches_that_fill_no_tile(rows):
     assert_as_reference(CELLS["LSTM"](2), rows=rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sympy
+from everyday import daily
 from lockstep import Race
 from simulated import assert_as_reference, assert_trained_alike, device_module, drawn, start, trained
 from test_cuda_compiler import compiled
@@ -64,7 +65,7 @@ def test_as_the_reference_target(name, way):
 
 
 @pytest.mark.usefixtures("one_warp")
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", daily(NETWORKS, "the same twice"))
 def test_in_order_the_bits_are_the_same_on_any_grid(name):
     """And those of a sum in the order of the data, in the type itself."""
     net = NETWORKS[name]()

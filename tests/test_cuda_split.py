@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from everyday import daily
 from simulated import assert_as_reference, assert_trained_alike, device_module, start
 from test_cuda_networks import OPTIMIZERS
 
@@ -43,7 +44,7 @@ def gradients(source, rows, dtype, blocks, order):
     return found
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", daily(["float32", "float64"], "float64"))
 @pytest.mark.parametrize("rows", [1, 31, 33, 100])
 def test_a_weights_gradient_is_summed_up_in_parts(rows, dtype):
     """The batch is divided as 64 rows would be; of fewer some parts are empty."""
@@ -57,7 +58,7 @@ def test_a_weights_gradient_is_summed_up_in_parts(rows, dtype):
     assert len({one.tobytes() for one in found}) == 1
 
 
-@pytest.mark.parametrize("rows", [1, 3, pytest.param(31, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rows", daily([1, 3, 31], 3))
 def test_a_convolutions_gradients_are_summed_up_in_parts(rows):
     """Of the batch, and of all pixels of a batch."""
     layers = [L.Conv2D(2, 3), L.AveragePool2D(2), L.Flatten(), L.Dense(3)]
@@ -90,7 +91,7 @@ def test_steps_of_time_and_what_is_short_are_not_divided(monkeypatch):
     assert "part_of_inner" not in steps
 
 
-@pytest.mark.parametrize("name", ["Adam", "momentum"])
+@pytest.mark.parametrize("name", daily(["Adam", "momentum"], "Adam"))
 def test_norms_of_the_gradient_are_summed_up_in_parts(name):
     """What is clipped is read by all before it is written."""
     net, rule = gl.Sequential([L.Dense(5)], (13,), loss=gl.losses.SquaredError()), OPTIMIZERS[name]()

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from everyday import daily
 from lockstep import Race
 from simulated import assert_trained_alike, device_module, drawn, start, trained
 from test_cuda_networks import NETWORKS, labels, sequential
@@ -99,7 +100,7 @@ def body(source, name="training_step"):
     return source[source.index(f"def {name}(") :].split("\n@")[0]
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", daily(RULES, "Adam", "momentum", "SGD"))
 def test_every_optimizer(name):
     net, rule = classifier(), RULES[name]()
     assert_trained_alike(net, rule)
@@ -111,9 +112,7 @@ def test_every_optimizer(name):
         assert not re.search(r"grads\[|shifted\(grads", body(source, name))
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in ("penalised", "odd", "modes") else pytest.param(n, marks=pytest.mark.slow) for n in OTHERS]
-)
+@pytest.mark.parametrize("name", daily(OTHERS, "penalised", "odd"))
 def test_every_kind_of_network(name):
     net, rule = OTHERS[name](), RULES["AdamW" if name in ("odd", "modes", "LSTM") else "momentum"]()
     assert_trained_alike(net, rule)
@@ -128,7 +127,7 @@ def test_norms_need_all_gradients_first():
     assert_trained_alike(net, rule)
 
 
-@pytest.mark.parametrize("name", ["classifier", pytest.param("GRU", marks=pytest.mark.slow), "modes"])
+@pytest.mark.parametrize("name", daily(["classifier", "GRU", "modes"], "classifier"))
 def test_the_same_bits_in_any_order_on_any_grid(name):
     net, rule = classifier() if name == "classifier" else NETWORKS[name](), RULES["Adam"]()
     source = generate(net, target="cuda", optimizer=rule).source
@@ -140,9 +139,7 @@ def test_the_same_bits_in_any_order_on_any_grid(name):
         assert others[2] == known[2]
 
 
-@pytest.mark.parametrize(
-    "name", ["dense", "penalised", "states", "modes", pytest.param("LSTM", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", daily(["dense", "penalised", "states", "modes", "LSTM"], "penalised", "states"))
 def test_nothing_changes_where_the_loss_is_not_finite(name):
     """As after the steps before it, to the bit."""
     made = {"states": states, "penalised": penalised} | NETWORKS
@@ -181,7 +178,7 @@ WAITS = {  # of a step: with the update where the gradients are made, and with o
 }
 
 
-@pytest.mark.parametrize("name", WAITS)
+@pytest.mark.parametrize("name", daily(WAITS, "classifier", "convolution", "modes", "784-16-16-10"))
 def test_how_often_all_wait(name, monkeypatch):
     monkeypatch.undo()  # of tiles as they are
     monkeypatch.setattr(write, "training_by_block", lambda *_: None)

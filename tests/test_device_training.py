@@ -88,6 +88,7 @@ def test_a_call_is_as_many_steps_as_take_a_tenth_of_a_second(device):
         np.testing.assert_array_equal(found, trained[0])
 
 
+@pytest.mark.slow
 def test_steps_along_time_are_reckoned_with(device):
     """A thousand small steps of time take long, however few operations they are."""
     rows = {}

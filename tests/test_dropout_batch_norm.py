@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from everyday import daily
 from oracles import relative_error
 
 import gradloom as gl
@@ -46,7 +47,7 @@ def batch_norm_of(kind, count, **options):
 
 
 @pytest.mark.usefixtures("without_compiler")
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", daily(CASES, "features", "images"))
 @both_targets
 def test_batch_norm_gradients_and_predictions(case, target):
     shape, axis, kind, order = CASES[case]
@@ -87,7 +88,7 @@ def test_batch_norm_gradients_and_predictions(case, target):
 
 
 @pytest.mark.parametrize("rows", [23, 24, 22])  # the last batch of 7 is of 2, 3 and 1 rows
-@both_targets
+@pytest.mark.parametrize("target", daily(TARGETS, "numpy"))
 def test_training_with_batch_norm_is_pytorchs(target, rows):
     net = gl.Sequential([Dense(5, gl.tanh), BatchNorm(), Dense(3)], input_shape=4, loss=gl.losses.SquaredError())
     x, y = RNG.normal(size=(rows, 4)), RNG.normal(size=(rows, 3))

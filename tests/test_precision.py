@@ -61,6 +61,7 @@ def test_factors_are_rounded_and_sums_are_not(width):
     np.testing.assert_allclose(grads[: width * OUTPUTS].reshape(OUTPUTS, width), known, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tensor_cores")
 def test_a_recurrent_network_and_one_of_convolutions_train_nearly_alike():
     nets = [

@@ -31,6 +31,7 @@ def test_any_schedule_of_a_small_network_in_plain_python(case):
     check(case, plain)
 
 
+@pytest.mark.slow
 @settings(max_examples=2, phases=[Phase.generate], **FREE)
 @given(case=cases(**ANY, families=["dense", "convolutions"]))
 def test_any_schedule_of_a_network_of_any_size(case, tmp_path_factory):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from everyday import daily
 from kernels import data, flat, plain
 from oracles import relative_error
 from torch.autograd import functional
@@ -183,11 +184,7 @@ def check_product(name, how, seed):
     assert max(errors.values()) < TOLERANCE, errors
 
 
-# Derived like others that are tested every day: recurrences like the LSTM, statistics like layer normalisation's.
-LATER = ("convolution_stride", "rnn", "gru", "group_norm")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LATER)) for name in CASES])
+@pytest.mark.parametrize("name", daily(CASES, "convolution", "attention", "embedding", "batch_norm"))
 def test_hessian_vector(name):
     check_product(name, "hessian_vector", 1)
 
@@ -220,7 +217,9 @@ def test_jvp(name):
     assert relative_error(found, expected.numpy()) < TOLERANCE
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "batch_norm"])
+@pytest.mark.parametrize(
+    "name", daily([name for name in CASES if name != "batch_norm"], "convolution", "lstm", "attention", "group_norm")
+)
 def test_gradients_per_example(name):
     """Each row is the gradient of that example alone; batch normalisation mixes examples, and so has none."""
     sizes, values = values_of(name, 5)
@@ -357,8 +356,8 @@ def test_a_tangent_over_an_equation_with_modes_is_refused():
         gl.tangent(net, "z4", {"x": lambda i, k: 1})
 
 
-@pytest.mark.parametrize("target", ["numpy", pytest.param("cpu", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("target", daily(["numpy", "cpu"], "numpy"))
+@pytest.mark.parametrize("name", daily(["rnn", "lstm", "gru"], "lstm"))
 def test_the_gauss_newton_product_where_the_output_is_a_state(name, target):
     """The states of all steps come out of a recurrence: J v runs through it, and ∇²ℓ does not."""
     layer, units = CASES[name].layers[0], {"rnn": 1, "lstm": 2, "gru": 1}[name]

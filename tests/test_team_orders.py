@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import sympy
+from everyday import daily
 from kernels import plain
 
 import gradloom as gl
@@ -131,7 +132,10 @@ def train(source, network, optimizer, order):
     return params, state, found
 
 
-@pytest.mark.parametrize(("workspace", "sums"), [("apart", "whole"), ("shared", "whole"), ("shared", "halves")])
+@pytest.mark.parametrize(
+    ("workspace", "sums"),
+    daily([("apart", "whole"), ("shared", "whole"), ("shared", "halves")], ("apart", "whole"), ("shared", "halves")),
+)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_order_between_waits_gives_the_same(name, workspace, sums):
     network, optimizer = NETWORKS[name](), gl.optimizers.Adam(clip_norm=0.1)

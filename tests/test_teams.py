@@ -37,22 +37,12 @@ def threads():
     set_threads(None)
 
 
-DAILY = [("wide", "apart")]
 OPTIMIZERS = {"apart": gl.optimizers.Adam(clip_norm=0.1), "shared": gl.optimizers.SGD(lr=0.1, momentum=0.9)}
 
 
-def cases():
-    """Every network with every workspace; compiling takes most of the time, so most are for the slow tests.
-
-    What may go wrong between threads is searched for in plain Python every day, with all of them: test_team_orders.
-    """
-    for name in NETWORKS:
-        for workspace in OPTIMIZERS:
-            later = (name, workspace) not in DAILY
-            yield pytest.param(name, workspace, marks=[pytest.mark.slow] * later)
-
-
-@pytest.mark.parametrize(("name", "workspace"), list(cases()))
+@pytest.mark.slow  # test_team_orders looks for races every day, in plain Python
+@pytest.mark.parametrize("workspace", OPTIMIZERS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_bits_do_not_depend_on_the_number_of_threads(name, workspace, threads):
     layers, shape = NETWORKS[name]
     network = gl.Sequential(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from everyday import daily
 from torch.autograd import forward_ad, gradcheck
 
 import gradloom as gl
@@ -90,8 +91,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("target", ["numpy", "cpu"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("target", daily(["numpy", "cpu"], "numpy"))
+@pytest.mark.parametrize("name", daily(CASES, "focal", "dense", "lstm", "labels"))
 def test_gradcheck(name, target, request):
     if target == "cpu":
         request.getfixturevalue("without_compiler")

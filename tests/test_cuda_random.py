@@ -174,10 +174,10 @@ def test_layer_of_symbolic_sizes(name):
 
 # ---- derived networks --------------------------------------------------------------------------------------------
 
-DERIVED = [(name, how) for name in second.CASES for how in ("hessian_vector", "jvp")]
+DERIVED = [(name, ("jvp", "hessian_vector")[at % 2]) for at, name in enumerate(second.CASES)]
 
 
-@pytest.mark.parametrize(("name", "how"), some([("layer_norm", "jvp"), ("residual", "hessian_vector")], DERIVED))
+@pytest.mark.parametrize(("name", "how"), some([("embedding", "jvp"), ("residual", "hessian_vector")], DERIVED))
 def test_derivatives_of_higher_order(name, how):
     net = second.made(name, how)
     sizes, _ = second.values_of(name, 1)

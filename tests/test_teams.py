@@ -41,8 +41,9 @@ OPTIMIZERS = {"apart": gl.optimizers.Adam(clip_norm=0.1), "shared": gl.optimizer
 
 
 @pytest.mark.slow  # test_team_orders looks for races every day, in plain Python
-@pytest.mark.parametrize("workspace", OPTIMIZERS)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    ("name", "workspace"), [(name, ("apart", "shared")[at % 2]) for at, name in enumerate(NETWORKS)]
+)
 def test_the_bits_do_not_depend_on_the_number_of_threads(name, workspace, threads):
     layers, shape = NETWORKS[name]
     network = gl.Sequential(
@@ -51,7 +52,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(name, workspace, thread
     rng = np.random.default_rng(3)
     x, y = rng.standard_normal((41, *shape)), rng.integers(0, 5, 41)
     found = []
-    for count in (1, 2, 5, 64):
+    for count in (1, 2, 5):
         threads(count)
         model = gl.Model(network, seed=2, schedule={"workspace": workspace})
         history = model.fit(x, y, epochs=2, batch=13, optimizer=OPTIMIZERS[workspace], progress=False)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..codegen.kernel_schedule import check_checkpoint, check_precision
 from ..symbolic.network import Network
+from .compilation import check_choices, check_network, check_sizes
 from .data import Data, check_data, name_data
 from .fit import Fit
 from .fit_options import check_count, check_trainable
@@ -18,7 +19,7 @@ from .metrics import choose_metrics
 from .model_files import MADE, load_parameters, loaded, pickled, saved_of
 from .model_kernels import adopt, compiled, trainer_of
 from .parameters import Parameters
-from .program import Program, check_choices, check_network, check_sizes
+from .program import Program
 from .saved_files import Saved, write_file
 from .scoring import SCORE_ROWS, outputs, score
 from .training import Trainer

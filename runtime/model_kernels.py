@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..symbolic.errors import SizeError
+from .compilation import check_choices, compile_network
 from .parameters import Parameters
-from .program import Program, check_choices, compile_network
+from .program import Program
 from .saved_files import update_digest
 from .training import Trainer, noise_seed
 

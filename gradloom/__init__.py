@@ -159,7 +159,7 @@ def __dir__() -> list[str]:
 
 
 def _compile(network: Network, **options: Any) -> Program:
-    from .runtime.program import compile_network
+    from .runtime.compilation import compile_network
 
     return compile_network(network, **options)
 

@@ -15,11 +15,11 @@ from ..codegen.generate import generate
 from ..symbolic.errors import UndefinedError
 from ..symbolic.network import Network
 from .cache import load_module
+from .compilation import check_choices, check_sizes
 from .data import Data, check_data
 from .fit_options import check_count, check_trainable
 from .gradcheck import prime_sizes, random_data
 from .model import Model
-from .program import check_choices, check_sizes
 from .training import Trainer
 
 STEPS_OF_DATA = 8  # mini-batches of random data

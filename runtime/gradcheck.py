@@ -20,10 +20,11 @@ from ..symbolic.errors import DataError, SizeError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
 from .array_checks import one_hot_rows
+from .compilation import compile_network
 from .data import Data, check_data, size_of
 from .fit_options import check_count
 from .parameters import Parameters
-from .program import Program, compile_network
+from .program import Program
 
 Array = NDArray[Any]
 STEP = float(np.finfo(np.float64).eps) ** (1 / 3)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..symbolic.errors import DataError
 from .callbacks import Callback
+from .compilation import compile_network
 from .data import Data
 from .history import History
-from .program import Program, compile_network
+from .program import Program
 
 if TYPE_CHECKING:
     from ..symbolic.pictures.draw import Drawing

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ..symbolic.indices import Dim
 from ..symbolic.network import Network
 from ..symbolic.second_order import hessian_vector
+from .compilation import check_network, check_sizes, compile_network
 from .hessian_blocks import LIMIT, hessian_blocks
-from .program import check_network, check_sizes, compile_network
 
 Array = NDArray[Any]
 

@@ -7,23 +7,22 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..codegen.kernel_schedule import check_checkpoint, check_precision
-from ..symbolic.errors import SizeError
 from ..symbolic.network import Network
+from .compilation import check_choices, check_network, check_sizes
 from .data import Data, check_data, name_data
 from .fit import Fit
 from .fit_options import check_count, check_trainable
 from .history import History
 from .metrics import choose_metrics
+from .model_files import MADE, load_parameters, loaded, pickled, saved_of
+from .model_kernels import adopt, compiled, trainer_of
 from .parameters import Parameters
-from .program import Program, check_choices, check_network, check_sizes, compile_network
-from .saved_files import Saved, read_file, update_digest, write_file
+from .program import Program
+from .saved_files import Saved, write_file
 from .scoring import SCORE_ROWS, outputs, score
-from .training import Trainer, noise_seed
-
-Array = NDArray[Any]
+from .training import Trainer
 
 
 class Model:
@@ -184,27 +183,7 @@ class Model:
 
     def trainer(self, optimizer: Any, batch: int) -> Trainer:
         """The trainer for `optimizer`: the last one, if its update equations are the same."""
-        last = self._trainer
-        if optimizer is None:
-            optimizer = self.optimizer or _default_optimizer()
-        is_same = optimizer is (last and last.program.optimizer)
-        if last is not None and is_same and last.frozen == self.network.frozen and last.fits(batch):
-            return last
-        check_choices(self.target, self.dtype, optimizer)
-        program = self._compile(batch, optimizer)
-        self._adopt(program)
-        if last is not None and update_digest(last.program.source) == update_digest(program.source):
-            # New numbers (a smaller learning rate, say) for the same equations: the state goes on.
-            last.program = program
-            return last
-        saved, self._resume = self._resume, None
-        if saved is None or saved.state is None or saved.optimizer != update_digest(program.source):
-            self.trainings += 1
-            self._trainer = self._made_trainer(program)
-            return self._trainer
-        self._trainer = self._made_trainer(program)
-        self._trainer.resume(saved.state, saved.steps)
-        return self._trainer
+        return trainer_of(self, optimizer, batch)
 
     # ---- using -------------------------------------------------------------------------------------------------
 
@@ -263,7 +242,7 @@ class Model:
             If a symbolic size is not known yet.
         """
         if self._params is None:
-            self._adopt(self.program)
+            adopt(self, self.program)
             assert self._params is not None
         elif self._trainer is not None:
             self._trainer.fetch()
@@ -289,7 +268,7 @@ class Model:
             If a symbolic size is not known yet.
         """
         if self._program is None:
-            self._program = self._compile(SCORE_ROWS, None)
+            self._program = compiled(self, SCORE_ROWS, None)
         return self._program
 
     # ---- saving ------------------------------------------------------------------------------------------------
@@ -333,17 +312,11 @@ class Model:
         MissingExtraError
             If the package safetensors is needed and not installed.
         """
-        from .formats.parameter_files import check_parameters, read_parameters
-
-        arrays, sizes = read_parameters(path), dict(self.sizes)
-        check_parameters(arrays, self.network, sizes, self.dtype, os.fspath(path))
-        if self._params is None:
-            self.sizes = sizes
-        self.params.fill(arrays)
+        load_parameters(self, path)
 
     def saved(self) -> Saved:
         """What a file holds of the model as it is now."""
-        return self._saved(dict(self.params))
+        return saved_of(self, dict(self.params))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], network: Network, target: str | None = None) -> Model:
@@ -359,52 +332,17 @@ class Model:
         SavedFileError
             If the file is missing, truncated or corrupt, or was saved of another network.
         """
-        saved = read_file(path, check_network(network))
-        chosen = saved.target if target is None else target
-        precision = saved.precision if chosen == saved.target else None
-        model = cls(network, saved.seed, chosen, saved.dtype, saved.sizes, precision=precision)
-        model.epochs, model.trainings = saved.epochs, saved.trainings
-        model.order.bit_generator.state = saved.order
-        model._resume = saved
-        model._adopt(model.program)
-        return model
+        return loaded(cls, path, network, target)
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and copies: what was declared, and arrays; kernels are made, or found, again when they are used.
 
         A copy goes on training where this model is, with the optimizer that it has.
         """
-        known = self._params is not None
-        params = dict(self.params) if known else self._resume.params if self._resume is not None else {}
-        state = {name: value for name, value in vars(self).items() if name not in ("_program", "_params", "_trainer")}
-        return state | {"_resume": self._saved(params), "_optimizer": self.optimizer}
+        return pickled(self)
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state, _program=None, _params=None, _trainer=None)
-
-    def _saved(self, params: dict[str, Array]) -> Saved:
-        """What there is to keep, with these parameters."""
-        trainer, resume = self._trainer, self._resume
-        state: Array | None = None
-        steps, optimizer = 0, ""
-        if trainer is not None:
-            state, steps, optimizer = trainer.state, trainer.steps, update_digest(trainer.program.source)
-        elif resume is not None:
-            state, steps, optimizer = resume.state, resume.steps, resume.optimizer
-        return Saved(
-            params=params,
-            target=self.target,
-            dtype=self.dtype,
-            precision=self.precision,
-            sizes=self.sizes,
-            seed=self.seed,
-            epochs=self.epochs,
-            trainings=self.trainings,
-            order=self.order.bit_generator.state,
-            state=state,
-            steps=steps,
-            optimizer=optimizer,
-        )
+        self.__dict__.update(state, **dict.fromkeys(MADE))
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
@@ -420,52 +358,6 @@ class Model:
             self.sizes = sizes
         return data
 
-    def _compile(self, batch: int, optimizer: Any) -> Program:
-        try:
-            return compile_network(
-                self.network,
-                target=self.target,
-                dtype=self.dtype,
-                batch=batch,
-                sizes=self.sizes,
-                optimizer=optimizer,
-                schedule=self.schedule,
-                checkpoint=self.checkpoint,
-                precision=self.precision,
-            )
-        except SizeError as error:
-            raise SizeError(f"{error}; or call fit, which reads sizes off the data") from error
-
-    def _made_trainer(self, program: Program) -> Trainer:
-        made = Trainer
-        if self.target == "cuda":
-            from .device_trainer import DeviceTrainer
-
-            made = DeviceTrainer
-        return made(program, self.params, noise_seed(self.seed, self.trainings))
-
-    def _adopt(self, program: Program) -> None:
-        """Take `program` for all calls from now on, and the layout of its parameters."""
-        self._program = program
-        old = self._params
-        if old is not None and old.layout == dict(program.module.PARAMETERS):
-            return
-        self._params = Parameters(program.module.PARAMETERS, self.dtype)
-        resume = self._resume
-        kept = dict(old) if old is not None else resume.params if resume is not None else {}
-        if kept:
-            self._params.fill(kept)
-        else:
-            self._params.initialize(self.network, self._init)
-        if resume is not None:
-            resume.params = {}
-
     def __repr__(self) -> str:
         count = f"{self.count:,} parameters, " if self._params is not None else ""
         return f"<Model of {self.network.name}: {count}{self.target}, {self.dtype}, {self.epochs} epochs>"
-
-
-def _default_optimizer() -> Any:
-    from ..symbolic.optimizers import Adam
-
-    return Adam()

@@ -27,9 +27,9 @@ from ..symbolic.tensors import Tensor
 from ..symbolic.vjp import NEXT, as_function, is_next, outputs_of, vjp
 from .array_checks import check_declared_sums, checked_labels
 from .call_plan import Kernels, Plan
+from .compilation import check_choices, check_network, check_sizes, compile_network
 from .data import check_shape, size_of
 from .parameters import Layout, aligned_zeros
-from .program import check_choices, check_network, check_sizes, compile_network
 
 Array = NDArray[Any]
 TARGETS = ("cpu", "numpy")

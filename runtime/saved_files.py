@@ -19,9 +19,9 @@ from ..symbolic.errors import SavedFileError, UnsupportedError
 from ..symbolic.functions import Elementwise
 from ..symbolic.network import Network
 from ..symbolic.tensors import shape_text
+from .compilation import DTYPES, TARGETS, check_sizes
 from .data import size_of
 from .files import ArchiveError, read_archive, write_archive
-from .program import DTYPES, TARGETS, check_sizes
 
 Array = NDArray[Any]
 FORMAT = 1

@@ -13,8 +13,9 @@ from ..nests import Loop
 from ..strides import row_major
 from .divided import Parts
 from .kinds import Divided, Each, Phase, equations_of, made_by_everyone, read_by, written_by
+from .statements import INDENT
 from .whole import quotient, remainder, strided
-from .writer import INDENT, WAIT, CudaWriter
+from .writer import WAIT, CudaWriter
 
 LANES = 32  # of a warp
 TURNS = 4  # sums that a warp does one after the other, at most, rather than its threads side by side

@@ -16,7 +16,8 @@ from .products import Side, Table, TiledProduct, in_fours, tiled
 from .whole import quotient, remainder, strided
 
 if TYPE_CHECKING:
-    from .writer import CudaWriter, Span
+    from .points import Span
+    from .writer import CudaWriter
 
 INDENT = "    "
 

@@ -18,9 +18,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ...symbolic.errors import DataError, UndefinedError
 from ...symbolic.network import Network
 from ...symbolic.optimizers import SGD, Adam, Optimizer
+from ..compilation import check_choices, check_network
 from ..fit_options import check_count
 from ..model import Model
-from ..program import check_choices, check_network
 from .arrays import checked_weights, model_data, model_inputs
 from .convergence import Convergence
 

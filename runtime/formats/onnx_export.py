@@ -11,10 +11,10 @@ from ...codegen.onnx.export import onnx_model
 from ...codegen.onnx.graph import load_onnx
 from ...symbolic.errors import SavedFileError, ShapeError, UndefinedError, UnsupportedError
 from ...symbolic.network import Network
+from ..compilation import check_choices, check_network, check_sizes
 from ..data import size_of
 from ..files import write_atomically
 from ..model import Model
-from ..program import check_choices, check_network, check_sizes
 from ..saved_files import check_destination
 
 LARGEST = 2**31 - 2**20  # bytes of a protobuf message, and room for the nodes

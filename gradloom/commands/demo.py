@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .commands import write_text
-from .symbolic.activations import sigmoid
-from .symbolic.errors import DataError, GradloomError, MissingExtraError
-from .symbolic.layers import Dense
-from .symbolic.losses import SquaredError
-from .symbolic.optimizers import SGD
-from .symbolic.sequential import Sequential
+from ..symbolic.activations import sigmoid
+from ..symbolic.errors import DataError, GradloomError, MissingExtraError
+from ..symbolic.layers import Dense
+from ..symbolic.losses import SquaredError
+from ..symbolic.optimizers import SGD
+from ..symbolic.sequential import Sequential
+from .output import write_text
 
 if TYPE_CHECKING:
-    from .runtime.datasets import Dataset
-    from .runtime.history import History
-    from .runtime.model import Model
+    from ..runtime.datasets import Dataset
+    from ..runtime.history import History
+    from ..runtime.model import Model
 
+HELP = "the whole story on real handwritten digits, in under a minute"
 HIDDEN = 30
 EPOCHS = 30
 BATCH = 10
 RATE = 3.0
 HELD_OUT = 0.2
 SEED = 0
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", metavar="FILE", help="images and labels instead of the bundled digits: .npz, IDX, …")
+    command.add_argument("--out", metavar="DIR", default="gradloom-demo", help="where to write (default: %(default)s)")
+
+
+def run(options: argparse.Namespace) -> int:
+    return run_demo(options.data, Path(options.out))
 
 
 def run_demo(data: str | None, folder: Path) -> int:
@@ -39,9 +50,9 @@ def run_demo(data: str | None, folder: Path) -> int:
     DataError
         If the data cannot be read, or are not classes.
     """
-    from .runtime.datasets import load_digits, load_file
-    from .runtime.gradcheck import gradcheck
-    from .runtime.model import Model
+    from ..runtime.datasets import load_digits, load_file
+    from ..runtime.gradcheck import gradcheck
+    from ..runtime.model import Model
 
     started = time.perf_counter()
     dataset = load_digits() if data is None else load_file(data)
@@ -95,7 +106,7 @@ def run_demo(data: str | None, folder: Path) -> int:
 
 
 def _rows(dataset: Dataset) -> tuple[Any, Any, int]:
-    from .runtime.array_checks import one_hot_rows
+    from ..runtime.array_checks import one_hot_rows
 
     classes = dataset.classes
     if classes is None or classes < 2:

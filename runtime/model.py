@@ -118,6 +118,7 @@ class Model:
         checkpoints: Any = None,
         resume: bool = False,
         comm: Any = None,
+        overlap: bool | Literal["auto"] = "auto",
     ) -> History:
         """Train. A second call goes on where the first ended; with an optimizer of the same equations its state too.
 
@@ -146,6 +147,8 @@ class Model:
         comm : a communicator of mpi4py, such as ``MPI.COMM_WORLD``: all its processes call `fit` with the same data,
             and each computes the gradients of its part of every mini-batch. The trajectory is that of one process, to
             rounding. Rank 0 alone shows progress, calls callbacks and writes checkpoints.
+        overlap : of several processes: whether the gradients of the last layers are added up while those of the first
+            are computed, which takes a second core for each process (target "cpu"); "auto": where there are such cores.
 
         Returns
         -------
@@ -160,7 +163,7 @@ class Model:
         DivergenceError
             If the loss becomes NaN or infinite; it names the epoch, and the last good parameters are kept.
         UnsupportedError
-            If several processes are to train a network that mixes the rows of a batch.
+            If several processes are to train a network that mixes the rows of a batch, or to overlap and cannot.
         SavedFileError
             If a checkpoint cannot be written, or those that are there are damaged or of another training.
         """
@@ -180,18 +183,22 @@ class Model:
             checkpoints=checkpoints,
             resume=resume,
             comm=comm,
+            overlap=overlap,
         ).run()
 
-    def trainer(self, optimizer: Any, batch: int) -> Trainer:
-        """The trainer for `optimizer`: the last one, if its update equations are the same."""
+    def trainer(self, optimizer: Any, batch: int, announced: bool = False) -> Trainer:
+        """The trainer for `optimizer`: the last one, if its update equations are the same.
+
+        If `announced`, its kernels announce the gradients that they are done with.
+        """
         last = self._trainer
         if optimizer is None:
             optimizer = self.optimizer or _default_optimizer()
         is_same = optimizer is (last and last.program.optimizer)
-        if last is not None and is_same and last.frozen == self.network.frozen and last.fits(batch):
+        if last is not None and is_same and last.frozen == self.network.frozen and last.fits(batch, announced):
             return last
         check_choices(self.target, self.dtype, optimizer)
-        program = self._compile(batch, optimizer)
+        program = self._compile(batch, optimizer, announced)
         self._adopt(program)
         if last is not None and update_digest(last.program.source) == update_digest(program.source):
             # New numbers (a smaller learning rate, say) for the same equations: the state goes on.
@@ -420,7 +427,7 @@ class Model:
             self.sizes = sizes
         return data
 
-    def _compile(self, batch: int, optimizer: Any) -> Program:
+    def _compile(self, batch: int, optimizer: Any, announced: bool = False) -> Program:
         try:
             return compile_network(
                 self.network,
@@ -432,6 +439,7 @@ class Model:
                 schedule=self.schedule,
                 checkpoint=self.checkpoint,
                 precision=self.precision,
+                announced=announced,
             )
         except SizeError as error:
             raise SizeError(f"{error}; or call fit, which reads sizes off the data") from error

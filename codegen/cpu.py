@@ -14,6 +14,7 @@ from .checkpoints import kept_between, with_checkpoints
 from .chosen_rows import read_in_place
 from .clocks import Clocks
 from .cpu_writer import CpuWriter
+from .finished import finished_by
 from .fuse import fuse
 from .halves import in_halves
 from .kernels import Bodies, Body, with_inference
@@ -78,7 +79,8 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
     ]
     made = seen_by_all(schedule, nests) - {*schedule.gradients.values()}
     is_small = plan.checkpoint is None and work_bytes(made, plan.sizes, plan.real) <= SMALL
-    apart = is_small if plan.chosen.workspace is None else plan.chosen.workspace == "apart"
+    # One thread alone announces, and gradients that come early are what it announces for.
+    apart = is_small and not plan.announced if plan.chosen.workspace is None else plan.chosen.workspace == "apart"
     if not apart:
         nests[:3] = [results_early(part) for part in nests[:3]]
     # Not fused: an assignment must not run before what reads the old state.
@@ -100,14 +102,17 @@ def _write_mode(plan: Plan, products: Products, clocks: Clocks | None) -> Bodies
 
     forward = writer(plan.network.inputs).body(shares[0], clocks=clocks)
     loss = writer(plan.data).body(shares[1], plan.network.loss, clocks) if plan.is_valued else None
-    backward = None if plan.network.loss is None else writer(plan.data).body(shares[2], clocks=clocks)
+    finished = finished_by(shares[2], schedule.gradients) if plan.announced else {}
+    backward = None
+    if plan.network.loss is not None:
+        backward = writer(plan.data).body(shares[2], clocks=clocks, finished=finished)
     predict = writer(plan.network.inputs).copies(schedule.outputs) if schedule.outputs else None
     update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real, clocks)
     size = SizePrinter({batch: "batch"}).size(storage.work_size)
     advance = writer(plan.data).body(shares[3], clocks=clocks) if schedule.assign else None
     bodies = Bodies(forward, loss, backward, predict, update, size, advance=advance, epoch=epoch, in_place=in_place)
     written = [forward, loss, backward, update, advance, *([epoch.by_row, epoch.by_batch] if epoch else [])]
-    return replace(bodies, **_needs([body for body in written if body]))
+    return replace(bodies, finished=tuple(finished.values()), **_needs([body for body in written if body]))
 
 
 def _needs(bodies: list[Body]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sympy
@@ -56,9 +56,18 @@ class CpuWriter(CpuRanges):
         self.rows, self.products = rows, products
         self._stores: list[str] = []  # what waits for the end of the body of a loop over lanes
 
-    def body(self, shares: Sequence[Share], result: Tensor | None = None, clocks: Clocks | None = None) -> Body:
-        """The function's statements for nests; it returns the scalar `result`. With `clocks`, marks stand between."""
-        lines = self._paragraphs(shares, clocks)
+    def body(
+        self,
+        shares: Sequence[Share],
+        result: Tensor | None = None,
+        clocks: Clocks | None = None,
+        finished: Mapping[int, Sequence[str]] | None = None,
+    ) -> Body:
+        """The function's statements for nests; it returns the scalar `result`. With `clocks`, marks stand between.
+
+        `finished` names the gradients that are announced after a nest, by its number.
+        """
+        lines = self._paragraphs(shares, clocks, finished or {})
         lines += [] if clocks is None or not lines else [clocks.end()]
         if result is not None and self._is_of_one(result) and shares:
             lines.append("wait(gate, threads)")
@@ -72,7 +81,9 @@ class CpuWriter(CpuRanges):
         found = [f"{self._array(tensor)}.copy()" if tensor.rank else self._read_whole(tensor) for tensor in tensors]
         return Body(with_batch(self._view_lines(), [], self._batch, self.rows), (), ", ".join(found))
 
-    def _paragraphs(self, shares: Sequence[Share], clocks: Clocks | None) -> list[str]:
+    def _paragraphs(
+        self, shares: Sequence[Share], clocks: Clocks | None, finished: Mapping[int, Sequence[str]]
+    ) -> list[str]:
         """The statements of nests, with the equations that they compute, and with waits."""
         items = [share.item for share in shares]
         lines: list[str] = []
@@ -91,6 +102,8 @@ class CpuWriter(CpuRanges):
                     written = ["if thread == 0:", *(INDENT + line for line in written)]
                     self._locals = {key: name for key, name in self._locals.items() if not self._is_of_one(key)}
                 lines += written
+                if place in finished:
+                    lines.append(f"announce(pipe)  # {', '.join(finished[place])}")
             start += len(group)
         return lines
 
@@ -99,7 +112,7 @@ class CpuWriter(CpuRanges):
         around = dict(self._locals)
         self._letters[loop.index] = letter = self._letter(loop.index)
         lines = [f"for {letter} in {self._range(loop)}:", f"{INDENT}# A segment of time."]
-        lines += [INDENT + line if line else "" for line in self._paragraphs(share.inner, None)]
+        lines += [INDENT + line if line else "" for line in self._paragraphs(share.inner, None, {})]
         del self._letters[loop.index]
         self._locals = around
         return lines

@@ -73,6 +73,7 @@ def generate(
     checkpoint: int | bool | None = None,
     precision: str | None = None,
     valued: bool = True,
+    announced: bool = False,
 ) -> GeneratedModule:
     """Generate the module that evaluates, differentiates and trains `network`.
 
@@ -93,6 +94,8 @@ def generate(
     precision : "tf32": tensor cores compute products, of float32 factors that are rounded to 10 bits of mantissa
         (target "cuda")
     valued : False leaves the loss out, and what calls it: ``backward`` follows ``forward`` (targets "cpu" and "numpy")
+    announced : whether ``backward`` writes a byte to a pipe, if it is given one, whenever it is done with the gradients
+        that are next in ``FINISHED`` (target "cpu")
 
     Raises
     ------
@@ -110,6 +113,8 @@ def generate(
         raise UnsupportedError(f"dtype {dtype!r} is not offered; choose from {', '.join(DTYPES)}")
     if timed and target != "cpu":
         raise UnsupportedError(f"target {target!r} cannot count where its time goes; choose cpu")
+    if announced and target != "cpu":
+        raise UnsupportedError(f"target {target!r} cannot say when a gradient is finished; choose cpu")
     chosen = as_schedule(schedule)
     chosen.check_target(target)
     checkpoint = check_checkpoint(checkpoint, target)
@@ -119,7 +124,9 @@ def generate(
         return _generate(network, Derivation(network), target, dtype, known, None, chosen, timed, checkpoint, precision)
     names = list(wrt) if wrt is not None else network.asked or [tensor.name for tensor in network.parameters] or None
     derivation = network.derive(names)
-    return _generate(network, derivation, target, dtype, known, optimizer, chosen, timed, checkpoint, precision, valued)
+    return _generate(
+        network, derivation, target, dtype, known, optimizer, chosen, timed, checkpoint, precision, valued, announced
+    )
 
 
 def _generate(
@@ -134,6 +141,7 @@ def _generate(
     checkpoint: int | bool | None,
     precision: str | None,
     valued: bool = True,
+    announced: bool = False,
 ) -> GeneratedModule:
     shapes = {name: equation.target.shape for name, equation in derivation.gradients.items()}
     layout = make_layout(network, known, shapes, optimizer)
@@ -160,6 +168,7 @@ def _generate(
         checkpoint=checkpoint,
         precision=precision,
         valued=valued,
+        announced=announced,
     )
     if network.has_modes and not network.is_of_training:
         planned, lowering = schedule_inference(network, known, **lies)

@@ -161,6 +161,7 @@ class Bodies:
     epoch : all of `epoch` in one function, where that is not calls of the others; else None
     products : lines that declare what the module's products are
     parts : where the code counts its time, the equations after each mark
+    finished : where the backward pass says so, the gradients that it is done with, in order, those of one nest together
     in_place : the data of which a step reads the rows where they are
     scalars : what the host computes of the hyper-parameters for each step (CUDA)
     scalar_counts : how many numbers that are, and how many sums over the parameters a step takes (CUDA)
@@ -188,6 +189,7 @@ class Bodies:
     epoch: UnrolledEpoch | None = None
     products: tuple[str, ...] = ()
     parts: tuple[tuple[str, ...], ...] = ()
+    finished: tuple[tuple[str, ...], ...] = ()
     in_place: frozenset[Tensor] = frozenset()
     scalars: Body | None = None
     scalar_counts: tuple[int, int] = (0, 0)
@@ -214,7 +216,7 @@ class Bodies:
         names = ["loss", "update"] if self.training_loss is None else ["update"]
         rest = [self.forward, self.backward] if self.training_loss is None else [self.training_loss, self.backward]
         lines = [line for body in rest if body for line in (*body.views, *body.lines)]
-        if sum("clock(" not in line for line in lines) <= SHORT:
+        if sum("clock(" not in line and "announce(" not in line for line in lines) <= SHORT:
             names += ["forward", "backward", "training_loss", "advance"]
         return tuple(names)
 

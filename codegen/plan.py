@@ -28,6 +28,7 @@ class Plan:
     inference : the plan of `predict` and `loss` in inference, if this one, of the training, is another
     chosen : what of the kernels is not left to cost models
     timed : whether the code counts where its time goes
+    announced : whether the backward pass says when it is done with each gradient
     checkpoint : how many steps of a recurrence are computed again from one that is stored; True chooses, None for none
     precision : "tf32" where the factors of products may be rounded to that, else None
     valued : whether the loss is computed, and not only derived
@@ -44,6 +45,7 @@ class Plan:
     inference: Plan | None = None
     chosen: KernelSchedule = field(default_factory=KernelSchedule)
     timed: bool = False
+    announced: bool = False
     checkpoint: int | bool | None = None
     precision: str | None = None
     valued: bool = True

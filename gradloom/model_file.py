@@ -33,7 +33,7 @@ from .symbolic.errors import ModelFileError
 from .symbolic.network import Network
 
 MODEL_SETTINGS = ("seed", "dtype", "target", "sizes", "schedule", "checkpoint", "precision")
-FIT_SETTINGS = ("epochs", "batch", "optimizer", "validation", "shuffle", "early_stopping", "metrics")
+FIT_SETTINGS = ("epochs", "batch", "optimizer", "validation", "shuffle", "early_stopping", "metrics", "overlap")
 CLAIM_SETTINGS = ("aliases", "functions", "layout", "derivatives", "single", "first", "symbols")
 
 

@@ -32,10 +32,12 @@ def compile_network(
     checkpoint: int | bool | None = None,
     precision: str | None = None,
     valued: bool = True,
+    announced: bool = False,
 ) -> Program:
     """Generate and load the kernels of `network`; see `Network.compile` for the parameters.
 
-    Without `valued` the loss is left out, and what calls it: the module's `backward` follows `forward`.
+    Without `valued` the loss is left out, and what calls it: the module's `backward` follows `forward`. If `announced`,
+    `loss_and_gradients` takes a pipe, as `generate` says.
 
     Raises
     ------
@@ -77,6 +79,8 @@ def compile_network(
         options["precision"] = precision
     if not valued:
         options["valued"] = False
+    if announced:
+        options["announced"] = True
 
     def generate() -> str:
         from ..codegen.generate import generate  # what is kept needs none of it
@@ -93,6 +97,7 @@ def compile_network(
             checkpoint=checkpoint,
             precision=precision,
             valued=valued,
+            announced=announced,
         ).source
 
     device = None

@@ -16,6 +16,7 @@ from .interrupts import ended_in_order, held_back
 from .keeper import Keeper, Parts, Position
 from .mapped_arrays import streamed
 from .metrics import choose_metrics
+from .overlap import check_overlap
 from .progress import Progress
 from .ranks import Ranks, ranks_of
 from .scoring import score
@@ -53,21 +54,24 @@ class Fit:
         checkpoints: Any,
         resume: bool,
         comm: Any,
+        overlap: bool | Literal["auto"],
     ) -> None:
         check_count("epochs", epochs, least=0)
         check_count("batch", batch)
         check_flag("shuffle", shuffle)
         check_flag("resume", resume)
+        check_overlap(overlap)
         options = as_checkpoints(checkpoints)
         if resume and options is None:
             raise DataError("resume is True, but there are no checkpoints; give their directory: checkpoints='run'")
         self.model, self.data, self.epochs, self.batch, self.shuffle = model, data, epochs, batch, shuffle
-        self.ranks = ranks_of(comm, model.network, model.target)
+        self.ranks = ranks_of(comm, model.network, model.target, overlap)
         model.seed = self.ranks.first(lambda: model.seed)
         self.watchers = as_callbacks(callbacks, early_stopping)
         self.rows, self.held_out = split(model, data, validation, shuffle)
         self.metrics = choose_metrics(metrics, data.of_role("target"))
-        self.trainer = model.trainer(optimizer, -(-min(batch, len(self.rows)) // self.ranks.size))
+        announced = self.ranks.overlaps(model.sizes, model.dtype)
+        self.trainer = model.trainer(optimizer, -(-min(batch, len(self.rows)) // self.ranks.size), announced)
         self.history = model.history = History()
         self.block = self.trainer.rows_per_call(batch)
         self.trainer.choose_threads(batch, min(self.block, len(self.rows)))
@@ -112,6 +116,7 @@ class Fit:
             self.bar.close()
             self.trainer.end()
             self.trainer.ranks = None
+            self.ranks.close()
             if self.keeper is not None:
                 self.keeper.close()
 

@@ -117,6 +117,7 @@ class Model:
         checkpoints: Any = None,
         resume: bool = False,
         comm: Any = None,
+        overlap: bool | Literal["auto"] = "auto",
     ) -> History:
         """Train. A second call goes on where the first ended; with an optimizer of the same equations its state too.
 
@@ -145,6 +146,8 @@ class Model:
         comm : a communicator of mpi4py, such as ``MPI.COMM_WORLD``: all its processes call `fit` with the same data,
             and each computes the gradients of its part of every mini-batch. The trajectory is that of one process, to
             rounding. Rank 0 alone shows progress, calls callbacks and writes checkpoints.
+        overlap : of several processes: whether the gradients of the last layers are added up while those of the first
+            are computed, which takes a second core for each process (target "cpu"); "auto": where there are such cores.
 
         Returns
         -------
@@ -159,7 +162,7 @@ class Model:
         DivergenceError
             If the loss becomes NaN or infinite; it names the epoch, and the last good parameters are kept.
         UnsupportedError
-            If several processes are to train a network that mixes the rows of a batch.
+            If several processes are to train a network that mixes the rows of a batch, or to overlap and cannot.
         SavedFileError
             If a checkpoint cannot be written, or those that are there are damaged or of another training.
         """
@@ -179,11 +182,15 @@ class Model:
             checkpoints=checkpoints,
             resume=resume,
             comm=comm,
+            overlap=overlap,
         ).run()
 
-    def trainer(self, optimizer: Any, batch: int) -> Trainer:
-        """The trainer for `optimizer`: the last one, if its update equations are the same."""
-        return trainer_of(self, optimizer, batch)
+    def trainer(self, optimizer: Any, batch: int, announced: bool = False) -> Trainer:
+        """The trainer for `optimizer`: the last one, if its update equations are the same.
+
+        If `announced`, its kernels announce the gradients that they are done with.
+        """
+        return trainer_of(self, optimizer, batch, announced)
 
     # ---- using -------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .model import Model
 
 
-def compiled(model: Model, batch: int, optimizer: Any) -> Program:
+def compiled(model: Model, batch: int, optimizer: Any, announced: bool = False) -> Program:
     """The kernels of the model's network, chosen for mini-batches of `batch` rows."""
     try:
         return compile_network(
@@ -28,6 +28,7 @@ def compiled(model: Model, batch: int, optimizer: Any) -> Program:
             schedule=model.schedule,
             checkpoint=model.checkpoint,
             precision=model.precision,
+            announced=announced,
         )
     except SizeError as error:
         raise SizeError(f"{error}; or call fit, which reads sizes off the data") from error
@@ -50,16 +51,19 @@ def adopt(model: Model, program: Program) -> None:
         resume.params = {}
 
 
-def trainer_of(model: Model, optimizer: Any, batch: int) -> Trainer:
-    """The trainer for `optimizer`: the last one, if its update equations are the same."""
+def trainer_of(model: Model, optimizer: Any, batch: int, announced: bool = False) -> Trainer:
+    """The trainer for `optimizer`: the last one, if its update equations are the same.
+
+    If `announced`, its kernels announce the gradients that they are done with.
+    """
     last = model._trainer
     if optimizer is None:
         optimizer = model.optimizer or _default_optimizer()
     is_same = optimizer is (last and last.program.optimizer)
-    if last is not None and is_same and last.frozen == model.network.frozen and last.fits(batch):
+    if last is not None and is_same and last.frozen == model.network.frozen and last.fits(batch, announced):
         return last
     check_choices(model.target, model.dtype, optimizer)
-    program = compiled(model, batch, optimizer)
+    program = compiled(model, batch, optimizer, announced)
     adopt(model, program)
     if last is not None and update_digest(last.program.source) == update_digest(program.source):
         # New numbers (a smaller learning rate, say) for the same equations: the state goes on.

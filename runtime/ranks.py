@@ -1,8 +1,8 @@
 """`Ranks`: processes that train one model together, each with some rows of every mini-batch, over MPI.
 
-Every process has the same parameters and the same data, and computes the gradients of its own rows; they are added up
-in one call for all parameters, the loss with them, and each process then takes the same step of the optimizer. The
-first one, rank 0, shows progress, calls the callbacks, and writes checkpoints.
+Every process has the same parameters and the same data, and computes the gradients of its own rows; they are added up,
+the loss with them (`gradient_sums`), and each process then takes the same step of the optimizer. The first one, rank 0,
+shows progress, calls the callbacks, and writes checkpoints.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
@@ -23,7 +24,8 @@ from ..symbolic.errors import DataError, GradloomError, MissingExtraError, Unsup
 from ..symbolic.network import Network
 from ..symbolic.row_shares import share_of_rows
 from .data import Data
-from .parameters import aligned_zeros
+from .gradient_sums import GradientSums
+from .overlap import count_trained, least_of, may_overlap, parts_of
 
 if TYPE_CHECKING:
     from .training import Trainer
@@ -49,6 +51,13 @@ class Alone:
     def send(self, *arrays: Array) -> None:
         """Nobody else is there."""
 
+    def overlaps(self, sizes: Mapping[str, int], dtype: str) -> bool:
+        """Whether kernels are to announce what they are done with."""
+        return False
+
+    def close(self) -> None:
+        """End what was begun for a training."""
+
     def abort(self, error: BaseException) -> NoReturn:
         raise error
 
@@ -61,6 +70,8 @@ class Ranks(Alone):
     comm : such as ``MPI.COMM_WORLD``.
     network : what they train.
     target : of its kernels.
+    overlap : whether gradients are added up while others are computed, where there are enough of them; "auto": if every
+        process has two cores.
 
     Attributes
     ----------
@@ -74,10 +85,11 @@ class Ranks(Alone):
     MissingExtraError
         If mpi4py is not installed.
     UnsupportedError
-        If the network's rows do not go their own ways to the loss, or the target has its numbers on a device.
+        If the network's rows do not go their own ways to the loss, or the target has its numbers on a device; as
+        `may_overlap` does.
     """
 
-    def __init__(self, comm: Any, network: Network, target: str) -> None:
+    def __init__(self, comm: Any, network: Network, target: str, overlap: bool | str = "auto") -> None:
         self._mpi = load_mpi()
         if not isinstance(comm, self._mpi.Intracomm):
             raise DataError(f"comm is {comm!r}; expected a communicator of mpi4py, such as MPI.COMM_WORLD")
@@ -87,7 +99,18 @@ class Ranks(Alone):
             )
         self.comm, self.rank, self.size = comm, comm.Get_rank(), comm.Get_size()
         self.is_mean = share_of_rows(network) == "mean"
-        self._buffer: Any = None
+        self.network = network
+        self.same("overlap", overlap)
+        self._overlap = may_overlap(comm, self._mpi, target, overlap)
+        self._sums: GradientSums | None = None
+
+    def overlaps(self, sizes: Mapping[str, int], dtype: str) -> bool:
+        least = least_of(self.size, np.dtype(dtype).itemsize)
+        return self._overlap and count_trained(self.network, sizes) > least
+
+    def close(self) -> None:
+        if self._sums is not None:
+            self._sums.close()
 
     # ---- steps -----------------------------------------------------------------------------------------------------
 
@@ -104,36 +127,34 @@ class Ranks(Alone):
 
     def _step(self, trainer: Trainer, data: Data, rows: Array, step: int) -> float:
         program, module, flat = trainer.program, trainer.program.module, trainer.params.flat
-        count, trained = len(rows), module.TRAINABLE
-        own = self.own(count)
-        buffer = self._gradients(trainer)
+        count, own = len(rows), self.own(len(rows))
+        sums = self._gradient_sums(trainer)
+        compute: Callable[..., float] | None = None
+        weight = 1.0
         arrays: tuple[Any, ...] = ()
         if own.start < own.stop:
             arrays = (*data.take(rows[own]).arrays, *self._noise(trainer, count, own, step))
             work = program.workspace(own.stop - own.start)
-            loss = float(module.loss_and_gradients(flat, *arrays, work, buffer[:-1]))
+            compute = partial(module.loss_and_gradients, flat, *arrays, work)
             weight = (own.stop - own.start) / count if self.is_mean else 1.0
-            buffer[trained] = loss  # behind the gradients: one call adds up all
-            buffer[: trained + 1] *= weight
-        else:
-            buffer[:] = 0
-        self.comm.Allreduce(self._mpi.IN_PLACE, buffer[: trained + 1])
-        loss = float(buffer[trained])
+        loss = sums.add_up(compute, weight)
         if math.isfinite(loss):
             if program.network.assignments:
                 self._advance(trainer, data, rows, arrays, step)
-            module.update(flat, buffer[:-1], trainer.state, trainer.hyper, step)
+            module.update(flat, sums.gradients, trainer.state, trainer.hyper, step)
         return loss
 
     def own(self, count: int) -> slice:
         """This process's part of so many rows, as even as can be."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
-    def _gradients(self, trainer: Trainer) -> Array:
-        if self._buffer is None or self._buffer.size != trainer.params.flat.size + 1:
-            self._buffer = aligned_zeros(trainer.params.flat.size + 1, trainer.program.dtype)
-        found: Array = self._buffer
-        return found
+    def _gradient_sums(self, trainer: Trainer) -> GradientSums:
+        if self._sums is None:
+            module, dtype = trainer.program.module, trainer.program.dtype
+            least = least_of(self.size, dtype.itemsize) if self._overlap else module.TRAINABLE
+            parts = parts_of(module, least)
+            self._sums = GradientSums(self.comm, self._mpi.IN_PLACE, trainer.params.flat.size, dtype, parts)
+        return self._sums
 
     def _noise(self, trainer: Trainer, count: int, own: slice, step: int) -> tuple[Array, ...]:
         """The noise of this process's rows: that of a step is the same whatever processes there are."""
@@ -216,11 +237,11 @@ def end_all(comm: Any, error: BaseException) -> NoReturn:
     raise SystemExit(2)  # Abort does not return
 
 
-def ranks_of(comm: Any, network: Network, target: str) -> Alone:
+def ranks_of(comm: Any, network: Network, target: str, overlap: bool | str = "auto") -> Alone:
     """The processes of a communicator; of None, and of one process, `Alone`."""
     if comm is None:
         return Alone()
-    ranks = Ranks(comm, network, target)
+    ranks = Ranks(comm, network, target, overlap)
     return ranks if ranks.size > 1 else Alone()
 
 

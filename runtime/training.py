@@ -63,9 +63,11 @@ class Trainer:
         values = self.program.optimizer.values
         return np.array([values[name] for name in self.program.module.HYPER], dtype=np.float64)
 
-    def fits(self, batch: int) -> bool:
-        """Whether the kernels were chosen for batches of about this size."""
-        return usual_rows(self.program.batch) == usual_rows(batch)
+    def fits(self, batch: int, announced: bool = False) -> bool:
+        """Whether the kernels were chosen for batches of about this size, and announce gradients if they are to."""
+        return usual_rows(self.program.batch) == usual_rows(batch) and (
+            hasattr(self.program.module, "FINISHED") or not announced
+        )
 
     def choose_threads(self, batch: int, rows: int) -> None:
         """Decide how many threads train, in calls of about `rows` rows each: the first calls may change it.

@@ -15,7 +15,7 @@ from pathlib import Path
 FILES = tuple(
     f"{name}.py"
     for name in (
-        "elementary vectors operands tiles panels contraction sums choices lanes clock team subnormal views"
+        "elementary vectors operands tiles panels contraction sums choices lanes clock team announce subnormal views"
     ).split()
 )
 CUDA_FILES = tuple(f"cuda/{name}.py" for name in "intrinsics grid operands matmul tf32 scalars".split())
@@ -23,7 +23,9 @@ INSTALLED = ("llvmlite", "numba")
 # What generated code calls of them.
 ELEMENTARY = frozenset("exp expm1 log log1p logaddexp logistic tanh erf erfc".split())
 CALLED = ELEMENTARY.union(
-    "plus larger where in_lanes contraction rows_of clock wait begin halves of_half view flushed restored".split()
+    (
+        "plus larger where in_lanes contraction rows_of clock wait announce begin halves of_half view flushed restored"
+    ).split()
 )
 
 

@@ -1,0 +1,106 @@
+"""Which gradients of several processes are added up while others are computed.
+
+It follows from the kernel, the number of processes and where they run: never from a clock.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..symbolic.errors import DataError, UnsupportedError
+from ..symbolic.network import Network
+from .data import size_of
+
+ALPHA, BETA = 2e-6, 8e-11  # seconds: until a message is there, and for a byte of it, at 100 Gb/s
+WORTH = 4  # how many times as long as its latency a call must take that is made apart
+
+
+@dataclass(frozen=True)
+class Part:
+    """Gradients that lie side by side, which one call adds up `after` so many announcements; at infinity the last."""
+
+    start: int
+    stop: int
+    after: float = math.inf
+
+
+def check_overlap(overlap: Any) -> None:
+    """
+    Raises
+    ------
+    DataError
+        If `overlap` is neither True, nor False, nor "auto".
+    """
+    if overlap is not True and overlap is not False and overlap != "auto":
+        raise DataError(f"overlap is {overlap!r}; expected True, False or 'auto'")
+
+
+def may_overlap(comm: Any, mpi: Any, target: str, overlap: bool | str) -> bool:
+    """Whether gradients may be added up beside a kernel; "auto": if every process has a core for that.
+
+    Raises
+    ------
+    UnsupportedError
+        If `overlap` is True, and the target's kernels announce nothing, or MPI allows no threads.
+    """
+    has_threads = mpi.Query_thread() >= mpi.THREAD_FUNNELED  # this one alone calls MPI
+    if overlap is True and not (has_threads and target == "cpu"):
+        why = "MPI was started for programs without threads" if target == "cpu" else f"target {target!r} cannot do that"
+        raise UnsupportedError(f"overlap is True, but {why}; it is for target 'cpu': give overlap=False")
+    if overlap == "auto":
+        return has_threads and target == "cpu" and has_cores_to_spare(comm, mpi)
+    return bool(overlap)
+
+
+def least_of(processes: int, itemsize: int) -> int:
+    """How many numbers are worth a call of their own: those that take `WORTH` times as long as its latency.
+
+    With the model of Thakur, Rabenseifner and Gropp (IJHPCA 2005) for p processes: 2 ⌈log₂ p⌉ α is the latency, and
+    2 (p − 1)/p β the time of a byte.
+    """
+    if processes == 1:
+        return 1
+    share = (processes - 1) / processes
+    return math.ceil(WORTH * math.ceil(math.log2(processes)) * ALPHA / (share * BETA * itemsize))
+
+
+def parts_of(module: Any, least: int) -> tuple[Part, ...]:
+    """What the gradients of a module are added up in, from the last layers on: parts of at least so many numbers.
+
+    The rest, at the front, is the last part, whose numbers nothing is left to hide behind.
+    """
+    finished: Sequence[Sequence[str]] = getattr(module, "FINISHED", ())
+    when = {name: place for place, names in enumerate(finished, 1) for name in names if place < len(finished)}
+    found: list[Part] = []
+    stop, after = module.TRAINABLE, 0.0
+    trained = [(offset, name) for name, (offset, _) in module.GRADIENTS.items() if offset < stop]
+    for offset, name in sorted(trained, reverse=True):
+        after = max(after, when.get(name, math.inf))
+        if offset and stop - offset >= least:
+            if found and found[-1].after == after:
+                found[-1] = replace(found[-1], start=offset)
+            else:
+                found.append(Part(offset, stop, after))
+            stop, after = offset, 0.0
+    last = found.pop().stop if found and found[-1].after == math.inf else stop
+    return (*sorted(found, key=lambda part: part.after), Part(0, last))
+
+
+def count_trained(network: Network, sizes: Mapping[str, int]) -> int:
+    """How many numbers an update changes."""
+    trained = [tensor for tensor in network.parameters if tensor.name not in network.frozen]
+    return sum(math.prod(size_of(size, sizes) for size in tensor.shape) for tensor in trained)
+
+
+def has_cores_to_spare(comm: Any, mpi: Any) -> bool:
+    """Whether every process has two cores: one computes while the other adds up."""
+    near = comm.Split_type(mpi.COMM_TYPE_SHARED)
+    own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    cores: set[int] = set().union(*near.allgather(own))
+    enough = len(cores) >= 2 * near.Get_size()
+    near.Free()
+    return bool(comm.allreduce(enough, op=mpi.LAND))

@@ -187,16 +187,16 @@ class DeviceModule(KernelCalls):
         held |= dict(zip(data_names, data, strict=True)) | {"order": np.asarray(order, np.int32)}
         for name, array in held.items():
             self._put(name, array)
+        rows = min(batch, len(order))  # what kernels place lies behind what so many take
         for name, (own, growing) in self._module.BATCH_ROWS.items():
-            length = own * (min(batch, len(order)) if growing else 1)
+            length = own * (rows if growing else 1)
             self._buffers[name] = self._room(name, 2 * (-(-length // HALF) * HALF))
         losses = np.full(steps, np.nan, self._dtype)
         self._put("losses", losses)
-        whole = {"count": len(order), "batch": min(batch, MOST), "step": step}
+        whole = {"count": len(order), "batch": rows, "step": step}
         self._buffers["work"] = work
         kernel, most = "train", None
         if "room" in names:  # each block has a place of its own there
-            rows = min(batch, len(order))
             self._buffers["room"] = self._room("room", self._module.room(rows))
             kernel, most = self._training_of(rows), self._module.PARTS
         self._launch(kernel, whole | ({"seed": seed[0]} if seed else {}), most)

@@ -164,6 +164,17 @@ def test_batches_of_all_sizes_in_float32(monkeypatch, batch):
 
 
 @pytest.mark.usefixtures("one_warp")
+@pytest.mark.parametrize("blocks", [2, 9])
+def test_batches_of_more_rows_than_there_are(monkeypatch, blocks):
+    """Also of more than have space: a block's memory is divided for the rows that there are."""
+    as_asked(monkeypatch, "W1", 1, 4)
+    net = perceptron(11)
+    source = kernel(net)
+    for batch in (8, 3 * constants(source)[1]):
+        assert_as_numpy(net, source, rows=5, batch=batch, blocks=blocks)
+
+
+@pytest.mark.usefixtures("one_warp")
 def test_the_same_bits_on_any_grid_in_any_order(monkeypatch):
     """Parts are as many as sizes say; more rows than shared memory has place for change nothing, either."""
     as_asked(monkeypatch, "W1", 1, 7)

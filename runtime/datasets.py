@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 from numpy.typing import NDArray
 
 from ..symbolic.errors import DataError
@@ -145,12 +148,19 @@ def _load_pair(path: Path) -> Dataset:
 def _mapped(path: Path) -> Array:
     """The array of a ``.npy`` file, mapped into memory: read where it is, as it is needed."""
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError) as error:
+        if zipfile.is_zipfile(path):
+            raise DataError(f"{path} is an archive of several arrays; rename it to end in .npz")
+        with open(path, "rb") as file:
+            # Versions after these are of arrays with named fields.
+            header = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}[read_magic(file)]
+            dtype = header(file)[2]
+        if not dtype.itemsize:  # mapping it would end the process
+            raise ValueError(f"its dtype is {dtype}, of no bytes")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, TypeError, KeyError, SyntaxError, TokenError) as error:
         raise DataError(f"{path} is not a .npy file of plain numbers, or is damaged ({error})") from error
-    if not isinstance(found, np.ndarray):
-        raise DataError(f"{path} is an archive of several arrays; rename it to end in .npz")
-    return found
 
 
 def data_for(network: Network, path: str | Path | None = None) -> tuple[Any, Any]:
@@ -180,7 +190,7 @@ def data_for(network: Network, path: str | Path | None = None) -> tuple[Any, Any
     source, target = network.inputs[0], network.targets[0]
     x, y = dataset.x, dataset.y
     if source.rank == 2 and x.ndim > 2:
-        x = x.reshape(len(x), -1)
+        x = x.reshape(len(x), math.prod(x.shape[1:]))
     if target.classes is None and target.rank == 2 and y.ndim == 1:
         width = target.shape[1]
         if dataset.classes is not None and width != 1:

@@ -127,7 +127,9 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         return
     watch = _watching[-1]
     bad = event in STARTS
-    if event == "exec":
+    if event == "canary":
+        bad = not watch.may_run(os.path.realpath(sys._getframe(1).f_code.co_filename))
+    elif event == "exec":
         bad = not _may_execute(watch, arguments[0].co_filename, sys._getframe(1).f_code.co_filename)
     elif event == "open":
         path, mode, flags = arguments

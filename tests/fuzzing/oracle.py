@@ -157,7 +157,7 @@ def _may_execute(watch: Watch, file: str, caller: str) -> bool:
     if isinstance(watch, _Blind):
         return True
     if file.startswith("<"):  # made by a library, as dataclasses and Jinja make functions; not of what was read
-        return caller.startswith(LIBRARIES) and not any(part in caller for part in EVALUATES)
+        return (caller.startswith(LIBRARIES) and not any(part in caller for part in EVALUATES)) or watch.may_run(file)
     kept = os.environ.get("GRADLOOM_CACHE_DIR", "\0")
     real = os.path.realpath(file)
     return file.startswith((*LIBRARIES, str(ROOT))) or real.startswith(os.path.realpath(kept)) or watch.may_run(real)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -73,8 +74,8 @@ def load_model_file(model: str) -> ModelFile:
     if not file or not name.isidentifier():
         file, name = model, ""
     path = Path(file)
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
+    if not os.path.isfile(path):  # unlike the path's own method it takes names that are too long for a file
+        what = "is a directory" if os.path.isdir(path) else "does not exist"
         raise ModelFileError(f"MODEL file {file} {what}; expected a Python file, file.py or file.py:name")
     namespace = vars(run_file(path))
     network = _network(path, namespace, name or "network")

@@ -101,8 +101,9 @@ def load_kernels(path: str | os.PathLike[str], device: Any = None) -> DeviceModu
         host_module(source)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, SyntaxError):
-        raise DataError(f"{path} is no module that gradloom generate --target cuda wrote") from None
+    except Exception as error:  # of a file that is another module, or was changed
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path} is no module that gradloom generate --target cuda wrote ({reason})") from error
     device = default_device() if device is None else device
     module = device_part(source, {"target": "cuda"}, _finder(path, source))
     return DeviceModule(module, device, module.real)
@@ -142,7 +143,7 @@ def _described(description: Path, source: str, kernel: str) -> Cubin:
         code = (description.parent / name).read_bytes()
     except OSError as error:
         raise DataError(f"{name} cannot be read ({error.strerror or error})") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{name} is damaged, or has no kernel {kernel}") from None

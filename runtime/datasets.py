@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 from numpy.typing import NDArray
 
 from ..symbolic.errors import DataError
@@ -63,6 +67,7 @@ def load_arrays(path: str | Path) -> dict[str, Array]:
     DataError
         If the file is missing, not an ``.npz`` file, corrupt, or holds Python objects.
     """
+    _check_name(path)
     try:
         return read_archive(path)
     except FileNotFoundError as error:
@@ -90,6 +95,7 @@ def load_file(path: str | Path, target: str | int | None = None) -> Dataset:
     MissingExtraError
         If a Parquet file is to be read and pyarrow is not installed.
     """
+    _check_name(path)
     file, column = _with_column(path, target)
     kind = file.suffix.lower()
     if kind in TABLES:
@@ -107,6 +113,11 @@ def load_file(path: str | Path, target: str | int | None = None) -> Dataset:
             return _dataset(path, arrays[inputs], arrays[targets], inputs, targets)
     expected = ", or ".join(f"{inputs} and {targets}" for inputs, targets in PAIRS[:2])
     raise DataError(f"{path} holds {', '.join(arrays) or 'no arrays'}; expected {expected}")
+
+
+def _check_name(path: Any) -> None:
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fsdecode(path):
+        raise DataError(f"{path!r} is no name of a file; expected one, such as data.npz")
 
 
 def _dataset(path: str | Path, x: Array, y: Array, inputs: str, targets: str) -> Dataset:
@@ -145,12 +156,19 @@ def _load_pair(path: Path) -> Dataset:
 def _mapped(path: Path) -> Array:
     """The array of a ``.npy`` file, mapped into memory: read where it is, as it is needed."""
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError) as error:
+        if zipfile.is_zipfile(path):
+            raise DataError(f"{path} is an archive of several arrays; rename it to end in .npz")
+        with open(path, "rb") as file:
+            # Versions after these are of arrays with named fields.
+            header = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}.get(read_magic(file))
+            dtype = np.dtype("V") if header is None else header(file)[2]
+        if not dtype.itemsize:  # mapping it would end the process
+            raise ValueError(f"its dtype is {dtype}, of no bytes")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, TypeError, SyntaxError, TokenError, OverflowError) as error:
         raise DataError(f"{path} is not a .npy file of plain numbers, or is damaged ({error})") from error
-    if not isinstance(found, np.ndarray):
-        raise DataError(f"{path} is an archive of several arrays; rename it to end in .npz")
-    return found
 
 
 def data_for(network: Network, path: str | Path | None = None) -> tuple[Any, Any]:
@@ -165,6 +183,8 @@ def data_for(network: Network, path: str | Path | None = None) -> tuple[Any, Any
     DataError
         If the network has several inputs or targets and the file has not their names; and see `load_file`.
     """
+    if path is not None:
+        _check_name(path)
     if path is not None and zipfile.is_zipfile(path):
         arrays = load_arrays(path)
         names = [tensor.name for tensor in network.inputs + network.targets]
@@ -180,7 +200,7 @@ def data_for(network: Network, path: str | Path | None = None) -> tuple[Any, Any
     source, target = network.inputs[0], network.targets[0]
     x, y = dataset.x, dataset.y
     if source.rank == 2 and x.ndim > 2:
-        x = x.reshape(len(x), -1)
+        x = x.reshape(len(x), math.prod(x.shape[1:]))
     if target.classes is None and target.rank == 2 and y.ndim == 1:
         width = target.shape[1]
         if dataset.classes is not None and width != 1:

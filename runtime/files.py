@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -71,14 +72,18 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, Array]:
                 raise ArchiveError("it does not begin as an .npz file does")
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+                found = {name: archive[name] for name in archive.files}
+        strange = [name for name, array in found.items() if not isinstance(array, np.ndarray)]
+        if strange:
+            raise ArchiveError(f"{strange[0]!r} in it is no array")
+        return found
     except FileNotFoundError:
         raise
     except OSError as error:
         raise ArchiveError(error.strerror or str(error)) from error
     except (ValueError, KeyError, EOFError, TypeError, MemoryError, RuntimeError) as error:
         raise ArchiveError(_first_line(error)) from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError, TokenError) as error:
         raise ArchiveError(_first_line(error)) from error
 
 

@@ -104,7 +104,7 @@ def check_destination(path: str | os.PathLike[str]) -> None:
     SavedFileError
         If `path` is no path or a directory, or its directory is missing or not writable.
     """
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in os.fsdecode(path):
         raise SavedFileError(f"cannot write to {path!r}: it is not the name of a file; give one, such as model.npz")
     shown, folder = os.fspath(path), Path(path).parent
     if Path(path).is_dir():
@@ -129,7 +129,7 @@ def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
         about = json.loads(bytes(arrays.pop("about")))
     except FileNotFoundError as error:
         raise SavedFileError(f"there is no saved model {shown}; Model.save writes one") from error
-    except (ArchiveError, KeyError, ValueError) as error:
+    except (ArchiveError, KeyError, ValueError, RecursionError) as error:
         raise SavedFileError(_damaged(shown, error)) from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else about

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import argparse
 from dataclasses import replace
 from pathlib import Path
@@ -60,8 +61,8 @@ def run(options: argparse.Namespace) -> int:
     path = Path(claim)
     if path.suffix.lower() in (".tex", ".md", ".txt", ".py"):
         claim = path
-        if not path.is_file():
-            what = "is a directory" if path.is_dir() else "does not exist"
+        if not os.path.isfile(path):
+            what = "is a directory" if os.path.isdir(path) else "does not exist"
             raise DataError(
                 f"CLAIM file {path} {what}; expected a file of formulas or functions, or a formula in LaTeX"
             )

@@ -94,7 +94,7 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot read the claim {os.fspath(path)}: {error.strerror}") from None
-    except UnicodeDecodeError:
+    except ValueError:
         raise DataError(f"cannot read the claim {os.fspath(path)}: it is no text in UTF-8") from None
 
 

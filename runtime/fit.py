@@ -58,6 +58,8 @@ class Fit:
         check_count("batch", batch)
         check_flag("shuffle", shuffle)
         check_flag("resume", resume)
+        if progress not in (True, False, "auto"):
+            raise DataError(f"progress is {progress!r}; expected True, False or 'auto'")
         options = as_checkpoints(checkpoints)
         if resume and options is None:
             raise DataError("resume is True, but there are no checkpoints; give their directory: checkpoints='run'")

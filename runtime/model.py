@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codegen.kernel_schedule import check_checkpoint, check_precision
+from ..symbolic.arguments import check_network
 from ..symbolic.errors import SizeError
 from ..symbolic.network import Network
 from .data import Data, check_data, name_data
@@ -18,7 +19,7 @@ from .fit_options import check_count, check_trainable
 from .history import History
 from .metrics import choose_metrics
 from .parameters import Parameters
-from .program import Program, check_choices, check_network, check_sizes, compile_network
+from .program import Program, check_choices, check_sizes, compile_network
 from .saved_files import Saved, read_file, update_digest, write_file
 from .scoring import SCORE_ROWS, outputs, score
 from .training import Trainer, noise_seed

@@ -19,6 +19,7 @@ from ..codegen.kernel_schedule import check_checkpoint
 from ..codegen.layout import make_layout
 from ..codegen.sizes import Sizes
 from ..symbolic.adopt import copied
+from ..symbolic.arguments import check_network
 from ..symbolic.axes import check_axes, derived_axes
 from ..symbolic.dependence import sources
 from ..symbolic.errors import DataError, UnsupportedError
@@ -29,7 +30,7 @@ from .array_checks import check_declared_sums, checked_labels
 from .call_plan import Kernels, Plan
 from .data import check_shape, size_of
 from .parameters import Layout, aligned_zeros
-from .program import check_choices, check_network, check_sizes, compile_network
+from .program import check_choices, check_sizes, compile_network
 
 Array = NDArray[Any]
 TARGETS = ("cpu", "numpy")

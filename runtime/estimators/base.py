@@ -15,12 +15,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ...symbolic.arguments import check_network
 from ...symbolic.errors import DataError, UndefinedError
 from ...symbolic.network import Network
 from ...symbolic.optimizers import SGD, Adam, Optimizer
 from ..fit_options import check_count
 from ..model import Model
-from ..program import check_choices, check_network
+from ..program import check_choices
 from .arrays import checked_weights, model_data, model_inputs
 from .convergence import Convergence
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from ...codegen.onnx.export import onnx_model
 from ...codegen.onnx.graph import load_onnx
+from ...symbolic.arguments import check_network
 from ...symbolic.errors import SavedFileError, ShapeError, UndefinedError, UnsupportedError
 from ...symbolic.network import Network
 from ..data import size_of
 from ..files import write_atomically
 from ..model import Model
-from ..program import check_choices, check_network, check_sizes
+from ..program import check_choices, check_sizes
 from ..saved_files import check_destination
 
 LARGEST = 2**31 - 2**20  # bytes of a protobuf message, and room for the nodes

@@ -27,6 +27,8 @@ def one_hot_rows(labels: Any, classes: int, name: str = "labels") -> Array:
     DataError
         If the labels are not integers 0…classes-1 in one axis.
     """
+    if isinstance(classes, bool) or not isinstance(classes, int | np.integer) or classes < 1:
+        raise DataError(f"classes is {classes!r}; expected a whole number of at least 1")
     found = np.asarray(labels)
     if found.ndim != 1:
         raise DataError(f"{name}: expected one label per row, found an array of shape {found.shape}")

@@ -58,6 +58,8 @@ def set_cache_dir(directory: str | os.PathLike[str] | None) -> None:
     if directory is None:
         _chosen = None
         return
+    if not os.fspath(directory):  # which would be the working directory
+        raise CacheError("the kernel cache directory is ''; name one, or give None for the usual one")
     path = Path(directory).expanduser().absolute()
     with _lock:
         _open_space(path)

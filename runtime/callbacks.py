@@ -74,6 +74,8 @@ class EarlyStopping(Callback):
     ) -> None:
         if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
             raise DataError(f"patience of early stopping is {patience!r}; expected a whole number of at least 1")
+        if isinstance(min_delta, bool) or not isinstance(min_delta, int | float):
+            raise DataError(f"min_delta of early stopping is {min_delta!r}; expected a number")
         self.patience = patience
         self.min_delta = float(min_delta)
         self.monitor = monitor

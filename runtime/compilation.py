@@ -9,6 +9,7 @@ import numpy as np
 
 from ..codegen.kernel_schedule import KernelSchedule, as_schedule, check_precision
 from ..codegen.sizes import usual_rows
+from ..symbolic.derivation import asked_names
 from ..symbolic.errors import SizeError, UndefinedError, UnsupportedError
 from ..symbolic.network import Network
 from .cache import load_module
@@ -59,7 +60,7 @@ def compile_network(
     if not isinstance(batch, int | np.integer) or isinstance(batch, bool) or batch < 1:
         raise SizeError(f"batch is {batch!r}; expected a whole number of at least 1")
     numbers = check_sizes(sizes or {})
-    names = None if wrt is None else tuple(wrt)
+    names = None if wrt is None else tuple(asked_names(network, wrt))
     options: dict[str, Any] = {
         "target": target,
         "dtype": dtype,
@@ -144,19 +145,6 @@ def check_choices(target: str, dtype: Any, optimizer: Any = None) -> str:
         shown = f"{optimizer.__name__}, a class" if isinstance(optimizer, type) else repr(optimizer)
         raise UndefinedError(f"optimizer is {shown}; expected one of gl.optimizers, such as gl.optimizers.SGD(lr=0.1)")
     return name
-
-
-def check_network(network: Any) -> Network:
-    """
-    Raises
-    ------
-    UndefinedError
-        If `network` is something else.
-    """
-    if not isinstance(network, Network):
-        shown = f"{network.__name__}, a class" if isinstance(network, type) else repr(network)
-        raise UndefinedError(f"network is {shown}; expected a network, as gl.Network() or gl.Sequential(…) make them")
-    return network
 
 
 def check_sizes(sizes: Mapping[str, int]) -> dict[str, int]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..symbolic.arguments import as_list, check_network
 from ..symbolic.errors import DataError, IndexingError, LossError, UnsupportedError
 from ..symbolic.network import Network
 from ..symbolic.notation import Notation
@@ -15,6 +16,7 @@ from ..symbolic.pictures.draw import Drawing
 from ..symbolic.report.chain import parse_entry
 from ..symbolic.report.document import Document
 from ..symbolic.tensors import Derived, Tensor, shape_text
+from .compilation import check_choices
 from .explain_pages import ArrayPage, ScalarPage
 from .point import Point
 from .what_if import Nudge, what_if
@@ -87,16 +89,17 @@ def explain(
     >>> [section.title for section in page.sections]
     ['Given', 'Forward', 'Error', 'Backward', 'Update', 'What if']
     """
-    if network.loss is None:
+    if check_network(network).loss is None:
         raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
     if not (isinstance(epsilon, int | float) and math.isfinite(epsilon) and epsilon > 0):
         raise DataError(f"epsilon must be a positive number, found {epsilon!r}")
     choices = Notation.of(notation)
     point = Point(network, data, params, rows, sizes, seed)
+    check_choices("numpy", "float64", optimizer)
     optimizer = SGD(lr=0.1) if optimizer is None else optimizer
     scalars = point.written_out(limit)
     document = Document(f"{network.name} in numbers")
-    entries = list(entries)
+    entries, nudge = (_texts(*given) for given in (("entries", entries), ("nudge", nudge)))
     asked = [] if scalars is not None else [_entry(point, text)[0].name for text in entries]
     page = ArrayPage(point, choices, asked) if scalars is None else ScalarPage(point, scalars, choices)
     document.add("Given", page.given())
@@ -125,6 +128,10 @@ def _drawn(point: Point, written_out: bool, notation: Mapping[str, Any]) -> Draw
         except UnsupportedError:  # more gates than a picture holds
             pass
     return network.picture(kind="dataflow", **notation)
+
+
+def _texts(name: str, given: Any) -> list[Any]:
+    return [given] if isinstance(given, str) else as_list(given, name, f"entries by name, as in {name}=['W1[0, 1]']")
 
 
 def _entry(point: Point, text: str) -> tuple[Tensor, tuple[int, ...]]:

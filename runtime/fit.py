@@ -61,6 +61,8 @@ class Fit:
         check_flag("shuffle", shuffle)
         check_flag("resume", resume)
         check_overlap(overlap)
+        if progress not in (True, False, "auto"):
+            raise DataError(f"progress is {progress!r}; expected True, False or 'auto'")
         options = as_checkpoints(checkpoints)
         if resume and options is None:
             raise DataError("resume is True, but there are no checkpoints; give their directory: checkpoints='run'")

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..symbolic.arguments import check_network
 from ..symbolic.axes import check_axes
 from ..symbolic.errors import DataError, SizeError
 from ..symbolic.network import Network
 from ..symbolic.tensors import Tensor
 from .array_checks import one_hot_rows
-from .compilation import compile_network
+from .compilation import check_sizes, compile_network
 from .data import Data, check_data, size_of
 from .fit_options import check_count
 from .parameters import Parameters
@@ -122,15 +123,19 @@ def gradcheck(
     """
     check_count("batch", batch)
     check_count("entries", entries)
+    check_count("seed", seed, least=0)
+    sizes = check_sizes(sizes or {})
+    if data is not None and not isinstance(data, Mapping):
+        raise DataError(f"data is {type(data).__name__}; expected a dict of arrays by name, as in {{'x': X, 'y': Y}}")
     rng = np.random.default_rng(seed)
-    primes = prime_sizes(network)
+    primes = prime_sizes(check_network(network))
     if data is None:
-        numbers = {**primes, **(sizes or {})}
+        numbers = {**primes, **sizes}
         known = {**numbers, network.batch.name: batch} if network.batch is not None else numbers
         check_axes(network, known)
         values = {t.name: random_data(network, t, known, rng) for t in network.inputs + network.targets}
     else:
-        numbers = dict(sizes or {})
+        numbers = dict(sizes)
         values = {name: np.array(array) for name, array in data.items()}  # a copy: entries are moved in place
     drawn = {tensor.name: values.pop(tensor.name) for tensor in network.noises if tensor.name in values}
     checked = check_data(network, values, np.float64, numbers)

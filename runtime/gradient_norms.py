@@ -202,7 +202,7 @@ class GradientNorms(Callback):
 
 
 def _names(of: Iterable[str]) -> list[str]:
-    names = [of] if isinstance(of, str) else list(of)
+    names = [of] if isinstance(of, str) else list(of) if isinstance(of, Iterable) else []
     if not names or not all(isinstance(name, str) for name in names):
         raise DataError(f"of is {of!r}; expected names of tensors, as in of=('z1', 'z2')")
     return list(dict.fromkeys(names))

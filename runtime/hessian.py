@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..symbolic.arguments import as_mapping, check_network
 from ..symbolic.indices import Dim
 from ..symbolic.network import Network
 from ..symbolic.second_order import hessian_vector
-from .compilation import check_network, check_sizes, compile_network
+from .compilation import check_sizes, compile_network
 from .hessian_blocks import LIMIT, hessian_blocks
 
 Array = NDArray[Any]
@@ -62,7 +63,8 @@ def hessian(
     products = hessian_vector(check_network(network), wrt)
     numbers = check_sizes(sizes or {})
     arrays = {**dict(zip((t.name for t in network.inputs + network.targets), data, strict=False)), **named}
-    for name, value in {**arrays, **dict(params)}.items():
+    params = as_mapping(params, "params", "{'W1': …}")
+    for name, value in {**arrays, **params}.items():
         tensor = network.tensors.get(name)
         if tensor is not None:
             for size, found in zip(tensor.shape, np.shape(value), strict=False):

@@ -71,7 +71,8 @@ def choose_metrics(chosen: Any, targets: Data) -> dict[str, Metric]:
     if chosen is None:
         classes = len(targets.arrays) == 1 and (targets.arrays[0].dtype.kind in "iu" or is_one_hot(targets.arrays[0]))
         return {"accuracy": accuracy} if classes else {}
-    names: Iterable[Any] = [chosen] if isinstance(chosen, str) or callable(chosen) else chosen
+    single = isinstance(chosen, str) or callable(chosen) or not isinstance(chosen, Iterable)
+    names: Iterable[Any] = [chosen] if single else chosen
     metrics: dict[str, Metric] = {}
     for metric in names:
         if isinstance(metric, str) and metric in NAMED:

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ..codegen.kernel_schedule import check_checkpoint, check_precision
+from ..symbolic.arguments import check_network
 from ..symbolic.network import Network
-from .compilation import check_choices, check_network, check_sizes
+from .compilation import check_choices, check_sizes
 from .data import Data, check_data, name_data
 from .fit import Fit
 from .fit_options import check_count, check_trainable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from ..symbolic.arguments import check_network
 from ..symbolic.network import Network
-from .compilation import check_network
 from .model_kernels import adopt
 from .saved_files import Saved, read_file, update_digest
 

@@ -34,6 +34,8 @@ def training_curves(history: History, *, name: str = "training", log: bool = Tru
     DataError
         If there are no epochs.
     """
+    if not isinstance(history, Mapping):
+        raise DataError(f"history is {history!r}; expected a History, as fit returns it")
     columns = {key: values for key, values in history.items() if key != "epoch"}
     epochs = history.get("epoch", [])
     if not epochs:
@@ -202,7 +204,7 @@ def _images(weights: Array, name: str, shape: Sequence[int] | None, most: int) -
     if weights.ndim == 2:
         inputs = weights.shape[1]
         side = math.isqrt(inputs)
-        wanted = tuple(shape) if shape is not None else (side, side)
+        wanted = (side, side) if shape is None else tuple(shape) if isinstance(shape, Sequence) else (shape,)
         if len(wanted) not in (2, 3) or math.prod(wanted) != inputs:
             raise ShapeError(
                 f"{where}: {inputs} weights are no image of {' × '.join(map(str, wanted))}; "

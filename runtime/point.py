@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..symbolic.arguments import check_numbers
 from ..symbolic.errors import DataError, ShapeError, SizeError, UndefinedError
 from ..symbolic.network import Network
 from ..symbolic.unrolled import Unrolled, dims_in, unrolled
@@ -34,8 +35,8 @@ class Point:
         check_count("seed", seed, least=0)
         self.network, self.about = network, []
         rng = np.random.default_rng(seed)
-        self.sizes = dict(sizes or {})
-        self._check_names(rows, data)
+        self.sizes = check_numbers(sizes or {}, [size.name for size in dims_in(network)], network)
+        self._check_rows(rows, data)
         self.arrays: dict[str, Any] = {name: float(number) for name, number in network.values.items()}
         self._take_data(data, rows, rng)
         self._take_parameters(params or {}, seed)
@@ -45,14 +46,9 @@ class Point:
         if network.has_modes:
             self.about.append("These are the numbers of a training step.")
 
-    def _check_names(self, rows: Any, data: Any) -> None:
-        """Refuse sizes that are none, and rows where there are none to choose from."""
+    def _check_rows(self, rows: Any, data: Any) -> None:
+        """Refuse rows where there are none to choose from."""
         network = self.network
-        known = [size.name for size in dims_in(network)]
-        for name in self.sizes:
-            if name not in known:
-                have = f"its sizes are {', '.join(known)}" if known else "it has none: all are numbers"
-                raise SizeError(f"{name!r} is no size of {network.name}: {have}")
         if isinstance(rows, int) and rows == 0:
             return
         if network.batch is None:
@@ -117,6 +113,8 @@ class Point:
     def _take_parameters(self, given: Mapping[str, Any], seed: int) -> None:
         network = self.network
         known = [tensor.name for tensor in network.parameters + network.states]
+        if not isinstance(given, Mapping):
+            raise DataError(f"params is {type(given).__name__}; expected arrays by name, as in {{{known[:1]}: …}}")
         for name in given:
             if name not in known:
                 raise UndefinedError(f"params: {network.name} has no parameter {name!r}; it has {', '.join(known)}")

@@ -19,6 +19,7 @@ from ..codegen.kernel_schedule import check_checkpoint
 from ..codegen.layout import make_layout
 from ..codegen.sizes import Sizes
 from ..symbolic.adopt import copied
+from ..symbolic.arguments import check_network
 from ..symbolic.axes import check_axes, derived_axes
 from ..symbolic.dependence import sources
 from ..symbolic.errors import DataError, UnsupportedError
@@ -27,7 +28,7 @@ from ..symbolic.tensors import Tensor
 from ..symbolic.vjp import NEXT, as_function, is_next, outputs_of, vjp
 from .array_checks import check_declared_sums, checked_labels
 from .call_plan import Kernels, Plan
-from .compilation import check_choices, check_network, check_sizes, compile_network
+from .compilation import check_choices, check_sizes, compile_network
 from .data import check_shape, size_of
 from .parameters import Layout, aligned_zeros
 

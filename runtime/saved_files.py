@@ -104,16 +104,26 @@ def check_destination(path: str | os.PathLike[str]) -> None:
     SavedFileError
         If `path` is no path or a directory, or its directory is missing or not writable.
     """
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in os.fsdecode(path):
-        raise SavedFileError(f"cannot write to {path!r}: it is not the name of a file; give one, such as model.npz")
+    check_path(path, "cannot write to")
     shown, folder = os.fspath(path), Path(path).parent
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         raise SavedFileError(f"cannot write {shown}: it is a directory; name a file in it, such as model.npz")
     if not folder.is_dir():
         what = "is not a directory" if folder.exists() else "does not exist"
         raise SavedFileError(f"cannot write {shown}: {folder} {what}; create it first")
     if not os.access(folder, os.W_OK):
         raise SavedFileError(f"cannot write {shown}: {folder} is not writable")
+
+
+def check_path(path: Any, cannot: str) -> None:
+    """
+    Raises
+    ------
+    SavedFileError
+        If `path` is no path.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in os.fsdecode(path):
+        raise SavedFileError(f"{cannot} {path!r}: it is not the name of a file; give one, such as model.npz")
 
 
 def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
@@ -123,6 +133,7 @@ def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
     SavedFileError
         If the file is missing, truncated, corrupt, or was saved of another network.
     """
+    check_path(path, "cannot read")
     shown = os.fspath(path)
     try:
         arrays = read_archive(path)

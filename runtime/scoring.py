@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sympy import Basic, Indexed
 
 from ..symbolic.binders import Binder
+from ..symbolic.errors import DataError
 from ..symbolic.network import Network
 from .data import Data
 from .metrics import Metric
@@ -70,8 +71,15 @@ def score(
             return scores
         found = found[0] if isinstance(found, tuple) else found
         target = np.asarray((known or data).of_role("target").arrays[0])
-        scores.update({name: float(metric(found, target)) for name, metric in metrics.items()})
+        scores.update({name: _number(name, metric(found, target)) for name, metric in metrics.items()})
     return scores
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise DataError(f"metric {name} returned {value!r}; expected one number") from None
 
 
 def _parts(data: Data, rows: int) -> list[slice]:

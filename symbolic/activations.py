@@ -16,7 +16,7 @@ from sympy import Expr, KroneckerDelta, Piecewise, Rational, erf, exp, log, pi, 
 
 from .binders import Sum, from_user
 from .errors import UndefinedError
-from .functions import elementwise
+from .functions import elementwise, of_symbols
 
 
 class AlongAxis:
@@ -107,7 +107,8 @@ def activate(activation: Any, z: Any, axis: Any) -> Expr:
             f"{activation!r} is not an activation: expected gl.sigmoid or another of gl's, or a function of one "
             "SymPy expression, such as lambda z: z * gl.tanh(z)"
         )
-    found = activation(z, axis) if isinstance(activation, AlongAxis) else activation(z)
+    at = (z, axis) if isinstance(activation, AlongAxis) else (z,)
+    found = of_symbols(activation, *at, name=f"activation {activation!r}", kind=UndefinedError)
     if not isinstance(found, Expr | int | float):
         raise UndefinedError(f"activation {activation!r} returned {found!r}; expected one SymPy expression in {z}")
     return from_user(found)

@@ -7,7 +7,6 @@ and what differs in inference is not counted.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sympy
 from sympy import Add, Expr, Integer, Mul
 
+from .arguments import check_numbers
 from .equations import Equation
 from .errors import SizeError, UnsupportedError
 from .indices import Dim, as_size
@@ -130,19 +130,15 @@ class Costs:
         SizeError
             If a size has no number or an unknown name, or a number is no size or leaves a tensor without entries.
         """
-        given = {str(name): value for name, value in {**(sizes or {}), **named}.items()}
         known = self.sizes
-        for name, value in given.items():
-            if name not in known:
-                have = f"its sizes are {', '.join(known)}" if known else "it has none: all are numbers"
-                raise SizeError(f"{name!r} is no size of {self.network.name}: {have}")
-            _check_number(name, value)
+        asked = {str(name): value for name, value in {**(sizes or {}), **named}.items()}
+        given = check_numbers(asked, known, self.network)
         missing = [name for name in known if name not in given]
         if missing:
             raise SizeError(
                 f"size {missing[0]} has no number; give it, as in at({', '.join(f'{name}=5' for name in missing)})"
             )
-        numbers = {known[name]: Integer(operator.index(value)) for name, value in given.items()}
+        numbers = {known[name]: Integer(value) for name, value in given.items()}
         for tensor in self.network.tensors.values():
             shape = tuple(size.xreplace(numbers) for size in tensor.shape)
             if any(size.is_nonpositive for size in shape):
@@ -238,12 +234,3 @@ def leading_terms(amount: Expr) -> Expr:
 
     kept = [term for term, own in zip(terms, powers, strict=True) if not any(grows_as(own, other) for other in powers)]
     return Add(*(coefficient * monomial for coefficient, monomial in kept))
-
-
-def _check_number(name: str, value: Any) -> None:
-    try:
-        number = 0 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = 0
-    if number <= 0:
-        raise SizeError(f"size {name} is a whole number of at least 1, found {value!r}")

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from sympy import Add, Expr, Integer, Symbol
 
 from .adjoint import Contribution, contributions
+from .arguments import as_list
 from .binders import Binder
 from .compact import compact, measure
 from .dependence import passed_by, sources
@@ -276,9 +277,10 @@ def asked_names(network: Network, wrt: Iterable[str] | None) -> list[str]:
     wrt = network.asked if wrt is None else wrt
     if wrt is None:
         return [t.name for t in network.parameters or network.inputs if t.classes is None]
-    names = [wrt] if isinstance(wrt, str) else list(dict.fromkeys(wrt))
+    names = [wrt] if isinstance(wrt, str) else as_list(wrt, "wrt", "names of tensors, as in wrt=['W1']")
+    names = [name for place, name in enumerate(names) if name not in names[:place]]
     for name in names:
-        tensor = network.tensors.get(name)
+        tensor = network.tensors.get(name) if isinstance(name, str) else None
         if tensor is None:
             raise UndefinedError(f"wrt: {network.name} has no tensor {name!r}; it has {', '.join(network.tensors)}")
         if tensor.classes is not None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, cast
 from sympy import Dummy, Expr, Function, sympify
 
 from .binders import Binder, from_user
-from .errors import IndexingError
+from .errors import GradloomError, IndexingError, UndefinedError
 from .indices import check_latex, check_name
 from .tensors import elements
 
@@ -40,7 +40,7 @@ class Elementwise(Function):
     @classmethod
     def definition(cls, *args: Any) -> Expr:
         """The formula at `args`, an ordinary SymPy expression."""
-        return from_user(cls.formula(*args))
+        return from_user(of_symbols(cls.formula, *args, name=f"{cls.__name__}: its formula", kind=IndexingError))
 
     def expand_definition(self) -> Expr:
         return type(self).definition(*self.args)
@@ -93,6 +93,8 @@ def elementwise(name: str, formula: Callable[..., Any], *, latex: str | None = N
     """
     check_name(name, "function")
     check_latex(latex, name)
+    if not callable(formula):
+        raise UndefinedError(f"{name}: its formula is {formula!r}; expected a function, such as lambda z: z**2")
     defaults = tuple(parameter.default for parameter in inspect.signature(formula).parameters.values())
     members = {"formula": staticmethod(formula), "defaults": defaults, "symbol": latex, "nargs": len(defaults)}
     metaclass: Any = type(Elementwise)
@@ -102,6 +104,23 @@ def elementwise(name: str, formula: Callable[..., Any], *, latex: str | None = N
     if not isinstance(probe, Expr) or probe.has(Binder) or elements(probe):
         raise IndexingError(f"{name} is not elementwise: its formula gave {probe}; use Sum in define() instead")
     return made
+
+
+def of_symbols(formula: Callable[..., Any], *symbols: Any, name: str, kind: type[GradloomError]) -> Any:
+    """What a function of the user's makes of symbols.
+
+    Raises
+    ------
+    kind
+        If it is for numbers alone, as NumPy's functions and Python's ``if`` are.
+    """
+    try:
+        return formula(*symbols)
+    except TypeError as error:
+        raise kind(
+            f"{name} cannot be applied to symbols ({error}); write sympy.exp or gl.tanh, not numpy.exp, "
+            "and cases with sympy.Piecewise"
+        ) from error
 
 
 def _arity(defaults: tuple[Any, ...]) -> str:

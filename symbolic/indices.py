@@ -11,7 +11,7 @@ import keyword
 import re
 from typing import Any
 
-from sympy import Integer, Symbol, sympify
+from sympy import Integer, Symbol, SympifyError, sympify
 
 from .errors import NameTakenError, ShapeError
 
@@ -141,9 +141,12 @@ def as_size(size: Any, where: str) -> Any:
         )
     if isinstance(size, float | str | bool):
         raise ShapeError(f"{where}: a size is an integer or a symbol from dims(), found {size!r}")
-    expr = sympify(size, strict=True)
+    try:
+        expr = sympify(size, strict=True)
+    except SympifyError:
+        expr = None
     if isinstance(expr, Integer) and expr <= 0:
         raise ShapeError(f"{where}: a size must be positive, found {expr}")
-    if not expr.is_integer or not all(isinstance(s, Dim) for s in expr.free_symbols):
+    if expr is None or not expr.is_integer or not all(isinstance(s, Dim) for s in expr.free_symbols):
         raise ShapeError(f"{where}: a size is an integer or an expression of symbols from dims(), found {size!r}")
     return expr

@@ -19,6 +19,7 @@ from sympy import Expr
 
 from .binders import Sum, from_user
 from .errors import LossError, ShapeError
+from .functions import of_symbols
 from .network import Network
 from .tensors import Tensor, element_of, shape_text
 
@@ -167,7 +168,8 @@ class Entrywise(Loss):
 
     def expression(self, network: Network, output: Tensor, target: Tensor) -> Expr:
         where = network.home(output)
-        found = self.entry(element_of(output, where), element_of(target, where))
+        entries = element_of(output, where), element_of(target, where)
+        found = of_symbols(self.entry, *entries, name=f"loss {self.entry!r}", kind=LossError)
         if not isinstance(found, Expr | int | float):
             raise LossError(f"loss {self.entry!r} returned {found!r}; expected one SymPy expression in the two entries")
         return self.reduced(self.total(network, output, from_user(found)), self.count(network, output))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from .errors import UnsupportedError
+from .errors import UndefinedError, UnsupportedError
 from .indices import check_latex
 
 _CHOICES = {
@@ -50,6 +50,8 @@ class Notation:
             value = getattr(self, name)
             if value not in known:
                 raise UnsupportedError(f"{name} {value!r}: expected {' or '.join(map(repr, known))}")
+        if not isinstance(self.symbols, Mapping):
+            raise UndefinedError(f"symbols is {self.symbols!r}; expected a dict by name, as in {{'a1': 'h'}}")
         for name, symbol in self.symbols.items():
             check_latex(symbol, name)
 

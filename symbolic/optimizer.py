@@ -23,7 +23,7 @@ from .equations import Equation
 from .errors import DataError, NameTakenError, UndefinedError, UnsupportedError
 from .indices import Dim, Index
 from .schedules import Constant, Schedule, at_least
-from .tensors import Tensor, element_of
+from .tensors import Tensor, element_of, elements
 
 
 class Optimizer:
@@ -211,6 +211,11 @@ class Optimizer:
                 )
             self._check_reads(target, inner, limits[0][0])
             plain = plain.xreplace({binder: mark})
+        if index in plain.xreplace(dict.fromkeys(elements(plain), mark)).free_symbols:
+            raise UnsupportedError(
+                f"{type(self).__name__}: index {index} stands as a number in the equation of {target}; "
+                f"an update reads vectors at [{index}] alone"
+            )
         strange = plain.free_symbols - allowed - {mark}
         if strange:
             raise UndefinedError(

@@ -14,6 +14,7 @@ from typing import Any
 from sympy import Expr, Symbol
 
 from .adopt import copied
+from .arguments import check_network
 from .binders import Binder
 from .derivation import Derivation, asked_names, derive
 from .equations import Equation
@@ -52,7 +53,7 @@ def per_example(network: Network, wrt: Iterable[str] | None = None, *, penalties
     UnsupportedError
         If a parameter is read where no index, or more than one, runs over the batch.
     """
-    if network.loss is None:
+    if check_network(network).loss is None:
         raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
     if penalties not in PENALTIES:
         raise UndefinedError(f"penalties is {penalties!r}; expected one of {', '.join(PENALTIES)}")

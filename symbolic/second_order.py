@@ -14,6 +14,7 @@ from typing import Any
 from sympy import Add
 
 from .adopt import add, adopt, check_untaken, copied, in_training, output_of, prune
+from .arguments import check_network
 from .binders import Sum
 from .dependence import readers
 from .derivation import asked_names, derive
@@ -97,7 +98,7 @@ def gauss_newton_vector(
     UndefinedError, UnusedParameterError
         As in `hessian_vector`; also if `output` is unknown or nothing of it moves.
     """
-    if network.loss is None:
+    if check_network(network).loss is None:
         raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
     names = _independent(network, wrt)
     name = output.name if isinstance(output, Tensor) else network.output.name if output is None else output
@@ -158,7 +159,7 @@ def _reading(network: Network, middle: Tensor) -> list[Equation]:
 
 
 def _independent(network: Network, wrt: Iterable[str] | None) -> list[str]:
-    if network.loss is None:
+    if check_network(network).loss is None:
         raise LossError(f"{network.name} has no loss: call minimize(…) with a scalar first")
     names = asked_names(network, wrt)
     defined = {equation.target.name for equation in network.equations}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from .arguments import as_list, shown
 from .errors import ShapeError, UndefinedError
 from .indices import Dim, as_size
 from .layers.base import Layer, build
@@ -57,11 +58,18 @@ class Sequential(Network):
         penalties: Iterable[Penalty] = (),
     ) -> None:
         super().__init__(name)
-        self.layers = list(layers)
+        self.layers = as_list(layers, "layers", "layers in a list, as in [gl.layers.Dense(3)]")
+        if not self.layers:
+            raise UndefinedError("layers is empty; expected at least one layer, such as gl.layers.Dense(3)")
         x = self.input("x", (Dim("B"), *_sample_shape(input_shape)), classes=input_classes)
         for place, layer in enumerate(self.layers, start=1):
             x = build(self, layer, x, place, f"layers[{place - 1}]")
-        terms = list(penalties)
+        terms = as_list(penalties, "penalties", "penalties in a list, as in [gl.losses.L2(1e-4)]")
+        for place, penalty in enumerate(terms):
+            if not isinstance(penalty, Penalty):
+                raise UndefinedError(
+                    f"penalties[{place}] is {shown(penalty)}; expected a penalty, such as gl.losses.L2(1e-4)"
+                )
         if loss is None:
             if terms:
                 raise UndefinedError("penalties are terms of a loss, but there is none; give Sequential a loss")

@@ -15,6 +15,7 @@ from sympy import Add, Expr, Integer
 
 from .adjoint import partials
 from .adopt import add, check_untaken, copied, in_training, output_of, prune
+from .arguments import as_mapping, check_network
 from .binders import Sum, from_user
 from .compact import compact, measure
 from .dependence import readers, sources
@@ -72,9 +73,10 @@ def tangent(network: Network, of: str | Tensor, directions: Mapping[str, Any], *
     >>> print(net.equation("a_x"))
     a_x[i, j] = W[j, 0] (1 - a[i, j]²)
     """
-    target = _known(network, of)
+    target = _known(check_network(network), of)
     if label:
         check_name(label, "label")
+    directions = as_mapping(directions, "directions", "{'x': lambda i, k: 1}")
     moves = {_known(network, name): _move(network, name, direction) for name, direction in directions.items()}
     # What moves as it is told does not move as its equation says: a state so given is no recurrence any more.
     following = [equation for equation in network.equations if equation.target not in moves]
@@ -126,7 +128,7 @@ def jvp(network: Network, wrt: Any = None, of: str | Tensor | None = None, *, la
     UndefinedError, UnusedParameterError, NameTakenError
         If a name is unknown or taken, `of` does not depend on one, or it holds class labels.
     """
-    if of is None and network.loss is None:
+    if check_network(network).loss is None and of is None:
         raise LossError(f"{network.name} has no loss: call minimize(…) first, or say of which tensor, as in of='a'")
     target = _known(network, network.loss if of is None else of)  # type: ignore[arg-type]
     reached = sources(network.equations, [target])

@@ -12,7 +12,7 @@ from sympy import Basic, Dummy, Expr, Symbol, sympify
 
 from .errors import IndexingError, ShapeError
 from .indexed import Indexed, IndexedBase
-from .indices import BoundIndex, Index, as_size, check_latex
+from .indices import BoundIndex, Index, as_size, check_latex, check_name
 
 ROLES = ("input", "target", "noise", "parameter", "state", "constant", "value", "adjoint")
 
@@ -39,6 +39,8 @@ class Tensor(Symbol):
     def __new__(
         cls, name: str, shape: Any = (), role: str = "value", classes: Any = None, latex: str | None = None, **_: Any
     ) -> Tensor:
+        if not isinstance(name, str):
+            check_name(name, "tensor")  # which refuses it; names that are kept for gradients are made here, too
         if not isinstance(shape, tuple | list):
             shape = (shape,)
         kind = {"integer": True} if classes is not None else {"real": True}

@@ -14,6 +14,7 @@ from typing import Any
 
 from sympy import Expr, Integer, Rational
 
+from .arguments import check_network, check_numbers
 from .binders import Binder, from_user
 from .dependence import passed_by
 from .equations import Equation
@@ -123,7 +124,8 @@ def unrolled(
     z1[1] = W1[1, 0] x[0] + W1[1, 1] x[1] + b1[1]
     L = 1/2 (z1[0] - y[0])² + 1/2 (z1[1] - y[1])²
     """
-    return _Unroller(network, dict(sizes or {}), dict(labels or {})).run(limit)
+    known = [dim.name for dim in dims_in(check_network(network))]
+    return _Unroller(network, check_numbers(sizes or {}, known, network), dict(labels or {})).run(limit)
 
 
 class _Unroller:

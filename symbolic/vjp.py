@@ -14,6 +14,7 @@ from typing import Any
 from sympy import Add
 
 from .adopt import add, copied, renamed
+from .arguments import check_network
 from .binders import Sum
 from .dependence import sources
 from .derivation import asked_names
@@ -91,7 +92,7 @@ def as_function(network: Network, outputs: Any = None, *, training: bool = True)
     Arguments are as in `vjp`; the name of a state among the outputs stands for what it becomes after a step, which is
     named with `NEXT`. Of targets and noise only what the outputs depend on is taken; they come behind the inputs.
     """
-    if network.announced:
+    if check_network(network).announced:
         raise UndefinedError(
             f"{min(network.announced)} was announced by sequence() but is not defined; define it first"
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

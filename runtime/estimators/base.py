@@ -15,10 +15,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ...symbolic.arguments import check_network
 from ...symbolic.errors import DataError, UndefinedError
 from ...symbolic.network import Network
 from ...symbolic.optimizers import SGD, Adam, Optimizer
-from ..compilation import check_choices, check_network
+from ..compilation import check_choices
 from ..fit_options import check_count
 from ..model import Model
 from .arrays import checked_weights, model_data, model_inputs

@@ -9,9 +9,10 @@ from typing import Any
 
 from ...codegen.onnx.export import onnx_model
 from ...codegen.onnx.graph import load_onnx
+from ...symbolic.arguments import check_network
 from ...symbolic.errors import SavedFileError, ShapeError, UndefinedError, UnsupportedError
 from ...symbolic.network import Network
-from ..compilation import check_choices, check_network, check_sizes
+from ..compilation import check_choices, check_sizes
 from ..data import size_of
 from ..files import write_atomically
 from ..model import Model

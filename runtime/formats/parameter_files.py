@@ -17,7 +17,7 @@ from ...symbolic.network import Network
 from ...symbolic.tensors import shape_text
 from ..data import size_of
 from ..files import ArchiveError, read_archive, write_archive, write_atomically
-from ..saved_files import check_destination, fingerprint
+from ..saved_files import check_destination, check_path, fingerprint
 
 Array = NDArray[Any]
 SUFFIXES = (".safetensors", ".npz")
@@ -56,6 +56,7 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, Array]:
     SavedFileError
         If the file is missing, damaged, or has another suffix.
     """
+    check_path(path, "cannot open")
     shown = os.fspath(path)
     try:
         if _suffix(path) == ".npz":
@@ -133,6 +134,7 @@ def check_parameters(
 
 
 def _suffix(path: str | os.PathLike[str]) -> str:
+    check_path(path, "cannot open")
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise SavedFileError(f"{os.fspath(path)}: parameters are kept in files that end in {' or '.join(SUFFIXES)}")

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, GradloomError
+from ..arguments import as_mapping, check_network
+from ..errors import DataError, GradloomError, UndefinedError
 from ..network import Network
 from .deciding.everything import everything
 from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError, UnreadableError
@@ -68,9 +69,23 @@ def check(
     LossError
         If the network has no loss.
     """
+    derivation = everything(check_network(network))
+    if first not in (None, 0, 1):
+        raise UndefinedError(f"first is {first!r}; expected 0 or 1, the number of the first position, or None")
+    aliases = as_mapping(aliases or {}, "aliases", '{"m": "B"}')
+    functions = as_mapping(functions or {}, "functions", '{"g": gl.tanh}')
+    symbols = as_mapping(symbols or {}, "symbols", r'{"a1": r"\hat y"}')
+    for name in symbols:
+        if name not in network.tensors:
+            raise UndefinedError(f"symbols: {network.name} has no tensor {name!r}; it has {', '.join(network.tensors)}")
+    for name, meaning in aliases.items():
+        if not isinstance(meaning, str):
+            raise UndefinedError(f"alias {name} is {meaning!r}; expected what it means, in LaTeX or by name")
+    for name, function in functions.items():
+        if not callable(function):
+            raise UndefinedError(f"function {name} is {function!r}; expected a function, such as gl.tanh")
     if isinstance(claim, Path):
         claim = _read(claim) if claim.suffix != ".py" else claim
-    derivation = everything(network)
     options = {"layout": layout, "derivatives": derivatives, "single": single, "first": first, "symbols": symbols}
     if isinstance(claim, str):
         known = {**own_functions(equation.body for equation in network.equations), **(functions or {})}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..arguments import as_list
 from ..errors import ShapeError
 from ..network import Network
 from ..tensors import Tensor, element_of, shape_text
@@ -25,7 +26,8 @@ class Chain(Layer):
     """
 
     def __init__(self, layers: Layer | Iterable[Layer]) -> None:
-        self.layers: list[Any] = [layers] if isinstance(layers, Layer) else list(layers)
+        name = f"{type(self).__name__}: layers"
+        self.layers: list[Any] = [layers] if isinstance(layers, Layer) else as_list(layers, name, "layers in a list")
 
     def build(self, network: Network, x: Tensor, place: Place) -> Tensor:
         for number, (layer, own) in enumerate(inside(place, self.layers)):

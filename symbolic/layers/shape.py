@@ -84,7 +84,7 @@ def permute(network: Network, x: Tensor, order: Sequence[int], name: str, note: 
     ShapeError
         If `order` does not hold each axis but the batch once.
     """
-    if sorted(order) != list(range(1, x.rank)):
+    if len(order) != x.rank - 1 or any(axis not in order for axis in range(1, x.rank)):
         raise ShapeError(
             f"{name}: order {tuple(order)} does not hold each of the axes 1 to {x.rank - 1} of {x.name} "
             f"{shape_text(x.shape)} once; axis 0 is the batch and stays"

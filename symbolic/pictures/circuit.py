@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..arguments import as_mapping
 from ..errors import DataError, UndefinedError
 from ..evaluate import evaluate
 from ..indices import Dim
@@ -40,7 +41,7 @@ class Numbers:
 
 def scalars(network: Network, values: Mapping[str, Any] | None, sizes: Mapping[str, int] | None) -> tuple[Network, Any]:
     """A network of scalars, and their values; one of tensors is unrolled at the sizes that its values have."""
-    known = dict(values or {})
+    known = as_mapping(values or {}, "values", "{'x': 0.5}")
     for name in known:
         if name not in network.tensors:
             raise UndefinedError(f"values: {network.name} has no tensor {name!r}; it has {', '.join(network.tensors)}")
@@ -48,7 +49,7 @@ def scalars(network: Network, values: Mapping[str, Any] | None, sizes: Mapping[s
         return network, known
     from ..unrolled import unrolled
 
-    found = dict(sizes or {})
+    found = dict(as_mapping(sizes or {}, "sizes", "{'n': 3}"))
     for name, value in known.items():
         for size, length in zip(network.tensors[name].shape, getattr(value, "shape", _shape(value)), strict=False):
             if isinstance(size, Dim):

@@ -44,7 +44,9 @@ class Choices:
 
     def text(self, longest: int = 12) -> str:
         """Odd characters among plain ones."""
-        return "".join(self.pick(ODD) if self.one_in(3) else chr(97 + self.below(26)) for _ in range(self.below(longest)))
+        return "".join(
+            self.pick(ODD) if self.one_in(3) else chr(97 + self.below(26)) for _ in range(self.below(longest))
+        )
 
     def altered(self, content: bytes) -> bytes:
         """`content` with a few bytes changed, moved, repeated, left out or put in."""

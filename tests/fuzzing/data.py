@@ -49,7 +49,9 @@ def npy(choices: Choices) -> bytes:
     np.save(buffer, array(choices), allow_pickle=True)
     if not choices.one_in(5):
         return buffer.getvalue()
-    shape = choices.pick(("(3, 2)", "(10000000000, 10)", "(-1,)", "()", "(2**40,)", "(True, 2)", CANARY, "[3]", "(" * 300))
+    shape = choices.pick(
+        ("(3, 2)", "(10000000000, 10)", "(-1,)", "()", "(2**40,)", "(True, 2)", CANARY, "[3]", "(" * 300)
+    )
     kind = choices.pick(("'<f8'", "'|O'", "'|V0'", "[('a', '<f8')]", CANARY, "'<f8' * 9999999", "None", "'>U99999999'"))
     text = f"{{'descr': {kind}, 'fortran_order': {choices.pick(('False', 'True', '0', CANARY))}, 'shape': {shape}}}\n"
     version = choices.pick((b"\1\0", b"\1\0", b"\2\0", b"\3\0", b"\x09\0"))

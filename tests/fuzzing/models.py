@@ -58,7 +58,9 @@ def prepare(folder: Path) -> Target:
 
     def may_run(file: str) -> bool:
         """Whether the argument is this file, alone or with something behind a colon."""
-        return any(os.path.realpath(path) == file for path in (named[-1], named[-1].rpartition(":")[0]) if "\0" not in path)
+        return any(
+            os.path.realpath(path) == file for path in (named[-1], named[-1].rpartition(":")[0]) if "\0" not in path
+        )
 
     def call(choices: Choices) -> None:
         kind = choices.below(4)
@@ -70,14 +72,19 @@ def prepare(folder: Path) -> Target:
             name = "set.py" + choices.pick(("", "", ":other", ":network"))
         else:
             odd = choices.pick(("", "", "", choices.text(), choices.pick(PAYLOADS), "x" * 300, "/" * 5000, "a/" * 3000))
-            name = choices.pick(FRONTS) * (kind - 2) + choices.pick(("model.py", *FILES, "folder.py", "nowhere.py")) + odd
+            name = (
+                choices.pick(FRONTS) * (kind - 2) + choices.pick(("model.py", *FILES, "folder.py", "nowhere.py")) + odd
+            )
             name += choices.pick(ENDS)
         if os.path.basename(name.rpartition(":")[0] or name) == "pipe.py" or name.startswith(("/dev/", "//dev")):
             name = "model.py"  # what is a pipe waits for what comes out of it, as it should
         named.append(name)
         what, *options = choices.pick(COMMANDS)
         if what == "check":
-            options = [name, choices.pick(("x = x", CANARY, "a" * 5000 + ".tex", "model.py\0.md", "folder.py/x.md", name))]
+            options = [
+                name,
+                choices.pick(("x = x", CANARY, "a" * 5000 + ".tex", "model.py\0.md", "folder.py/x.md", name)),
+            ]
             named[-1:] = [options[-1] if options[-1].endswith(".py") else name, name]
         elif options[-1:] in (["--size"], ["--row"]):
             options += [choices.pick(("n=3", "x", "=", "n=²", "n=" + "9" * 5000, "n=-1", "²", choices.text())), name]

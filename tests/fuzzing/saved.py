@@ -34,7 +34,24 @@ class Pickled:
 
 def value(choices: Choices, depth: int = 2) -> Any:
     """What JSON can hold, mostly of a wrong type."""
-    plain = (None, True, False, -1, 0, 3, 2**63, 10**400, 1e308, -0.5, "", "float64", "numpy", "cuda", "../../x", *PAYLOADS)
+    plain = (
+        None,
+        True,
+        False,
+        -1,
+        0,
+        3,
+        2**63,
+        10**400,
+        1e308,
+        -0.5,
+        "",
+        "float64",
+        "numpy",
+        "cuda",
+        "../../x",
+        *PAYLOADS,
+    )
     kind = choices.below(8)
     if kind == 0 and depth:
         return [value(choices, depth - 1) for _ in range(choices.below(4))]
@@ -69,7 +86,11 @@ def rewritten(choices: Choices, content: bytes) -> bytes:
         if kind < 3 and "about" in arrays:
             try:
                 about = changed(choices, json.loads(bytes(arrays["about"])))
-                text = json.dumps(about).encode() if kind else choices.pick((b"[" * 99999, b'{"a":' * 9999, b"1" * 9999, b"\xff"))
+                text = (
+                    json.dumps(about).encode()
+                    if kind
+                    else choices.pick((b"[" * 99999, b'{"a":' * 9999, b"1" * 9999, b"\xff"))
+                )
             except (ValueError, RecursionError, UnicodeError):
                 continue
             arrays["about"] = np.frombuffer(text, np.uint8)
@@ -111,13 +132,21 @@ def graph(choices: Choices, content: bytes) -> bytes:
     import onnx
 
     model = onnx.ModelProto.FromString(content)
-    messages: list[Any] = [model.graph, *model.graph.node, *model.graph.initializer, *model.graph.input, *model.opset_import]
+    messages: list[Any] = [
+        model.graph,
+        *model.graph.node,
+        *model.graph.initializer,
+        *model.graph.input,
+        *model.opset_import,
+    ]
     messages += [attribute for node in model.graph.node for attribute in node.attribute]
     messages += [size for given in model.graph.input for size in given.type.tensor_type.shape.dim]
     for _ in range(1 + choices.below(4)):
         message = choices.pick(messages)
         field = choices.pick(message.DESCRIPTOR.fields)
-        odd = choices.pick((choices.number(), choices.text(), 0.5, b"", "Gemm", "Conv", "Relu", "/etc/passwd", *PAYLOADS))
+        odd = choices.pick(
+            (choices.number(), choices.text(), 0.5, b"", "Gemm", "Conv", "Relu", "/etc/passwd", *PAYLOADS)
+        )
         try:
             if choices.one_in(3):
                 message.ClearField(field.name)
@@ -228,7 +257,9 @@ def prepare(folder: Path) -> Target:
 
     def kernel_cache(choices: Choices) -> None:
         """Whatever lies in the cache, what runs is what was generated."""
-        files = sorted(path for path in kernels.rglob("*") if path.is_file() and path.suffix in (".py", ".made", ".nbi"))
+        files = sorted(
+            path for path in kernels.rglob("*") if path.is_file() and path.suffix in (".py", ".made", ".nbi")
+        )
         for _ in range(1 + choices.below(3)):
             path = choices.pick(files)
             content = path.read_bytes() if path.exists() else b""

@@ -10,7 +10,7 @@ from sympy.tensor.indexed import IndexedBase
 
 from ...binders import Binder, axis_sizes, from_user
 from ...equations import Equation, check_equation
-from ...errors import IndexingError
+from ...errors import DataError, IndexingError
 from ...indices import BoundIndex, Dim, Index
 from ...tensors import Adjoint, Tensor, indices_of, is_element, shape_text, tensor_of
 from ..deciding.question import Question
@@ -42,7 +42,10 @@ def element_sides(left: Any, right: Any, names: Names, single: bool = False) -> 
 
 def _known(side: Any, names: Names) -> Expr:
     """A side over the network's own tensors and sizes."""
-    expr = sympy.sympify(side, strict=True) if not isinstance(side, sympy.Basic) else side
+    try:
+        expr = sympy.sympify(side, strict=True) if not isinstance(side, sympy.Basic) else side
+    except sympy.SympifyError:
+        raise DataError(f"a side of a claim is {side!r}; expected a SymPy expression, or LaTeX for the whole") from None
     expr = _with_tensors(expr, names)
     bases = {base.label for base in expr.atoms(IndexedBase)}
     letters = {}

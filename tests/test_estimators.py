@@ -15,9 +15,11 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_class_weight
 from threadpoolctl import threadpool_limits
 
 import gradloom as gl
+from gradloom.runtime.estimators.classification import class_weights
 from gradloom.sklearn import MLPClassifier, MLPRegressor, NetworkClassifier, NetworkRegressor
 
 RNG = np.random.default_rng(19)
@@ -397,3 +399,64 @@ def test_what_cannot_be_asked():
     two.minimize(gl.Sum((z[i] - y[i]) ** 2, i) / size)
     with pytest.raises(gl.DataError, match="an estimator has one input, X, but those of two are a, b"):
         small(NetworkRegressor, network=two).fit(X, Y[:, 0])
+
+
+# ---- weights of classes ----------------------------------------------------------------------------------------------
+
+OF_NAMES = {"oak": 3.0, "ash": 0.5}
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("chosen", ["balanced", OF_NAMES], ids=["balanced", "numbers"])
+@pytest.mark.parametrize("make", [MLPClassifier, NetworkClassifier])
+def test_weights_of_classes_are_those_of_scikit_learn(make, chosen, weights):
+    """As if each row had the weight that scikit-learn's `compute_class_weight` has for its class."""
+    known = {"elm": 1.0, **OF_NAMES} if chosen is OF_NAMES else chosen
+    classes = np.unique(NAMES)
+    assert len(set(np.bincount(LABELS))) == 3  # or all would be balanced already
+    factors = compute_class_weight(known, classes=classes, y=NAMES, sample_weight=weights)
+    times = factors[np.searchsorted(classes, NAMES)] * (1 if weights is None else weights)
+    options = {"network": build} if make is NetworkClassifier else {}
+    found = small(make, class_weight=chosen, **options).fit(X, NAMES, sample_weight=weights)
+    expected = small(make, **options).fit(X, NAMES, sample_weight=times)
+    np.testing.assert_allclose(flat(found), flat(expected), rtol=1e-12)
+    assert not np.allclose(flat(found), flat(small(make, **options).fit(X, NAMES, sample_weight=weights)), rtol=1e-3)
+
+
+def build(n_features, n_classes):
+    loss = gl.losses.CrossEntropy(targets="labels", mask="sample_weight")
+    return gl.Sequential([gl.layers.Dense(7, gl.tanh), gl.layers.Dense(n_classes)], n_features, loss=loss)
+
+
+def test_early_stopping_does_not_know_weights_of_classes():
+    found = small(class_weight={"oak": 0, "ash": 2}, early_stopping=True, validation_fraction=0.4).fit(X, NAMES)
+    trained = train_test_split(X, NAMES, test_size=0.4, random_state=int(np.random.RandomState(0).randint(2**31 - 1)),
+                               stratify=NAMES)  # fmt: skip
+    assert max(found.validation_scores_) == found.score(trained[1], trained[3])
+    assert len(set(trained[3])) == 3
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ("equal", "class_weight is 'equal'; choose None, 'balanced' or a dictionary"),
+        ({"oak": -1.0}, "expected finite numbers of at least 0"),
+        ({"oak": 0, "ash": 0, "elm": 0}, "one of them above 0"),
+        ({"beech": 2.0}, "are not in class_weight"),
+    ],
+)
+def test_weights_of_classes_that_cannot_be(chosen, message):
+    with pytest.raises(ValueError, match=message):
+        small(class_weight=chosen).fit(X, NAMES)
+
+
+def test_a_part_of_the_data_cannot_be_balanced():
+    with pytest.raises(gl.DataError, match="class_weight='balanced' asks for all of y, and partial_fit has a part"):
+        small(class_weight="balanced").partial_fit(X, NAMES, classes=np.unique(NAMES))
+    weighed = small(class_weight=OF_NAMES).partial_fit(X, NAMES, classes=np.unique(NAMES))
+    plain = small().partial_fit(X, NAMES, classes=np.unique(NAMES))
+    assert not np.array_equal(flat(weighed), flat(plain))
+    # A class that the rows left have not: of the two others each has half of all weight.
+    few = np.array([0, 1, 1, 1])
+    factors = class_weights("balanced", np.arange(3), few, None)
+    assert factors.tolist() == [2.0, 2 / 3, 0.0]

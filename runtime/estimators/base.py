@@ -80,6 +80,10 @@ class TrainedEstimator(BaseEstimator):
         """What early stopping goes by, of a network's output; more is better."""
         raise NotImplementedError
 
+    def _weighted(self, y: Array, weights: Array | None, incremental: bool) -> Array | None:
+        """The weights of the rows in the loss."""
+        return weights
+
     def _constants(self) -> dict[str, Any]:
         """Numbers that the network takes beside X, y and weights."""
         return {}
@@ -132,10 +136,11 @@ class TrainedEstimator(BaseEstimator):
         X, y = self._checked(X, y, begins, incremental)
         if begins:  # what is noted of these data is nothing to a model of others, should one of the next lines fail
             vars(self).pop("model_", None)
-        weights = checked_weights(sample_weight, X, check_choices(self.target, self.dtype))
-        if weights is not None:  # a batch of nothing but weights 0 would have no mean
-            counted = weights > 0
-            X, y, weights = X[counted], y[counted], weights[counted]
+        own = checked_weights(sample_weight, X, check_choices(self.target, self.dtype))
+        if own is not None:
+            counted = own > 0
+            X, y, own = X[counted], y[counted], own[counted]
+        weights = self._weighted(y, own, incremental)
         random = check_random_state(self.random_state)
         split = int(random.randint(LARGEST))  # drawn first: a training that goes on holds out the same rows
         if begins:
@@ -154,8 +159,11 @@ class TrainedEstimator(BaseEstimator):
                     f"validation_fraction={self.validation_fraction} of {len(X)} rows leaves {len(others)} for "
                     "validation; expected at least 2"
                 )
-            held = X[others], y[others], None if weights is None else weights[others]
+            held = X[others], y[others], None if own is None else own[others]
             X, y, weights = X[rows], y[rows], None if weights is None else weights[rows]
+        if weights is not None:  # a batch of nothing but weights 0 would have no mean
+            counted = weights > 0
+            X, y, weights = X[counted], y[counted], weights[counted]
         inputs, targets = model_data(model.network, X, self._target(y), weights, self._constants())
         convergence = Convergence(self, held)
         model.fit(

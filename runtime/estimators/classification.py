@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import validate_data
@@ -17,7 +19,8 @@ from ...symbolic.errors import DataError
 from ...symbolic.indices import Dim
 from ...symbolic.losses import is_along_axis, is_sigmoid
 from ...symbolic.network import Network
-from .arrays import target_of
+from ..program import check_choices
+from .arrays import checked_weights, target_of
 from .base import TrainedEstimator
 
 Array = NDArray[Any]
@@ -42,9 +45,39 @@ def _kind_of(network: Network) -> str | None:
     return next((name for name, function in found.items() if is_along_axis(network, output, function)), None)
 
 
+def class_weights(chosen: Any, classes: Array, y: Array, weights: Array | None, incremental: bool = False) -> Array:
+    """What the weights of rows are multiplied by, for each class; `y` holds places in `classes`.
+
+    Parameters
+    ----------
+    chosen : "balanced": Σ w over k times that of the class, of the k classes that y has, as scikit-learn's; or a
+        dictionary from labels to numbers, 1 for those that it has not.
+
+    Raises
+    ------
+    DataError
+        If it is neither, a number is not one of at least 0, or it is "balanced" of a part of the data.
+    """
+    if isinstance(chosen, str) and chosen == "balanced":
+        if incremental:
+            raise DataError(
+                "class_weight='balanced' asks for all of y, and partial_fit has a part; give a dictionary, as "
+                "sklearn.utils.class_weight.compute_class_weight makes one of all of y"
+            )
+        sums = np.bincount(y, weights, len(classes)).astype(np.float64)
+        return np.divide(sums.sum() / np.count_nonzero(sums), sums, out=np.zeros_like(sums), where=sums > 0)
+    if not isinstance(chosen, Mapping):
+        raise DataError(f"class_weight is {chosen!r}; choose None, 'balanced' or a dictionary, label → number")
+    found = compute_class_weight(dict(chosen), classes=classes, y=classes)
+    if not np.isfinite(found).all() or (found < 0).any() or not found[y].any():
+        raise DataError(f"class_weight is {chosen!r}; expected finite numbers of at least 0, one of them above 0")
+    return np.asarray(found, np.float64)
+
+
 class ClassifyingEstimator(ClassifierMixin, TrainedEstimator):
     """Base of the classifiers."""
 
+    class_weight: Any
     classes_: Array
     _kind: str | None
 
@@ -104,6 +137,13 @@ class ClassifyingEstimator(ClassifierMixin, TrainedEstimator):
             )
         self.n_outputs_ = len(self.classes_)
         return X, np.searchsorted(self.classes_, y)
+
+    def _weighted(self, y: Array, weights: Array | None, incremental: bool) -> Array | None:
+        if self.class_weight is None:
+            return weights
+        dtype = check_choices(self.target, self.dtype)
+        factors = class_weights(self.class_weight, self.classes_, y, weights, incremental)
+        return checked_weights(factors[y] if weights is None else factors[y] * weights, y, dtype)
 
     def _begin(self, random: Any) -> None:
         super()._begin(random)

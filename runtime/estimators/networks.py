@@ -79,6 +79,34 @@ class NetworkClassifier(ClassifyingEstimator, AnyNetwork):
     True
     """
 
+    def __init__(
+        self,
+        network: Any,
+        *,
+        solver: Any = "adam",
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: Any = 0.001,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        class_weight: Any = None,
+        target: str = "cpu",
+        dtype: Any = "float32",
+    ) -> None:
+        self._keep(locals())
+
 
 class NetworkRegressor(RegressingEstimator, AnyNetwork):
     """A regressor that trains a network of yours.

@@ -158,6 +158,9 @@ class MLPClassifier(ClassifyingEstimator, Perceptron):
     early_stopping, validation_fraction : whether to hold out this fraction of the rows (of each class its share), end
         by their score, and keep the parameters that were best.
     beta_1, beta_2, epsilon : of "adam".
+    class_weight : None, "balanced", or a dictionary from labels to numbers (1 for others): what the weights of rows are
+        multiplied by in the loss, as scikit-learn's `compute_class_weight` has it. A class of weight 0 is left out. The
+        score that early stopping goes by does not know it.
     target : "cpu" (Numba), "cuda" (an NVIDIA GPU) or "numpy" (no compilation).
     dtype : "float32" or "float64", of the kernels.
 
@@ -183,6 +186,36 @@ class MLPClassifier(ClassifyingEstimator, Perceptron):
     >>> print(model.network_.derive().delta("z2"))
     δ2[i, j] = ((p[i, j] - [j = y[i]]) sample_weight[i])/n_sample_weight
     """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: Any = 0.001,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        class_weight: Any = None,
+        target: str = "cpu",
+        dtype: Any = "float32",
+    ) -> None:
+        self._keep(locals())
 
     def _loss(self) -> Loss:
         return CrossEntropy(targets="labels", mask=WEIGHT)

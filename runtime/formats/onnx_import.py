@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...codegen.onnx.graph import load_onnx
 from ...symbolic.errors import DataError, UnsupportedError
+from ...symbolic.indices import Dim
 from ..model import Model
-from .imported import Part, joined, model_of, sample_shape
-from .onnx_layers import LAYERS, Node
-
-Array = NDArray[Any]
-_NONE: Array = np.zeros(())
+from .imported import joined, model_of, sample_shape
+from .onnx_chain import Chain
+from .onnx_graph import Known
 
 
 def from_onnx(
@@ -31,8 +26,11 @@ def from_onnx(
 ) -> Model:
     """An ONNX model as a `Model`: its equations, which can be derived and printed, with its parameters.
 
-    Each operator must be a layer of what the one before gives: such models are written by the exporters of PyTorch and
-    Keras for feed-forward and convolutional networks. Batch normalisation and dropout do in training what layers do.
+    What operators there are must be layers, each of what the one before gives: such models are written by the exporters
+    of PyTorch and Keras for feed-forward, convolutional and recurrent networks. Several operators may be one layer, as
+    exporters write GELU, SiLU and normalisations; any other formula of one entry is an activation without a name. An
+    LSTM, GRU or RNN begins at 0 and has one direction or both; a GRU's reset gate is applied after the product. Batch
+    normalisation and dropout do in training what layers do.
 
     Parameters
     ----------
@@ -58,14 +56,15 @@ def from_onnx(
     model = _read(source, onnx)
     graph = model.graph
     opset = next((int(one.version) for one in model.opset_import if one.domain in ("", "ai.onnx")), 1)
-    constants = {tensor.name: np.array(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
-    inputs = [given for given in graph.input if given.name not in constants]
+    stored = {tensor.name for tensor in graph.initializer}
+    inputs = [given for given in graph.input if given.name not in stored]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise UnsupportedError(
             f"the model has {len(inputs)} inputs and {len(graph.output)} outputs; expected one of each"
         )
     rank = len(inputs[0].type.tensor_type.shape.dim)
-    parts = joined(_parts(graph, inputs[0].name, constants, onnx, rank, opset))
+    chain = Chain(Known(model, onnx, opset), inputs[0].name, rank)
+    parts = joined(chain.read(graph.output[0].name))
     shape = input_shape if input_shape is not None else _shape(inputs[0])
     kinds = {array.dtype.name for part in parts for array in part.values.values()}
     kind = dtype if dtype is not None else "float64" if kinds == {"float64"} else "float32"
@@ -96,58 +95,9 @@ def _line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _shape(given: Any) -> tuple[int, ...] | None:
-    """The shape of a sample, if the file says all of it."""
-    sizes = [int(size.dim_value) for size in given.type.tensor_type.shape.dim][1:]
+def _shape(given: Any) -> tuple[Any, ...] | None:
+    """The shape of a sample, if the file says it, but for the length of a sequence."""
+    sizes: list[Any] = [int(size.dim_value) for size in given.type.tensor_type.shape.dim][1:]
+    if len(sizes) == 2 and sizes[1] and not sizes[0]:  # sequences of any length
+        sizes[0] = Dim("T")
     return tuple(sizes) if all(sizes) else None
-
-
-def _parts(graph: Any, current: str, constants: dict[str, Array], onnx: Any, rank: int, opset: int) -> Iterator[Part]:
-    """The layers of a chain of nodes that begins with what is called `current`."""
-    waiting: list[Any] = []  # of a product without a bias, which may follow
-    nodes = list(graph.node)
-    readers = [name for node in nodes for name in node.input]
-    for place, found in enumerate(nodes):
-        following = nodes[place + 1].op_type if place + 1 < len(nodes) else ""
-        node = Node(found, constants, onnx, rank, following, opset)
-        if node.folded():
-            continue
-        shared = [name for name in found.input if readers.count(name) > 1 and constants.get(name, _NONE).ndim > 1]
-        if shared:  # vectors may be one only because exporters keep equal constants once
-            raise UnsupportedError(f"{node} shares {shared[0]} with another operator; expected parameters of its own")
-        data = [name for name in found.input if name and name not in constants]
-        if data != [current] or readers.count(current) > 1:
-            raise UnsupportedError(
-                f"{node} reads {', '.join(data) or 'no data'}; expected what stands before it, {current}, alone: only "
-                "layers one after another can be read"
-            )
-        if waiting and node.is_bias(waiting[0]):
-            waiting.pop().add_bias(node)
-        elif node.kind not in LAYERS:
-            raise UnsupportedError(f"{node} has no counterpart here; supported are {', '.join(sorted(LAYERS))}")
-        else:
-            waiting.clear()
-            try:
-                made = LAYERS[node.kind](node)
-            except UnsupportedError as error:
-                raise UnsupportedError(f"{node} cannot be read: {error}") from None
-            if made is not None:
-                yield made
-                if found.op_type == "MatMul":
-                    waiting.append(_Product(made))
-        rank = node.rank
-        current = found.output[0]
-    if current != graph.output[0].name:
-        raise UnsupportedError(f"the output {graph.output[0].name} is not what the last operator gives, {current}")
-
-
-class _Product:
-    """A layer that was made of a MatMul, which an Add may follow."""
-
-    def __init__(self, part: Part) -> None:
-        self.part, self.units = part, part.values["W{}"].shape[0]
-
-    def add_bias(self, node: Node) -> None:
-        layer: Any = self.part.layer
-        layer.bias = True
-        self.part.values["b{}"] = node.constant_of_add().reshape(-1)

@@ -12,6 +12,7 @@ from ...symbolic import activations
 from ...symbolic import layers as L
 from ...symbolic.errors import UnsupportedError
 from .imported import Part
+from .onnx_graph import Known
 from .torch_modules import with_constant
 
 Array = NDArray[Any]
@@ -26,33 +27,23 @@ class Node:
     rank : how many axes what it is given has; what it makes, once it has been read
     following : the operator behind it
     opset : the version of ONNX's operators
+    output : which of what it gives is read
+    shape, keeps_batch : of what it gives, as shape inference finds it; whether its first axis is that of what it reads
     """
 
-    def __init__(
-        self, node: Any, constants: dict[str, Array], onnx: Any, rank: int, following: str, opset: int
-    ) -> None:
-        self.node, self.constants, self.rank, self.following, self.opset = node, constants, rank, following, opset
+    output: int
+    shape: tuple[Any, ...] | None
+    keeps_batch: bool
+
+    def __init__(self, node: Any, known: Known, rank: int, following: str = "") -> None:
+        self.node, self.rank, self.following, self.opset = node, rank, following, known.opset
+        self.constants, self.stored = known.constants, known.stored
         self.kind = str(node.op_type) if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-        self.attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        self._to_array = onnx.numpy_helper.to_array
+        self.attributes = {a.name: known.onnx.helper.get_attribute_value(a) for a in node.attribute}
+        self.output, self.shape, self.keeps_batch = 0, None, False
 
     def __str__(self) -> str:
         return f"the operator {self.kind}" + (f" ({self.node.name})" if self.node.name else "")
-
-    def folded(self) -> bool:
-        """Whether it makes a constant, which is then known."""
-        given = [self.constants.get(name) for name in self.node.input]
-        made: Any = None
-        if self.kind == "Constant" and "value" in self.attributes:
-            made = self._to_array(self.attributes["value"])
-        elif given and all(array is not None for array in given):
-            if self.kind == "Transpose":
-                made = np.transpose(given[0], self.attributes.get("perm"))  # type: ignore[arg-type]
-            elif self.kind == "Identity":
-                made = given[0]
-        if made is not None:
-            self.constants[self.node.output[0]] = np.array(made)
-        return made is not None
 
     def given(self, place: int) -> Array | None:
         """The constant that is its input at a place, None where it has none."""
@@ -63,6 +54,10 @@ class Node:
         if found is None:
             raise UnsupportedError(f"its input {place} is no constant")
         return found
+
+    def is_made(self, place: int) -> bool:
+        """Whether its input at a place is a constant of the program, and no stored parameter."""
+        return self.given(place) is not None and self.node.input[place] not in self.stored
 
     def only(self, **expected: Any) -> None:
         """Check that attributes have the only values that have a counterpart, those given; they are the defaults."""
@@ -78,14 +73,6 @@ class Node:
     def real(self, name: str, default: float) -> float:
         """A number as people wrote it: attributes are of single precision."""
         return float(str(np.float32(self.attributes.get(name, default))))
-
-    def is_bias(self, product: Any) -> bool:
-        found = self.constant_of_add()  # along the last axis: a column would be added along another
-        return self.kind == "Add" and found.size == product.units and found.shape[-1:] in ((product.units,), ())
-
-    def constant_of_add(self) -> Array:
-        found = [self.constants[name] for name in self.node.input if name in self.constants]
-        return found[0] if found else np.zeros(0)
 
 
 def _gemm(node: Node) -> Part:
@@ -147,11 +134,24 @@ def _global_pool(node: Node) -> Part:
 def _flatten(node: Node) -> Part:
     if node.kind == "Flatten":
         node.only(axis=1)
-    elif node.needed(1).size != 2 or node.needed(1)[0] not in (0, -1, 1):
-        raise UnsupportedError(f"its shape is {node.needed(1).tolist()}; expected [0, -1], which flattens each row")
-    node.rank = 2
-    size = -1 if node.kind == "Flatten" else int(node.needed(1)[1])
-    return Part(L.Flatten() if size == -1 else L.Reshape((size,)))  # which checks that rows are of that size
+        node.rank = 2
+        return Part(L.Flatten())
+    shape, sample = node.given(1), node.shape[1:] if node.shape else ()
+    if shape is not None and shape.size > 1 and shape[0] in (0, -1, 1) and (shape[1:] != 0).all():
+        sizes = tuple(map(int, shape[1:]))
+    elif node.keeps_batch and sample and all(isinstance(size, int) for size in sample):
+        sizes = sample
+    else:
+        found = "computed from data" if shape is None else str(shape.tolist())
+        raise UnsupportedError(f"its shape is {found}; expected [0, -1], or another that keeps the batch")
+    node.rank = 1 + len(sizes)
+    return Part(L.Flatten() if sizes == (-1,) else L.Reshape(sizes))  # which checks that samples are of that size
+
+
+def _missing(node: Node) -> tuple[str, ...]:
+    """The scale and the shift that exporters write as constants where a normalisation has none."""
+    usual = (("gamma{}", 1, 1), ("beta{}", 2, 0))
+    return tuple(name for name, place, value in usual if node.is_made(place) and (node.needed(place) == value).all())
 
 
 def _batch_norm(node: Node) -> Part:
@@ -167,7 +167,21 @@ def _layer_norm(node: Node) -> Part:
         raise UnsupportedError(f"axis={node.attributes['axis']}; expected the last")
     gamma, beta = node.needed(1), node.given(2)
     values = {"gamma{}": gamma, "beta{}": np.zeros(len(gamma)) if beta is None else beta}
-    return Part(L.LayerNorm(node.real("epsilon", 1e-5)), values, ("beta{}",) if beta is None else ())
+    fixed = ("beta{}",) if beta is None else ()
+    return Part(L.LayerNorm(node.real("epsilon", 1e-5)), values, tuple({*fixed, *_missing(node)}))
+
+
+def _instance_norm(node: Node) -> Part:
+    gamma, beta = node.needed(1), node.needed(2)
+    made = L.GroupNorm(len(gamma), node.real("epsilon", 1e-5))
+    return Part(made, {"gamma{}": gamma, "beta{}": beta}, _missing(node))
+
+
+def _group_norm(node: Node) -> Part:
+    gamma, beta, groups = node.needed(1), node.needed(2), node.attributes["num_groups"]
+    if node.opset < 21 and groups > 1:
+        raise UnsupportedError(f"opset {node.opset} has scales of groups; expected those of channels, of opset 21")
+    return Part(L.GroupNorm(groups, node.real("epsilon", 1e-5)), {"gamma{}": gamma, "beta{}": beta})
 
 
 def _dropout(node: Node) -> Part:
@@ -206,6 +220,7 @@ LAYERS: dict[str, Callable[[Node], Part | None]] = {
     "Gemm": _gemm, "MatMul": _matmul, "Conv": _convolution, "ConvTranspose": _convolution, "MaxPool": _pool,
     "AveragePool": _pool, "GlobalAveragePool": _global_pool, "GlobalMaxPool": _global_pool, "Flatten": _flatten,
     "Reshape": _flatten, "BatchNormalization": _batch_norm, "LayerNormalization": _layer_norm, "Dropout": _dropout,
+    "InstanceNormalization": _instance_norm, "GroupNormalization": _group_norm,
     "Gather": _embedding, "Identity": lambda node: None, "Softmax": _softmax, "LogSoftmax": _softmax,
     "Relu": _activation(lambda node: activations.relu),
     "Sigmoid": _activation(lambda node: activations.sigmoid),

@@ -164,7 +164,8 @@ def _mapped(path: Path) -> Array:
             dtype = np.dtype("V") if header is None else header(file)[2]
         if not dtype.itemsize:  # mapping it would end the process
             raise ValueError(f"its dtype is {dtype}, of no bytes")
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        mapped: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return mapped
     except DataError:
         raise
     except (OSError, ValueError, EOFError, TypeError, SyntaxError, TokenError, OverflowError) as error:

@@ -19,7 +19,7 @@ from ...symbolic.errors import DataError
 from ...symbolic.indices import Dim
 from ...symbolic.losses import is_along_axis, is_sigmoid
 from ...symbolic.network import Network
-from ..program import check_choices
+from ..compilation import check_choices
 from .arrays import checked_weights, target_of
 from .base import TrainedEstimator
 

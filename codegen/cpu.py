@@ -32,7 +32,9 @@ from .scan import gather_steps
 from .short_loops import without_short_loops
 from .sizes import Sizes
 from .storage import Storage, place_tensors, seen_by_all
-from .teams import Share, made_by_one, rows_before_parts, rows_first, share_work, with_waits
+from .team_shares import Share
+from .team_waits import rows_before_parts, with_waits
+from .teams import made_by_one, rows_first, share_work
 from .unrolled_step import unroll_epoch
 from .update import UpdatePlan
 

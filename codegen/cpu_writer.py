@@ -34,7 +34,7 @@ from .ops import Contraction
 from .product_calls import Products
 from .sizes import Sizes
 from .storage import Storage
-from .teams import Share
+from .team_shares import Share
 
 INDENT = "    "
 

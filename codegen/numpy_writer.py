@@ -6,20 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sympy
-from sympy import Expr, Integer
+from sympy import Expr
 
 from ..symbolic.tensors import Tensor, indices_of, is_element, tensor_of
-from .kernels import Bodies, Body, tuple_text, with_batch, with_inference
+from .kernels import Body, tuple_text, with_batch
 from .layout import Place
 from .loops import loop_order
 from .names import Names
-from .once import OnceWriter, sum_of_array
 from .ops import Contraction, Op, Pointwise, Reduction, Scan, is_plain
-from .plan import Plan
 from .printers import ATOM, PRODUCT, Text
-from .scan import gather_steps
 from .sizes import Sizes
-from .update import UpdatePlan
 from .vector import VectorPrinter
 
 Buffers = Mapping[Tensor, tuple[str, Place]]
@@ -257,47 +253,3 @@ class NumpyWriter:
         view = f"{buffer}[{self.size(place.offset)}:{self.size(place.end)}]"
         shape = ", ".join(self.size(size) for size in place.shape)
         return f"{name} = {view}.reshape({shape})" if tensor.rank > 1 else f"{name} = {view}"
-
-
-def write_numpy(plan: Plan) -> Bodies:
-    """The bodies of the functions of ``numpy.py.j2``."""
-    made = _write_mode(plan)
-    return made if plan.inference is None else with_inference(made, _write_mode(plan.inference))
-
-
-def _write_mode(plan: Plan) -> Bodies:
-    schedule, names = plan.schedule, plan.names
-    parts = (schedule.forward, schedule.loss, schedule.backward, schedule.advance)
-    names.declare(op.tensor for part in parts for op in part)
-    buffers = {plan.network.tensors[name]: ("params", place) for name, place in plan.layout.parameters.items()}
-    buffers |= {schedule.gradients[name]: ("grads", place) for name, place in plan.layout.gradients.items()}
-    used: dict[str, None] = {}
-    following = [tensor_of(op.body) for op in schedule.assign]
-
-    def writer(tensors: list[Tensor]) -> NumpyWriter:
-        kept, temporaries = schedule.kept, schedule.temporaries
-        return NumpyWriter(names, plan.sizes, buffers, kept, temporaries, plan.rows(tensors), used, following)
-
-    forward = writer(plan.network.inputs).body(gather_steps(schedule.forward))
-    loss = writer(plan.data).body(gather_steps(schedule.loss), plan.network.loss) if plan.is_valued else None
-    backward = None if plan.network.loss is None else writer(plan.data).body(gather_steps(schedule.backward))
-    predict = writer(plan.network.inputs).outputs(schedule.outputs) if schedule.outputs else None
-    advance = writer(plan.data).body((*gather_steps(schedule.advance), *schedule.assign)) if schedule.assign else None
-    update = None if plan.update is None else write_update(plan.update, plan.layout.trainable, plan.real)
-    return Bodies(forward, loss, backward, predict, update, "", tuple(sorted(used)), advance=advance)
-
-
-def write_update(plan: UpdatePlan, trainable: int, real: str) -> Body:
-    """The body of ``update(params, grads, state, hyper, step)``."""
-    names = plan.names
-    once = OnceWriter(plan, sum_of_array(plan, trainable, real))
-    lines: list[str] = []
-    for at, stage in enumerate(plan.stages):
-        lines += once.before(at)
-        for equation, body in zip(stage.equations, stage.bodies, strict=True):
-            space = {equation.indices[0]: Integer(trainable)}
-            numbers = {size: Integer(trainable) for size in equation.target.shape}
-            printer = VectorPrinter(space, lambda tensor: Text(names.of(tensor)), {}, {}, numbers=numbers)
-            lines += [f"# {equation}", f"{names.of(equation.target)}[...] = {printer.text(body)}"]
-    views = [f"{names.of(tensor)} = {buffer}[0:{trainable}]" for tensor, buffer in plan.vectors]
-    return Body((*once.head(), *views), tuple(lines))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .cpu import write_cpu
 from .cuda.write import write_cuda
 from .kernels import Bodies
-from .numpy_writer import write_numpy
+from .numpy_module import write_numpy
 from .plan import Plan
 
 

@@ -1,4 +1,4 @@
-"""How threads share the work of a function: who does which part of each nest, and where all must wait for each other.
+"""How threads share the work of a function: who does which part of each nest.
 
 A nest whose outermost loop runs over the rows of the batch is shared by rows; a product or a loop over anything else,
 by an index of what it writes. So no two threads ever add to the same number, and every number is made in one order,
@@ -7,10 +7,9 @@ however many threads there are. Scalars are made by every thread for itself, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from sympy import Expr
 
@@ -20,42 +19,12 @@ from .nests import Clear, Dot, Item, Loop, reads, statements, targets, written
 from .ops import Op, Pointwise, Reduction
 from .sizes import Sizes
 from .strides import Axis
+from .team_shares import InMemory, Share, accesses
 
-Kind = Literal["rows", "parts", "each", "first"]
 LEAST = 64  # a loop over less is not worth being shared
 COPYING = 30_000  # cycles to copy an operand that are worth a wait, if it is then copied but once
 STRIP, STRIPS = 32, 8  # columns that a thread's part is cut by; how many such strips are worth being shared
 FEW, WHOLE = 4, 24  # steps of an index that are hardly worth being shared; rows that are several blocks of registers
-
-
-@dataclass(frozen=True)
-class Share:
-    """Who does what of a nest.
-
-    Attributes
-    ----------
-    item : the nest; of "rows" and "parts" its shared loops and products are marked
-    kind : "rows", by rows of the batch; "parts", by another index; "each", all of it by every thread; "first", by one
-    waits : whether all threads must have come so far before it
-    inner : who does what in a loop over segments of time, which every thread runs through
-    """
-
-    item: Item
-    kind: Kind
-    waits: bool = False
-    inner: tuple[Share, ...] = ()
-
-
-@dataclass(frozen=True)
-class Access:
-    """How a nest touches an element: who does it, and the axes of which it is the row of the step."""
-
-    kind: Kind
-    axes: frozenset[int]
-
-
-InMemory: TypeAlias = Callable[[Tensor], bool]
-Touched: TypeAlias = tuple[list[tuple[Tensor, Access]], list[tuple[Tensor, Access]]]  # what was read, what was written
 
 
 def rows_first(ops: Iterable[Op], sizes: Sizes, temporary: Temporary) -> list[Op]:
@@ -83,113 +52,6 @@ def rows_first(ops: Iterable[Op], sizes: Sizes, temporary: Temporary) -> list[Op
 def share_work(items: Sequence[Item], sizes: Sizes, in_memory: InMemory) -> list[Share]:
     """Share the nests of one function; `in_memory` says whether a tensor is seen by all threads."""
     return [_share(item, sizes, in_memory) for item in items]
-
-
-def with_waits(
-    functions: Sequence[Sequence[Share]],
-    in_memory: InMemory,
-    same: Callable[[Tensor, Tensor], bool],
-    overlap: Callable[[Tensor, Tensor], bool],
-) -> list[list[Share]]:
-    """The functions that run one after another, with the places where all threads wait.
-
-    `same` and `overlap` say how the places of tensors lie. All wait before the first function.
-    """
-    touched: Touched = ([], [])
-    done = []
-    for shares in functions:
-        made, touched = _waits(shares, touched, in_memory, same, overlap)
-        done.append(made)
-    return done
-
-
-def _waits(
-    shares: Sequence[Share],
-    touched: Touched,
-    in_memory: InMemory,
-    same: Callable[[Tensor, Tensor], bool],
-    overlap: Callable[[Tensor, Tensor], bool],
-) -> tuple[list[Share], Touched]:
-    """The shares of one; `touched` is what was read and written since all waited last, before it and after it."""
-    read, wrote = touched
-    done = []
-    for share in shares:
-        if share.inner:
-            # All wait where a segment begins: what came before it, the last one too, is done.
-            inner = [replace(part, waits=False) for part in share.inner]
-            inner, (read, wrote) = _waits(inner, ([], []), in_memory, same, overlap)
-            done.append(replace(share, inner=(replace(inner[0], waits=True), *inner[1:])))
-            continue
-        reading, writing = ([one for one in some if in_memory(one[0])] for some in _accesses(share))
-        pairs = [*product(wrote, [*reading, *writing]), *product(read, writing)]
-        clash = any(_clash(one, other, same, overlap) for one, other in pairs)
-        if clash:
-            read, wrote = [], []
-        read, wrote = [*read, *reading], [*wrote, *writing]
-        done.append(replace(share, waits=clash))
-    return done, (read, wrote)
-
-
-def rows_before_parts(shares: Sequence[Share]) -> list[Share]:
-    """The same nests; what threads share by rows of the batch comes first, as far as it needs nothing of the rest.
-
-    Nobody waits between nests by rows, and all wait before one that sums over all rows: so all wait but once.
-    """
-    done: list[Share] = []
-    later: list[Share] = []
-    for share in shares:
-        if share.kind == "rows":
-            reading, writing = ({tensor for tensor, _ in some} for some in _accesses(share))
-            for other in later:
-                others_read, others_wrote = ({tensor for tensor, _ in some} for some in _accesses(other))
-                if others_wrote & (reading | writing) or others_read & writing:
-                    done += later
-                    later = []
-                    break
-            done.append(share)
-        else:
-            later.append(share)
-    return done + later
-
-
-def _clash(
-    before: tuple[Tensor, Access],
-    now: tuple[Tensor, Access],
-    same: Callable[[Tensor, Tensor], bool],
-    overlap: Callable[[Tensor, Tensor], bool],
-) -> bool:
-    """Whether a thread must wait for the others between two accesses; its own rows it has finished itself."""
-    (one, first), (other, second) = before, now
-    if not same(one, other):
-        return overlap(one, other)
-    return not (first.kind == second.kind == "rows" and first.axes & second.axes)
-
-
-def _accesses(share: Share) -> tuple[list[tuple[Tensor, Access]], list[tuple[Tensor, Access]]]:
-    """What a nest reads and what it writes, and along which axes every access is to the row of its step."""
-    reading: list[tuple[Tensor, Access]] = []
-    writing: list[tuple[Tensor, Access]] = []
-
-    def visit(item: Item, row: Any) -> None:
-        if isinstance(item, Loop):
-            inner = item.index if item.is_shared and share.kind == "rows" else row
-            for part in (*item.before, *item.body, *item.after):
-                visit(part, inner)
-            return
-        if isinstance(item, Dot) and share.kind == "rows" and row is None:
-            row = next(index for index in (*item.op.rows, *item.op.columns) if index.name == item.shared)
-
-        def access(element: Expr) -> tuple[Tensor, Access]:
-            axes = frozenset(axis for axis, place in enumerate(indices_of(element)) if place == row)
-            return tensor_of(element), Access(share.kind, axes)
-
-        reading.extend(access(element) for element in reads(item))
-        writing.extend(access(target) for target in targets(item))
-        if isinstance(item, Clear):
-            writing.append((item.target, Access(share.kind, frozenset())))
-
-    visit(share.item, None)
-    return reading, writing
 
 
 def _share(item: Item, sizes: Sizes, in_memory: InMemory) -> Share:
@@ -242,7 +104,7 @@ def by_rows(item: Item, sizes: Sizes, in_memory: InMemory) -> Item | None:
 
 def _keeps_rows_apart(steps: Loop, in_memory: InMemory) -> bool:
     """Whether no step over time reads another row of what the steps write."""
-    reading, writing = ([one for one in some if in_memory(one[0])] for some in _accesses(Share(steps, "rows")))
+    reading, writing = ([one for one in some if in_memory(one[0])] for some in accesses(Share(steps, "rows")))
     own: dict[Tensor, frozenset[int]] = {}
     for tensor, access in writing:
         own[tensor] = own.get(tensor, access.axes) & access.axes

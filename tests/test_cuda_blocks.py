@@ -12,8 +12,8 @@ from simulated import device_module, drawn, small_tiles, start, trained
 
 import gradloom as gl
 from gradloom.codegen.cuda import block_training
+from gradloom.codegen.cuda.block_ops import gradients_of
 from gradloom.codegen.cuda.divided import Parts, divisions
-from gradloom.codegen.cuda.replicated import gradients_of
 from gradloom.codegen.generate import generate
 
 L = gl.layers

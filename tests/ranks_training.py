@@ -12,8 +12,11 @@ from mpi4py import MPI
 
 import gradloom as gl
 from gradloom.runtime import ranks
+from gradloom.runtime.overlap import parts_of
 
 COMM = MPI.COMM_WORLD
+LEAST = 3
+ranks.least_of = lambda processes, itemsize: LEAST  # or gradients as few as these would be added up in one call
 DENSE, SGD, ADAM = gl.layers.Dense, gl.optimizers.SGD, gl.optimizers.Adam
 
 
@@ -49,7 +52,8 @@ def train(name, target="numpy", seed=4, epochs=3, **options):
     """A model after a few epochs, of which the last mini-batch has fewer rows than there may be processes."""
     optimizer = ADAM(lr=0.01, clip_norm=0.7) if name == "penalised" else SGD(lr=0.02, momentum=0.9)
     model = gl.Model(NETWORKS[name](), seed=seed, target=target, dtype="float64")
-    settings = {"batch": 10, "validation": 0.07, "optimizer": optimizer, "comm": COMM, **options}
+    overlap = True if target == "cpu" else "auto"
+    settings = {"batch": 10, "validation": 0.07, "optimizer": optimizer, "comm": COMM, "overlap": overlap, **options}
     history = model.fit(*data_for(name), epochs=epochs, **settings)
     return model, history
 
@@ -69,6 +73,8 @@ def trajectories(folder):
         others = COMM.gather((model.params.flat.tobytes(), model._trainer.state.tobytes(), repr(history.columns)))
         assert COMM.rank or all(other == others[0] for other in others), name
         assert bool(seen) == (COMM.rank == 0), "rank 0 alone has callbacks"
+        parts = parts_of(model.program.module, LEAST)
+        assert (len(parts) > 1) == (target == "cpu" and COMM.size > 1), "the last layer is added up first"
         if COMM.rank == 0:
             columns = {f"history {key}": np.array(values) for key, values in history.columns.items()}
             np.savez(folder / f"{name}-{COMM.size}.npz", parameters=seen, end=model.params.flat, **columns)
@@ -88,6 +94,8 @@ def refused(folder):
         "diverged": (gl.DivergenceError, lambda: train("sum", optimizer=SGD(lr=1e6), epochs=50)),
         "folder": (gl.SavedFileError, lambda: train("sum", checkpoints=__file__)),
         "callback": (ZeroDivisionError, lambda: train("sum", callbacks=lambda *_: 1 / 0)),
+        "overlap": (gl.UnsupportedError, lambda: train("sum", overlap=True)),
+        "choice": (gl.DataError, lambda: train("sum", overlap=bool(COMM.rank))),
     }
     lines = []
     for name, (kind, function) in cases.items():

@@ -1,4 +1,7 @@
-"""Training in several processes: the trajectory of one, together in errors, and nothing lost where one dies."""
+"""Training in several processes: the trajectory of one, together in errors, and nothing lost where one dies.
+
+Those that are compiled, "noisy" in all cases, add up the gradients of the last layer while others are computed.
+"""
 
 from __future__ import annotations
 
@@ -66,9 +69,19 @@ def test_the_trajectory_of_more(runs, count):
 
 def test_errors_are_raised_by_all(runs):
     lines = (runs / "refused.txt").read_text().splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["mixed", "data", "diverged", "folder", "callback"]
+    assert [line.partition(":")[0] for line in lines] == [
+        "mixed",
+        "data",
+        "diverged",
+        "folder",
+        "callback",
+        "overlap",
+        "choice",
+    ]
     assert "a row needs mu2, which is made of all rows" in lines[0]
     assert "the data of rank 1 is not that of rank 0; give the same to all 2 processes" in lines[1]
+    assert "overlap is True, but target 'numpy' cannot do that; it is for target 'cpu': give overlap=False" in lines[5]
+    assert "overlap of rank 1 is not that of rank 0" in lines[6]
 
 
 def uninterrupted(folder):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .cuda_driver import DeviceError, Driver, within
 from .cuda_staging import WITHOUT_TIMING, Staging
+from .dlpack import UNORDERED
 
 Array = NDArray[Any]
 
@@ -136,9 +137,12 @@ class Memory:
     def lend(self, buffer: Buffer, stream: int | None) -> None:
         """Let others have a buffer.
 
-        What was asked of it so far is done before what they ask of a stream of theirs from now on; without one, now.
+        What was asked of it so far is done before what they ask of a stream of theirs from now on; without one, now;
+        with -1, when they have seen to it themselves.
         """
         buffer.whole.is_lent = True
+        if stream == UNORDERED:
+            return
         if stream is None:
             self._call("cuStreamSynchronize", self._stream)
             return

@@ -65,6 +65,7 @@ class Staging:
                 place, count = half.filled, min(self._size - half.filled, data.size - start)
                 half.bytes[place : place + count] = data[start : start + count]
                 half.filled = -(-(place + count) // _ALIGNMENT) * _ALIGNMENT
+                half.is_awaited = False  # a fetch that was interrupted may have recorded the event before this copy
                 self._call("cuMemcpyHtoDAsync", pointer + start, half.pointer + place, count, self._stream)
                 start += count
 

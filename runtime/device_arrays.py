@@ -107,8 +107,7 @@ class DeviceArray:
         if dl_device is not None and tuple(map(int, dl_device)) != self.__dlpack_device__():
             raise BufferError("an array of a device cannot be had elsewhere by DLPack; numpy.asarray copies it")
         given = self.copy() if copy else self
-        if stream != -1:
-            self.device.lend(given.buffer, LEGACY_STREAM if stream in (None, 0) else int(stream))
+        self.device.lend(given.buffer, LEGACY_STREAM if stream in (None, 0) else int(stream))
         return capsule(given, given.buffer.pointer, self.__dlpack_device__())
 
     @property

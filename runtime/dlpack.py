@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 ON_GPU, MANAGED = 2, 13  # kDLCUDA, kDLCUDAManaged
-LEGACY_STREAM = 1  # the default stream, as CUDA and DLPack number it
+LEGACY_STREAM, UNORDERED = 1, -1  # the default stream, as CUDA and DLPack number it; none: a consumer orders its work
 _KINDS = {0: "i", 1: "u", 2: "f", 6: "b"}  # DLDataTypeCode
 
 

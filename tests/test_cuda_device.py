@@ -146,6 +146,27 @@ def test_what_the_driver_refuses_is_raised(device, driver, name):
     np.testing.assert_array_equal(found, np.arange(30))  # and it goes on
 
 
+def test_what_is_sent_after_an_interrupted_read_arrives(device, monkeypatch):
+    """Its half is written to again only when the GPU has taken it from there."""
+    rng = np.random.default_rng(6)
+    first, second = (rng.integers(0, 100, count).astype("float32") for count in (20, 30))
+    one, other = (device.buffer(array.size, "float32") for array in (first, second))
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cuda_staging.Staging, "_take", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            device.read(one, 0, np.empty(8, np.float32))
+    device.write(one, first)
+    device.write(other, second)
+    for buffer, known in ((one, first), (other, second)):
+        found = np.empty_like(known)
+        device.read(buffer, 0, found)
+        np.testing.assert_array_equal(found, known)
+
+
 def test_small_copies_wait_for_nothing(device, driver):
     """But the one that fills an array of the host waits, once, for all."""
     rng = np.random.default_rng(4)

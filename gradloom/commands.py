@@ -139,16 +139,18 @@ def _symbols(options: argparse.Namespace) -> dict[str, str]:
 
 def generate(options: argparse.Namespace) -> int:
     from .codegen.generate import generate as generate_module
+    from .runtime.program import check_choices, check_sizes
 
     kinds = _architectures(options)
     file = load_model_file(options.model)
+    optimizer = _optimizer(options, file)
     made = generate_module(
         file.network,
         target=options.target,
-        dtype=options.dtype or file.training.get("dtype", "float32"),
+        dtype=check_choices(options.target, options.dtype or file.training.get("dtype", "float32"), optimizer),
         batch=_batch(options, file),
-        sizes=_sizes(options, file),
-        optimizer=_optimizer(options, file),
+        sizes=check_sizes(_sizes(options, file)),
+        optimizer=optimizer,
         schedule=file.training.get("schedule") if options.target == "cpu" else None,
         checkpoint=_checkpoint(options, file),
         precision=_precision(options, file),
@@ -194,7 +196,11 @@ def _precision(options: argparse.Namespace, file: ModelFile) -> Any:
 
 
 def _batch(options: argparse.Namespace, file: ModelFile) -> int:
-    return int(options.batch or file.training.get("batch") or 100)
+    from .runtime.fit_options import check_count
+
+    batch = options.batch or file.training.get("batch") or 100
+    check_count("batch", batch)
+    return int(batch)
 
 
 def train(options: argparse.Namespace) -> int:

@@ -276,7 +276,11 @@ def asked_names(network: Network, wrt: Iterable[str] | None) -> list[str]:
     wrt = network.asked if wrt is None else wrt
     if wrt is None:
         return [t.name for t in network.parameters or network.inputs if t.classes is None]
-    names = [wrt] if isinstance(wrt, str) else list(dict.fromkeys(wrt))
+    names = [wrt] if isinstance(wrt, str) else list(wrt) if isinstance(wrt, Iterable) else [wrt]
+    strange = [name for name in names if not isinstance(name, str)]
+    if strange:
+        raise UndefinedError(f"wrt: {strange[0]!r} is no name; expected names of tensors, such as ['W1', 'b1']")
+    names = list(dict.fromkeys(names))
     for name in names:
         tensor = network.tensors.get(name)
         if tensor is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .errors import ShapeError, UndefinedError
 from .indices import Dim, as_size
-from .layers.base import Layer, build
+from .layers.base import Layer, as_layers, build
 from .loss import Loss, as_loss
 from .network import Network
 from .penalties import Penalty
@@ -57,7 +57,7 @@ class Sequential(Network):
         penalties: Iterable[Penalty] = (),
     ) -> None:
         super().__init__(name)
-        self.layers = list(layers)
+        self.layers = as_layers(layers, "Sequential")
         x = self.input("x", (Dim("B"), *_sample_shape(input_shape)), classes=input_classes)
         for place, layer in enumerate(self.layers, start=1):
             x = build(self, layer, x, place, f"layers[{place - 1}]")

@@ -12,7 +12,7 @@ from sympy import Basic, Dummy, Expr, Symbol, sympify
 
 from .errors import IndexingError, ShapeError
 from .indexed import Indexed, IndexedBase
-from .indices import BoundIndex, Index, as_size, check_latex
+from .indices import BoundIndex, Index, as_size, check_latex, check_name
 
 ROLES = ("input", "target", "noise", "parameter", "state", "constant", "value", "adjoint")
 
@@ -41,6 +41,8 @@ class Tensor(Symbol):
     ) -> Tensor:
         if not isinstance(shape, tuple | list):
             shape = (shape,)
+        if not isinstance(name, str):
+            check_name(name, role)
         kind = {"integer": True} if classes is not None else {"real": True}
         # Uncached: SymPy's symbol cache would hand one network's tensor to another of the same name.
         self = Symbol.__xnew__(cls, name, **kind)
@@ -78,7 +80,7 @@ class Tensor(Symbol):
         for position in where:
             if isinstance(position, slice) or position is Ellipsis:
                 raise IndexingError(f"{self.name}[{position}]: index every axis with one index; slices are not read")
-            if not isinstance(position, int | Expr):
+            if not isinstance(position, int | Expr) or isinstance(position, bool):
                 raise IndexingError(f"{self.name}[{position!r}]: an index is a symbol from indices() or a whole number")
         if self._base is None:
             self._base = IndexedBase(self)

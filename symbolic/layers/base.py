@@ -129,6 +129,19 @@ def build(network: Network, layer: Any, x: Tensor, place: Place, where: str) -> 
     return made
 
 
+def as_layers(layers: Any, where: str) -> list[Any]:
+    """Several layers as a list; each is checked by `build`.
+
+    Raises
+    ------
+    UndefinedError
+        If they are not several.
+    """
+    if isinstance(layers, str) or not isinstance(layers, Iterable):
+        raise UndefinedError(f"layers of {where} is {layers!r}; expected a list, such as [gl.layers.Dense(3)]")
+    return list(layers)
+
+
 def inside(place: Place, layers: Iterable[Any]) -> Iterator[tuple[Any, str]]:
     """The layers inside of the one at `place`, each with its own place."""
     return ((layer, f"{place}_{number}") for number, layer in enumerate(layers, start=1))

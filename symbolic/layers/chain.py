@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ShapeError
 from ..network import Network
 from ..tensors import Tensor, element_of, shape_text
-from .base import Layer, Place, axis_letters, build, inside, letters
+from .base import Layer, Place, as_layers, axis_letters, build, inside, letters
 
 
 class Chain(Layer):
@@ -25,7 +25,7 @@ class Chain(Layer):
     """
 
     def __init__(self, layers: Layer | Iterable[Layer]) -> None:
-        self.layers: list[Any] = [layers] if isinstance(layers, Layer) else list(layers)
+        self.layers: list[Any] = [layers] if isinstance(layers, Layer) else as_layers(layers, type(self).__name__)
 
     def build(self, network: Network, x: Tensor, place: Place) -> Tensor:
         for number, (layer, own) in enumerate(inside(place, self.layers)):

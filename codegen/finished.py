@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..symbolic.tensors import Tensor, tensor_of
 from .nests import reads, written
-from .teams import Share
+from .team_shares import Share
 
 
 def finished_by(shares: Sequence[Share], gradients: Mapping[str, Tensor]) -> dict[int, tuple[str, ...]]:

@@ -133,11 +133,11 @@ def _as_list(schedule: KernelSchedule) -> list[Any]:
 
 def check_choices(target: str, dtype: Any, optimizer: Any = None) -> str:
     """Check what a program is compiled for; return the name of `dtype`."""
-    if target not in TARGETS:
+    if not isinstance(target, str) or target not in TARGETS:
         raise UnsupportedError(f"target {target!r} is not offered; choose from {', '.join(TARGETS)}")
     try:
         name = str(np.dtype(dtype).name)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError, OverflowError, RecursionError):
         name = repr(dtype)
     if name not in DTYPES:
         raise UnsupportedError(f"dtype {name} is not offered; choose from {', '.join(DTYPES)}")

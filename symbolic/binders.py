@@ -15,11 +15,12 @@ from itertools import permutations
 from typing import Any
 
 import sympy
-from sympy import Basic, Dummy, Expr, Indexed, Integer, Rational, Symbol, Tuple, sympify
+from sympy import Basic, Dummy, Expr, Indexed, Integer, Rational, Symbol, Tuple
 
 from .errors import IndexingError
 from .guards import Guard
 from .indices import BoundIndex, Dim, as_size
+from .strict import strict
 from .tensors import Tensor
 
 
@@ -228,10 +229,16 @@ def from_user(expr: Any) -> Any:
         If it is no SymPy expression: a string, which is never evaluated, or a step without a value at 0.
     """
     try:
-        # Strict: a string is never evaluated.
-        expr = sympify(expr, strict=True)
-    except sympy.SympifyError:
-        raise IndexingError(f"expected a number or a SymPy expression, found {expr!r}") from None
+        made: Any = strict(expr)
+    except (sympy.SympifyError, ValueError, OverflowError):
+        made = None
+    if not isinstance(made, Expr) or made.is_Matrix:
+        raise IndexingError(f"expected a number or a SymPy expression, found {expr!r}")
+    return _from_user(made)
+
+
+def _from_user(expr: Any) -> Any:
+    """The same of a part, which may be a condition."""
     if isinstance(expr, sympy.Float):
         return Rational(str(expr))
     if not expr.args or isinstance(expr, Binder | Indexed):
@@ -240,7 +247,7 @@ def from_user(expr: Any) -> Any:
         return _from_sympy_sum(expr)
     if not expr.has(sympy.Float, sympy.Sum, sympy.Max, sympy.Min, sympy.Heaviside):
         return plain_conditions(expr)
-    args = [from_user(arg) for arg in expr.args]
+    args = [_from_user(arg) for arg in expr.args]
     if isinstance(expr, sympy.Max | sympy.Min):
         largest = isinstance(expr, sympy.Max)
         value = args[0]

@@ -278,9 +278,12 @@ def asked_names(network: Network, wrt: Iterable[str] | None) -> list[str]:
     if wrt is None:
         return [t.name for t in network.parameters or network.inputs if t.classes is None]
     names = [wrt] if isinstance(wrt, str) else as_list(wrt, "wrt", "names of tensors, as in wrt=['W1']")
-    names = [name for place, name in enumerate(names) if name not in names[:place]]
+    strange = [name for name in names if not isinstance(name, str)]
+    if strange:
+        raise UndefinedError(f"wrt: {strange[0]!r} is no name; expected names of tensors, such as ['W1', 'b1']")
+    names = list(dict.fromkeys(names))
     for name in names:
-        tensor = network.tensors.get(name) if isinstance(name, str) else None
+        tensor = network.tensors.get(name)
         if tensor is None:
             raise UndefinedError(f"wrt: {network.name} has no tensor {name!r}; it has {', '.join(network.tensors)}")
         if tensor.classes is not None:

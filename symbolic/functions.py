@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar, cast
 
-from sympy import Dummy, Expr, Function, sympify
+from sympy import Dummy, Expr, Function
 
 from .binders import Binder, from_user
 from .errors import GradloomError, IndexingError, UndefinedError
@@ -100,7 +100,7 @@ def elementwise(name: str, formula: Callable[..., Any], *, latex: str | None = N
     metaclass: Any = type(Elementwise)
     members["__module__"] = sys._getframe(1).f_globals.get("__name__", __name__)  # where pickle finds it by its name
     made: type[Elementwise] = metaclass(name, (Elementwise,), members)
-    probe = sympify(made.definition(*(Dummy(real=True) for _ in defaults)))
+    probe = made.definition(*(Dummy(real=True) for _ in defaults))
     if not isinstance(probe, Expr) or probe.has(Binder) or elements(probe):
         raise IndexingError(f"{name} is not elementwise: its formula gave {probe}; use Sum in define() instead")
     return made

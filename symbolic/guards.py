@@ -13,6 +13,7 @@ import sympy
 from sympy import Expr, Function, Indexed, Integer, Symbol
 
 from .errors import IndexingError
+from .strict import strict
 from .tensors import Tensor, indices_of, is_element, tensor_of
 
 
@@ -56,8 +57,15 @@ def inside(place: Any, size: Any) -> Expr:
     >>> print(net)
     y[t] = 1/3 Σ_i x[i] [0 ≤ t - i < 3]
     """
-    place = sympy.sympify(place, strict=True)
-    return Guard(place) * Guard(sympy.sympify(size, strict=True) - 1 - place)
+    try:
+        place, size = strict(place), strict(size)
+        if not (isinstance(place, Expr) and isinstance(size, Expr)):
+            raise sympy.SympifyError(place)
+    except sympy.SympifyError:
+        raise IndexingError(
+            f"inside takes a position and a size, such as t - u and 3, found {place!r}, {size!r}"
+        ) from None
+    return Guard(place) * Guard(size - 1 - place)
 
 
 def padded(element: Any) -> Expr:

@@ -29,6 +29,9 @@ class held(sympy.Function):
     nargs = 1
     _eval_is_real = lambda self: True  # noqa: E731 - SymPy's own way to state an assumption
 
+    def __new__(cls, arg: Any, **options: Any) -> Any:
+        return super().__new__(cls, from_user(arg), **options)
+
     @classmethod
     def eval(cls, arg: Any) -> Any:
         given = from_user(arg)

@@ -11,9 +11,10 @@ import keyword
 import re
 from typing import Any
 
-from sympy import Integer, Symbol, SympifyError, sympify
+from sympy import Expr, Integer, Symbol, SympifyError
 
 from .errors import NameTakenError, ShapeError
+from .strict import strict
 
 # Names that generated modules use for themselves, or that a reader would take for something else.
 RESERVED = frozenset(
@@ -142,11 +143,13 @@ def as_size(size: Any, where: str) -> Any:
     if isinstance(size, float | str | bool):
         raise ShapeError(f"{where}: a size is an integer or a symbol from dims(), found {size!r}")
     try:
-        expr = sympify(size, strict=True)
+        expr: Any = strict(size)
     except SympifyError:
         expr = None
+    if not isinstance(expr, Expr):
+        raise ShapeError(f"{where}: a size is an integer or a symbol from dims(), found {size!r}")
     if isinstance(expr, Integer) and expr <= 0:
         raise ShapeError(f"{where}: a size must be positive, found {expr}")
-    if expr is None or not expr.is_integer or not all(isinstance(s, Dim) for s in expr.free_symbols):
+    if not expr.is_integer or not all(isinstance(s, Dim) for s in expr.free_symbols):
         raise ShapeError(f"{where}: a size is an integer or an expression of symbols from dims(), found {size!r}")
     return expr

@@ -43,6 +43,8 @@ class Tensor(Symbol):
             check_name(name, "tensor")  # which refuses it; names that are kept for gradients are made here, too
         if not isinstance(shape, tuple | list):
             shape = (shape,)
+        if not isinstance(name, str):
+            check_name(name, role)
         kind = {"integer": True} if classes is not None else {"real": True}
         # Uncached: SymPy's symbol cache would hand one network's tensor to another of the same name.
         self = Symbol.__xnew__(cls, name, **kind)
@@ -80,7 +82,7 @@ class Tensor(Symbol):
         for position in where:
             if isinstance(position, slice) or position is Ellipsis:
                 raise IndexingError(f"{self.name}[{position}]: index every axis with one index; slices are not read")
-            if not isinstance(position, int | Expr):
+            if not isinstance(position, int | Expr) or isinstance(position, bool):
                 raise IndexingError(f"{self.name}[{position!r}]: an index is a symbol from indices() or a whole number")
         if self._base is None:
             self._base = IndexedBase(self)

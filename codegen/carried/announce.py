@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os import write
+import os
 from typing import Any
 
 from llvmlite import ir
@@ -31,4 +31,4 @@ def announcing(typing_context: Any, pipe: Any) -> Any:
     return types.void(pipe), generate
 
 
-announce = (lambda pipe: pipe is None or write(pipe, b"\0")) if config.DISABLE_JIT else intrinsic(announcing)
+announce = (lambda pipe: pipe is None or os.write(pipe, b"\0")) if config.DISABLE_JIT else intrinsic(announcing)

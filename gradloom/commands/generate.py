@@ -49,16 +49,18 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from ..codegen.generate import generate as generate_module
+    from ..runtime.compilation import check_choices, check_sizes
 
     kinds = _architectures(options)
     file = load_model_file(options.model)
+    optimizer = chosen_optimizer(options, file)
     made = generate_module(
         file.network,
         target=options.target,
-        dtype=options.dtype or file.training.get("dtype", "float32"),
+        dtype=check_choices(options.target, options.dtype or file.training.get("dtype", "float32"), optimizer),
         batch=chosen_batch(options, file),
-        sizes=chosen_sizes(options, file),
-        optimizer=chosen_optimizer(options, file),
+        sizes=check_sizes(chosen_sizes(options, file)),
+        optimizer=optimizer,
         schedule=file.training.get("schedule") if options.target == "cpu" else None,
         checkpoint=chosen_checkpoint(options, file),
         precision=chosen_precision(options, file),

@@ -107,7 +107,11 @@ def chosen_precision(options: argparse.Namespace, file: ModelFile) -> Any:
 
 
 def chosen_batch(options: argparse.Namespace, file: ModelFile) -> int:
-    return int(options.batch or file.training.get("batch") or 100)
+    from ..runtime.fit_options import check_count
+
+    batch = options.batch or file.training.get("batch") or 100
+    check_count("batch", batch)
+    return int(batch)
 
 
 def positive(text: str) -> int:

@@ -10,13 +10,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sympy
-from sympy import Expr, Integer, Mod, Mul
+from sympy import Expr, Integer, Mod, Mul, SympifyError
 
+from ..arguments import as_list
 from ..errors import ShapeError
 from ..guards import inside, padded
 from ..indices import as_size
 from ..network import Network
 from ..ranges import is_never_negative, quotient
+from ..strict import strict
 from ..tensors import Tensor, shape_text
 from .base import Layer, Place, axis_letters, build, letters, needs_axes
 from .base import inside as inside_of
@@ -84,7 +86,7 @@ def permute(network: Network, x: Tensor, order: Sequence[int], name: str, note: 
     ShapeError
         If `order` does not hold each axis but the batch once.
     """
-    if len(order) != x.rank - 1 or any(axis not in order for axis in range(1, x.rank)):
+    if not all(isinstance(axis, int) for axis in order) or sorted(order) != list(range(1, x.rank)):
         raise ShapeError(
             f"{name}: order {tuple(order)} does not hold each of the axes 1 to {x.rank - 1} of {x.name} "
             f"{shape_text(x.shape)} once; axis 0 is the batch and stays"
@@ -104,7 +106,7 @@ def take(network: Network, x: Tensor, axis: int, start: Any, stop: Any, step: in
     """
     axis = _axis(axis, x, name)
     size = x.shape[axis]
-    first, last = (size + end if _is_negative(end) else sympy.sympify(end) for end in (start, stop))
+    first, last = (size + end if end.is_negative else end for end in (as_place(start, name), as_place(stop, name)))
     if isinstance(step, bool) or not isinstance(step, int) or step < 1:
         raise ShapeError(f"{name}: the step is {step!r}; expected a whole number of at least 1")
     length = quotient(last - first + step - 1, Integer(step))
@@ -220,7 +222,7 @@ class Parallel(Layer):
     """
 
     def __init__(self, layers: Iterable[Layer], axis: int = -1) -> None:
-        self.layers: list[Any] = list(layers)
+        self.layers = as_list(layers, f"{type(self).__name__}: layers", "layers in a list")
         self.axis = axis
 
     def build(self, network: Network, x: Tensor, place: Place) -> Tensor:
@@ -240,5 +242,18 @@ def _axis(axis: Any, x: Tensor, name: str) -> int:
     return axis % x.rank
 
 
-def _is_negative(end: Any) -> bool:
-    return bool(sympy.sympify(end).is_negative)
+def as_place(end: Any, name: str) -> Any:
+    """The end of a part of an axis.
+
+    Raises
+    ------
+    ShapeError
+        If it is no whole number and no expression in sizes.
+    """
+    try:
+        place = strict(end)
+    except SympifyError:
+        place = None
+    if not isinstance(place, Expr) or not place.is_integer:
+        raise ShapeError(f"{name}: {end!r} is no place of an axis; expected a whole number, such as 2 or -1")
+    return place

@@ -46,7 +46,7 @@ class Run:
         self.target = load_target(name, self.folder)
         self.watch = Watch(self.target.call, self.folder, self.target.limit, self.target.may_run)
         self.inputs, self.found = 0, {}  # type: int, dict[str, int]
-        self.begun = time.monotonic()
+        self.begun, self.used = time.monotonic(), time.process_time()
         self.end = self.begun + seconds
 
     def one(self, data: bytes) -> None:
@@ -55,7 +55,7 @@ class Run:
             raise Over
         current = self.kept / f"running-{os.getpid()}"
         current.write_bytes(data)  # it is left behind if the process dies
-        faulthandler.dump_traceback_later(4 * self.target.limit + 20, exit=True)  # if it hangs where no signal comes in
+        faulthandler.dump_traceback_later(20 * self.target.limit, exit=True)  # if it waits, or no signal comes in
         self.inputs += 1
         try:
             self.watch.run(data)
@@ -76,10 +76,12 @@ class Run:
     def log(self) -> None:
         """Add a line to the target's log, on what was done since the last one."""
         seconds = round(time.monotonic() - self.begun, 1)
-        about = {"engine": self.engine, "seconds": seconds, "inputs": self.inputs, "outcomes": self.watch.outcomes}
+        used = round(time.process_time() - self.used, 1)
+        about = {"engine": self.engine, "seconds": seconds, "processor": used, "inputs": self.inputs, "outcomes": self.watch.outcomes}
         with open(self.kept / "log.jsonl", "a") as log:
             log.write(json.dumps({**about, "found": self.found}) + "\n")
-        self.begun, self.inputs, self.watch.outcomes, self.found = time.monotonic(), 0, {}, {}
+        self.begun, self.used = time.monotonic(), time.process_time()
+        self.inputs, self.watch.outcomes, self.found = 0, {}, {}
 
 
 def limit_memory() -> None:

@@ -163,7 +163,7 @@ SHARES = {
 }
 
 
-@pytest.mark.parametrize("loss", ["squares", "entropy"])
+@pytest.mark.parametrize("loss", daily(["squares", "entropy"], "entropy"))
 @pytest.mark.parametrize("name", SHARES)
 def test_shares_of_exponentials_of_sums(name, loss):
     net, tensors, given = wide()
@@ -190,8 +190,9 @@ def test_attention_with_a_bias():
     check_slopes(net, given)
 
 
-@pytest.mark.parametrize("make", [gl.softmax, lambda z, j: gl.softmax(gl.tanh(z), j)], ids=["plain", "bounded"])
-def test_a_state_of_shares(make):
+@pytest.mark.parametrize("name", daily(["plain", "bounded"], "plain"))
+def test_a_state_of_shares(name):
+    make = {"plain": gl.softmax, "bounded": lambda z, j: gl.softmax(gl.tanh(z), j)}[name]
     net, (x, U, c, _), given = wide()
     t = gl.indices("t")
     h = net.sequence("h", (B, 4, m))
@@ -340,7 +341,7 @@ def test_random_odd_networks(kind, seed):
     check_slopes(*random_equations(kind, seed), [("numpy",), ("cpu",)][seed % 2])
 
 
-@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 24))])
+@pytest.mark.parametrize("seed", daily(range(24), *range(5)))
 def test_random_equations(seed):
     network, *tensors = declared()
     grower = Grower(seed, tensors)

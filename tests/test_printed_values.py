@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy
+from everyday import daily
 from matrix_values import Values
 
 import gradloom as gl
@@ -29,7 +30,8 @@ ROWS = {"LeNet-5": 1}
 
 
 def titles():
-    return [pytest.param(title, marks=pytest.mark.slow if title in LONG else ()) for title in networks.GALLERY]
+    short = [title for title in networks.GALLERY if title not in LONG]
+    return daily(networks.GALLERY, *short[::2])
 
 
 def at_sizes(size, sizes):

@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 from ..symbolic.errors import DataError, UnsupportedError
 from .call_plan import Plan
 from .pullback import Pullback
+from .torch_autograd import applied
 
 REAL = {torch.float32: np.dtype("float32"), torch.float64: np.dtype("float64")}
 TORCH = {kind: dtype for dtype, kind in REAL.items()}
@@ -87,7 +88,7 @@ class Function:
             plan = self._plan(key, ready, wrt)
         # In forward mode even without a gradient: PyTorch then says that there is none, where tangents would be lost.
         is_recorded = plan.gradients or forward_ad._current_level >= 0
-        found = _applied(self, plan, *ready) if is_recorded else self.forward(plan, ready)[0]
+        found = applied(self, plan, *ready) if is_recorded else self.forward(plan, ready)[0]
         return found[0] if len(found) == 1 else found
 
     def _as_tensor(self, name: str, value: Any, real: bool) -> Any:
@@ -217,53 +218,6 @@ def shared_buffer(tensors: Sequence[Any], names: Sequence[str], plan: Plan) -> A
     return torch.empty(0, dtype=TORCH[plan.dtype]).set_(storage, offset // size, (count,), (1,)).numpy()
 
 
-class _Apply(torch.autograd.Function):
-    """One call, as autograd records it."""
-
-    @staticmethod
-    def forward(ctx: Any, function: Function, plan: Plan, *tensors: Any) -> Any:
-        outputs, (ctx.flat, ctx.work) = function.forward(plan, tensors, keep=True)
-        ctx.function, ctx.plan = function, plan
-        ctx.save_for_backward(*tensors[: function.saved])
-        count = function.pullback.differentiated
-        if count < len(outputs):
-            ctx.mark_non_differentiable(*outputs[count:])
-        ctx.set_materialize_grads(False)
-        return outputs
-
-    @staticmethod
-    def backward(ctx: Any, *bars: Any) -> Any:
-        tensors = ctx.saved_tensors  # an error, if one was changed in the meantime
-        if all(bar is None for bar in bars):
-            return (None,) * (2 + len(ctx.function.arguments))
-        work, ctx.work = ctx.work, None  # a backward pass may overwrite what it reads
-        with torch.no_grad():
-            found = ctx.function.backward(ctx.plan, tensors, bars, ctx.flat, work)
-        if torch.is_grad_enabled():  # create_graph=True: not constants, but what cannot be derived again
-            known = [gradient for gradient in found if gradient is not None]
-            read = [tensor for tensor in (*tensors, *bars) if tensor is not None]
-            after = iter(_underivable(len(known), *known, *read))
-            found = [None if gradient is None else next(after) for gradient in found]
-        return None, None, *found
-
-
-class _Underivable(torch.autograd.Function):
-    """The first tensors, of which it is an error to take the derivative with respect to the others."""
-
-    @staticmethod
-    def forward(ctx: Any, count: int, *tensors: Any) -> Any:
-        return tuple(tensor.detach() for tensor in tensors[:count])
-
-    @staticmethod
-    def backward(ctx: Any, *bars: Any) -> Any:
-        raise UnsupportedError(
-            "a gradient by gradloom's kernels cannot be derived again by PyTorch; make the derivative a part of the "
-            "network: gl.tangent(…) for one in the loss, gl.hessian_vector(network) for a Hessian product"
-        )
-
-
-_applied: Any = _Apply.apply
-_underivable: Any = _Underivable.apply
 _is_tracing: Any = torch.jit.is_tracing  # type: ignore[attr-defined]
 _disabled: Any = torch._disable_dynamo  # type: ignore[attr-defined]
 

@@ -11,7 +11,8 @@ from lockstep import Race
 from simulated import device_module, drawn, small_tiles, start, trained
 
 import gradloom as gl
-from gradloom.codegen.cuda import block_training
+from benchmarks.gpu.estimate import waits_of
+from gradloom.codegen.cuda import assumed, block_training, write
 from gradloom.codegen.cuda.block_ops import gradients_of
 from gradloom.codegen.cuda.divided import Parts, divisions
 from gradloom.codegen.generate import generate
@@ -278,6 +279,16 @@ def test_what_all_blocks_share_still():
         assert "def step_alone(" not in generate(net, target="cuda", optimizer=ADAM).source, name
     clipped = gl.optimizers.Adam(lr=0.05, clip_norm=0.5)
     assert "def step_alone(" not in generate(tiny(), target="cuda", optimizer=clipped).source
+
+
+def test_a_step_that_all_blocks_share_is_reckoned_with_all_of_its_waits(monkeypatch):
+    """Where the two forms are compared: the wait that it begins with, too."""
+    asked = []
+    monkeypatch.setattr(write, "training_by_block", lambda plan, cycles, tiles: asked.append(cycles))
+    source = generate(tiny(), target="cuda", optimizer=ADAM).source
+    count = waits_of(source, "train")
+    assert count > 1
+    assert count <= asked[0] / assumed.WAIT < count + 1
 
 
 def test_blocks_of_many_warps(monkeypatch):

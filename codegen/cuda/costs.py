@@ -90,9 +90,13 @@ def grid_cost(phases: Sequence[Phase], sizes: Sizes, time: Symbol | None = None)
     return total + max(longest, work / BLOCKS)
 
 
-def update_cost(parameters: int) -> float:
-    """How many cycles an update takes that all blocks share, with the waits before and after it."""
-    return 2 * WAIT + LATENCY + ceil(parameters / (THREADS * BLOCKS)) * STATEMENT
+def training_cost(cycles: float, updated: int = 0) -> float:
+    """How many cycles a step of training takes that all blocks share, with the wait that it begins with.
+
+    Its phases take `cycles`; so many parameters are `updated` after another wait, where that is a pass of its own.
+    """
+    update = WAIT + LATENCY + ceil(updated / (THREADS * BLOCKS)) * STATEMENT if updated else 0
+    return WAIT + cycles + update
 
 
 def _work(item: Item, sizes: Sizes) -> int:

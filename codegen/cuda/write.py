@@ -21,7 +21,7 @@ from ..scan import gather_steps
 from ..teams import rows_first
 from .becomes import training_step
 from .block_training import training_by_block
-from .costs import most_blocks, update_cost
+from .costs import most_blocks, training_cost
 from .fuse import fused
 from .kinds import Phase, made_by
 from .phases import phases_of
@@ -140,7 +140,7 @@ def _write_mode(
         advance=changes,
         loss_at=_offset(places, plan.network.loss) if plan.network.loss is not None else "",
     )
-    taken = cycles(whole, sizes) if whole else cycles(step, sizes) + update_cost(plan.layout.trainable)
+    taken = training_cost(cycles(whole or step, sizes), 0 if whole else plan.layout.trainable)
     return bodies, all_in_one if whole else None, taken
 
 

@@ -133,8 +133,14 @@ def test_the_model_shares_nothing_and_trains_on():
 
 
 class Own(nn.Module):
+    """A module of one's own: what it holds gives, to itself for attention, or twice what comes in."""
+
+    def __init__(self, inner=None):
+        super().__init__()
+        self.inner = inner
+
     def forward(self, x):
-        return 2 * x
+        return 2 * x if self.inner is None else self.inner(x, x, x)[0]
 
 
 @pytest.mark.parametrize(
@@ -211,3 +217,101 @@ def test_hooks_that_compute_something_else_are_refused():
             gl.from_torch(nn.Sequential(nn.Linear(5, 5), layer))
     nn.utils.remove_weight_norm(norm)
     assert gl.from_torch(nn.Sequential(norm), target="numpy").network.layers
+
+
+# ---- what is not trained, and transformers ---------------------------------------------------------------------------
+
+FROZEN = {
+    "weights and biases": (
+        lambda: [nn.Linear(5, 7), nn.LayerNorm(7), nn.Linear(7, 3, bias=False)],
+        ["0.weight", "1.bias", "2.weight"], {"W1", "beta2", "W3"}, (5,),
+    ),
+    "a table": (lambda: [nn.Embedding(11, 5), nn.LSTM(5, 3, batch_first=True)], ["0.weight"], {"E1"}, (7,)),
+    "one of two biases": (
+        lambda: [nn.GRU(5, 3, batch_first=True)], ["0.weight_hh_l0", "0.bias_ih_l0"], {"Ur1", "Uu1", "Un1", "bn1"},
+        (7, 5),
+    ),
+    "both, in reverse": (
+        lambda: [nn.RNN(5, 3, batch_first=True, bidirectional=True)],
+        ["0.weight_ih_l0_reverse", "0.bias_ih_l0_reverse", "0.bias_hh_l0_reverse"], {"W1_2", "b1_2"}, (7, 5),
+    ),
+    "attention": (
+        lambda: [nn.TransformerEncoderLayer(6, 2, 11, dropout=0.0, batch_first=True)],
+        ["0.self_attn.in_proj_weight", "0.self_attn.in_proj_bias", "0.linear2.bias", "0.norm1.weight"],
+        {"Wq1_1", "Wk1_1", "Wv1_1", "bq1_1", "bv1_1", "b3_2", "gamma2"}, (7, 6),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_what_pytorch_does_not_train_stays(name):
+    """Names by hand, and that a step moves all others and none of these."""
+    make, names, expected, sample = FROZEN[name]
+    torch.manual_seed(7)
+    module = nn.Sequential(*make()).double()
+    for key, parameter in module.named_parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+        parameter.requires_grad = key not in names
+    model = gl.from_torch(module, sample, loss=gl.losses.SquaredError(), target="numpy")
+    assert model.network.frozen == expected
+    before = {key: value.copy() for key, value in model.params.items()}
+    rng = np.random.default_rng(5)
+    x = rng.integers(0, 11, (17, *sample)) if name == "a table" else rng.normal(size=(17, *sample))
+    model.fit(x, rng.normal(size=model.predict(x).shape), epochs=1, progress=False)
+    assert {key for key, value in model.params.items() if np.array_equal(value, before[key])} == expected
+
+
+BLOCKS = {
+    "normalised before": lambda: nn.TransformerEncoderLayer(
+        6, 3, 5, dropout=0.0, activation="gelu", batch_first=True, norm_first=True, layer_norm_eps=1e-3
+    ),
+    "without biases": lambda: nn.TransformerEncoderLayer(6, 2, 11, dropout=0.0, batch_first=True, bias=False),
+    "of two": lambda: nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(6, 2, 11, dropout=0.0, batch_first=True), 2, nn.LayerNorm(6)
+    ),
+    "attention": lambda: Own(nn.MultiheadAttention(6, 3, batch_first=True)),
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_transformers(name):
+    """Outputs, and gradients by the sum of their squares: matrices are cut into heads here."""
+    torch.manual_seed(11)
+    module = BLOCKS[name]().double()
+    for parameter in module.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    read = module.inner if isinstance(module, Own) else module
+    model = gl.from_torch(read, (7, 6), loss=gl.losses.SquaredError(), target="numpy")
+    x = torch.randn(5, 7, 6).double()
+    out = module.train()(x)  # in inference PyTorch has other kernels
+    y = torch.randn_like(out)
+    np.testing.assert_allclose(model.predict(x.numpy()), out.detach().numpy(), rtol=1e-10, atol=1e-12)
+    ((out - y) ** 2).sum().div(2 * len(x)).backward()
+    _, found = model.loss_and_gradients(x.numpy(), y.numpy())
+    trained = [value for key, value in found.items() if key not in model.network.frozen]
+    expected = sum(float((parameter.grad**2).sum()) for parameter in module.parameters())
+    np.testing.assert_allclose(sum(float((value**2).sum()) for value in trained), expected, rtol=1e-9)
+
+
+def test_dropout_of_a_transformer_is_that_of_its_layers():
+    layer = nn.TransformerEncoderLayer(6, 2, 11, dropout=0.3, batch_first=True)
+    with pytest.raises(UnsupportedError, match=r"dropout=0\.3 of attention's weights has no counterpart; expected 0"):
+        gl.from_torch(layer, (7, 6))
+    layer.self_attn.dropout = 0.0
+    model = gl.from_torch(nn.Sequential(layer), target="numpy")
+    assert [tensor.name for tensor in model.network.noises] == ["u1_2", "u3_2", "u3_4"]
+    assert str(model.network.inputs[0].shape) == "(B, T, 6)"
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.MultiheadAttention(6, 2), "batch_first=False; expected batch_first=True"),
+        (nn.MultiheadAttention(6, 2, batch_first=True, kdim=5), "kdim, vdim, add_bias_kv or add_zero_attn is set"),
+        (nn.TransformerEncoderLayer(6, 2, 5, 0.0, nn.SiLU(), batch_first=True), "activation=SiLU.*expected 'relu' or"),
+        (nn.TransformerDecoderLayer(6, 2, 5), "is TransformerDecoderLayer, which has no counterpart"),
+    ],
+)
+def test_attention_that_cannot_be_read(layer, message):
+    with pytest.raises(UnsupportedError, match=message):
+        gl.from_torch(layer, (7, 6))

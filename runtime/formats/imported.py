@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 from ...symbolic.activations import AlongAxis, identity
 from ...symbolic.errors import UndefinedError
 from ...symbolic.indices import Dim
-from ...symbolic.layers import Activation, Conv1D, Conv2D, ConvTranspose1D, ConvTranspose2D, Dense, Embedding, Layer
+from ...symbolic.layers import (
+    Activation,
+    Attention,
+    Bidirectional,
+    Chain,
+    Conv1D,
+    Conv2D,
+    ConvTranspose1D,
+    ConvTranspose2D,
+    Dense,
+    Embedding,
+    Layer,
+)
 from ...symbolic.layers.recurrent import Recurrent
 from ...symbolic.sequential import Sequential
 from ..model import Model
@@ -67,7 +79,7 @@ def sample_shape(parts: Sequence[Part], given: Any, example: str) -> tuple[Any, 
     if first is not None and isinstance(first.layer, Embedding):
         return (Dim("T"),)
     if first is not None and first.inputs is not None:
-        is_sequence = isinstance(first.layer, Recurrent) or type(first.layer).__name__ in ("Bidirectional", "Chain")
+        is_sequence = isinstance(first.layer, Recurrent | Attention | Bidirectional | Chain)
         return (Dim("T"), first.inputs) if is_sequence else (first.inputs,)
     raise UndefinedError(
         f"the shape of a sample does not follow from the first layer; give it, as input_shape={example}"

@@ -14,6 +14,7 @@ from ...symbolic import layers as L
 from ...symbolic.errors import MissingExtraError, UndefinedError, UnsupportedError
 from ..model import Model
 from .imported import Part, joined, model_of, sample_shape
+from .torch_attention import array_of, attention, encoder, encoder_layer
 from .torch_recurrent import recurrent
 
 
@@ -23,13 +24,15 @@ def from_torch(
     """A module of PyTorch as a `Model`: its equations, which can be derived and printed, with its parameters.
 
     The module is a layer or an ``nn.Sequential`` of layers; such modules may stand in others. An LSTM, GRU or RNN gives
-    its states at all steps to what follows. Dropout and batch normalisation do in training what they do there.
+    its states at all steps to what follows; MultiheadAttention is that of its data to themselves. Dropout and batch
+    normalisation do in training what they do there. A parameter with ``requires_grad=False`` is frozen: its gradient is
+    derived, and no update is made (``model.network.frozen``).
 
     Parameters
     ----------
     module : an ``nn.Module``; it is read, and shares nothing with the model.
     input_shape : the shape of a sample, without the batch axis. It may be left out where the first layer is Linear,
-        Embedding or recurrent; the length of a sequence is then the symbol T.
+        Embedding, recurrent or a transformer's; the length of a sequence is then the symbol T.
     loss : one of ``gl.losses``; needed to derive and to train.
     name : of the network.
     dtype : "float32" or "float64"; by default that of the module's parameters.
@@ -103,7 +106,7 @@ def _check_unshared(found: list[tuple[str, Any]]) -> None:
 
 def _parts(found: list[tuple[str, Any]], rank: int | None) -> Iterator[Part]:
     """The layers of modules; `rank` is how many axes come in, with the batch axis, where that is known."""
-    makers = {**_MAKERS, **dict.fromkeys(("RNN", "LSTM", "GRU"), recurrent)}
+    makers = {**_MAKERS, **_SEQUENCES, **dict.fromkeys(("RNN", "LSTM", "GRU"), recurrent)}
     for place, (path, module) in enumerate(found):
         kind = type(module).__name__
         if not type(module).__module__.startswith("torch.nn.modules.") or kind not in makers:
@@ -115,7 +118,9 @@ def _parts(found: list[tuple[str, Any]], rank: int | None) -> Iterator[Part]:
                 raise UnsupportedError(f"dim={module.dim}; expected dim=-1, the last axis")
             if kind.startswith("Adaptive") and not (place + 1 < len(found) and _is_flatten(found[place + 1][1])):
                 raise UnsupportedError("it gives axes of length 1; expected nn.Flatten() behind it")
-            yield from makers[kind](module)
+            for part in makers[kind](module):
+                part.fixed += _frozen(module, part)
+                yield part
         except UnsupportedError as error:
             raise UnsupportedError(f"layer {path}, {module}, cannot be read: {error}") from None
         rank = _rank_after(kind, rank)
@@ -125,7 +130,7 @@ def _rank_after(kind: str, rank: int | None) -> int | None:
     """How many axes a layer gives; where the first one is to say, it takes what `sample_shape` says of it."""
     if kind == "Flatten":
         return 2
-    if kind in ("Embedding", "LSTM", "GRU", "RNN"):
+    if kind in ("Embedding", "LSTM", "GRU", "RNN", *_SEQUENCES):
         return 3
     return 2 if rank is None and kind == "Linear" else rank
 
@@ -134,8 +139,18 @@ def _is_flatten(module: Any) -> bool:
     return type(module).__name__ == "Flatten"
 
 
-def _array(tensor: Any) -> Any:
-    return np.array(tensor.detach().cpu().double().numpy())
+_TENSORS = {"W{}": "weight", "gamma{}": "weight", "E{}": "weight", "b{}": "bias", "beta{}": "bias"}
+_SEQUENCES: dict[str, Callable[[Any], Iterator[Part]]] = {
+    "MultiheadAttention": attention,
+    "TransformerEncoderLayer": encoder_layer,
+    "TransformerEncoder": encoder,
+}
+
+
+def _frozen(module: Any, part: Part) -> tuple[str, ...]:
+    """What a module of one weight and one bias does not train."""
+    tensors = {name: getattr(module, _TENSORS[name], None) for name in part.values if name in _TENSORS}
+    return tuple(name for name, tensor in tensors.items() if not getattr(tensor, "requires_grad", True))
 
 
 def _only(module: Any, **expected: Any) -> None:
@@ -148,8 +163,8 @@ def _only(module: Any, **expected: Any) -> None:
 
 
 def _weights(module: Any) -> dict[str, Any]:
-    values = {"W{}": _array(module.weight)}
-    return values if module.bias is None else {**values, "b{}": _array(module.bias)}
+    values = {"W{}": array_of(module.weight)}
+    return values if module.bias is None else {**values, "b{}": array_of(module.bias)}
 
 
 def _linear(module: Any) -> Iterator[Part]:
@@ -201,7 +216,7 @@ def _flatten(module: Any) -> Iterator[Part]:
 def _affine(module: Any, count: int) -> dict[str, Any]:
     """gamma and beta; where the module has none, 1 and 0."""
     given = {"gamma{}": (module.weight, np.ones), "beta{}": (module.bias, np.zeros)}
-    return {name: make(count) if tensor is None else _array(tensor) for name, (tensor, make) in given.items()}
+    return {name: make(count) if tensor is None else array_of(tensor) for name, (tensor, make) in given.items()}
 
 
 def _missing(module: Any) -> tuple[str, ...]:
@@ -212,7 +227,7 @@ def _batch_norm(module: Any) -> Iterator[Part]:
     if module.running_mean is None or module.momentum is None:
         raise UnsupportedError("expected track_running_stats=True and a number for momentum")
     values = _affine(module, module.num_features)
-    values |= {"running_mean{}": _array(module.running_mean), "running_var{}": _array(module.running_var)}
+    values |= {"running_mean{}": array_of(module.running_mean), "running_var{}": array_of(module.running_var)}
     yield Part(L.BatchNorm(1, module.momentum, module.eps), values, _missing(module))
 
 
@@ -235,7 +250,7 @@ def _normalised(module: Any, kind: Any, options: tuple[Any, ...], count: int) ->
 
 def _embedding(module: Any) -> Iterator[Part]:
     _only(module, padding_idx=None, max_norm=None, scale_grad_by_freq=False)
-    yield Part(L.Embedding(module.num_embeddings, module.embedding_dim), {"E{}": _array(module.weight)})
+    yield Part(L.Embedding(module.num_embeddings, module.embedding_dim), {"E{}": array_of(module.weight)})
 
 
 def _activation(make: Callable[[Any], Any]) -> Callable[[Any], Iterator[Part]]:

@@ -34,14 +34,16 @@ def recurrent(module: Any) -> Iterator[Part]:
         layer: Any = getattr(L, kind)(module.hidden_size, **options)
         inputs = module.input_size if number == 0 else None
         if not module.bidirectional:
-            yield Part(layer, _values(module, kind, f"l{number}", ""), inputs=inputs)
+            values, fixed = _values(module, kind, f"l{number}", "")
+            yield Part(layer, values, fixed, inputs)
             continue
-        values = _values(module, kind, f"l{number}", "_1") | _values(module, kind, f"l{number}_reverse", "_2")
-        yield Part(L.Bidirectional(layer), values, inputs=inputs)
+        values, fixed = _values(module, kind, f"l{number}", "_1")
+        other, more = _values(module, kind, f"l{number}_reverse", "_2")
+        yield Part(L.Bidirectional(layer), values | other, fixed + more, inputs)
 
 
-def _values(module: Any, kind: str, which: str, behind: str) -> dict[str, Any]:
-    """The values of one direction; `behind` ends the names of what stands inside of another layer."""
+def _values(module: Any, kind: str, which: str, behind: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The values of one direction, and what is not trained; `behind` ends the names inside of another layer."""
     gates = GATES[kind]
 
     def split(name: str) -> dict[str, Any]:
@@ -56,4 +58,9 @@ def _values(module: Any, kind: str, which: str, behind: str) -> dict[str, Any]:
             made[f"cn{{}}{behind}"] = other["n"]
             other["n"] = np.zeros_like(other["n"])
         made |= {f"b{gate}{{}}{behind}": own[gate] + other[gate] for gate in gates}
-    return made
+    trained = {name: getattr(module, f"{name}_{which}").requires_grad for name in ("weight_ih", "weight_hh")}
+    by_letter = {"W": trained["weight_ih"], "U": trained["weight_hh"], "b": True, "c": True}
+    if module.bias:  # of the two that are one, either may be trained
+        ih, hh = (getattr(module, f"{name}_{which}").requires_grad for name in ("bias_ih", "bias_hh"))
+        by_letter |= {"b": ih or hh, "c": hh, "bn": ih}
+    return made, tuple(name for name in made if not by_letter.get(name.split("{")[0], by_letter[name[0]]))

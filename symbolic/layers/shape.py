@@ -12,6 +12,7 @@ from typing import Any
 import sympy
 from sympy import Expr, Integer, Mod, Mul
 
+from ..arguments import as_list
 from ..errors import ShapeError
 from ..guards import inside, padded
 from ..indices import as_size
@@ -220,7 +221,7 @@ class Parallel(Layer):
     """
 
     def __init__(self, layers: Iterable[Layer], axis: int = -1) -> None:
-        self.layers: list[Any] = list(layers)
+        self.layers = as_list(layers, "Parallel: layers", "layers in a list")
         self.axis = axis
 
     def build(self, network: Network, x: Tensor, place: Place) -> Tensor:

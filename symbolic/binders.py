@@ -217,11 +217,11 @@ def rebuilt(expr: Any, change: Callable[[Any], Any]) -> Any:
     return expr if all(new is old for new, old in zip(args, expr.args, strict=True)) else expr.func(*args)
 
 
-def from_user(expr: Any) -> Any:
+def from_user(expr: Any, where: str = "") -> Any:
     """Take an expression as people write it: handles become symbols, floats exact decimals, ``sympy.Sum`` a `Sum`.
 
     ``sympy.Max(x, y)`` becomes the `Piecewise` that routes to the larger; of equal ones, to the first in the order in
-    which SymPy sorts them. `Min` likewise.
+    which SymPy sorts them. `Min` likewise. An error begins with `where`.
 
     Raises
     ------
@@ -233,7 +233,7 @@ def from_user(expr: Any) -> Any:
     except (sympy.SympifyError, ValueError, OverflowError):
         made = None
     if not isinstance(made, Expr) or made.is_Matrix:
-        raise IndexingError(f"expected a number or a SymPy expression, found {expr!r}")
+        raise IndexingError(f"{where}expected a number or a SymPy expression, found {expr!r}")
     return _from_user(made)
 
 

@@ -79,7 +79,7 @@ def right_side(name: str, body: Any) -> Expr:
     IndexingError
         If `body` is not one expression, or no finite real number.
     """
-    expr = from_user(body)
+    expr = from_user(body, f"{name}: ")
     if not isinstance(expr, Expr):
         raise IndexingError(f"{name}: the right side must be one SymPy expression, found {body!r}")
     if expr.has(sympy.nan, sympy.zoo, sympy.oo, sympy.I):

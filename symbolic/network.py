@@ -116,7 +116,7 @@ class Network(Modes):
         ShapeError
             If `value` is not one real number.
         """
-        number = from_user(value)
+        number = from_user(value, f"constant {name}: ")
         if not (isinstance(number, Expr) and number.is_number and number.is_real):
             raise ShapeError(f"constant {name!r} must be one real number, found {value!r}")
         tensor = self._declare(Tensor(name, (), "constant", latex=latex))
@@ -222,7 +222,7 @@ class Network(Modes):
             raise UndefinedError(f"{name} was announced by sequence() but is not defined; define({name!r}, …) it first")
         if self.loss is not None:
             raise LossError(f"{self.name} already minimises {self.loss.name}; add the terms in one minimize()")
-        expr = from_user(body)
+        expr = from_user(body, "the loss: ")
         free = sorted(
             (s for s in expr.free_symbols if isinstance(s, Symbol) and not isinstance(s, Tensor | Dim)), key=str
         )

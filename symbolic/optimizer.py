@@ -111,7 +111,7 @@ class Optimizer:
         UnsupportedError
             If `body` holds another binder than a `Sum` over one index of the vectors.
         """
-        equation = Equation(target, (self.q,), from_user(body), note)
+        equation = Equation(target, (self.q,), from_user(body, f"{type(self).__name__}, {target}: "), note)
         if target not in (self.theta, self.gradient, *self.states):
             raise UndefinedError(f"{target} is not a state of {type(self).__name__}; declare it with state()")
         self._check_reads(target, equation.body, self.q)
@@ -177,7 +177,7 @@ class Optimizer:
             return lr.rate(self.step, self.hyperparameter)
         if not callable(lr):
             return Constant(lr).rate(self.step, self.hyperparameter)
-        found = from_user(lr(self.step))
+        found = from_user(lr(self.step), f"the schedule {lr!r}: ")
         if not isinstance(found, Expr) or found.free_symbols - {self.step}:
             raise DataError(f"the schedule {lr!r} returned {found!r}; expected an expression in the step t alone")
         return found
@@ -211,7 +211,13 @@ class Optimizer:
                 )
             self._check_reads(target, inner, limits[0][0])
             plain = plain.xreplace({binder: mark})
-        if index in plain.xreplace(dict.fromkeys(elements(plain), mark)).free_symbols:
+        bare = plain.xreplace(dict.fromkeys(elements(plain), mark)).free_symbols
+        if vectors := [vector for vector in known if vector.rank and vector in bare]:
+            raise UndefinedError(
+                f"{type(self).__name__}: {vectors[0]} in the equation of {target} is a vector and stands without an "
+                f"index; write {vectors[0]}[{index}]"
+            )
+        if index in bare:
             raise UnsupportedError(
                 f"{type(self).__name__}: index {index} stands as a number in the equation of {target}; "
                 f"an update reads vectors at [{index}] alone"

@@ -149,6 +149,7 @@ def _mapped(path: Path) -> Array:
     except (OSError, ValueError, EOFError, TypeError, SyntaxError) as error:
         raise DataError(f"{path} is not a .npy file of plain numbers, or is damaged ({error})") from error
     if not isinstance(found, np.ndarray):
+        found.close()
         raise DataError(f"{path} is an archive of several arrays; rename it to end in .npz")
     return found
 

@@ -51,8 +51,11 @@ def as_array(tensor: Tensor, value: Any, network: Network) -> Array:
     if np.ma.isMaskedArray(value):
         raise DataError(f"{name} is a masked array; fill or drop the masked entries, as in {name}.filled(0)")
     if array.dtype.kind not in "biuf":
-        example = repr(array.ravel()[0]) if array.size else "no entries"
-        mend = "take its real part" if array.dtype.kind == "c" else "convert it, as in np.asarray(…, dtype=float)"
+        example = repr(array.ravel()[0].item()) if array.size else "no entries"
+        if tensor.classes is not None:
+            mend = f"number the classes, as in np.unique({name}, return_inverse=True)[1]"
+        else:
+            mend = "take its real part" if array.dtype.kind == "c" else "convert it, as in np.asarray(…, dtype=float)"
         raise DataError(
             f"{name} holds {array.dtype} ({example}); expected "
             f"{'integers' if tensor.classes is not None else 'real numbers'}; {mend}"

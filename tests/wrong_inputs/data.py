@@ -52,9 +52,9 @@ CASES |= {
     "Labels that are to be one-hot rows, in two axes": lambda place: gl.one_hot_rows([[1, 2]], 3),
     "A number of classes that is none": lambda place: gl.one_hot_rows([1, 2], 0),
     "Noise of another number of rows": lambda place: noisy(),
-    "No array for an input of a program": lambda place: classifier()
-    .compile(target="numpy")
-    .predict({"W1": np.ones((3, 2)), "b1": np.ones(3)}),
+    "No array for an input of a program": lambda place: (
+        classifier().compile(target="numpy").predict({"W1": np.ones((3, 2)), "b1": np.ones(3)})
+    ),
 }
 
 

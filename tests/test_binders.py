@@ -137,3 +137,54 @@ def test_bad_binders_name_the_mend(make, error, says):
     _, x, _, _ = tensors()
     with pytest.raises(error, match=says):
         make(x)
+
+
+PAYLOAD = "__import__('gradloom').ran_a_text()"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: gl.Network().input("x", [(PAYLOAD,)]),
+        lambda: gl.Network().input("x", 3, classes=[PAYLOAD]),
+        lambda: gl.Network().input(3, 3),
+        lambda: gl.Network().constant("c", (PAYLOAD,)),
+        lambda: gl.Network().constant("c", {PAYLOAD: 1}),
+        lambda: gl.Network().minimize({PAYLOAD}),
+        lambda: gl.Network().define("z", (), sympy.Function("f")),
+        lambda: gl.Network().define("z", (), sympy.ImmutableMatrix([[1]])),
+        lambda: gl.Network().define("z", (), sympy.true),
+        lambda: gl.held(PAYLOAD),
+        lambda: gl.held([PAYLOAD]),
+        lambda: gl.sigmoid((PAYLOAD,)),
+        lambda: gl.normal([PAYLOAD], 0.5),
+        lambda: gl.inside(i, [PAYLOAD]),
+        lambda: gl.inside(PAYLOAD, 3),
+        lambda: Sum(1, (k, [PAYLOAD])),
+        lambda: gl.elementwise("f", lambda z: PAYLOAD),
+        lambda: gl.Sequential([gl.layers.Dense([PAYLOAD])], 3),
+        lambda: gl.Sequential([gl.layers.Slice(1, PAYLOAD)], 3),
+        lambda: gl.Sequential([gl.layers.Slice(1, 0, [PAYLOAD])], 3),
+        lambda: gl.Sequential([gl.layers.Permute(PAYLOAD, 1)], (3, 2)),
+        lambda: gl.Sequential([gl.layers.Reshape([[PAYLOAD]])], 3),
+        lambda: gl.Sequential([], [[PAYLOAD]]),
+        lambda: gl.Sequential(3, 3),
+        lambda: gl.Sequential(PAYLOAD, 3),
+        lambda: gl.layers.Chain(PAYLOAD),
+        lambda: gl.layers.Parallel(None),
+    ],
+)
+def test_no_text_is_evaluated(make, monkeypatch):
+    """Not where SymPy itself would: as an argument of a function, or inside of a list."""
+    ran = []
+    monkeypatch.setattr(gl, "ran_a_text", lambda: ran.append(True) or 1, raising=False)
+    with pytest.raises(GradloomError):
+        make()
+    assert not ran
+
+
+@pytest.mark.parametrize("wrt", [3, [["W1"]], [3], {None}, sympy.Symbol("W1")])
+def test_what_is_asked_for_are_names(wrt):
+    net = gl.Sequential([gl.layers.Dense(2)], 3, loss=gl.losses.SquaredError())
+    with pytest.raises(GradloomError, match="is no name; expected names of tensors"):
+        net.derive(wrt)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zipfile
 
 import numpy as np
 import pytest
 from small_models import MODEL, run
 
 import gradloom as gl
-from gradloom.runtime.datasets import data_for, load_file
+from gradloom.runtime.datasets import data_for, load_arrays, load_file
 from gradloom.runtime.formats.idx import TYPES, load_idx
 from gradloom.symbolic.errors import DataError, MissingExtraError
 
@@ -256,3 +257,51 @@ def test_columns_that_have_one_name_or_a_number_for_one(tmp_path):
     table = pyarrow.table({"2": [1, 2], "1": [3, 4], "0": [5, 6]})
     pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
     assert load_file(f"{tmp_path / 'a.parquet'}:2").y.tolist() == [1, 2]  # the one of that name, not the last
+
+
+def raw(header):
+    """A .npy file of version 1 with such a header, and no numbers."""
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        raw(b"{'descr': '<f8', 'fortran_order': False, 'shape': " + b"(" * 300 + b"}"),  # a TokenError of NumPy's
+        raw(b"{'descr': '<U0', 'fortran_order': False, 'shape': (3,)}"),  # mapping it ended the process
+        raw(b"{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 2)}"),
+        raw(b"{'descr': '<f8', 'fortran_order': False, 'shape': (-2, -2)}"),
+        b"\x93NUMPY\3\0",
+    ],
+)
+def test_headers_of_arrays_that_lie(tmp_path, content):
+    for name in ("X.npy", "y.npy"):
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match="is not a .npy file of plain numbers, or is damaged"):
+        load_file(tmp_path / "X.npy")
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name in ("X.npy", "y.npy"):
+            archive.writestr(name, content[:-1])
+    with pytest.raises(DataError, match="is not an .npz file of plain arrays, or is damaged"):
+        load_file(tmp_path / "a.npz")
+
+
+def test_members_of_an_archive_that_are_no_arrays(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("X.npy", b"a text")
+        archive.writestr("y", b"another")
+    with pytest.raises(DataError, match="'X' in it is no array"):
+        load_file(tmp_path / "a.npz")
+
+
+def test_rows_of_no_numbers(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.zeros((0, 3, 2)), y=np.zeros(0))
+    net = gl.Sequential([gl.layers.Dense(1)], input_shape=6, loss=gl.losses.SquaredError())
+    assert data_for(net, tmp_path / "a.npz")[0].shape == (0, 6)
+
+
+@pytest.mark.parametrize("name", ["a\0b.csv", "a\0b", "a\0b.npy", "a\0.npz", None, 3])
+def test_what_names_no_file(name):
+    for read in (load_file, load_arrays):
+        with pytest.raises(DataError, match="is no name of a file; expected one, such as data.npz"):
+            read(name)

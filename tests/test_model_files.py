@@ -75,3 +75,42 @@ def test_model_file_may_import_its_neighbours(capsys, model):
         sys.modules.pop("units_for_test", None)
     assert sys.path == before
     assert not (model.parent / "__pycache__" / f"small.{sys.implementation.cache_tag}.pyc").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".py", "/".join(["folder"] * 999) + ".py:network", "a\0b.py"])
+def test_names_that_no_file_can_have(capsys, model, name):
+    status, _, err = run(capsys, "derive", name)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "does not exist; expected a Python file" in err
+    status, _, err = run(capsys, "check", model, name.partition(":")[0])
+    assert (status, err.count("\n")) == (2, 1)
+    assert "does not exist; expected a file of formulas" in err
+
+
+def test_no_other_file_is_run(capsys, tmp_path, monkeypatch):
+    """Neither a module of that name nor a part of it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "package").mkdir()
+    for name in ("model.py", "package/__init__.py", "package/model.py", "network.py"):
+        (tmp_path / name).write_text("raise RuntimeError('it was run')\n")
+    for name in ("package.model:network", "package.model", "model", "model:network", "package", "$(model.py)", "`model.py`",
+                 "model.py;network.py", "file://model.py"):  # fmt: skip
+        status, _, err = run(capsys, "derive", name)
+        assert status == 2
+        assert "expected a Python file" in err
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("{'optimizer': []}", "optimizer is []; expected one of gl.optimizers"),
+        ("{'batch': 'x'}", "batch is 'x'; expected a whole number"),
+        ("{'dtype': {'a': 1}}", "dtype {'a': 1} is not offered"),
+        ("{'sizes': {'n': 0.5}}", "size n is 0.5; expected a whole number"),
+    ],
+)
+def test_settings_are_checked_before_code_is_generated(capsys, model, settings, words):
+    model.write_text(model.read_text() + f"\ntraining = {settings}\n")
+    status, out, err = run(capsys, "generate", model)
+    assert (status, out) == (2, "")
+    assert words in err

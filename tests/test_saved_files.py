@@ -207,3 +207,15 @@ def test_fingerprint():
 
     assert own(lambda z: z**2) == own(lambda z: z**2, "p q")
     assert own(lambda z: z**2) != own(lambda z: z**3)
+
+
+def test_json_that_is_too_deep(tmp_path):
+    np.savez(tmp_path / "deep.npz", about=np.frombuffer(b"[" * 100_000, np.uint8))
+    with pytest.raises(gl.SavedFileError, match="is not a saved model"):
+        gl.Model.load(tmp_path / "deep.npz", NET)
+
+
+@pytest.mark.parametrize("name", ["a\0b.npz", "a\0/b.npz", None, 3])
+def test_what_names_no_file_is_not_written(name):
+    with pytest.raises(gl.SavedFileError, match="it is not the name of a file"):
+        gl.Model(NET, target="numpy").save(name)

@@ -35,7 +35,7 @@ PAYLOADS = (
 STARTS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "pty.spawn", "subprocess.Popen", "os.kill",
           "socket.connect", "socket.bind", "socket.getaddrinfo", "pickle.find_class", "canary")  # fmt: skip
 CHANGES = {"os.remove": (0, 1), "os.rename": (1, 3), "os.mkdir": (0, 2), "os.rmdir": (0, 1), "os.symlink": (1, 2)}
-LIBRARIES = tuple({sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), *site.getsitepackages()})
+LIBRARIES = tuple({*map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")), *site.getsitepackages()})
 EVALUATES = ("sympy/parsing/", "sympy/core/sympify.py", "/pickle.py", "/runpy.py", "/code.py")
 
 

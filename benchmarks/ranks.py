@@ -98,7 +98,7 @@ class Begins:
         self.all[-1].append((time.perf_counter() - self.begun, len(numbers)))
 
     def medians(self) -> dict[str, list[float]]:
-        found = np.median(np.array(self.all[1:]), axis=0)
+        found = np.median(np.array(self.all), axis=0)
         return {"begins_us": list(found[:, 0] * 1e6), "numbers": list(found[:, 1])}
 
 

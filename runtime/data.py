@@ -22,7 +22,7 @@ from ..symbolic.tensors import Tensor, shape_text
 from .array_checks import as_array, check_declared_sums, checked_labels, checked_numbers
 from .device_arrays import DeviceArray
 from .foreign_arrays import device_array, lies_on_gpu
-from .mapped_arrays import MappedArray, checked_map, is_mapped
+from .mapped_arrays import MappedArray, Pixels, checked_map, is_mapped
 
 Array = NDArray[Any]
 
@@ -35,7 +35,7 @@ class Data:
     ----------
     tensors : what the arrays are data of
     arrays : C-contiguous, of the kernels' dtype; labels are int64. On a device they are a `DeviceArray`, labels int32;
-        inputs that lie in a large file may be a `MappedArray`, of which kernels take parts
+        numbers that lie in a large file may be a `MappedArray`, of which kernels take parts
     batched : whether the first axis of an array is the batch
     rows : length of the batch axis; 1 where there is none
     """
@@ -124,7 +124,7 @@ def check_data(
     sizes : the sizes known; those learned from the arrays are added.
     target : where kernels run: "cuda" takes arrays of a GPU where they are. Of these labels and declared sums are
         checked, but not whether all numbers are finite.
-    mapped : whether inputs that lie in large files are left there.
+    mapped : whether numbers that lie in large files are left there.
 
     Raises
     ------
@@ -140,13 +140,16 @@ def check_data(
     arrays: list[Any] = []
     first: tuple[str, int] | None = None
     for tensor in tensors:
-        is_there = lies_on_gpu(values[tensor.name])
+        is_there, stays = lies_on_gpu(values[tensor.name]), False
         array: Any
         if is_there:
             kind = np.dtype(np.int32 if tensor.classes is not None else dtype)
             array = device_array(tensor.name, values[tensor.name], kind, target)
         else:
-            array = as_array(tensor, values[tensor.name], network)
+            found = values[tensor.name]
+            stays = mapped and target != "cuda" and _stays_in_file(tensor, found, network, np.dtype(dtype))
+            # Of pixels in a file the shape is that of what they stand for; they are scaled when rows are taken.
+            array = as_array(tensor, found.array if stays and isinstance(found, Pixels) else found, network)
         if tensor.rank and batch is not None and tensor.shape[0] == batch and array.ndim:
             if not len(array):
                 raise DataError(f"{tensor.name} has no rows (shape {array.shape}); give at least one")
@@ -165,8 +168,8 @@ def check_data(
         if tensor.classes is not None:
             labels = checked_labels(tensor.name, np.asarray(array), size_of(tensor.classes, sizes, tensor.name))
             arrays.append(array if is_there else labels)
-        elif mapped and _stays_in_file(tensor, values[tensor.name], network, np.dtype(dtype)) and target != "cuda":
-            arrays.append(checked_map(tensor.name, array, np.dtype(dtype)))
+        elif stays:
+            arrays.append(checked_map(tensor.name, found, np.dtype(dtype)))
             continue
         else:
             arrays.append(array if is_there else checked_numbers(tensor.name, array, np.dtype(dtype)))
@@ -178,9 +181,9 @@ def check_data(
 
 
 def _stays_in_file(tensor: Tensor, value: Any, network: Network, dtype: np.dtype[Any]) -> bool:
-    """Whether kernels take an array a part at a time: targets are compared as a whole, and so are declared sums."""
+    """Whether kernels take an array a part at a time: labels and declared sums are checked as a whole."""
     batched = tensor.rank > 0 and tensor.shape[0] == network.batch
-    is_plain = tensor.role == "input" and not any(fact.tensor == tensor for fact in network.facts)
+    is_plain = tensor.classes is None and not any(fact.tensor == tensor for fact in network.facts)
     return batched and is_plain and is_mapped(value, dtype)
 
 

@@ -20,18 +20,19 @@ from .array_checks import one_hot_rows
 from .files import ArchiveError, read_archive
 from .formats.idx import idx_pair, is_idx, load_idx
 from .formats.tables import load_csv, load_parquet
+from .mapped_arrays import Pixels, is_mapped
 
 Array = NDArray[Any]
-TABLES = {".csv": load_csv, ".tsv": load_csv, ".parquet": load_parquet}
+TABLES: dict[str, Any] = {".csv": load_csv, ".tsv": load_csv, ".parquet": load_parquet}
 PAIRS = (("images", "labels"), ("X", "y"), ("x", "y"), ("X", "Y"), ("data", "target"))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Inputs and targets with a title; `y` holds integer labels, or numbers."""
+    """Inputs and targets with a title; `y` holds integer labels, or numbers. `x` may be `Pixels`."""
 
     title: str
-    x: Array
+    x: Any
     y: Array
 
     @property
@@ -76,7 +77,7 @@ def load_arrays(path: str | Path) -> dict[str, Array]:
         raise DataError(f"{path} is not an .npz file of plain arrays, or is damaged ({error})") from error
 
 
-def load_file(path: str | Path, target: str | int | None = None) -> Dataset:
+def load_file(path: str | Path, target: str | int | None = None, header: bool | None = None) -> Dataset:
     """Inputs and targets from a file; what it is follows from its suffix, or from how it begins.
 
     - ``.npz`` with ``images`` and ``labels``, or ``X`` and ``y``;
@@ -86,7 +87,9 @@ def load_file(path: str | Path, target: str | int | None = None) -> Dataset:
     - IDX files as those of MNIST, ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, also with ``.gz``; one
       of the two is named, or their folder.
 
-    Whole numbers from 0 to 255 (dtype uint8) are pixels and are scaled to 0…1.
+    Whole numbers from 0 to 255 (dtype uint8) are pixels and are scaled to 0…1; of a large ``.npy`` file when they are
+    read (`Pixels`), so that it need not fit into memory. `header` says whether the first line of a ``.csv`` or ``.tsv``
+    file is one; by default it is where none of its cells is a number.
 
     Raises
     ------
@@ -99,7 +102,9 @@ def load_file(path: str | Path, target: str | int | None = None) -> Dataset:
     file, column = _with_column(path, target)
     kind = file.suffix.lower()
     if kind in TABLES:
-        return _dataset(path, *TABLES[kind](file, column), "the inputs", "the targets")
+        options = {} if header is None or kind == ".parquet" else {"header": header}
+        x, y = TABLES[kind](file, column, **options)
+        return _dataset(path, x, y, "the inputs", "the targets")
     if column is not None:
         raise DataError(f"{path} is no table, so it has no column {column!r}")
     if kind == ".npy" or file.is_dir():
@@ -124,7 +129,9 @@ def _dataset(path: str | Path, x: Array, y: Array, inputs: str, targets: str) ->
     if not x.ndim or not y.ndim or len(x) != len(y):
         raise DataError(f"{path}: {inputs} has shape {x.shape} and {targets} {y.shape}; expected as many rows each")
     title = f"{len(x):,} rows of {' × '.join(map(str, x.shape[1:])) or '1'} ({Path(path).name})"
-    return Dataset(title, x / 255.0 if x.dtype == np.uint8 else x, y)
+    if x.dtype != np.uint8:
+        return Dataset(title, x, y)
+    return Dataset(title, Pixels(x) if is_mapped(x, np.dtype(np.float64)) else x / 255.0, y)
 
 
 def _with_column(path: str | Path, target: str | int | None) -> tuple[Path, str | int | None]:

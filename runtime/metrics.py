@@ -5,6 +5,7 @@ A metric is a function ``metric(outputs, targets) -> float`` of two arrays, name
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..symbolic.errors import DataError
 from .data import Data
+from .mapped_arrays import CHECKED, MappedArray
 
 Array = NDArray[Any]
 Metric = Callable[[Array, Array], float]
@@ -56,6 +58,9 @@ def is_one_hot(targets: Any) -> bool:
     """Whether every row holds one 1 and zeros."""
     if targets.ndim < 2 or targets.shape[-1] < 2:
         return False
+    if isinstance(targets, MappedArray):
+        rows = max(1, CHECKED // max(1, math.prod(targets.shape[1:]) * targets.dtype.itemsize))
+        return all(is_one_hot(targets[start : start + rows]) for start in range(0, len(targets), rows))
     targets = np.asarray(targets)  # of a GPU, a copy
     return bool(((targets == 0) | (targets == 1)).all() and (targets.sum(axis=-1) == 1).all())
 

@@ -126,8 +126,9 @@ class Model:
         ----------
         X, Y : inputs and targets, batch axis first: an array each, or a dict of name → array where there are several.
             A target declared one-hot may also be given as integer labels. With target "cuda" also arrays of CuPy,
-            PyTorch or JAX that lie on the GPU, of the model's dtype (labels: int32); they are not copied. Large inputs
-            in a file, as ``np.load(path, mmap_mode="r")`` gives them, are read some rows ahead of their use.
+            PyTorch or JAX that lie on the GPU, of the model's dtype (labels: int32); they are not copied. Large
+            arrays in files, as ``np.load(path, mmap_mode="r")`` gives them, are read some rows ahead of their use; but
+            labels, what is declared one-hot, and targets that metrics compare are taken into memory.
         epochs : passes over the training rows.
         batch : rows per step; the last batch of an epoch may be smaller.
         optimizer : one of ``gl.optimizers``; by default that of the last `fit`, or ``Adam()``.

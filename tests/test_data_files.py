@@ -103,7 +103,7 @@ def test_parquet(tmp_path):
     found = load_file(path)
     assert found.y.tolist() == np.unique(words, return_inverse=True)[1].tolist()
     assert np.array_equal(found.x, np.stack([X[:, 0], CLASSES, X[:, 1].astype("float32")], axis=1))
-    with pytest.raises(DataError, match="column kind: it holds string, expected numbers"):
+    with pytest.raises(DataError, match="column kind: it holds words, expected numbers"):
         load_file(f"{path}:v")
     parquet.write_table(pyarrow.table({"u": [1.5, None], "y": [1, 2]}), path)
     with pytest.raises(DataError, match="row 1, column u: there is no value"):
@@ -305,3 +305,33 @@ def test_what_names_no_file(name):
     for read in (load_file, load_arrays):
         with pytest.raises(DataError, match="is no name of a file; expected one, such as data.npz"):
             read(name)
+def test_a_header_is_what_one_says(tmp_path):
+    """By default the first line is one where it has no number; of years, or of words alone, one has to be told."""
+    path = tmp_path / "a.csv"
+    path.write_text("1999,2000,2001\n1.5,2,0\n2.5,3,1\n")
+    assert load_file(path).x.tolist() == [[1999, 2000], [1.5, 2], [2.5, 3]]
+    years = load_file(f"{path}:1999", header=True)
+    assert (years.x.tolist(), years.y.tolist()) == ([[2, 0], [3, 1]], [1.5, 2.5])
+    path.write_text("u,2000,y\n1.5,2,0\n2.5,3,1\n")
+    with pytest.raises(DataError, match="line 1: found 'u' above a number; if the line is a header, say so: header=T"):
+        load_file(path)
+    assert load_file(path, header=True).y.tolist() == [0, 1]
+    path.write_text("1.5,oak\n2.5,ash\n3.5,elm\n")  # a word in the column of the targets is no header
+    assert load_file(path).y.tolist() == [2, 0, 1]
+    path.write_text("nan,oak\n2,ash\n")
+    with pytest.raises(DataError, match="line 1, column 0: found nan"):
+        load_file(path, header=False)
+
+
+def test_categories_of_a_parquet_file(tmp_path):
+    """As pandas writes them: codes of its own, which need not be in the order of the words."""
+    pyarrow = pytest.importorskip("pyarrow")
+    path = tmp_path / "a.parquet"
+    words = pyarrow.DictionaryArray.from_arrays([2, 0, 1, 2, 0], ["oak", "elm", "ash"])
+    numbers = pyarrow.DictionaryArray.from_arrays([1, 0, 1, 1, 0], [2.5, 7.5])
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"u": numbers, "y": words}), path)
+    found = load_file(path)
+    assert found.x[:, 0].tolist() == [7.5, 2.5, 7.5, 7.5, 2.5]
+    assert found.y.tolist() == [0, 2, 1, 0, 2]  # of ash, elm, oak
+    with pytest.raises(DataError, match="column y: it holds words, expected numbers; give each word a column of 0 and"):
+        load_file(f"{path}:u")

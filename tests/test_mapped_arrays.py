@@ -12,7 +12,8 @@ import pytest
 
 import gradloom as gl
 from gradloom.runtime import mapped_arrays
-from gradloom.runtime.mapped_arrays import MappedArray
+from gradloom.runtime.mapped_arrays import MappedArray, Pixels
+from gradloom.runtime.metrics import is_one_hot
 
 RNG = np.random.default_rng(7)
 
@@ -56,6 +57,55 @@ def test_the_same_bits_as_in_memory(tmp_path, monkeypatch, small_is_large, dtype
     assert np.array_equal(model.predict(file), model.predict(X))
     assert model.evaluate(file, Y) == model.evaluate(X, Y)
     assert model.loss_and_gradients(file, Y)[0] == model.loss_and_gradients(X, Y)[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"validation": 0.3}, {"metrics": ["mean_absolute_error"]}])
+def test_targets_in_files_too(tmp_path, monkeypatch, small_is_large, options):
+    """Of other types than the kernels'; the data to validate on, too."""
+    X, Y = RNG.normal(size=(113, 5)), RNG.normal(size=(113, 3)).astype("float32")
+    expected, params, model = fitted(monkeypatch, X, Y, **options)
+    x, y = mapped(tmp_path, X), mapped(tmp_path, Y, "y")
+    data = model.check(x, y)
+    assert [type(array) for array in data.arrays] == [MappedArray, MappedArray]
+    found, others, _ = fitted(monkeypatch, x, y, **options)
+    assert np.array_equal(params, others)
+    assert found == expected
+    assert model.evaluate(x, y) == model.evaluate(X, Y)
+    expected, params, _ = fitted(monkeypatch, X, Y, validation=(X[:31], Y[:31]))
+    found, others, _ = fitted(monkeypatch, x, y, validation=(x[:31], y[:31]))
+    assert np.array_equal(params, others)
+    assert found == expected
+
+
+def test_classes_in_files_are_found_part_by_part(tmp_path, small_is_large, monkeypatch):
+    monkeypatch.setattr("gradloom.runtime.metrics.CHECKED", 30)
+    labels = RNG.integers(0, 3, 113)
+    rows = np.eye(3)[labels]
+    array = MappedArray(mapped(tmp_path, rows), np.dtype("float64"))
+    assert is_one_hot(array)
+    rows[112] = [0.5, 0.5, 0]
+    assert not is_one_hot(MappedArray(mapped(tmp_path, rows, "other"), np.dtype("float64")))
+
+
+@pytest.mark.parametrize("options", [{}, {"shuffle": False, "validation": 0.3}])
+def test_pixels_in_a_file_are_scaled_as_they_are_read(tmp_path, monkeypatch, small_is_large, options):
+    images = RNG.integers(0, 256, (113, 1, 5), dtype=np.uint8)
+    np.save(tmp_path / "X.npy", images)
+    np.save(tmp_path / "y.npy", RNG.normal(size=(113, 3)))
+    dataset = gl.datasets.load_file(tmp_path)
+    assert isinstance(dataset.x, Pixels)
+    assert np.array_equal(np.asarray(dataset.x), images / 255.0)
+    assert np.array_equal(dataset.x[3:7], images[3:7] / 255.0)
+    x, plain = dataset.x.reshape(len(dataset.x), -1), images.reshape(113, 5) / 255.0
+    whole = []
+    monkeypatch.setattr(Pixels, "__array__", lambda self, *_, **__: whole.append(self) or self.array / 255.0)
+    expected, params, _ = fitted(monkeypatch, plain, dataset.y, **options)
+    found, others, model = fitted(monkeypatch, x, dataset.y, **options)
+    assert not whole
+    assert np.array_equal(params, others)
+    assert found == expected
+    assert np.array_equal(model.predict(x), model.predict(plain))
+    assert model.evaluate(x, dataset.y) == model.evaluate(plain, dataset.y)
 
 
 def test_rows_in_any_order_and_of_a_part(tmp_path, small_is_large):
@@ -110,6 +160,42 @@ LIMITED = """
     resource.setrlimit(resource.RLIMIT_DATA, (used + 10**8, used + 10**8))  # 100 MB more
     print(model.fit(x, np.asarray(x[:, :1]), epochs=1, batch=1000, progress=False, validation=0.5)["val_loss"])
 """
+
+
+PIXELS = """
+    import resource, sys
+    import numpy as np
+    import gradloom as gl
+
+    from gradloom.runtime import mapped_arrays
+
+    mapped_arrays.LARGE = 2**24
+    np.lib.format.open_memmap(sys.argv[1] + "/X.npy", "w+", np.uint8, (300_000, 127))[::1000, 0] = 1  # 38 MB
+    np.lib.format.open_memmap(sys.argv[1] + "/y.npy", "w+", np.float64, (300_000, 61))[::100, 0] = 1  # 146 MB
+    data = gl.datasets.load_file(sys.argv[1])
+    net = gl.Sequential([gl.layers.Dense(61, gl.tanh)], 127, loss=gl.losses.SquaredError())
+    model = gl.Model(net, target="numpy")
+    used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData")) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (used + 10**8, used + 10**8))  # 100 MB more
+    print(model.fit(data.x, data.y, epochs=1, batch=1000, progress=False, validation=0.5)["val_loss"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is one of Linux")
+@pytest.mark.parametrize(
+    ("change", "works"),
+    [
+        (("", ""), True),
+        (("fit(data.x", "fit(np.asarray(data.x)"), False),
+        ((" data.y,", " np.array(data.y),"), False),
+    ],
+)
+def test_pixels_and_targets_in_less_memory_than_they_take(tmp_path, change, works):
+    code = textwrap.dedent(PIXELS).replace(*change)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == works, done.stderr
+    assert works or "MemoryError" in done.stderr
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is one of Linux")

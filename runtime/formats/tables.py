@@ -16,15 +16,17 @@ Array = NDArray[Any]
 EXACT = 2**53  # up to here float64 holds every whole number
 
 
-def load_csv(path: str | Path, target: str | int | None = None) -> tuple[Array, Array]:
+def load_csv(path: str | Path, target: str | int | None = None, header: bool | None = None) -> tuple[Array, Array]:
     """Inputs and targets from a file of numbers between commas, semicolons or tabs, all of it in memory.
 
-    A first line without a number is a header. A column of targets of whole numbers gives integers; one of
-    words gives labels, 0 for the first word of the alphabet.
+    A column of targets of whole numbers gives integers; one of words gives labels, 0 for the first word of the
+    alphabet.
 
     Parameters
     ----------
     target : the column of the targets, by its name in the header or its number (0 is the first); by default the last.
+    header : whether the first line is one. By default it is where none of its cells is a number: a header of numbers,
+        such as years, or of words and numbers, needs True, and a file of words alone False.
 
     Raises
     ------
@@ -45,16 +47,23 @@ def load_csv(path: str | Path, target: str | int | None = None) -> tuple[Array, 
         raise DataError(f"{path} is no file of numbers between commas, in UTF-8 ({error})") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    header = [cell.strip() for cell in rows[0][1]] if rows and not any(map(_is_number, rows[0][1])) else None
+    if header is None:
+        is_mixed = bool(rows) and any(map(_is_number, rows[0][1]))
+        header = bool(rows) and not is_mixed
+    else:
+        is_mixed = False
     width = len(rows[0][1]) if rows else 0
-    if width < 2 or len(rows) == (header is not None):
+    if width < 2 or len(rows) == header:
         raise DataError(f"{path} has {len(rows)} lines of {width} cells; expected inputs and, last, a target in each")
-    rows = rows[header is not None :]
+    found = [cell.strip() for cell in rows[0][1]]
+    rows = rows[header:]
     for line, row in rows:
         if len(row) != width:
             raise DataError(f"{path}, line {line}: it has {len(row)} cells, the first line has {width}")
-    names = header or [str(number) for number in range(width)]
-    at = _column(names, target, header is not None, str(path))
+    names = found if header else [str(number) for number in range(width)]
+    at = _column(names, target, header, str(path))
+    if is_mixed and len(rows) > 1:
+        _check_first(found, rows[1][1], at, path)
     columns: list[Any] = []
     for place, name in enumerate(names):
         cells = [row[place].strip() for _, row in rows]
@@ -70,6 +79,20 @@ def load_csv(path: str | Path, target: str | int | None = None) -> tuple[Array, 
             columns.append(_numbers(cells, rows, name, path))
     y = columns.pop(at)
     return np.stack(columns, axis=1), y
+
+
+def _check_first(first: Sequence[str], second: Sequence[str], at: int, path: Any) -> None:
+    """
+    Raises
+    ------
+    DataError
+        If a word stands in the first line above a number, among the inputs: the line may be a header.
+    """
+    for place, (cell, below) in enumerate(zip(first, second, strict=False)):
+        if place != at and cell and not _is_number(cell) and _is_number(below):
+            raise DataError(
+                f"{path}, line 1: found {cell!r} above a number; if the line is a header, say so: header=True"
+            )
 
 
 def _numbered(reader: Any) -> Any:
@@ -121,6 +144,9 @@ def _column(names: Sequence[str], target: str | int | None, has_names: bool, pat
 def load_parquet(path: str | Path, target: str | int | None = None) -> tuple[Array, Array]:
     """Inputs and targets from a Parquet file, of columns as `load_csv` reads them; all of it in memory.
 
+    Categories (columns with a dictionary) are what they stand for: words of a target give labels, 0 for the first word
+    of the alphabet, whatever their codes are in the file.
+
     Raises
     ------
     MissingExtraError
@@ -151,7 +177,16 @@ def load_parquet(path: str | Path, target: str | int | None = None) -> tuple[Arr
         if column.null_count:
             row = column.is_null().to_pylist().index(True)
             raise DataError(f"{path}, row {row}, column {name}: there is no value; fill it in, or leave the row out")
-        if place == at and (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+        if pyarrow.types.is_dictionary(kind):  # of categories, as pandas writes them
+            kind = kind.value_type
+            column = column.cast(kind)
+        is_text = pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
+        if is_text and place != at:
+            raise DataError(
+                f"{path}, column {name}: it holds words, expected numbers; give each word a column of 0 and 1, or "
+                "leave it out"
+            )
+        if is_text:
             columns.append(_labels(column.to_pylist()))
             continue
         is_number = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind)

@@ -61,7 +61,8 @@ training = {"target": "numpy"}
 """
 
 
-@pytest.mark.parametrize("wrong", CLASSES)
+# Arrays of different numbers of rows are refused when their file is read: a row about files.
+@pytest.mark.parametrize("wrong", [wrong for wrong in CLASSES if wrong != "Different numbers of rows"])
 def test_bad_data(command, tmp_path, wrong):
     x, y = CLASSES[wrong]
     np.savez(tmp_path / "data.npz", X=x, y=y)

@@ -45,7 +45,7 @@ COMMANDS = (("derive",), ("derive", "--format", "latex"), ("derive", "--costs"),
 
 
 def prepare(folder: Path) -> Target:
-    from gradloom import cli, commands, demo  # noqa: F401 - what is imported later would be watched
+    from gradloom import cli, commands  # noqa: F401 - what is imported later would be watched
 
     place = folder / "models"
     for name, content in FILES.items():

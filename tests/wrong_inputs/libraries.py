@@ -150,7 +150,9 @@ CASES: dict[str, Case] = {
     "An ONNX file that is not there": lambda place: gl.from_onnx(place.path / "model.onnx"),
     "An ONNX file that is damaged": lambda place: gl.from_onnx(place.file("model.onnx", "hello")),
     "An operator without a counterpart": operators(("Sin", ["x"])),
-    "An operator that reads what stands far before": operators(("Tanh", ["x"]), ("MatMul", ["x", "W"])),
+    "An operator that reads what stands far before": operators(
+        ("MatMul", ["x", "W"]), ("Softmax", ["0"]), ("Add", ["1", "0"])
+    ),
     "An operator with an attribute that is not read": operators(("Gemm", ["x", "W"]), alpha=2.0),
     "An ONNX file of no known shape": operators(("Relu", ["x"]), shape=("batch", None)),
     "An export of a function that ONNX does not have": lambda place: gl.to_onnx(

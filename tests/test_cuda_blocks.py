@@ -59,6 +59,17 @@ def tied():
     return net
 
 
+def scaled():
+    """Numbers alone as parameters: of a layer, and of what comes out."""
+    B, (i, j, k) = gl.dims("B"), gl.indices("i j k")
+    net = gl.Network("scaled")
+    x, y, w = net.input("x", (B, 7)), net.target("y", (B, 3)), net.parameter("w", (3, 7))
+    s, t = net.parameter("s"), net.parameter("t")
+    h = net.define("h", (i, j), gl.tanh(gl.Sum(w[j, k] * x[i, k], k) * s))
+    net.minimize(gl.Sum((h[i, j] + t - y[i, j]) ** 2, i, j) / B + s**2 / 20)
+    return net
+
+
 def frozen():
     net = perceptron(11)
     net.freeze("W2")
@@ -72,6 +83,7 @@ NETWORKS = {
     "residual": residual,
     "tied": tied,
     "frozen": frozen,
+    "scaled": scaled,
 }
 
 
@@ -130,6 +142,8 @@ DIVIDED = {  # network, parameter, axis, size of a part, waits
     "one of two inputs": ("residual", "v", 1, 2, 1),
     "there and back": ("tied", "w", 1, 4, 3),
     "beside what is frozen": ("frozen", "W1", 1, 3, 1),
+    "beside numbers alone": ("scaled", "w", 1, 2, 1),
+    "what numbers alone scale": ("scaled", "w", 0, 1, 2),
 }
 
 

@@ -148,6 +148,8 @@ class BlockWriter(CudaWriter):
 
     def stored(self, target: Expr, value: str) -> list[str]:
         lines = super().stored(target, value)
+        if self._is_for_all and lines:  # each block has memory of its own: one of its threads stores a number there
+            return ["if lane == 0:", *lines[1:]]
         if self._by_warps and lines:
             return [f"if {remainder('lane', str(LANES))} == 0:", *(INDENT + line for line in lines)]
         return lines

@@ -24,7 +24,7 @@ PLANS = 1000  # of a function: more shapes than that are planned anew
 
 
 class Function:
-    """What `function` returns: call it with tensors.
+    """What `function` returns: call it with tensors, from several threads if you like: a call has its own workspace.
 
     Attributes
     ----------

@@ -367,6 +367,50 @@ def test_several_threads():
     assert not wrong
 
 
+@pytest.fixture
+def often():
+    """Threads take turns far more often than they would."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("target", ["numpy", pytest.param("cpu", marks=pytest.mark.slow)])
+def test_threads_share_a_module(target, often):
+    """The first call, which compiles, from all at once; other shapes; a graph of another thread; against PyTorch."""
+    module = gl.torch.Module(dense_mish(gl.losses.SquaredError()), ["L"], target=target, dtype=torch.float64)
+    parameters = list(module.parameters())
+    work = [(tensor(rows, 3), torch.rand(rows, 5).double()) for rows in (5, 7, 11, 13)]
+
+    def plain(x, y):
+        a = torch.nn.functional.mish(torch.nn.functional.linear(x, *parameters))
+        return ((a - y) ** 2).sum() / (2 * len(x))
+
+    expected = [torch.autograd.grad(plain(*one), [one[0], *parameters]) for one in work]
+    start, wrong, done = threading.Barrier(len(work)), [], []
+
+    def run(one, other, graphs):
+        start.wait()
+        for turn in range(30):
+            loss = graphs.pop() if turn == 7 and graphs else module(*one)
+            for found, known in zip(torch.autograd.grad(loss, [one[0], *parameters]), other, strict=True):
+                if not torch.allclose(found, known, rtol=1e-12, atol=1e-14):
+                    wrong.append(one)
+        done.append(one)
+
+    graphs = [[] for _ in work]
+    for _ in range(2):  # the second time with graphs that this thread has made
+        threads = [threading.Thread(target=run, args=three) for three in zip(work, expected, graphs, strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        graphs = [[module(*one)] for one in work]
+    assert not wrong
+    assert len(done) == 2 * len(work)
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # between any two graphs
 def test_compiled_models_leave_it_as_it_is():
     model = torch.nn.Sequential(

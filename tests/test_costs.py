@@ -378,9 +378,9 @@ def test_numbers_put_in():
     [
         ({"B": 2, "n": 3}, "size m has no number"),
         ({"B": 2, "n": 3, "m": 5, "k": 7}, "'k' is no size of chain: its sizes are B, n, m"),
-        ({"B": 2, "n": 3, "m": 0}, "size m is a whole number of at least 1, found 0"),
-        ({"B": 2, "n": 3, "m": 2.5}, "size m is a whole number of at least 1, found 2.5"),
-        ({"B": True, "n": 3, "m": 5}, "size B is a whole number"),
+        ({"B": 2, "n": 3, "m": 0}, "size m is 0; expected a whole number of at least 1"),
+        ({"B": 2, "n": 3, "m": 2.5}, "size m is 2.5; expected a whole number of at least 1"),
+        ({"B": True, "n": 3, "m": 5}, "size B is True; expected a whole number"),
     ],
 )
 def test_numbers_that_are_no_sizes(sizes, said):

@@ -1,7 +1,8 @@
 """The loss and the gradients of several processes, added up: in one call, or in a few while the backward pass goes on.
 
-A kernel that announces what it is done with (`generate`, ``announced``) runs in a thread beside the one that calls MPI.
-That one adds up the gradients of the last layers while those of the first are still computed (`overlap` says which).
+A kernel that announces what it is done with (`generate`, ``announced``) writes to a pipe. A thread reads it, and adds
+up the gradients of the last layers while those of the first are still computed (`overlap` says which). The kernel, the
+last call and the update stay in one thread: its core has the parameters in its cache.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from .parameters import ALIGNMENT, aligned_zeros
 
 Array = NDArray[Any]
 Compute = Callable[..., float]
-END = 1  # the byte that says that the kernel has returned; it writes 0
+DONE, FAILED = 1, 2  # the bytes that say that the kernel has returned, or raised an error; it writes 0 itself
 
 
 class GradientSums:
@@ -44,7 +45,6 @@ class GradientSums:
         self.gradients: Array = buffer[head:]
         self._all: Array = buffer[head - 1 :]
         self._threads: ThreadPoolExecutor | None = None
-        self._heard = math.inf  # announcements of this step
         if len(self.parts) > 1:
             self._threads = ThreadPoolExecutor(1, "gradloom")
             self._ears, self._mouth = os.pipe()
@@ -52,38 +52,48 @@ class GradientSums:
     def add_up(self, compute: Compute | None, weight: float) -> float:
         """Write the gradients of all processes to `gradients`, times their weights; return their loss.
 
-        `compute` writes this process's to an array and returns the loss; where there is a thread for it, it is handed
-        a pipe besides. None: it has nothing to add.
+        `compute` writes this process's to an array and returns the loss; where there are several parts, it is handed a
+        pipe besides. None: it has nothing to add.
         """
-        running: Future[float] | None = None
         if compute is None:
             self._all[:] = 0
+            for part in self.parts[:-1]:
+                self._add(part, weight)
         elif self._threads is None:
             self._all[0] = compute(self.gradients)
         else:
-            self._heard, running = 0, self._threads.submit(self._run, compute)
-        for part in self.parts:
-            if running is not None:
-                self._wait_for(part.after, running)
-            first = part.start + (part.start > 0)  # the loss stands before the first gradient
-            numbers = self._all[first : part.stop + 1]
-            numbers *= weight
-            self.comm.Allreduce(self._in_place, numbers)
+            adding = self._threads.submit(self._add_early, weight)
+            self._all[0] = self._announced(compute)
+            adding.result()
+        self._add(self.parts[-1], weight)
         return float(self._all[0])
 
-    def _run(self, compute: Compute) -> float:
-        try:
-            return compute(self.gradients, self._mouth)
-        finally:
-            os.write(self._mouth, bytes([END]))
+    def _add(self, part: Part, weight: float) -> None:
+        first = part.start + (part.start > 0)  # the loss stands before the first gradient
+        numbers = self._all[first : part.stop + 1]
+        numbers *= weight
+        self.comm.Allreduce(self._in_place, numbers)
 
-    def _wait_for(self, after: float, running: Future[float]) -> None:
-        """Go on when so many announcements are made, or the kernel has returned."""
-        while self._heard < after:
-            heard = os.read(self._ears, 4096)
-            self._heard += math.inf if END in heard else len(heard)
-            if self._heard == math.inf:
-                self._all[0] = running.result()
+    def _announced(self, compute: Compute) -> float:
+        end = FAILED
+        try:
+            loss = compute(self.gradients, self._mouth)
+            end = DONE
+            return loss
+        finally:
+            os.write(self._mouth, bytes([end]))
+
+    def _add_early(self, weight: float) -> None:
+        """Add up all parts but the last, each when it is announced; where the kernel fails, no more of them."""
+        heard = 0.0
+        for part in [*self.parts[:-1], None]:
+            while heard < (math.inf if part is None else part.after):
+                found = os.read(self._ears, 4096)
+                if FAILED in found:
+                    return
+                heard += math.inf if DONE in found else len(found)
+            if part is not None:
+                self._add(part, weight)
 
     def close(self) -> None:
         """End the thread."""

@@ -47,9 +47,9 @@ def may_overlap(comm: Any, mpi: Any, target: str, overlap: bool | str) -> bool:
     UnsupportedError
         If `overlap` is True, and the target's kernels announce nothing, or MPI allows no threads.
     """
-    has_threads = mpi.Query_thread() >= mpi.THREAD_FUNNELED  # this one alone calls MPI
+    has_threads = mpi.Query_thread() >= mpi.THREAD_SERIALIZED  # two of them call MPI, one after the other
     if overlap is True and not (has_threads and target == "cpu"):
-        why = "MPI was started for programs without threads" if target == "cpu" else f"target {target!r} cannot do that"
+        why = f"target {target!r} cannot do that" if has_threads else "MPI was started for one thread alone"
         raise UnsupportedError(f"overlap is True, but {why}; it is for target 'cpu': give overlap=False")
     if overlap == "auto":
         return has_threads and target == "cpu" and has_cores_to_spare(comm, mpi)

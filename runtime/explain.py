@@ -17,6 +17,7 @@ from ..symbolic.report.document import Document
 from ..symbolic.tensors import Derived, Tensor, shape_text
 from .explain_pages import ArrayPage, ScalarPage
 from .point import Point
+from .program import check_optimizer
 from .what_if import Nudge, what_if
 
 MOST_WEIGHTS = 60
@@ -94,6 +95,7 @@ def explain(
     choices = Notation.of(notation)
     point = Point(network, data, params, rows, sizes, seed)
     optimizer = SGD(lr=0.1) if optimizer is None else optimizer
+    check_optimizer(optimizer)
     scalars = point.written_out(limit)
     document = Document(f"{network.name} in numbers")
     entries = list(entries)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, GradloomError
+from ..errors import DataError, GradloomError, UnsupportedError
 from ..network import Network
 from .deciding.everything import everything
 from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError, UnreadableError
@@ -68,6 +68,7 @@ def check(
     LossError
         If the network has no loss.
     """
+    _check_settings(aliases, functions, symbols, layout, derivatives, first)
     if isinstance(claim, Path):
         claim = _read(claim) if claim.suffix != ".py" else claim
     derivation = everything(network)
@@ -87,6 +88,28 @@ def check(
     from .code.sympy_claims import check_sympy
 
     return check_sympy(derivation, claim, single=single, explain=explain)
+
+
+def _check_settings(aliases: Any, functions: Any, symbols: Any, layout: Any, derivatives: Any, first: Any) -> None:
+    """
+    Raises
+    ------
+    UnsupportedError
+        If one is of another kind than `check` says.
+    """
+    for what, given, kind in (("aliases", aliases, str), ("symbols", symbols, str), ("functions", functions, Callable)):
+        pairs = given.items() if isinstance(given, Mapping) else [] if given is None else [(given, None)]
+        for name, meaning in pairs:
+            if not isinstance(name, str) or not isinstance(meaning, kind):
+                expected = "functions by name, as in {'g': gl.tanh}" if what == "functions" else "texts by name"
+                raise UnsupportedError(f"{what} has {name!r}: {meaning!r}; expected {expected}")
+    for what, given, offered in (
+        ("layout", layout, (None, "columns", "rows")),
+        ("derivatives", derivatives, ("denominator", "numerator")),
+        ("first", first, (None, 0, 1)),
+    ):
+        if not any(given is one or (isinstance(given, type(one)) and given == one) for one in offered):
+            raise UnsupportedError(f"{what} is {given!r}; choose from {', '.join(map(repr, offered))}")
 
 
 def _read(path: Path) -> str:

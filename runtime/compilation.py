@@ -141,10 +141,21 @@ def check_choices(target: str, dtype: Any, optimizer: Any = None) -> str:
         name = repr(dtype)
     if name not in DTYPES:
         raise UnsupportedError(f"dtype {name} is not offered; choose from {', '.join(DTYPES)}")
-    if optimizer is not None and (isinstance(optimizer, type) or not hasattr(optimizer, "equations")):
+    if optimizer is not None:
+        check_optimizer(optimizer)
+    return name
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """
+    Raises
+    ------
+    UndefinedError
+        If it is none.
+    """
+    if isinstance(optimizer, type) or not hasattr(optimizer, "equations"):
         shown = f"{optimizer.__name__}, a class" if isinstance(optimizer, type) else repr(optimizer)
         raise UndefinedError(f"optimizer is {shown}; expected one of gl.optimizers, such as gl.optimizers.SGD(lr=0.1)")
-    return name
 
 
 def check_sizes(sizes: Mapping[str, int]) -> dict[str, int]:

@@ -168,9 +168,13 @@ def _mapped(path: Path) -> Array:
         with open(path, "rb") as file:
             # Versions after these are of arrays with named fields.
             header = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}.get(read_magic(file))
-            dtype = np.dtype("V") if header is None else header(file)[2]
-        if not dtype.itemsize:  # mapping it would end the process
+            shape, _, dtype = ((), False, np.dtype("V")) if header is None else header(file)
+            there = os.fstat(file.fileno()).st_size - file.tell()
+        # NumPy itself would end the process, or wrap around.
+        if not dtype.itemsize:
             raise ValueError(f"its dtype is {dtype}, of no bytes")
+        if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize > there:
+            raise ValueError(f"its header says {shape} numbers of {dtype.itemsize} bytes, but {there} bytes follow")
         mapped: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         return mapped
     except DataError:

@@ -19,6 +19,7 @@ from ..symbolic.tensors import Derived, Tensor, shape_text
 from .compilation import check_choices
 from .explain_pages import ArrayPage, ScalarPage
 from .point import Point
+from .program import check_optimizer
 from .what_if import Nudge, what_if
 
 MOST_WEIGHTS = 60
@@ -97,6 +98,7 @@ def explain(
     point = Point(network, data, params, rows, sizes, seed)
     check_choices("numpy", "float64", optimizer)
     optimizer = SGD(lr=0.1) if optimizer is None else optimizer
+    check_optimizer(optimizer)
     scalars = point.written_out(limit)
     document = Document(f"{network.name} in numbers")
     entries, nudge = (_texts(*given) for given in (("entries", entries), ("nudge", nudge)))

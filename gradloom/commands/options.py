@@ -68,8 +68,11 @@ def add_optimizer(command: argparse.ArgumentParser) -> None:
 
 def chosen_optimizer(options: argparse.Namespace, file: ModelFile) -> Any:
     """The optimizer of ``--optimizer`` and ``--lr``, else the MODEL file's, else Adam."""
+    from ..runtime.compilation import check_optimizer
+
     chosen = file.training.get("optimizer")
     if options.optimizer is None and chosen is not None:
+        check_optimizer(chosen)
         if options.lr is not None:
             if "lr" not in getattr(chosen, "values", {}):
                 raise UnsupportedError(f"--lr: the MODEL file's optimizer {chosen!r} has no lr; give --optimizer too")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..arguments import as_mapping, check_network
-from ..errors import DataError, GradloomError, UndefinedError
+from ..errors import DataError, GradloomError, UndefinedError, UnsupportedError
 from ..network import Network
 from .deciding.everything import everything
 from .errors import AmbiguousClaimError, ClaimSyntaxError, UnknownNameError, UnreadableError
@@ -70,20 +70,11 @@ def check(
         If the network has no loss.
     """
     derivation = everything(check_network(network))
-    if first not in (None, 0, 1):
-        raise UndefinedError(f"first is {first!r}; expected 0 or 1, the number of the first position, or None")
+    _check_choices(layout, derivatives, first)
     aliases = as_mapping(aliases or {}, "aliases", '{"m": "B"}')
     functions = as_mapping(functions or {}, "functions", '{"g": gl.tanh}')
     symbols = as_mapping(symbols or {}, "symbols", r'{"a1": r"\hat y"}')
-    for name in symbols:
-        if name not in network.tensors:
-            raise UndefinedError(f"symbols: {network.name} has no tensor {name!r}; it has {', '.join(network.tensors)}")
-    for name, meaning in aliases.items():
-        if not isinstance(meaning, str):
-            raise UndefinedError(f"alias {name} is {meaning!r}; expected what it means, in LaTeX or by name")
-    for name, function in functions.items():
-        if not callable(function):
-            raise UndefinedError(f"function {name} is {function!r}; expected a function, such as gl.tanh")
+    _check_names(network, aliases, functions, symbols)
     if isinstance(claim, Path):
         claim = _read(claim) if claim.suffix != ".py" else claim
     options = {"layout": layout, "derivatives": derivatives, "single": single, "first": first, "symbols": symbols}
@@ -102,6 +93,31 @@ def check(
     from .code.sympy_claims import check_sympy
 
     return check_sympy(derivation, claim, single=single, explain=explain)
+
+
+def _check_choices(layout: Any, derivatives: Any, first: Any) -> None:
+    if not any(first is one for one in (None, 0, 1)):
+        raise UndefinedError(f"first is {first!r}; expected 0 or 1, the number of the first position, or None")
+    for what, given, offered in (
+        ("layout", layout, (None, "columns", "rows")),
+        ("derivatives", derivatives, ("denominator", "numerator")),
+    ):
+        if not any(given is one or (isinstance(given, str) and given == one) for one in offered):
+            raise UnsupportedError(f"{what} is {given!r}; choose from {', '.join(map(repr, offered))}")
+
+
+def _check_names(network: Network, aliases: Any, functions: Any, symbols: Any) -> None:
+    for name, symbol in symbols.items():
+        if name not in network.tensors:
+            raise UndefinedError(f"symbols: {network.name} has no tensor {name!r}; it has {', '.join(network.tensors)}")
+        if not isinstance(symbol, str):
+            raise UndefinedError(f"the symbol of {name} is {symbol!r}; expected LaTeX, such as r'\\hat y'")
+    for name, meaning in aliases.items():
+        if not isinstance(name, str) or not isinstance(meaning, str):
+            raise UndefinedError(f"alias {name} is {meaning!r}; expected what it means, in LaTeX or by name")
+    for name, function in functions.items():
+        if not isinstance(name, str) or not callable(function):
+            raise UndefinedError(f"function {name} is {function!r}; expected a function, such as gl.tanh")
 
 
 def _read(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import glob
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fuzzing.oracle import Finding, Watch
+from fuzzing.oracle import ROOT, Finding, Watch
 from fuzzing.target import WATCHED, load_target
 
 MEMORY = 8 * 2**30  # bytes of addresses; what is declared larger must be refused, not reserved
@@ -117,7 +118,13 @@ def with_atheris(name: str, kept: Path, seconds: float, seed: int) -> NoReturn:
     """Run inputs that Atheris makes out of those that reached new code; the process ends."""
     import atheris
 
-    with atheris.instrument_imports(include=list(WATCHED[name])):
+    # Atheris takes whole packages, and modules that are left out.
+    package = ROOT / "gradloom"
+    found = glob.glob(f"{package}/**/*.py", recursive=True)  # unlike a path's own method it follows links to folders
+    files = [Path(path).relative_to(ROOT).with_suffix("") for path in found]
+    modules = [".".join(path.parts).removesuffix(".__init__") for path in files]
+    others = [module for module in modules if not module.startswith(WATCHED[name])]
+    with atheris.instrument_imports(include=["gradloom"], exclude=others):
         run = Run(name, kept, seconds, "atheris")
     limit_memory()
     corpus = kept / "corpus"
@@ -134,7 +141,7 @@ def with_atheris(name: str, kept: Path, seconds: float, seed: int) -> NoReturn:
             sys.stdout.flush()
             os._exit(0)
 
-    options: list[Any] = ["-timeout=0", f"-max_len={LONGEST}", "-rss_limit_mb=0", f"-seed={seed}", "-verbosity=0"]
+    options: list[Any] = ["-timeout=99999", "-report_slow_units=99999", f"-max_len={LONGEST}", "-rss_limit_mb=0", f"-seed={seed}", "-verbosity=0"]
     atheris.Setup([sys.argv[0], *options, str(corpus)], one)
     atheris.Fuzz()
     raise SystemExit

@@ -86,7 +86,10 @@ def _below(node: BigOperator, reading: Reading) -> tuple[list[str], list[Relatio
     lower: dict[str, Expr] = {}
     for part in node.below:
         if isinstance(part, Relation) and len(part.parts) == 2 and part.signs[0] == "=":
-            (name,) = _letters(part.parts[0], reading)
+            found = _letters(part.parts[0], reading)
+            if len(found) != 1:
+                raise reading.fails("before an equals sign below an operator stands one index, as in k=1", part.span)
+            name = found[0]
             letters.append(name)
             assert part.parts[1] is not None
             lower[name] = whole(part.parts[1], reading)

@@ -16,10 +16,9 @@ from ..symbolic.pictures.draw import Drawing
 from ..symbolic.report.chain import parse_entry
 from ..symbolic.report.document import Document
 from ..symbolic.tensors import Derived, Tensor, shape_text
-from .compilation import check_choices
+from .compilation import check_choices, check_optimizer
 from .explain_pages import ArrayPage, ScalarPage
 from .point import Point
-from .program import check_optimizer
 from .what_if import Nudge, what_if
 
 MOST_WEIGHTS = 60

@@ -77,7 +77,10 @@ def _at(formula: Expr) -> Array:
     plain = formula
     while plain.has(Elementwise):
         plain = plain.replace(lambda node: isinstance(node, Elementwise), lambda node: node.expand_definition())
-    return np.array([complex(plain.xreplace({_z: sympy.Float(at)}).evalf()) for at in AT])
+    try:
+        return np.array([complex(plain.xreplace({_z: sympy.Float(at)}).evalf()) for at in AT])
+    except TypeError:  # a condition on what is not real there: no formula that has a name
+        return np.full(len(AT), np.nan)
 
 
 def number(value: Any) -> Expr:

@@ -217,6 +217,17 @@ def test_formulas_scales_and_orders_of_axes():
     assert read.network.layers[0].eps == 1e-3
 
 
+def test_formulas_that_are_not_real_everywhere():
+    """A root and what is rectified behind it; one number for all units; a constant of more axes than the data."""
+    c, W = np.float32(0.3), random(5, 1)
+    nodes = [("Sub", ["x", "c"], {}), ("Abs", ["1"], {}), ("Sqrt", ["2"], {}), ("Div", ["3", "c"], {}),
+             ("Relu", ["4"], {}), ("MatMul", ["5", "W"], {}), ("Add", ["b", "6"], {}), ("Neg", ["7"], {})]  # fmt: skip
+    read = both(made(nodes, {"c": c, "W": W, "b": random(1)}), random(7, 5))
+    assert read.params["b6"].shape == (1,)
+    with pytest.raises(UnsupportedError, match="the operator Mul has no counterpart"):
+        gl.from_onnx(made([("Mul", ["x", "c"], {})], {"c": c.reshape(1, 1, 1)}, rank=3))
+
+
 def test_group_normalisation_of_opset_21():
     arrays = {"g": random(6), "h": random(6)}
     nodes = [("GroupNormalization", ["x", "g", "h"], {"num_groups": 3, "epsilon": 1e-3})]

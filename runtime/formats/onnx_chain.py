@@ -130,7 +130,9 @@ class Chain:
         """Read nodes that work entry by entry as one layer, and say what is behind them; None where a node is one."""
         if node.kind not in OPERATORS and node.kind != "ReduceMean":
             return None
-        found = list(formulas(self.known.nodes, place, self.current, self.known.constants, self._is_last))
+        found = list(
+            formulas(self.known.nodes, place, self.current, self.known.constants, len(self.axes), self._is_last)
+        )
         is_layer = node.kind in LAYERS
         layers = ((at, layer_of(formula)) for at, formula in reversed(found) if not (is_layer and at == place))
         at, part = next(((at, part) for at, part in layers if part is not None), (place, None))

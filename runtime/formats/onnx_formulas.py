@@ -77,7 +77,10 @@ def _at(formula: Expr) -> Array:
     plain = formula
     while plain.has(Elementwise):
         plain = plain.replace(lambda node: isinstance(node, Elementwise), lambda node: node.expand_definition())
-    return np.array([complex(plain.xreplace({_z: sympy.Float(at)}).evalf()) for at in AT])
+    try:
+        return np.array([complex(plain.xreplace({_z: sympy.Float(at)}).evalf()) for at in AT])
+    except TypeError:  # a condition on what is not real there: no formula that has a name
+        return np.full(len(AT), np.nan)
 
 
 def number(value: Any) -> Expr:
@@ -89,12 +92,18 @@ def number(value: Any) -> Expr:
 
 
 def formulas(
-    nodes: Sequence[Any], start: int, current: str, constants: Mapping[str, Array], last: Callable[[Any], bool]
+    nodes: Sequence[Any],
+    start: int,
+    current: str,
+    constants: Mapping[str, Array],
+    rank: int,
+    last: Callable[[Any], bool],
 ) -> Iterator[tuple[int, Expr]]:
     """What nodes from `start` on make of each entry of `current`, after every one where all goes through one tensor.
 
     Parameters
     ----------
+    rank : of what is read; a constant of more axes would give it as many.
     last : whether a ReduceMean is one over the last axis.
     """
     known: dict[str, Expr] = {current: _z}
@@ -106,7 +115,7 @@ def formulas(
         if node.op_type == "ReduceMean" and node.input[0] in known and last(node):
             made: Any = Mean(known[node.input[0]])
         elif node.op_type in OPERATORS and not node.domain:
-            given = [_operand(name, known, constants) if name else None for name in node.input]
+            given = [_operand(name, known, constants, rank) if name else None for name in node.input]
             if any(value is NotImplemented for value in given):
                 return
             options = {one.name: number(np.float32(one.f)) for one in node.attribute if one.HasField("f")}
@@ -118,12 +127,14 @@ def formulas(
             yield place, known[node.output[0]]
 
 
-def _operand(name: str, known: Mapping[str, Expr], constants: Mapping[str, Array]) -> Any:
+def _operand(name: str, known: Mapping[str, Expr], constants: Mapping[str, Array], rank: int) -> Any:
     if name in known:
         return known[name]
     found = constants.get(name)
-    is_number = found is not None and found.size == 1 and found.dtype.kind in "iuf" and np.isfinite(found).all()
-    return number(found.reshape(())[()]) if is_number and found is not None else NotImplemented
+    if found is None or found.size != 1 or found.ndim > rank:
+        return NotImplemented
+    is_number = found.dtype.kind in "iuf" and np.isfinite(found).all()
+    return number(found.reshape(())[()]) if is_number else NotImplemented
 
 
 def layer_of(formula: Expr) -> Part | None:

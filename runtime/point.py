@@ -114,7 +114,7 @@ class Point:
         network = self.network
         known = [tensor.name for tensor in network.parameters + network.states]
         if not isinstance(given, Mapping):
-            raise DataError(f"params is {type(given).__name__}; expected arrays by name, as in {{{known[:1]}: …}}")
+            raise DataError(f"params is {type(given).__name__}; expected arrays by name, as in {{'W1': …}}")
         for name in given:
             if name not in known:
                 raise UndefinedError(f"params: {network.name} has no parameter {name!r}; it has {', '.join(known)}")

@@ -239,7 +239,7 @@ def _move(network: Network, name: str, direction: Any) -> Move:
             f"{tensor.rank} indices that returns an expression"
         )
     letters = network.fresh_indices(tensor.shape, ())
-    body = from_user(direction(*letters))
+    body = from_user(direction(*letters), f"the direction of {name}: ")
     if not isinstance(body, Expr):
         raise IndexingError(f"the direction of {name} returned {body!r}; expected one SymPy expression")
     equation = Equation(Direction(tensor), letters, body)

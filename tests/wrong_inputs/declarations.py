@@ -91,6 +91,15 @@ EQUATIONS = {
     "A recurrence that is announced with another shape": (
         'network.sequence("h", (B, m))\nnetwork.define("h", (i, k), x[i, k])'
     ),
+    "Two recurrences, one in each direction, that need each other": (
+        'g, h = network.sequence("g", (B, n)), network.sequence("h", (B, n))\n'
+        'network.define("g", (i, k), x[i, k] + gl.padded(h[i, k + 1]))\n'
+        'network.define("h", (i, k), gl.padded(h[i, k + 1]) + gl.padded(g[i, k - 1]) + gl.padded(h[i, k - 1]))'
+    ),
+    "A left side of what is no index": 'network.define("z", (i, "k"), x[i, 0])',
+    "A state that is changed at too few indices": 's = network.state("s", (n, m))\nnetwork.after_step("s", k, 1)',
+    "A state that is changed at one place": 's = network.state("s", (n,))\nnetwork.after_step("s", 0, 1)',
+    "A constant that is not real": 'network.constant("c", 1j)',
     "A state that is changed twice": (
         's = network.state("s", (n,))\nfor _ in (1, 2):\n    network.after_step("s", k, 2 * s[k])'
     ),

@@ -27,7 +27,11 @@ class Penalty(ABC):
 
     def __init__(self, strength: Any, parameters: Iterable[str] | None = None) -> None:
         self.strength = real_number(strength, f"{type(self).__name__}: strength")
-        self.parameters = None if parameters is None else tuple(parameters)
+        given = [parameters] if isinstance(parameters, str) or not isinstance(parameters, Iterable) else [*parameters]
+        strange = [name for name in given if not isinstance(name, str)]
+        if parameters is not None and strange:
+            raise UndefinedError(f"{type(self).__name__}: {strange[0]!r} is no name of a parameter, such as 'W1'")
+        self.parameters = None if parameters is None else tuple(given)
 
     @abstractmethod
     def entry(self, strength: Any, w: Any) -> Expr:
@@ -71,6 +75,21 @@ class Penalty(ABC):
     def count(self, tensor: Tensor) -> Any:
         """What the sum over the entries of `tensor` is divided by."""
         return 1
+
+
+def as_penalties(penalties: Any) -> list[Penalty]:
+    """The penalties that a `Sequential` is given.
+
+    Raises
+    ------
+    UndefinedError
+        If they are no list of penalties.
+    """
+    given = list(penalties) if isinstance(penalties, Iterable) and not isinstance(penalties, str) else [penalties]
+    for penalty in given:
+        if not isinstance(penalty, Penalty):
+            raise UndefinedError(f"penalties hold {penalty!r}; expected a list such as [gl.losses.L2(0.01)]")
+    return given
 
 
 def _hoisted(entry: Expr, strength: Expr, where: Iterable[Any], shape: Iterable[Any]) -> Expr:

@@ -10,7 +10,7 @@ from .indices import Dim, as_size
 from .layers.base import Layer, as_layers, build
 from .loss import Loss, as_loss
 from .network import Network
-from .penalties import Penalty
+from .penalties import Penalty, as_penalties
 
 
 class Sequential(Network):
@@ -61,7 +61,7 @@ class Sequential(Network):
         x = self.input("x", (Dim("B"), *_sample_shape(input_shape)), classes=input_classes)
         for place, layer in enumerate(self.layers, start=1):
             x = build(self, layer, x, place, f"layers[{place - 1}]")
-        terms = list(penalties)
+        terms = as_penalties(penalties)
         if loss is None:
             if terms:
                 raise UndefinedError("penalties are terms of a loss, but there is none; give Sequential a loss")

@@ -18,7 +18,8 @@ class lazy:
 lazy = lazy()
 """
 EVIL = f"{CANARY}\n"  # run by whatever imports or executes a file that was not named
-FILES = {"model.py": MODEL, "a b.py": MODEL, "ünï.py": MODEL, "-d.py": MODEL, "c:d.py": MODEL, "noend": MODEL, "m.txt": MODEL,
+FILES = {"model.py": MODEL, "a b.py": MODEL, "ünï.py": MODEL, "-d.py": MODEL, "c:d.py": MODEL, "noend": MODEL,
+         "m.txt": MODEL,
          "evil.py": EVIL, "network.py": EVIL, "model": EVIL, "package/__init__.py": EVIL, "package/module.py": EVIL,
          "sub/model.py": EVIL, "sub/gradloom.py": EVIL, "numpy.py": EVIL, "sympy.py": EVIL, "conftest.py": EVIL,
          "sitecustomize.py": EVIL, "__main__.py": EVIL, "setup.cfg": EVIL, "broken.py": "def (", "nul.py": "\0",
@@ -32,14 +33,18 @@ SETTINGS = ("training = {}", "training = {0}", "claims = {0}", "data = {0}", "re
             "training = {{'metrics': {0}}}", "training = {{'checkpoint': {0}}}", "training = {{'schedule': {0}}}",
             "training = {{'shuffle': {0}}}", "claims = {{'aliases': {0}}}", "claims = {{'functions': {0}}}",
             "claims = {{'first': {0}}}", "claims = {{'layout': {0}}}", "claims = {{'symbols': {0}}}")  # fmt: skip
-VALUES = ("None", "True", "-1", "0", "3", "1e308", "float('nan')", "''", "'x'", "[]", "()", "{}", "object()", "{'a': 1}",
+VALUES = ("None", "True", "-1", "0", "3", "1e308", "float('nan')", "''", "'x'", "[]", "()", "{}", "object()",
+          "{'a': 1}",
           "{1: 'a'}", "[1, 2]", "(1, 2)", "lambda *a: 1", "network", "gl", "'cpu'", "'numpy'", "'float64'", "10 ** 400",
           "{'a': 'b'}", "{'W1': 'V', 'x': None}", "__import__('numpy').zeros((4, 3))", "0.5", "b'x'", "1j",
           "([[1, 2, 3]] * 4, [[1, 2]] * 4)", "gl.optimizers.SGD(lr=0.1)", "{'g': gl.tanh}", "['accuracy']")  # fmt: skip
-ENDS = ("", ":network", ":other", ":made", ":lazy", ":none", ":__builtins__", ":gl", ":1", ":", "::network", ":network.name",
-        ":network()", ":made()", ":lazy.x", f":{CANARY}", ":network:network", ":ｎetwork", ": network", ":" + "n" * 3000)  # fmt: skip
+ENDS = ("", ":network", ":other", ":made", ":lazy", ":none", ":__builtins__", ":gl", ":1", ":", "::network",
+        ":network.name",
+        ":network()", ":made()", ":lazy.x", f":{CANARY}", ":network:network", ":ｎetwork", ": network",
+        ":" + "n" * 3000)  # fmt: skip
 FRONTS = ("", "./", "sub/../", "~/", "file://", "./././", "//", "*", "@", "$HOME/", "`", "package.", "-m ", "%", "\\")
-COMMANDS = (("derive",), ("derive", "--format", "latex"), ("derive", "--costs"), ("check", "MODEL", "x = x"), ("generate",),
+COMMANDS = (("derive",), ("derive", "--format", "latex"), ("derive", "--costs"), ("check", "MODEL", "x = x"),
+            ("generate",),
             ("generate", "--target", "numpy"), ("gradcheck", "--target", "numpy", "--entries", "1"), ("explain",),
             ("train", "--target", "numpy", "--epochs", "1"), ("derive", "--size"), ("explain", "--row"))  # fmt: skip
 
@@ -58,7 +63,9 @@ def prepare(folder: Path) -> Target:
 
     def may_run(file: str) -> bool:
         """Whether the argument is this file, alone or with something behind a colon."""
-        return any(os.path.realpath(path) == file for path in (named[-1], named[-1].rpartition(":")[0]) if "\0" not in path)
+        return any(
+            os.path.realpath(path) == file for path in (named[-1], named[-1].rpartition(":")[0]) if "\0" not in path
+        )
 
     def call(choices: Choices) -> None:
         kind = choices.below(4)
@@ -70,14 +77,19 @@ def prepare(folder: Path) -> Target:
             name = "set.py" + choices.pick(("", "", ":other", ":network"))
         else:
             odd = choices.pick(("", "", "", choices.text(), choices.pick(PAYLOADS), "x" * 300, "/" * 5000, "a/" * 3000))
-            name = choices.pick(FRONTS) * (kind - 2) + choices.pick(("model.py", *FILES, "folder.py", "nowhere.py")) + odd
+            name = (
+                choices.pick(FRONTS) * (kind - 2) + choices.pick(("model.py", *FILES, "folder.py", "nowhere.py")) + odd
+            )
             name += choices.pick(ENDS)
         if os.path.basename(name.rpartition(":")[0] or name) == "pipe.py" or name.startswith(("/dev/", "//dev")):
             name = "model.py"  # what is a pipe waits for what comes out of it, as it should
         named.append(name)
         what, *options = choices.pick(COMMANDS)
         if what == "check":
-            options = [name, choices.pick(("x = x", CANARY, "a" * 5000 + ".tex", "model.py\0.md", "folder.py/x.md", name))]
+            options = [
+                name,
+                choices.pick(("x = x", CANARY, "a" * 5000 + ".tex", "model.py\0.md", "folder.py/x.md", name)),
+            ]
             named[-1:] = [options[-1] if options[-1].endswith(".py") else name, name]
         elif options[-1:] in (["--size"], ["--row"]):
             options += [choices.pick(("n=3", "x", "=", "n=²", "n=" + "9" * 5000, "n=-1", "²", choices.text())), name]

@@ -23,7 +23,15 @@ from fuzzing.choices import Choices
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARY = "__import__('sys').audit('canary')"
-PAYLOADS = (CANARY, f"$({CANARY})", f"{{{CANARY}}}", f"\n{CANARY}\n", f"lambda: {CANARY}", "; touch canary;", "../canary")
+PAYLOADS = (
+    CANARY,
+    f"$({CANARY})",
+    f"{{{CANARY}}}",
+    f"\n{CANARY}\n",
+    f"lambda: {CANARY}",
+    "; touch canary;",
+    "../canary",
+)
 STARTS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "pty.spawn", "subprocess.Popen", "os.kill",
           "socket.connect", "socket.bind", "socket.getaddrinfo", "pickle.find_class", "canary")  # fmt: skip
 CHANGES = {"os.remove": (0, 1), "os.rename": (1, 3), "os.mkdir": (0, 2), "os.rmdir": (0, 1), "os.symlink": (1, 2)}
@@ -133,7 +141,9 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         bad = not _may_execute(watch, arguments[0].co_filename, sys._getframe(1).f_code.co_filename)
     elif event == "open":
         path, mode, flags = arguments
-        writes = any(c in mode for c in "wax+") if isinstance(mode, str) else bool((flags or 0) & (os.O_WRONLY | os.O_RDWR))
+        writes = (
+            any(c in mode for c in "wax+") if isinstance(mode, str) else bool((flags or 0) & (os.O_WRONLY | os.O_RDWR))
+        )
         bad = writes and not _may_write(watch, path)
     elif event in CHANGES:
         path, beside = (arguments[place] for place in CHANGES[event])

@@ -62,9 +62,8 @@ def inside(place: Any, size: Any) -> Expr:
         if not (isinstance(place, Expr) and isinstance(size, Expr)):
             raise sympy.SympifyError(place)
     except sympy.SympifyError:
-        raise IndexingError(
-            f"inside takes a position and a size, such as t - u and 3, found {place!r}, {size!r}"
-        ) from None
+        found = f"{place!r}, {size!r}"
+        raise IndexingError(f"inside takes a position and a size, such as t - u and 3, found {found}") from None
     return Guard(place) * Guard(size - 1 - place)
 
 

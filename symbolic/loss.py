@@ -164,6 +164,8 @@ class Entrywise(Loss):
         self, entry: Callable[[Any, Any], Any], reduction: str = "mean", *, mask: Tensor | str | None = None
     ) -> None:
         super().__init__(reduction, mask=mask)
+        if not callable(entry):
+            raise LossError(f"entry is {entry!r}; expected a function of an output and a target entry")
         self.entry = entry
 
     def expression(self, network: Network, output: Tensor, target: Tensor) -> Expr:

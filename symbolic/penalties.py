@@ -27,7 +27,11 @@ class Penalty(ABC):
 
     def __init__(self, strength: Any, parameters: Iterable[str] | None = None) -> None:
         self.strength = real_number(strength, f"{type(self).__name__}: strength")
-        self.parameters = None if parameters is None else tuple(parameters)
+        given = [parameters] if isinstance(parameters, str) or not isinstance(parameters, Iterable) else [*parameters]
+        strange = [name for name in given if not isinstance(name, str)]
+        if parameters is not None and strange:
+            raise UndefinedError(f"{type(self).__name__}: {strange[0]!r} is no name of a parameter, such as 'W1'")
+        self.parameters = None if parameters is None else tuple(given)
 
     @abstractmethod
     def entry(self, strength: Any, w: Any) -> Expr:

@@ -277,12 +277,12 @@ def raw(header):
 def test_headers_of_arrays_that_lie(tmp_path, content):
     for name in ("X.npy", "y.npy"):
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match="is not a .npy file of plain numbers, or is damaged"):
+    with pytest.raises(DataError, match=r"is not a \.npy file of plain numbers, or is damaged"):
         load_file(tmp_path / "X.npy")
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         for name in ("X.npy", "y.npy"):
             archive.writestr(name, content[:-1])
-    with pytest.raises(DataError, match="is not an .npz file of plain arrays, or is damaged"):
+    with pytest.raises(DataError, match=r"is not an \.npz file of plain arrays, or is damaged"):
         load_file(tmp_path / "a.npz")
 
 
@@ -303,7 +303,7 @@ def test_rows_of_no_numbers(tmp_path):
 @pytest.mark.parametrize("name", ["a\0b.csv", "a\0b", "a\0b.npy", "a\0.npz", None, 3])
 def test_what_names_no_file(name):
     for read in (load_file, load_arrays):
-        with pytest.raises(DataError, match="is no name of a file; expected one, such as data.npz"):
+        with pytest.raises(DataError, match="is no name of a file; expected one"):
             read(name)
 def test_a_header_is_what_one_says(tmp_path):
     """By default the first line is one where it has no number; of years, or of words alone, one has to be told."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+from pathlib import Path
 
 import pytest
 from fuzzing.choices import Choices
@@ -72,7 +73,7 @@ def silent(choices):
         (lambda choices: exec("1", {}), "Forbidden: exec"),
         (lambda choices: eval(CANARY), "Forbidden: exec"),
         (lambda choices: sys.audit("canary"), "Forbidden: canary"),
-        (lambda choices: open(os.path.expanduser("~/canary"), "w"), "Forbidden: open"),
+        (lambda choices: Path("~/canary").expanduser().write_text(""), "Forbidden: open"),
         (unpickled, "Forbidden: pickle.find_class"),
         (endless, "TooSlow"),
         (swallowed, "Forbidden: os.system"),

@@ -93,7 +93,8 @@ def test_no_other_file_is_run(capsys, tmp_path, monkeypatch):
     (tmp_path / "package").mkdir()
     for name in ("model.py", "package/__init__.py", "package/model.py", "network.py"):
         (tmp_path / name).write_text("raise RuntimeError('it was run')\n")
-    for name in ("package.model:network", "package.model", "model", "model:network", "package", "$(model.py)", "`model.py`",
+    for name in ("package.model:network", "package.model", "model", "model:network", "package", "$(model.py)",
+                 "`model.py`",
                  "model.py;network.py", "file://model.py"):  # fmt: skip
         status, _, err = run(capsys, "derive", name)
         assert status == 2

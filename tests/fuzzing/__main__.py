@@ -76,9 +76,8 @@ def supervise(name: str, kept: Path, engine: str, seconds: float, seed: int) -> 
             return 1
         seed += 1
     runs = [json.loads(line) for line in (kept / "log.jsonl").read_text().splitlines()]
-    print(
-        f"{name}: {sum(run['inputs'] for run in runs):,} inputs in {sum(run['seconds'] for run in runs) / 60:.1f} min"
-    )
+    inputs, minutes, used = (sum(run[part] for run in runs) for part in ("inputs", "seconds", "processor"))
+    print(f"{name}: {inputs:,} inputs in {minutes / 60:.1f} min, {used / 60:.1f} of them on the processor")
     findings = sorted(kept.glob("finding-*.txt")) + sorted(kept.glob("died-*"))
     for path in findings:
         print(f"{path}: {path.read_text(errors='replace').splitlines()[0] if path.suffix == '.txt' else 'died'}")

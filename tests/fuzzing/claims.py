@@ -12,11 +12,14 @@ from fuzzing.oracle import PAYLOADS, command
 from fuzzing.target import Target
 
 TOKENS = re.compile(r"\\[A-Za-z]+|\\.|[A-Za-z]|\d+|\s+|.", re.DOTALL)
-POOL = (r"\frac \partial \sum \odot \begin{cases} \end{cases} \begin{aligned} \end{aligned} \left( \right) \left. \hat \bar "
-        r"\mathrm \operatorname \text{ \sqrt \prod \int \max_{k} \top \prime ' ^ _ { } ( ) [ ] | = & \\ \quad , ; : . + - * / ! "
-        r"^T ^{-1} ^{(1)} _{ij} ^{l} \delta \nabla \sigma \exp \log \tanh W x y z a L B n m 0 1 2 0.5 1e9 99999999999999999999 "
-        r"\tag \label{x} \input{/etc/passwd} \write18{x} \def\x{\x} \href{javascript:x}{y} % $ $$ \[ \] \( \) ``` # <script> "
-        r"\ne \le \to \gets := ≈ ∂ Σ σ ² ᵀ ½ ∞ \infty \cdot \times \dots \cdots \ldots \forall \in \mathbb R \\[2pt] \; \, \!").split()
+POOL = r"""
+    \frac \partial \sum \odot \begin{cases} \end{cases} \begin{aligned} \end{aligned} \left( \right) \left. \hat
+    \bar \mathrm \operatorname \text{ \sqrt \prod \int \max_{k} \top \prime ' ^ _ { } ( ) [ ] | = & \\ \quad , ; : .
+    + - * / ! ^T ^{-1} ^{(1)} _{ij} ^{l} \delta \nabla \sigma \exp \log \tanh W x y z a L B n m 0 1 2 0.5 1e9
+    99999999999999999999 \tag \label{x} \input{/etc/passwd} \write18{x} \def\x{\x} \href{javascript:x}{y} % $ $$ \[
+    \] \( \) ``` # <script> \ne \le \to \gets := ≈ ∂ Σ σ ² ᵀ ½ ∞ \infty \cdot \times \dots \cdots \ldots \forall \in
+    \mathbb R \\[2pt] \; \, \!
+""".split()
 ODD_NAMES = ("", " ", "x", "W1", "\\frac", "m", "δ", "a=b", "{", "W^{(1)", "1", "=", *PAYLOADS)
 
 
@@ -39,7 +42,9 @@ def mutated(choices: Choices, text: str) -> str:
         elif kind == 5:
             tokens.insert(at, choices.text(6))
         elif kind == 6:
-            opening, closing = choices.pick((("{", "}"), ("(", ")"), (r"\frac{", "}{x}"), ("x_{", "}"), ("-", ""), ("", "'")))
+            opening, closing = choices.pick(
+                (("{", "}"), ("(", ")"), (r"\frac{", "}{x}"), ("x_{", "}"), ("-", ""), ("", "'"))
+            )
             deep = choices.pick((1, 2, 9, 400))
             tokens[at:at] = [opening * deep, *tokens[at : at + 1], closing * (deep - choices.below(2))]
         else:
@@ -49,7 +54,8 @@ def mutated(choices: Choices, text: str) -> str:
 
 def page(choices: Choices, lines: list[str]) -> str:
     """A text of several formulas, with the marks of LaTeX or Markdown, and words."""
-    marks = (("$", "$"), ("$$", "$$"), (r"\[", r"\]"), (r"\begin{align}", r"\end{align}"), ("```math\n", "\n```"), ("", ""),
+    marks = (("$", "$"), ("$$", "$$"), (r"\[", r"\]"), (r"\begin{align}", r"\end{align}"), ("```math\n", "\n```"),
+             ("", ""),
              (r"\begin{equation*}", ""), ("<p>", "</p>"), ("% ", ""), ("> ", ""), ("| a | ", " |"))  # fmt: skip
     made = [r"\documentclass{article}\begin{document}"] if choices.one_in(4) else []
     for line in lines:
@@ -96,7 +102,9 @@ def prepare(folder: Path) -> Target:
                 options[name] = {**given, choices.pick(ODD_NAMES): meaning}
         for name in ("layout", "derivatives", "first", "single"):
             if choices.one_in(12):
-                options[name] = choices.pick((None, "rows", "columns", "numerator", "x", 0, 1, -1, 10**30, True, 0.5, [], {}))
+                options[name] = choices.pick(
+                    (None, "rows", "columns", "numerator", "x", 0, 1, -1, 10**30, True, 0.5, [], {})
+                )
         text = mutated(choices, case.text)
         if choices.one_in(4):
             text = page(choices, [text, mutated(choices, choices.pick(cases).text)])
@@ -114,7 +122,11 @@ def prepare(folder: Path) -> Target:
         options = ["--format", choices.pick(("text", "html", "latex", "markdown"))]
         for option in ("--alias", "--function", "--symbol"):
             if choices.one_in(4):
-                odd = choices.pick(ODD_NAMES), choices.pick(("=", "=", "")), choices.pick((*ODD_NAMES, "Lambda", "Symbol", "exp"))
+                odd = (
+                    choices.pick(ODD_NAMES),
+                    choices.pick(("=", "=", "")),
+                    choices.pick((*ODD_NAMES, "Lambda", "Symbol", "exp")),
+                )
                 options.append(f"{option}={''.join(odd)}")
         options += ["--no-explain"] if choices.below(6) else []
         command("check", *options, "--", str(place / "model.py"), str(place / claim) if claim else lines[0])

@@ -1,4 +1,4 @@
-"""Data files: tables, Parquet, IDX, .npy and .npz, altered real ones and hostile ones, read as `gradloom train` does."""
+"""Data files: tables, Parquet, IDX, .npy and .npz, altered ones and hostile ones, read as `gradloom train` does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from fuzzing.oracle import CANARY, PAYLOADS
 from fuzzing.target import Target
 
 DTYPES = ("<f8", ">f4", "<f2", "u1", "<i8", "<u8", "?", "<c16", "<U3", "S2", "O", "<M8[s]", "<m8[D]", "V4", "<f8,<i4")
-CELLS = ("0", "1", "-2.5", "3e1", "nan", "inf", "1e400", "", " ", "setosa", '"', '"a\nb"', "0x1F", "1_000", "٣", "²", "+",
+CELLS = ("0", "1", "-2.5", "3e1", "nan", "inf", "1e400", "", " ", "setosa", '"', '"a\nb"', "0x1F", "1_000", "٣", "²",
+         "+",
          "1e", "--1", "True", "9007199254740993", "9" * 400, *PAYLOADS)  # fmt: skip
 
 
@@ -91,7 +92,8 @@ def parquet(choices: Choices) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet
 
-    kinds = (pa.float64(), pa.int64(), pa.uint64(), pa.bool_(), pa.float16(), pa.string(), pa.large_string(), pa.binary(),
+    kinds = (pa.float64(), pa.int64(), pa.uint64(), pa.bool_(), pa.float16(), pa.string(), pa.large_string(),
+             pa.binary(),
              pa.decimal128(9, 2), pa.timestamp("s"), pa.list_(pa.int8()), pa.struct([("a", pa.int8())]), pa.null(),
              pa.dictionary(pa.int8(), pa.string()), pa.date32(), pa.float32(), pa.string_view())  # fmt: skip
     rows, columns, names = choices.below(5), [], []

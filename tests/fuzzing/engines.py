@@ -78,7 +78,13 @@ class Run:
         """Add a line to the target's log, on what was done since the last one."""
         seconds = round(time.monotonic() - self.begun, 1)
         used = round(time.process_time() - self.used, 1)
-        about = {"engine": self.engine, "seconds": seconds, "processor": used, "inputs": self.inputs, "outcomes": self.watch.outcomes}
+        about = {
+            "engine": self.engine,
+            "seconds": seconds,
+            "processor": used,
+            "inputs": self.inputs,
+            "outcomes": self.watch.outcomes,
+        }
         with open(self.kept / "log.jsonl", "a") as log:
             log.write(json.dumps({**about, "found": self.found}) + "\n")
         self.begun, self.used = time.monotonic(), time.process_time()
@@ -141,7 +147,14 @@ def with_atheris(name: str, kept: Path, seconds: float, seed: int) -> NoReturn:
             sys.stdout.flush()
             os._exit(0)
 
-    options: list[Any] = ["-timeout=99999", "-report_slow_units=99999", f"-max_len={LONGEST}", "-rss_limit_mb=0", f"-seed={seed}", "-verbosity=0"]
+    options: list[Any] = [
+        "-timeout=99999",
+        "-report_slow_units=99999",
+        f"-max_len={LONGEST}",
+        "-rss_limit_mb=0",
+        f"-seed={seed}",
+        "-verbosity=0",
+    ]
     atheris.Setup([sys.argv[0], *options, str(corpus)], one)
     atheris.Fuzz()
     raise SystemExit

@@ -18,7 +18,8 @@ class lazy:
 lazy = lazy()
 """
 EVIL = f"{CANARY}\n"  # run by whatever imports or executes a file that was not named
-FILES = {"model.py": MODEL, "a b.py": MODEL, "ünï.py": MODEL, "-d.py": MODEL, "c:d.py": MODEL, "noend": MODEL, "m.txt": MODEL,
+FILES = {"model.py": MODEL, "a b.py": MODEL, "ünï.py": MODEL, "-d.py": MODEL, "c:d.py": MODEL, "noend": MODEL,
+         "m.txt": MODEL,
          "evil.py": EVIL, "network.py": EVIL, "model": EVIL, "package/__init__.py": EVIL, "package/module.py": EVIL,
          "sub/model.py": EVIL, "sub/gradloom.py": EVIL, "numpy.py": EVIL, "sympy.py": EVIL, "conftest.py": EVIL,
          "sitecustomize.py": EVIL, "__main__.py": EVIL, "setup.cfg": EVIL, "broken.py": "def (", "nul.py": "\0",
@@ -32,14 +33,18 @@ SETTINGS = ("training = {}", "training = {0}", "claims = {0}", "data = {0}", "re
             "training = {{'metrics': {0}}}", "training = {{'checkpoint': {0}}}", "training = {{'schedule': {0}}}",
             "training = {{'shuffle': {0}}}", "claims = {{'aliases': {0}}}", "claims = {{'functions': {0}}}",
             "claims = {{'first': {0}}}", "claims = {{'layout': {0}}}", "claims = {{'symbols': {0}}}")  # fmt: skip
-VALUES = ("None", "True", "-1", "0", "3", "1e308", "float('nan')", "''", "'x'", "[]", "()", "{}", "object()", "{'a': 1}",
+VALUES = ("None", "True", "-1", "0", "3", "1e308", "float('nan')", "''", "'x'", "[]", "()", "{}", "object()",
+          "{'a': 1}",
           "{1: 'a'}", "[1, 2]", "(1, 2)", "lambda *a: 1", "network", "gl", "'cpu'", "'numpy'", "'float64'", "10 ** 400",
           "{'a': 'b'}", "{'W1': 'V', 'x': None}", "__import__('numpy').zeros((4, 3))", "0.5", "b'x'", "1j",
           "([[1, 2, 3]] * 4, [[1, 2]] * 4)", "gl.optimizers.SGD(lr=0.1)", "{'g': gl.tanh}", "['accuracy']")  # fmt: skip
-ENDS = ("", ":network", ":other", ":made", ":lazy", ":none", ":__builtins__", ":gl", ":1", ":", "::network", ":network.name",
-        ":network()", ":made()", ":lazy.x", f":{CANARY}", ":network:network", ":ｎetwork", ": network", ":" + "n" * 3000)  # fmt: skip
+ENDS = ("", ":network", ":other", ":made", ":lazy", ":none", ":__builtins__", ":gl", ":1", ":", "::network",
+        ":network.name",
+        ":network()", ":made()", ":lazy.x", f":{CANARY}", ":network:network", ":ｎetwork", ": network",
+        ":" + "n" * 3000)  # fmt: skip
 FRONTS = ("", "./", "sub/../", "~/", "file://", "./././", "//", "*", "@", "$HOME/", "`", "package.", "-m ", "%", "\\")
-COMMANDS = (("derive",), ("derive", "--format", "latex"), ("derive", "--costs"), ("check", "MODEL", "x = x"), ("generate",),
+COMMANDS = (("derive",), ("derive", "--format", "latex"), ("derive", "--costs"), ("check", "MODEL", "x = x"),
+            ("generate",),
             ("generate", "--target", "numpy"), ("gradcheck", "--target", "numpy", "--entries", "1"), ("explain",),
             ("train", "--target", "numpy", "--epochs", "1"), ("derive", "--size"), ("explain", "--row"))  # fmt: skip
 

@@ -299,3 +299,19 @@ def value(expr, where):
         node = found[-1]
         written = definitions.get(type(node).__name__)
         expr = expr.xreplace({node: written(*node.args) if written else node.expand_definition()})
+
+
+def test_functions_of_numbers_are_numbers():
+    """A declaration may hold them; what they become for generated code alone SymPy gives a value, too."""
+    i = gl.indices("i")
+    net = gl.Network("numbers")
+    w = net.parameter("w", (3,))
+    net.minimize(gl.Sum(w[i] ** 2 * gl.sigmoid(2) + w[i] * gl.softplus(sympy.Rational(-7, 3)) + gl.gelu(-3), i))
+    values = np.array([0.5, -1.5, 2.0])
+    for target in ("numpy", "cpu"):
+        source = generate(net, target=target, dtype="float64").source
+        _, loss, found = kernels.run(kernels.plain(source), net, {"w": values})
+        sigmoid, softplus = 1 / (1 + mpmath.exp(-2)), mpmath.log(1 + mpmath.exp(mpmath.mpf(-7) / 3))
+        gelu = -3 * mpmath.ncdf(-3)
+        assert loss == pytest.approx(float((values**2).sum() * sigmoid + values.sum() * softplus + 3 * gelu), rel=1e-14)
+        np.testing.assert_allclose(found["w"], 2 * values * float(sigmoid) + float(softplus), rtol=1e-14)

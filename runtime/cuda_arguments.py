@@ -144,7 +144,7 @@ class KernelCalls:
             if name == "gate":
                 arguments.append(self._gate)
             elif name in whole:
-                arguments.append(_counted(name, whole[name]))
+                arguments.append(counted(name, whole[name]))
             else:
                 arguments.append(self._buffers[name] if name in self._buffers else self._room(name, self._least(name)))
         self._last[kernel] = (self._kernel(kernel), self._module.THREADS, arguments, most or self._module.BLOCKS)
@@ -164,7 +164,7 @@ class KernelCalls:
         return max(1, self._module.SUMS if name == "sums" else 1)
 
 
-def _counted(name: str, number: int) -> Any:
+def counted(name: str, number: int) -> Any:
     """A whole number as kernels take it.
 
     Raises

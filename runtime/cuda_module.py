@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..symbolic.errors import SizeError
-from .cuda_arguments import MOST, KernelCalls, alone
+from .cuda_arguments import MOST, KernelCalls, alone, counted
 from .device_arrays import DeviceArray
 
 Array = NDArray[Any]
@@ -181,6 +181,7 @@ class DeviceModule(KernelCalls):
         names = self._arguments("train")
         data_names = names[len(head) : names.index("order")]
         data, (order, batch, hyper, step, *seed, work) = given[: len(data_names)], given[len(data_names) :]
+        counted("the number of rows", self._rows(data_names, data))  # `order` holds numbers of rows
         steps = -(-len(order) // batch)
         scalars = self._scalars(hyper, range(step + 1, step + steps + 1))
         held = dict(zip(head, (params, grads, state.reshape(-1)), strict=True)) | {"scalars": scalars}

@@ -70,6 +70,16 @@ def scaled():
     return net
 
 
+def looked_up():
+    """Rows of an even length, between which there are gaps in shared memory."""
+    B, (i, k) = gl.dims("B"), gl.indices("i k")
+    net = gl.Network("looked_up")
+    x, y, table = net.input("x", (B,), classes=5), net.target("y", (B, 4)), net.parameter("E", (5, 4))
+    a = net.define("a", (i, k), gl.tanh(table[x[i], k]))
+    net.minimize(gl.Sum((a[i, k] - y[i, k]) ** 2, i, k) / B)
+    return net
+
+
 def frozen():
     net = perceptron(11)
     net.freeze("W2")
@@ -84,6 +94,7 @@ NETWORKS = {
     "tied": tied,
     "frozen": frozen,
     "scaled": scaled,
+    "looked up": looked_up,
 }
 
 

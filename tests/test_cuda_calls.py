@@ -79,6 +79,10 @@ def test_more_than_kernels_count_with_is_refused(module):
         module.workspace(10**9)
     with pytest.raises(gl.SizeError, match="count is 2,147,483,648, and kernels count to 2,147,483,647"):
         module._launch("run_finite", {"count": 2**31})
+    rows = type("Rows", (), {"__len__": lambda self: 2**31})()
+    given = (np.zeros(66), np.zeros(66), np.zeros((0, 66)), rows, rows)
+    with pytest.raises(gl.SizeError, match="the number of rows is 2,147,483,648, and kernels count to"):
+        module.epoch(*given, np.array([2**31 - 1]), 1, np.array([0.5]), 0, None)
 
 
 # ---- threads -----------------------------------------------------------------------------------------------------

@@ -156,26 +156,26 @@ class BlockWriter(CudaWriter):
 
     # ---- rows of the data ------------------------------------------------------------------------------------------
 
-    def memory(self, element: Expr) -> str:
-        """An element where it lies, in rows as long as their place says; a row of the data is one of `order`."""
+    def place(self, element: Expr) -> tuple[str, str]:
+        """Where an element lies, in rows as long as their place says; a row of the data is one of `order`."""
         tensor = tensor_of(element)
         if tensor in self.places:
             buffer, found = self.places[tensor]
             own = row_major(found.shape, self.sizes)
             at = expand(sum((at * step for at, step in zip(indices_of(element), own, strict=True)), Integer(0)))
             text, begin = self.printer.integer(at).text, self.start_of(tensor)
-            return f"{buffer}[{begin if text == '0' else f'{begin} + {text}'}]"
+            return buffer, begin if text == "0" else f"{begin} + {text}"
         if not tensor.rank or tensor.shape[0] != self.sizes.batch:
-            return super().memory(element)
+            return super().place(element)
         row = Dummy("row", integer=True)
         start = self.printer.integer(indices_of(element)[0]).text
         self.letters[row] = f"order[start + {start}]"
         steps = row_major(tensor.shape, self.sizes)
         places = (row, *indices_of(element)[1:])
         place = expand(sum((at * step for at, step in zip(places, steps, strict=True)), Integer(0)))
-        text = f"{self.names.of(tensor)}[{self.printer.integer(place).text}]"
+        text = self.printer.integer(place).text
         del self.letters[row]
-        return text
+        return self.names.of(tensor), text
 
 
 def _product(extents: Sequence[Expr]) -> Expr:

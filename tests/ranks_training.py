@@ -114,7 +114,7 @@ def refused(folder):
     found = COMM.gather(lines)
     if COMM.rank == 0:
         assert all(other == found[0] for other in found), found
-        (folder / "refused.txt").write_text("\n".join(found[0]))
+        (folder / f"refused-{COMM.size}.txt").write_text("\n".join(found[0]))
 
 
 def train_mixed():

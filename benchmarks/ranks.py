@@ -71,8 +71,9 @@ def steps(sizes: tuple[int, ...], batch: int, parts_of_so_many: int, seconds: fl
     ranks, order = Ranks(comm, net, "cpu", overlap), np.arange(batch)
     begins = Begins()
     if overlap and comm.Get_size() == 1:
+        finished = trainer.program.module.FINISHED
         parts = parts_of(trainer.program.module, least_of(parts_of_so_many, 4))
-        ranks._sums = GradientSums(begins, None, trainer.params.flat.size, np.float32, parts)
+        ranks._sums = GradientSums(begins, None, trainer.params.flat.size, np.float32, parts, len(finished))
 
     def step() -> None:
         begins.anew()

@@ -103,7 +103,7 @@ class CpuWriter(CpuRanges):
                     self._locals = {key: name for key, name in self._locals.items() if not self._is_of_one(key)}
                 lines += written
                 if place in finished:
-                    lines.append(f"announce(pipe)  # {', '.join(finished[place])}")
+                    lines.append(f"announce(pipes, {[*finished].index(place)})  # {', '.join(finished[place])}")
             start += len(group)
         return lines
 

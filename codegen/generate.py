@@ -94,8 +94,8 @@ def generate(
     precision : "tf32": tensor cores compute products, of float32 factors that are rounded to 10 bits of mantissa
         (target "cuda")
     valued : False leaves the loss out, and what calls it: ``backward`` follows ``forward`` (targets "cpu" and "numpy")
-    announced : whether ``backward`` writes a byte to a pipe, if it is given one, whenever it is done with the gradients
-        that are next in ``FINISHED`` (target "cpu")
+    announced : whether ``backward`` takes ``pipes``, int64, and writes a byte to the file descriptor at place k, if
+        that is none below 0, when it is done with the gradients at place k of ``FINISHED`` (target "cpu")
 
     Raises
     ------

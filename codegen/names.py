@@ -21,7 +21,7 @@ _MODULE = """PARAMETERS TRAINABLE GRADIENTS STATE HYPER gradient_places njit typ
     training_step half draw following most begins ends put_number put_four add_number sign target column tables offsets
     points TABLES THREADS BLOCKS SHARED BATCH BATCHED WHOLE BATCH_ROWS LOSS INFERENCE_LOSS SCALARS SUMS STAGE own mine
     held room parts slices stride near far fetch give_back change step_alone train_alone train_in_room PARTS HELD ROWS
-    SPACE FINISHED pipe""".split()
+    SPACE FINISHED pipes""".split()
 _NUMBERED = re.compile(r"product_\d+|tile_\d+|finish_\d+|together_\d+|OFFSETS_\d+")
 _TAKEN = RESERVED | CALLED | set(_MODULE) | set(keyword.kwlist) | set(keyword.softkwlist)
 

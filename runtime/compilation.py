@@ -38,7 +38,7 @@ def compile_network(
     """Generate and load the kernels of `network`; see `Network.compile` for the parameters.
 
     Without `valued` the loss is left out, and what calls it: the module's `backward` follows `forward`. If `announced`,
-    `loss_and_gradients` takes a pipe, as `generate` says.
+    `loss_and_gradients` takes pipes, as `generate` says.
 
     Raises
     ------

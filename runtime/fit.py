@@ -16,7 +16,6 @@ from .interrupts import ended_in_order, held_back
 from .keeper import Keeper, Parts, Position
 from .mapped_arrays import streamed
 from .metrics import choose_metrics
-from .overlap import check_overlap
 from .progress import Progress
 from .ranks import Ranks, ranks_of
 from .scoring import score
@@ -54,20 +53,20 @@ class Fit:
         checkpoints: Any,
         resume: bool,
         comm: Any,
-        overlap: bool | Literal["auto"],
+        overlap: bool,
     ) -> None:
         check_count("epochs", epochs, least=0)
         check_count("batch", batch)
         check_flag("shuffle", shuffle)
         check_flag("resume", resume)
-        check_overlap(overlap)
+        check_flag("overlap", overlap)
         if progress not in (True, False, "auto"):
             raise DataError(f"progress is {progress!r}; expected True, False or 'auto'")
         options = as_checkpoints(checkpoints)
         if resume and options is None:
             raise DataError("resume is True, but there are no checkpoints; give their directory: checkpoints='run'")
         self.model, self.data, self.epochs, self.batch, self.shuffle = model, data, epochs, batch, shuffle
-        self.ranks = ranks_of(comm, model.network, model.target, overlap)
+        self.ranks = ranks_of(comm, model.network, model.target, bool(overlap))
         model.seed = self.ranks.first(lambda: model.seed)
         self.watchers = as_callbacks(callbacks, early_stopping)
         self.rows, self.held_out = split(model, data, validation, shuffle)

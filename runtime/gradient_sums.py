@@ -21,7 +21,7 @@ from .parameters import ALIGNMENT, aligned_zeros
 
 Array = NDArray[Any]
 Compute = Callable[..., float]
-DONE, FAILED = 1, 2  # the bytes that say that the kernel has returned, or raised an error; it writes 0 itself
+FAILED = 1  # the byte that says that the kernel has raised an error; it writes 0 itself
 
 
 class GradientSums:
@@ -31,33 +31,38 @@ class GradientSums:
     ----------
     comm, op : the communicator, and what MPI is to read and write in place
     size : how many gradients there are, of which those in `parts` are added up
-    parts : what goes into one call, in the order of the calls; a part is announced before the next is waited for
+    parts : what goes into one call, in the order of the calls, which is that of the announcements
+    finished : how many announcements the kernel could make; who waits is woken by those of a part alone
 
     Attributes
     ----------
     gradients : their buffer; the loss lies before it, so that the call for the first layers takes it along
     """
 
-    def __init__(self, comm: Any, in_place: Any, size: int, dtype: Any, parts: Sequence[Part]) -> None:
-        self.comm, self.parts, self._in_place = comm, tuple(parts), in_place
+    def __init__(self, comm: Any, in_place: Any, size: int, dtype: Any, parts: Sequence[Part], finished: int) -> None:
+        self.comm, self._in_place = comm, in_place
+        self._early = [part for part in parts if part.after < math.inf]
+        self._late = [part for part in parts if part.after == math.inf]
         head = ALIGNMENT // np.dtype(dtype).itemsize
         buffer = aligned_zeros(head + size, np.dtype(dtype))
         self.gradients: Array = buffer[head:]
         self._all: Array = buffer[head - 1 :]
         self._threads: ThreadPoolExecutor | None = None
-        if len(self.parts) > 1:
+        if self._early:
             self._threads = ThreadPoolExecutor(1, "gradloom")
             self._ears, self._mouth = os.pipe()
+            self._pipes = np.full(finished, -1)
+            self._pipes[[int(part.after) - 1 for part in self._early]] = self._mouth
 
     def add_up(self, compute: Compute | None, weight: float) -> float:
         """Write the gradients of all processes to `gradients`, times their weights; return their loss.
 
-        `compute` writes this process's to an array and returns the loss; where there are several parts, it is handed a
-        pipe besides. None: it has nothing to add.
+        `compute` writes this process's to an array and returns the loss; where parts are announced, it is handed pipes
+        besides. None: it has nothing to add. After an error there is nothing left but to `close`.
         """
         if compute is None:
             self._all[:] = 0
-            for part in self.parts[:-1]:
+            for part in self._early:
                 self._add(part, weight)
         elif self._threads is None:
             self._all[0] = compute(self.gradients)
@@ -65,7 +70,8 @@ class GradientSums:
             adding = self._threads.submit(self._add_early, weight)
             self._all[0] = self._announced(compute)
             adding.result()
-        self._add(self.parts[-1], weight)
+        for part in self._late:
+            self._add(part, weight)
         return float(self._all[0])
 
     def _add(self, part: Part, weight: float) -> None:
@@ -75,25 +81,20 @@ class GradientSums:
         self.comm.Allreduce(self._in_place, numbers)
 
     def _announced(self, compute: Compute) -> float:
-        end = FAILED
         try:
-            loss = compute(self.gradients, self._mouth)
-            end = DONE
-            return loss
-        finally:
-            os.write(self._mouth, bytes([end]))
+            return compute(self.gradients, self._pipes)
+        except BaseException:
+            os.write(self._mouth, bytes([FAILED]))
+            raise
 
     def _add_early(self, weight: float) -> None:
-        """Add up all parts but the last, each when it is announced; where the kernel fails, no more of them."""
+        """Add up what is announced, each part when it is; where the kernel fails, no more of them."""
         heard = 0.0
-        for part in [*self.parts[:-1], None]:
-            while heard < (math.inf if part is None else part.after):
-                found = os.read(self._ears, 4096)
-                if FAILED in found:
-                    return
-                heard += math.inf if DONE in found else len(found)
-            if part is not None:
-                self._add(part, weight)
+        for part in self._early:
+            if part.after > heard and FAILED in os.read(self._ears, 1):
+                return
+            heard = part.after
+            self._add(part, weight)
 
     def close(self) -> None:
         """End the thread."""

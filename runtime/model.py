@@ -118,7 +118,7 @@ class Model:
         checkpoints: Any = None,
         resume: bool = False,
         comm: Any = None,
-        overlap: bool | Literal["auto"] = "auto",
+        overlap: bool = False,
     ) -> History:
         """Train. A second call goes on where the first ended; with an optimizer of the same equations its state too.
 
@@ -149,7 +149,7 @@ class Model:
             and each computes the gradients of its part of every mini-batch. The trajectory is that of one process, to
             rounding. Rank 0 alone shows progress, calls callbacks and writes checkpoints.
         overlap : of several processes: whether the gradients of the last layers are added up while those of the first
-            are computed, which takes a second core for each process (target "cpu"); "auto": where there are such cores.
+            are computed (target "cpu"): worth while where each process has two cores and the network is slow.
 
         Returns
         -------

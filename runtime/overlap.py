@@ -1,17 +1,16 @@
 """Which gradients of several processes are added up while others are computed.
 
-It follows from the kernel, the number of processes and where they run: never from a clock.
+It follows from the kernel and the number of processes: never from a clock.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..symbolic.errors import DataError, UnsupportedError
+from ..symbolic.errors import UnsupportedError
 from ..symbolic.network import Network
 from .data import size_of
 
@@ -28,32 +27,17 @@ class Part:
     after: float = math.inf
 
 
-def check_overlap(overlap: Any) -> None:
+def check_overlap(overlap: bool, mpi: Any, target: str) -> None:
     """
-    Raises
-    ------
-    DataError
-        If `overlap` is neither True, nor False, nor "auto".
-    """
-    if overlap is not True and overlap is not False and overlap != "auto":
-        raise DataError(f"overlap is {overlap!r}; expected True, False or 'auto'")
-
-
-def may_overlap(comm: Any, mpi: Any, target: str, overlap: bool | str) -> bool:
-    """Whether gradients may be added up beside a kernel; "auto": if every process has a core for that.
-
     Raises
     ------
     UnsupportedError
-        If `overlap` is True, and the target's kernels announce nothing, or MPI allows no threads.
+        If gradients are to be added up beside a kernel, and it announces nothing, or MPI allows no threads.
     """
     has_threads = mpi.Query_thread() >= mpi.THREAD_SERIALIZED  # two of them call MPI, one after the other
-    if overlap is True and not (has_threads and target == "cpu"):
+    if overlap and not (has_threads and target == "cpu"):
         why = f"target {target!r} cannot do that" if has_threads else "MPI was started for one thread alone"
         raise UnsupportedError(f"overlap is True, but {why}; it is for target 'cpu': give overlap=False")
-    if overlap == "auto":
-        return has_threads and target == "cpu" and has_cores_to_spare(comm, mpi)
-    return bool(overlap)
 
 
 def least_of(processes: int, itemsize: int) -> int:
@@ -94,13 +78,3 @@ def count_trained(network: Network, sizes: Mapping[str, int]) -> int:
     """How many numbers an update changes."""
     trained = [tensor for tensor in network.parameters if tensor.name not in network.frozen]
     return sum(math.prod(size_of(size, sizes) for size in tensor.shape) for tensor in trained)
-
-
-def has_cores_to_spare(comm: Any, mpi: Any) -> bool:
-    """Whether every process has two cores: one computes while the other adds up."""
-    near = comm.Split_type(mpi.COMM_TYPE_SHARED)
-    own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-    cores: set[int] = set().union(*near.allgather(own))
-    enough = len(cores) >= 2 * near.Get_size()
-    near.Free()
-    return bool(comm.allreduce(enough, op=mpi.LAND))

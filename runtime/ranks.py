@@ -25,7 +25,7 @@ from ..symbolic.network import Network
 from ..symbolic.row_shares import share_of_rows
 from .data import Data
 from .gradient_sums import GradientSums
-from .overlap import count_trained, least_of, may_overlap, parts_of
+from .overlap import check_overlap, count_trained, least_of, parts_of
 
 if TYPE_CHECKING:
     from .training import Trainer
@@ -70,8 +70,7 @@ class Ranks(Alone):
     comm : such as ``MPI.COMM_WORLD``.
     network : what they train.
     target : of its kernels.
-    overlap : whether gradients are added up while others are computed, where there are enough of them; "auto": if every
-        process has two cores.
+    overlap : whether gradients are added up while others are computed, where there are enough of them.
 
     Attributes
     ----------
@@ -86,10 +85,10 @@ class Ranks(Alone):
         If mpi4py is not installed.
     UnsupportedError
         If the network's rows do not go their own ways to the loss, or the target has its numbers on a device; as
-        `may_overlap` does.
+        `check_overlap` does.
     """
 
-    def __init__(self, comm: Any, network: Network, target: str, overlap: bool | str = "auto") -> None:
+    def __init__(self, comm: Any, network: Network, target: str, overlap: bool = False) -> None:
         self._mpi = load_mpi()
         if not isinstance(comm, self._mpi.Intracomm):
             raise DataError(f"comm is {comm!r}; expected a communicator of mpi4py, such as MPI.COMM_WORLD")
@@ -101,7 +100,8 @@ class Ranks(Alone):
         self.is_mean = share_of_rows(network) == "mean"
         self.network = network
         self.same("overlap", overlap)
-        self._overlap = may_overlap(comm, self._mpi, target, overlap)
+        check_overlap(overlap, self._mpi, target)
+        self._overlap = overlap
         self._sums: GradientSums | None = None
 
     def overlaps(self, sizes: Mapping[str, int], dtype: str) -> bool:
@@ -153,7 +153,8 @@ class Ranks(Alone):
             module, dtype = trainer.program.module, trainer.program.dtype
             least = least_of(self.size, dtype.itemsize) if self._overlap else module.TRAINABLE
             parts = parts_of(module, least)
-            self._sums = GradientSums(self.comm, self._mpi.IN_PLACE, trainer.params.flat.size, dtype, parts)
+            sizes = trainer.params.flat.size, dtype, parts, len(getattr(module, "FINISHED", ()))
+            self._sums = GradientSums(self.comm, self._mpi.IN_PLACE, *sizes)
         return self._sums
 
     def _noise(self, trainer: Trainer, count: int, own: slice, step: int) -> tuple[Array, ...]:
@@ -237,7 +238,7 @@ def end_all(comm: Any, error: BaseException) -> NoReturn:
     raise SystemExit(2)  # Abort does not return
 
 
-def ranks_of(comm: Any, network: Network, target: str, overlap: bool | str = "auto") -> Alone:
+def ranks_of(comm: Any, network: Network, target: str, overlap: bool = False) -> Alone:
     """The processes of a communicator; of None, and of one process, `Alone`."""
     if comm is None:
         return Alone()

@@ -52,8 +52,14 @@ def train(name, target="numpy", seed=4, epochs=3, **options):
     """A model after a few epochs, of which the last mini-batch has fewer rows than there may be processes."""
     optimizer = ADAM(lr=0.01, clip_norm=0.7) if name == "penalised" else SGD(lr=0.02, momentum=0.9)
     model = gl.Model(NETWORKS[name](), seed=seed, target=target, dtype="float64")
-    overlap = True if target == "cpu" else "auto"
-    settings = {"batch": 10, "validation": 0.07, "optimizer": optimizer, "comm": COMM, "overlap": overlap, **options}
+    settings = {
+        "batch": 10,
+        "validation": 0.07,
+        "optimizer": optimizer,
+        "comm": COMM,
+        "overlap": target == "cpu",
+        **options,
+    }
     history = model.fit(*data_for(name), epochs=epochs, **settings)
     return model, history
 
@@ -108,7 +114,7 @@ def refused(folder):
     found = COMM.gather(lines)
     if COMM.rank == 0:
         assert all(other == found[0] for other in found), found
-        (folder / "refused.txt").write_text("\n".join(found[0]))
+        (folder / f"refused-{COMM.size}.txt").write_text("\n".join(found[0]))
 
 
 def train_mixed():

@@ -23,6 +23,7 @@ from .network import Network
 from .recurrence import Recurrence, blocks
 from .report.printable import Printable
 from .rewriting import Rewriting
+from .strict import listed
 from .tensors import Adjoint, Derived, Tensor, element_of, elements, indices_of, is_element, tensor_of
 
 Reads: TypeAlias = Callable[[Expr], bool]
@@ -276,7 +277,8 @@ def asked_names(network: Network, wrt: Iterable[str] | None) -> list[str]:
     wrt = network.asked if wrt is None else wrt
     if wrt is None:
         return [t.name for t in network.parameters or network.inputs if t.classes is None]
-    names = [wrt] if isinstance(wrt, str) else list(wrt) if isinstance(wrt, Iterable) else [wrt]
+    several = listed(wrt)
+    names: list[Any] = [wrt] if several is None else several
     strange = [name for name in names if not isinstance(name, str)]
     if strange:
         raise UndefinedError(f"wrt: {strange[0]!r} is no name; expected names of tensors, such as ['W1', 'b1']")

@@ -13,6 +13,7 @@ from sympy import Abs, Expr
 from .binders import Sum, from_user
 from .errors import LossError, UndefinedError
 from .network import Network
+from .strict import listed
 from .tensors import Tensor, element_of
 
 
@@ -27,7 +28,8 @@ class Penalty(ABC):
 
     def __init__(self, strength: Any, parameters: Iterable[str] | None = None) -> None:
         self.strength = real_number(strength, f"{type(self).__name__}: strength")
-        given = [parameters] if isinstance(parameters, str) or not isinstance(parameters, Iterable) else [*parameters]
+        names = listed(parameters)
+        given = [parameters] if names is None else names
         strange = [name for name in given if not isinstance(name, str)]
         if parameters is not None and strange:
             raise UndefinedError(f"{type(self).__name__}: {strange[0]!r} is no name of a parameter, such as 'W1'")
@@ -85,11 +87,11 @@ def as_penalties(penalties: Any) -> list[Penalty]:
     UndefinedError
         If they are no list of penalties.
     """
-    given = list(penalties) if isinstance(penalties, Iterable) and not isinstance(penalties, str) else [penalties]
-    for penalty in given:
+    given = listed(penalties)
+    for penalty in [penalties] if given is None else given:
         if not isinstance(penalty, Penalty):
             raise UndefinedError(f"penalties hold {penalty!r}; expected a list such as [gl.losses.L2(0.01)]")
-    return given
+    return given or []
 
 
 def _hoisted(entry: Expr, strength: Expr, where: Iterable[Any], shape: Iterable[Any]) -> Expr:

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from ..errors import ShapeError, UndefinedError
+from ..errors import DataError, ShapeError, UndefinedError
 from ..indices import Index, a, as_size
 from ..network import Network
+from ..strict import listed
 from ..tensors import Tensor, shape_text
 
 Place: TypeAlias = int | str
@@ -129,6 +130,18 @@ def build(network: Network, layer: Any, x: Tensor, place: Place, where: str) -> 
     return made
 
 
+def as_flag(value: Any, what: str) -> bool:
+    """
+    Raises
+    ------
+    DataError
+        If it is neither True nor False.
+    """
+    if not isinstance(value, int) and type(value).__name__ not in ("bool", "bool_"):  # those of NumPy
+        raise DataError(f"{what} is {value!r}; expected True or False")
+    return bool(value)
+
+
 def as_layers(layers: Any, where: str) -> list[Any]:
     """Several layers as a list; each is checked by `build`.
 
@@ -137,9 +150,10 @@ def as_layers(layers: Any, where: str) -> list[Any]:
     UndefinedError
         If they are not several.
     """
-    if isinstance(layers, str) or not isinstance(layers, Iterable):
+    given = listed(layers)
+    if given is None:
         raise UndefinedError(f"layers of {where} is {layers!r}; expected a list, such as [gl.layers.Dense(3)]")
-    return list(layers)
+    return given
 
 
 def inside(place: Place, layers: Iterable[Any]) -> Iterator[tuple[Any, str]]:

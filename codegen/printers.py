@@ -264,7 +264,12 @@ def float_text(value: Any) -> str:
     """The shortest decimal that gives the float64 nearest to `value`; whole numbers without a point."""
     if value.is_Integer and abs(value) < 2**24:
         return str(value)
-    return repr(float(value))
+    try:
+        return repr(float(value))
+    except TypeError:
+        raise UnsupportedError(
+            f"{value} is no real number; the derivative of a power of a negative number is none"
+        ) from None
 
 
 def _is_negative(term: Any) -> bool:

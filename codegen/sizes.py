@@ -62,6 +62,7 @@ def resolve_sizes(network: Network, given: Mapping[str, int], batch_size: int = 
     """
     batch = batch_of(network)
     sizes = [size for t in network.tensors.values() for size in (*t.shape, t.classes) if size is not None]
+    sizes += [one for _, e in network.written() for one in e.body.free_symbols if isinstance(one, Dim)]
     symbols = {symbol.name: symbol for size in sizes for symbol in sorted(size.free_symbols, key=str)}
     for name in given:
         if name not in symbols:

@@ -240,16 +240,42 @@ def _check_directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
-        mode, compiled = path.stat().st_mode, path / "__pycache__"
-        inner = compiled.stat().st_mode if compiled.is_dir() and mode & stat.S_IXOTH else 0
-    except OSError as error:
+        compiled, reached = path / "__pycache__", path.stat().st_mode & (stat.S_IXOTH | stat.S_IXGRP)
+        places = [path, compiled] if reached and compiled.is_dir() else [path]
+        found = [(place, _who_can_write(place.stat())) for place in places]
+    except (OSError, ValueError) as error:
         raise CacheError(
-            f"the kernel cache directory {path} cannot be used ({error.strerror or error}); "
+            f"the kernel cache directory {path} cannot be used ({getattr(error, 'strerror', None) or error}); "
             "make it writable, or choose another with GRADLOOM_CACHE_DIR or gradloom.set_cache_dir()"
         ) from error
-    for place, rights in ((path, mode), (compiled, inner)):
-        if os.name != "nt" and rights & stat.S_IWOTH:
+    for place, who in found:
+        if who is not None:
             raise CacheError(
-                f"the kernel cache directory {place} can be written by every user, who could put code there that you "
-                "would run; take that right away (chmod o-w), or choose another with GRADLOOM_CACHE_DIR"
+                f"the kernel cache directory {place} can be written by {who}, who could put code there that you would "
+                "run; take that right away (chmod go-w), or choose another with GRADLOOM_CACHE_DIR"
             )
+
+
+def _who_can_write(found: os.stat_result) -> str | None:
+    """Who else than this user, and the system's own, can write to a directory, in words; None if nobody can."""
+    if os.name == "nt":
+        return None
+    if found.st_mode & stat.S_IWOTH:
+        return "every user"
+    if found.st_uid not in (os.geteuid(), 0):
+        return f"the user {found.st_uid}, whose it is"
+    if found.st_mode & stat.S_IWGRP and not _is_alone(found.st_gid):
+        return f"the group {found.st_gid}"
+    return None
+
+
+def _is_alone(group: int) -> bool:
+    """Whether a group is the one that systems make for each user."""
+    import grp
+    import pwd
+
+    try:
+        own, entry = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
+    except KeyError:
+        return False
+    return own.pw_gid == group and set(entry.gr_mem) <= {own.pw_name}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..symbolic.errors import DataError, ShapeError, UndefinedError
+from ..symbolic.errors import DataError, ShapeError, SizeError, UndefinedError
 from ..symbolic.network import Network
 from .initializers import initial_values
 
@@ -137,6 +137,9 @@ def size_of_layout(layout: Layout) -> int:
 
 def aligned_zeros(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """A zeroed vector that begins at a multiple of `ALIGNMENT` bytes."""
-    raw = np.zeros(size * dtype.itemsize + ALIGNMENT, dtype=np.uint8)
+    try:
+        raw = np.zeros(size * dtype.itemsize + ALIGNMENT, dtype=np.uint8)
+    except (ValueError, MemoryError, OverflowError) as error:
+        raise SizeError(f"{size:,} numbers of {dtype} do not fit into memory ({error}); choose smaller sizes") from None
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size * dtype.itemsize].view(dtype)

@@ -8,6 +8,7 @@ from typing import Any
 
 from .errors import SizeError, UndefinedError
 from .network import Network
+from .strict import listed
 
 
 def check_network(network: Any) -> Network:
@@ -31,9 +32,10 @@ def as_list(given: Any, name: str, expected: str) -> list[Any]:
     UndefinedError
         If `given` is nothing that can be listed.
     """
-    if not isinstance(given, Iterable) or isinstance(given, str | bytes):
+    found = listed(given)
+    if found is None:
         raise UndefinedError(f"{name} is {shown(given)}; expected {expected}")
-    return list(given)
+    return found
 
 
 def as_mapping(given: Any, name: str, example: str) -> dict[str, Any]:

@@ -230,7 +230,11 @@ class Optimizer:
             )
 
     def _checked(self, symbol: Tensor, value: Any) -> float:
-        if isinstance(value, bool | str) or not math.isfinite(number := float(value)):
+        try:
+            number = math.nan if isinstance(value, bool | str) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
             raise DataError(f"{symbol.name} must be one finite number, found {value!r}")
         if symbol in self._positive and number <= 0:
             raise DataError(f"{symbol.name} must be a number above 0, found {value!r}")

@@ -13,6 +13,7 @@ from sympy import Abs, Expr
 from .binders import Sum, from_user
 from .errors import LossError, UndefinedError
 from .network import Network
+from .strict import listed
 from .tensors import Tensor, element_of
 
 
@@ -27,7 +28,8 @@ class Penalty(ABC):
 
     def __init__(self, strength: Any, parameters: Iterable[str] | None = None) -> None:
         self.strength = real_number(strength, f"{type(self).__name__}: strength")
-        given = [parameters] if isinstance(parameters, str) or not isinstance(parameters, Iterable) else [*parameters]
+        names = listed(parameters)
+        given = [parameters] if names is None else names
         strange = [name for name in given if not isinstance(name, str)]
         if parameters is not None and strange:
             raise UndefinedError(f"{type(self).__name__}: {strange[0]!r} is no name of a parameter, such as 'W1'")

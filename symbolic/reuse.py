@@ -184,14 +184,17 @@ class ReuseRules:
             self._add(equation, value, pattern, replacement)
 
     def _add(self, equation: Equation, value: Symbol, pattern: Expr, replacement: Expr) -> None:
+        found = elements(pattern)
+        if not found:  # of numbers and sizes alone
+            return
         # What matches must stand where the target has an entry: at indices that read the whole of an axis as long.
         for index, size in zip(equation.indices, equation.target.shape, strict=True):
-            if size not in [found for *_, found in axis_sizes(pattern, index)] or pattern.has(Piecewise):
+            if size not in [other for *_, other in axis_sizes(pattern, index)] or pattern.has(Piecewise):
                 return
         marks = tuple(Dummy(index.name, integer=True) for index in equation.indices)
         names = dict(zip(equation.indices, marks, strict=True))
         lhs = element_of(equation.target, marks)
-        self._about.setdefault(tensor_of(elements(pattern)[0]), []).append(len(self._rules))
+        self._about.setdefault(tensor_of(found[0]), []).append(len(self._rules))
         made = rename_free(replacement, names).xreplace({value: lhs})
         self._rules.append((rename_free(pattern, names), made, marks))
         self._kept += [(binder, set(marks)) for binder in binders(made)]

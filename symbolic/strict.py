@@ -1,4 +1,4 @@
-"""`strict`: values of Python as SymPy objects, and no text among them is ever evaluated."""
+"""What users give, as what it stands for: `strict`, a SymPy object, and no text is ever evaluated; `listed`, a list."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from sympy import Basic, SympifyError, sympify
+
+
+def listed(value: Any) -> list[Any] | None:
+    """The parts of a list, or of what else has parts; None for a text and for what has none."""
+    if isinstance(value, str | bytes):
+        return None
+    try:
+        return list(value)
+    except TypeError:
+        return None
 
 
 def strict(value: Any) -> Basic:

@@ -239,3 +239,36 @@ def test_second_process_compiles_nothing(tmp_path):
     assert first_misses >= 3
     assert second_misses == 0
     assert second_hits >= 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights are of another kind")
+def test_directory_of_a_group_or_of_another_user_is_refused(tmp_path, monkeypatch):
+    import grp
+    import pwd
+
+    place = tmp_path / "shared"
+    place.mkdir(mode=0o700)
+    own = pwd.getpwuid(os.geteuid())
+    place.chmod(0o770)
+    for members, refused in (([], False), ([own.pw_name], False), ([own.pw_name, "somebody"], True)):
+        made = grp.struct_group(("shared", "x", place.stat().st_gid, members))
+        monkeypatch.setattr(grp, "getgrgid", lambda group, made=made: made)
+        monkeypatch.setattr(pwd, "getpwuid", lambda user: pwd.struct_passwd((*own[:3], place.stat().st_gid, *own[4:])))
+        cache._spaces.pop(place, None)
+        if refused:
+            with pytest.raises(gl.CacheError, match="can be written by the group"):
+                gl.set_cache_dir(place)
+        else:
+            gl.set_cache_dir(place)
+    place.chmod(0o700)
+    gl.set_cache_dir(None)
+    cache._spaces.pop(place, None)
+    monkeypatch.setattr(os, "geteuid", lambda: place.stat().st_uid + 1 if place.stat().st_uid else 1)
+    foreign = os.stat_result((0o40700, 0, 0, 0, 4321, 0, 0, 0, 0, 0))
+    assert cache._who_can_write(foreign) == "the user 4321, whose it is"
+    assert cache._who_can_write(os.stat_result((0o40700, 0, 0, 0, 0, 0, 0, 0, 0, 0))) is None
+
+
+def test_directory_with_a_null_byte_is_an_error():
+    with pytest.raises(gl.CacheError, match="cannot be used"):
+        gl.set_cache_dir("a\0b")

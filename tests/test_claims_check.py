@@ -1,5 +1,7 @@
 """Claims from end to end: documents of several lines, what follows from what, what is asked about."""
 
+from pathlib import Path
+
 import pytest
 import sympy
 
@@ -373,3 +375,23 @@ def test_nothing_is_overlooked(sums, claim, kind):
     else:
         with pytest.raises(kind):
             check(sums, claim)
+
+
+@pytest.mark.parametrize(
+    ("claim", "options", "words"),
+    [
+        ("x = x", {"aliases": {"m": None}}, "aliases has 'm': None; expected texts by name"),
+        ("x = x", {"aliases": {3: "B"}}, "aliases has 3: 'B'"),
+        ("x = x", {"aliases": "m=B"}, "aliases has 'm=B'"),
+        ("x = x", {"functions": {"g": "tanh"}}, "functions has 'g': 'tanh'; expected functions by name"),
+        ("x = x", {"symbols": {"none": "m"}}, "symbols: .* has no tensor 'none'; it has x"),
+        ("x = x", {"layout": "diagonal"}, "layout is 'diagonal'; choose from None, 'columns', 'rows'"),
+        ("x = x", {"derivatives": None}, "derivatives is None; choose from"),
+        ("x = x", {"first": 0.5}, "first is 0.5; choose from"),
+        (r"x = \sum_{jk=1}^{n} x_j", {}, "before an equals sign below an operator stands one index"),
+        (Path("a\0b.tex"), {}, "cannot read the claim"),
+    ],
+)
+def test_settings_and_limits_of_another_kind_are_refused(mlp, claim, options, words):
+    with pytest.raises(gl.GradloomError, match=words):
+        gl.check(mlp, claim, **options)

@@ -313,3 +313,60 @@ def test_a_layer_must_return_a_tensor():
 
     with pytest.raises(UndefinedError, match="returned None; expected the outgoing tensor"):
         Sequential([Forgetful()], (3,))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: Attention(1, causal=np.zeros(3)), DataError, r"causal of Attention is array.*expected True or False"),
+        (lambda: Dense(3, bias="no"), DataError, "bias of Dense is 'no'; expected True or False"),
+        (lambda: LayerNorm(affine=None), DataError, "affine of LayerNorm is None"),
+        (lambda: gl.layers.LSTM(3, peepholes=[]), DataError, r"peepholes of LSTM is \[\]"),
+        (lambda: gl.losses.Entrywise("square"), LossError, "entry is 'square'; expected a function"),
+        (lambda: Sequential([Dense(3)], 4, loss=SquaredError(), penalties=3), UndefinedError, "penalties hold 3"),
+        (
+            lambda: Sequential([Dense(3)], 4, loss=SquaredError(), penalties=np.array(3)),
+            UndefinedError,
+            "penalties hold",
+        ),
+        (
+            lambda: Sequential([Dense(3)], 4, loss=SquaredError(), penalties=["L2"]),
+            UndefinedError,
+            "penalties hold 'L2'",
+        ),
+        (lambda: L2(1, [3]), UndefinedError, "L2: 3 is no name of a parameter"),
+        (lambda: gl.optimizers.SGD(clip_norm=int), DataError, "clip_norm must be one finite number"),
+        (lambda: gl.optimizers.Adam(lr=10**400), DataError, "lr must be one finite number"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_parameters_that_no_memory_holds():
+    net = Sequential([Dense(2**62)], 3, loss=SquaredError())
+    with pytest.raises(gl.SizeError, match="do not fit into memory"):
+        _ = gl.Model(net, target="numpy").params
+
+
+def test_a_size_that_stands_in_an_equation_alone():
+    net = Network("net")
+    x = net.input("x", (3,))
+    n, k = dims("n"), indices("k")
+    w = net.parameter("w")
+    net.minimize(w * Sum(gl.inside(k, n) * x[k], (k, 3)) / n)
+    with pytest.raises(gl.SizeError, match="size 'n' of net has no number"):
+        net.compile(target="numpy")
+    program = net.compile(target="numpy", dtype="float64", sizes={"n": 2})
+    assert program.loss({"w": 3.0}, np.array([1.0, 2.0, 4.0])) == pytest.approx(3 * (1 + 2) / 2)
+
+
+def test_an_equation_of_sizes_alone():
+    net = Network("net")
+    x, w, n = net.input("x", dims("n")), net.parameter("w"), dims("n")
+    t = net.define("t", (), sympy.exp(-n))
+    net.minimize(w * t * Sum(x[indices("k")], indices("k")))
+    program = net.compile(target="numpy", dtype="float64")
+    _, gradients = program.loss_and_gradients({"w": 3.0}, np.array([1.0, 2.0]))
+    assert gradients["w"] == pytest.approx(3 * np.exp(-2))

@@ -13,7 +13,7 @@ from ..errors import ShapeError
 from ..indices import Index, as_size
 from ..network import Network
 from ..tensors import Tensor
-from .base import Layer, Place, latex_of, letters, mask_input, needs_axes
+from .base import Layer, Place, as_flag, latex_of, letters, mask_input, needs_axes
 from .chain import Chain, Residual
 from .dense import Dense
 from .norm import LayerNorm
@@ -64,9 +64,9 @@ class Attention(Layer):
     ) -> None:
         self.heads = as_size(heads, "heads of Attention")
         self.head_units = None if head_units is None else as_size(head_units, "head_units of Attention")
-        self.causal = causal
+        self.causal = as_flag(causal, f"causal of {type(self).__name__}")
         self.mask = mask
-        self.bias = bias
+        self.bias = as_flag(bias, f"bias of {type(self).__name__}")
 
     def build(self, network: Network, x: Tensor, place: Place) -> Tensor:
         needs_axes(x, 3, self, place, most=3)

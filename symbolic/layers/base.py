@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from ..errors import ShapeError, UndefinedError
+from ..errors import DataError, ShapeError, UndefinedError
 from ..indices import Index, a, as_size
 from ..network import Network
 from ..tensors import Tensor, shape_text
@@ -127,6 +127,18 @@ def build(network: Network, layer: Any, x: Tensor, place: Place, where: str) -> 
             "which network.define(…) returns"
         )
     return made
+
+
+def as_flag(value: Any, what: str) -> bool:
+    """
+    Raises
+    ------
+    DataError
+        If it is neither True nor False.
+    """
+    if not isinstance(value, int) and type(value).__name__ not in ("bool", "bool_"):  # those of NumPy
+        raise DataError(f"{what} is {value!r}; expected True or False")
+    return bool(value)
 
 
 def inside(place: Place, layers: Iterable[Any]) -> Iterator[tuple[Any, str]]:

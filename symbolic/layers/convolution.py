@@ -15,7 +15,7 @@ from ..indices import as_size
 from ..network import Network
 from ..ranges import quotient
 from ..tensors import Tensor
-from .base import Layer, Place, letters
+from .base import Layer, Place, as_flag, letters
 from .dense import activation_name
 from .spatial import OUT, WINDOW, needs_spatial, per_axis, windows
 
@@ -47,7 +47,7 @@ class _Convolution(Layer):
             if isinstance(padding, str):
                 raise ShapeError(f"padding of {name} is {padding!r}; expected 'valid', 'same' or whole numbers")
             self.padding = per_axis(padding, self.rank, f"padding of {name}", 0)
-        self.bias = bias
+        self.bias = as_flag(bias, f"bias of {type(self).__name__}")
         self.activation = activation
         self.weight_init = weight_init
         self.bias_init = bias_init

@@ -10,7 +10,7 @@ from ..errors import ShapeError, UndefinedError
 from ..indices import as_size
 from ..network import Network
 from ..tensors import Tensor, shape_text
-from .base import Layer, Place, axis_letters, letters, needs_axes
+from .base import Layer, Place, as_flag, axis_letters, letters, needs_axes
 
 
 class Dense(Layer):
@@ -45,10 +45,10 @@ class Dense(Layer):
     ) -> None:
         self.units = as_size(units, "units of Dense")
         self.activation = activation
-        self.bias = bias
+        self.bias = as_flag(bias, f"bias of {type(self).__name__}")
         self.weight_init = weight_init
         self.bias_init = bias_init
-        self.trainable_bias = trainable_bias
+        self.trainable_bias = as_flag(trainable_bias, f"trainable_bias of {type(self).__name__}")
 
     def build(self, network: Network, x: Tensor, place: Place) -> Tensor:
         needs_axes(x, 2, self, place)
@@ -90,7 +90,7 @@ class TiedDense(Layer):
             raise UndefinedError(f"TiedDense: of= is {of!r}; expected the Dense layer whose weight is shared")
         self.of = of
         self.activation = activation
-        self.bias = bias
+        self.bias = as_flag(bias, f"bias of {type(self).__name__}")
         self.bias_init = bias_init
 
     def build(self, network: Network, x: Tensor, place: Place) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..activations import sigmoid, tanh
+from .base import as_flag
 from .cell import Cell
 from .recurrent import Recurrent
 
@@ -77,7 +78,7 @@ class LSTM(Recurrent):
 
     def __init__(self, units: Any, peepholes: bool = False, **options: Any) -> None:
         super().__init__(units, **options)
-        self.peepholes = peepholes
+        self.peepholes = as_flag(peepholes, f"peepholes of {type(self).__name__}")
 
     def steps(self, cell: Cell) -> None:
         cell.announce("h", "c")

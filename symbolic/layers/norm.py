@@ -13,7 +13,7 @@ from ..network import Network
 from ..ranges import quotient
 from ..schedules import at_least
 from ..tensors import Tensor, shape_text
-from .base import Layer, Place, axis_letters, latex_of, letters, needs_axes
+from .base import Layer, Place, as_flag, axis_letters, latex_of, letters, needs_axes
 
 
 class LayerNorm(Layer):
@@ -39,7 +39,7 @@ class LayerNorm(Layer):
 
     def __init__(self, eps: float = 1e-5, affine: bool = True) -> None:
         self.eps = at_least("eps of LayerNorm", eps, 0)
-        self.affine = affine
+        self.affine = as_flag(affine, f"affine of {type(self).__name__}")
 
     def build(self, network: Network, x: Tensor, place: Place) -> Tensor:
         needs_axes(x, 2, self, place)
@@ -79,7 +79,7 @@ class RMSNorm(Layer):
 
     def __init__(self, eps: float = 1e-5, affine: bool = True) -> None:
         self.eps = at_least("eps of RMSNorm", eps, 0)
-        self.affine = affine
+        self.affine = as_flag(affine, f"affine of {type(self).__name__}")
 
     def build(self, network: Network, x: Tensor, place: Place) -> Tensor:
         needs_axes(x, 2, self, place)
@@ -124,7 +124,7 @@ class GroupNorm(Layer):
     def __init__(self, groups: Any, eps: float = 1e-5, affine: bool = True) -> None:
         self.groups = as_size(groups, "groups of GroupNorm")
         self.eps = at_least("eps of GroupNorm", eps, 0)
-        self.affine = affine
+        self.affine = as_flag(affine, f"affine of {type(self).__name__}")
 
     def build(self, network: Network, x: Tensor, place: Place) -> Tensor:
         needs_axes(x, 2, self, place, most=4)

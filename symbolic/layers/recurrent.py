@@ -16,7 +16,7 @@ from ..errors import ShapeError, UndefinedError
 from ..indices import as_size
 from ..network import Network
 from ..tensors import Tensor
-from .base import Layer, Place, needs_axes
+from .base import Layer, Place, as_flag, needs_axes
 from .cell import Cell
 from .dense import activation_name
 
@@ -69,12 +69,12 @@ class Recurrent(Layer):
             raise UndefinedError(f"initial of {name} is {initial!r}; expected None, 'input' or 'parameter'")
         if truncate is not None and (isinstance(truncate, bool) or not isinstance(truncate, int) or truncate < 1):
             raise ShapeError(f"truncate of {name} is {truncate!r}; expected None or a whole number of at least 1")
-        self.return_sequences = return_sequences
+        self.return_sequences = as_flag(return_sequences, f"return_sequences of {type(self).__name__}")
         self.initial = initial
-        self.reverse = reverse
+        self.reverse = as_flag(reverse, f"reverse of {type(self).__name__}")
         self.mask = mask
         self.truncate = truncate
-        self.bias = bias
+        self.bias = as_flag(bias, f"bias of {type(self).__name__}")
         self.weight_init = weight_init
         self.recurrent_init = recurrent_init
         self.bias_init = bias_init

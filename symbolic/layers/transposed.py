@@ -14,7 +14,7 @@ from ..indices import as_size
 from ..network import Network
 from ..ranges import quotient
 from ..tensors import Tensor
-from .base import Layer, Place, letters
+from .base import Layer, Place, as_flag, letters
 from .convolution import finish, size_text
 from .dense import activation_name
 from .spatial import IN, OUT, WINDOW, needs_spatial, per_axis
@@ -77,7 +77,7 @@ class ConvTranspose2D(Layer):
                     f"output_padding of {name} is {more}, with stride {stride} and dilation {dilation}; it must be "
                     "smaller than one of them, or whole rows would hold the bias alone"
                 )
-        self.bias = bias
+        self.bias = as_flag(bias, f"bias of {type(self).__name__}")
         self.activation = activation
         self.weight_init = weight_init
         self.bias_init = bias_init

@@ -18,7 +18,7 @@ from ...latex import name_latex, tensor_latex
 from ...notation import Notation
 from ...tensors import Adjoint, Tensor
 from ...text import is_preactivation
-from ..errors import ClaimSyntaxError
+from ..errors import ClaimSyntaxError, UnknownNameError
 from ..latex.reader import read_expression
 from ..latex.syntax import Group, Name, Node, Product
 from .function_names import FUNCTIONS
@@ -138,8 +138,12 @@ def lexicon_of(
         _add_tensor(made, tensor, chosen)
     for name, symbol in chosen.items():  # what the user calls a tensor is the name of no other
         key, labels = name_of(symbol)
+        if name not in network.tensors:
+            raise UnknownNameError(
+                f"symbols: {network.name} has no tensor {name!r}; it has {', '.join(network.tensors)}"
+            )
         made.entries[key] = [
-            e for e in made.entries[key] if e.labels != labels or e.kind == "function" or e.meaning.name == name
+            e for e in made.entries.get(key, []) if e.labels != labels or e.kind == "function" or e.meaning.name == name
         ]
     for size in sorted({s for t in network.tensors.values() for z in t.shape for s in z.free_symbols}, key=str):
         made.add_symbol(name_latex(size.name), Entry("size", size))

@@ -305,6 +305,8 @@ def test_what_names_no_file(name):
     for read in (load_file, load_arrays):
         with pytest.raises(DataError, match="is no name of a file; expected one"):
             read(name)
+
+
 def test_a_header_is_what_one_says(tmp_path):
     """By default the first line is one where it has no number; of years, or of words alone, one has to be told."""
     path = tmp_path / "a.csv"

@@ -323,16 +323,20 @@ def test_a_layer_must_return_a_tensor():
         (lambda: LayerNorm(affine=None), DataError, "affine of LayerNorm is None"),
         (lambda: gl.layers.LSTM(3, peepholes=[]), DataError, r"peepholes of LSTM is \[\]"),
         (lambda: gl.losses.Entrywise("square"), LossError, "entry is 'square'; expected a function"),
-        (lambda: Sequential([Dense(3)], 4, loss=SquaredError(), penalties=3), UndefinedError, "penalties hold 3"),
+        (
+            lambda: Sequential([Dense(3)], 4, loss=SquaredError(), penalties=3),
+            UndefinedError,
+            "penalties is 3; expected",
+        ),
         (
             lambda: Sequential([Dense(3)], 4, loss=SquaredError(), penalties=np.array(3)),
             UndefinedError,
-            "penalties hold",
+            "penalties is array",
         ),
         (
             lambda: Sequential([Dense(3)], 4, loss=SquaredError(), penalties=["L2"]),
             UndefinedError,
-            "penalties hold 'L2'",
+            r"penalties\[0\] is 'L2'; expected a penalty",
         ),
         (lambda: L2(1, [3]), UndefinedError, "L2: 3 is no name of a parameter"),
         (lambda: gl.optimizers.SGD(clip_norm=int), DataError, "clip_norm must be one finite number"),

@@ -168,7 +168,8 @@ def _mapped(path: Path) -> Array:
             raise ValueError(f"its dtype is {dtype}, of no bytes")
         if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize > there:
             raise ValueError(f"its header says {shape} numbers of {dtype.itemsize} bytes, but {there} bytes follow")
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        mapped: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return mapped
     except DataError:
         raise
     except (OSError, ValueError, EOFError, TypeError, SyntaxError, TokenError, OverflowError) as error:

@@ -97,10 +97,12 @@ def _check_settings(aliases: Any, functions: Any, symbols: Any, layout: Any, der
     UnsupportedError
         If one is of another kind than `check` says.
     """
-    for what, given, kind in (("aliases", aliases, str), ("symbols", symbols, str), ("functions", functions, Callable)):
+    for what, given in (("aliases", aliases), ("symbols", symbols), ("functions", functions)):
         pairs = given.items() if isinstance(given, Mapping) else [] if given is None else [(given, None)]
         for name, meaning in pairs:
-            if not isinstance(name, str) or not isinstance(meaning, kind):
+            if not isinstance(name, str) or not (
+                callable(meaning) if what == "functions" else isinstance(meaning, str)
+            ):
                 expected = "functions by name, as in {'g': gl.tanh}" if what == "functions" else "texts by name"
                 raise UnsupportedError(f"{what} has {name!r}: {meaning!r}; expected {expected}")
     for what, given, offered in (

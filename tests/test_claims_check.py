@@ -395,3 +395,10 @@ def test_nothing_is_overlooked(sums, claim, kind):
 def test_settings_and_limits_of_another_kind_are_refused(mlp, claim, options, words):
     with pytest.raises(gl.GradloomError, match=words):
         gl.check(mlp, claim, **options)
+
+
+def test_a_power_beyond_what_many_digits_hold_is_undecided():
+    """δ^L is read as a power of the loss, too: floats have a value there."""
+    network = gl.Sequential([gl.layers.Dense(2, gl.tanh)], input_shape=3, loss=gl.losses.SquaredError())
+    line = r"\delta^L = \nabla_{a^L} C \odot \sigma'(z^L)"
+    assert "equal" not in kinds(network, f"{line.replace('=', '=0')}\n{line}")

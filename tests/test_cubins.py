@@ -168,7 +168,7 @@ def test_machine_code_that_others_can_write_is_not_trusted(source, compiler):
     machine_code(source)("train", ["float32*"], 256, CC)  # nobody else gets there
     directory.chmod(0o755)
     cache._spaces.clear()
-    with pytest.raises(gl.CacheError, match=r"__pycache__ can be written by every user, .* \(chmod o-w\)"):
+    with pytest.raises(gl.CacheError, match=r"__pycache__ can be written by every user, .* \(chmod go-w\)"):
         machine_code(source)("train", ["float32*"], 256, CC)
 
 

@@ -95,6 +95,14 @@ def _names(question: Question) -> str:
 
 
 def to_many_digits(judge: Judge, question: Question, places: list[Place]) -> Found:
+    """Both sides to `DIGITS` digits; undecided where a power is beyond what numbers of any length hold."""
+    try:
+        return _to_many_digits(judge, question, places)
+    except NoValueError:
+        return Found(None, note="a side has no finite value at a random point, though floats have one there")
+
+
+def _to_many_digits(judge: Judge, question: Question, places: list[Place]) -> Found:
     """Both sides to `DIGITS` digits; where they differ, and floats do not show it, to `MORE`."""
     for place in places:
         apart, scale = _apart(judge, question, place, with_digits(DIGITS))
@@ -115,6 +123,14 @@ def to_many_digits(judge: Judge, question: Question, places: list[Place]) -> Fou
 
 
 def in_long_floats(judge: Judge, question: Question, places: list[Place]) -> Found:
+    """The same, of what is too large for many digits."""
+    try:
+        return _in_long_floats(judge, question, places)
+    except NoValueError:
+        return Found(None, note="a side has no finite value at a random point, though floats of 64 bits have one there")
+
+
+def _in_long_floats(judge: Judge, question: Question, places: list[Place]) -> Found:
     """For sizes at which many digits take too long: a difference that two precisions agree on is none of rounding."""
     for place in places:
         apart, scale = _apart(judge, question, place, FLOATS)

@@ -109,6 +109,9 @@ class EarlyStopping(Callback):
         return {"best_epoch": self.best_epoch, "best": self.best, "waited": self._waited, **kept}
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        for name in ("best_epoch", "best", "waited"):
+            if not isinstance(state[name], int | float | None):
+                raise TypeError(f"{name} is {state[name]!r}")
         self.best_epoch, self.best, self._waited = state["best_epoch"], state["best"], state["waited"]
         self._best_flat = state.get("best_flat")
 

@@ -208,7 +208,11 @@ class Keeper:
                 if name.partition(".")[0] == str(place)
             }
             if state or arrays:
-                watcher.restore({**state, **arrays})
+                try:
+                    watcher.restore({**state, **arrays})
+                except (KeyError, TypeError, ValueError) as error:
+                    what = f"what {type(watcher).__name__} remembered cannot be read ({error})"
+                    raise SavedFileError(f"the checkpoint is damaged: {what}; remove it, or take a copy") from error
         stopped = bool(run["stopped"])
         return Position(run["started"], saved.steps, saved.order, run["blocks"], run["total"], stopped)
 

@@ -411,6 +411,19 @@ def test_a_checkpoint_that_lacks_a_part(tmp_path, part):
     assert (model.params.flat == before).all()
 
 
+@pytest.mark.parametrize("part", ["best_epoch", "best", "waited"])
+@pytest.mark.parametrize("value", [[3], "3", {}])
+def test_what_a_callback_remembered_is_damaged(tmp_path, part, value):
+    fit(model_of(), epochs=2, checkpoints=tmp_path, early_stopping=2)
+    for path in tmp_path.glob("checkpoint-*.npz"):
+        arrays = files.read_archive(path)
+        about = json.loads(bytes(arrays["about"]))
+        about["run"]["watchers"][0][part] = value
+        files.write_archive(path, {**arrays, "about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)})
+    with pytest.raises(gl.SavedFileError, match=rf"what EarlyStopping remembered cannot be read \({part} is"):
+        fit(model_of(), checkpoints=tmp_path, resume=True, early_stopping=2)
+
+
 @pytest.mark.parametrize(("first", "second"), [((slice(5), slice(5)), (slice(5, 10),) * 2), (None, (slice(5),) * 2)])
 def test_other_rows_to_validate_on(tmp_path, first, second):
     held = [at and (X[at[0]], Y[at[1]]) for at in (first, second)]

@@ -51,7 +51,7 @@ def as_array(tensor: Tensor, value: Any, network: Network) -> Array:
     if np.ma.isMaskedArray(value):
         raise DataError(f"{name} is a masked array; fill or drop the masked entries, as in {name}.filled(0)")
     if array.dtype.kind not in "biuf":
-        example = repr(array.ravel()[0].item()) if array.size else "no entries"
+        example = repr(array.ravel()[:1].tolist()[0]) if array.size else "no entries"
         if tensor.classes is not None:
             mend = f"number the classes, as in np.unique({name}, return_inverse=True)[1]"
         else:

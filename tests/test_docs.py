@@ -53,7 +53,8 @@ def test_pages_print_what_stands_in_them(page, tmp_path, monkeypatch, capsys):
 
 
 def test_everything_public_is_in_the_reference():
-    pages = "\n".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    found = [page for page in (ROOT / "docs" / "reference").glob("*.md") if page.stem != "wrong_input"]
+    pages = "\n".join(page.read_text() for page in found)
     named = set(re.findall(r"^::: gradloom\.([\w.]+)$", pages, re.M)) | set(re.findall(r"`(?:gl\.)?(\w+)`", pages))
     modules = {"activations", "datasets", "errors", "initializers", "layers", "losses", "optimizers", "schedules"}
     skipped = () if importlib.util.find_spec("jax") else ("jax.",)

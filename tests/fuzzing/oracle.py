@@ -178,6 +178,8 @@ def _may_write(watch: Watch, path: Any, beside: int = -1) -> bool:
         return True
     folder = os.getcwd() if beside < 0 else f"/proc/self/fd/{beside}"
     real = os.path.realpath(os.path.join(folder, os.fsdecode(path)))
+    if "__pycache__" in Path(real).parts and real.startswith((str(ROOT), sys.prefix, sys.base_prefix)):
+        return True  # what Python itself keeps of a module that is imported for the first time
     kept = os.environ.get("GRADLOOM_CACHE_DIR", "\0")
     return real == os.devnull or real.startswith((str(watch.folder), os.path.realpath(kept)))
 

@@ -143,6 +143,7 @@ def test_threads_share_a_model(driver, target):
         np.testing.assert_allclose(one, expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["cuda", "numpy", "cpu"])
 def test_a_thread_looks_while_another_trains(driver, target):
     """What it sees is of some step; what the training gives is what it would give alone."""

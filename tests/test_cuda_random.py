@@ -47,7 +47,7 @@ def on_device(case, wrt, dtype):
     )
 
 
-@pytest.mark.parametrize("seed", some([1, 4, 10], range(12)))
+@pytest.mark.parametrize("seed", some([4, 10], range(12)))
 def test_random_network(seed):
     check(random_network(seed, most=3), on_device)
 

@@ -108,6 +108,7 @@ def test_other_recurrences(name):
     assert_as_reference(OTHERS[name](3), rows=3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_warp")
 @pytest.mark.parametrize("name", daily(["LSTM", "own cell"], "own cell"))
 def test_rows_by_a_block_alone(name):
@@ -155,6 +156,7 @@ def test_a_wait_that_is_missing_is_found(which):
         module.loss_and_gradients(start(module, np.float32), *drawn(net, 9), module.workspace(9), None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_warp", "large")
 def test_sums_that_are_read_by_themselves_stay_apart(monkeypatch):
     """One sum for several products is made only where they are needed added up."""

@@ -289,6 +289,7 @@ def test_boltzmann_machine(capsys):
     assert found["softmax on p(h | v)"] > found["softmax on the pixels"] + 2
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_scikit_learn(capsys):
     runpy.run_path(str(EXAMPLES / "scikit_learn.py"))["main"](max_iter=25, target="numpy")
@@ -299,6 +300,7 @@ def test_scikit_learn(capsys):
     assert min(accuracies) > 92
 
 
+@pytest.mark.slow
 def test_lenet(capsys):
     path = EXAMPLES / "lenet.py"
     assert main(["train", str(path), "--epochs", "4", "--target", "numpy"]) == 0
@@ -331,6 +333,7 @@ def test_lenet_on_held_out_digits():
     assert model.evaluate(x[rows:], y[rows:])["accuracy"] >= 0.97
 
 
+@pytest.mark.slow
 def test_the_lstm_reads_what_stands_before_a_character_and_nothing_behind(capsys):
     module = runpy.run_path(str(EXAMPLES / "characters_lstm.py"))
     (x, y), (other, _) = module["data"], module["held_out"]

@@ -89,6 +89,7 @@ def test_a_model_trains_on_arrays_of_a_gpu(driver, way):
 
 
 @WAYS
+@pytest.mark.slow
 @pytest.mark.parametrize("y", [Y[:ROWS], np.eye(3)[LABELS[:ROWS]]], ids=["real", "one-hot"])
 def test_real_targets_on_a_gpu(driver, way, y):
     """Accuracy is reported where they are one-hot rows, as of arrays of the host."""

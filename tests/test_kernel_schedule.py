@@ -38,15 +38,9 @@ SCHEDULES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("declare", "schedule"),
-    [
-        (network, SCHEDULES[1]),
-        pytest.param(convolution, SCHEDULES[0], marks=pytest.mark.slow),
-        pytest.param(network, SCHEDULES[0], marks=pytest.mark.slow),
-        pytest.param(convolution, SCHEDULES[1], marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("schedule", SCHEDULES[:2], ids=["shared", "apart"])
+@pytest.mark.parametrize("declare", [network, convolution])
 def test_every_schedule_trains_alike(declare, schedule):
     expected = trained(declare(), None)
     np.testing.assert_allclose(trained(declare(), schedule), expected, rtol=1e-12, atol=1e-13)

@@ -117,7 +117,7 @@ def kills(count, epochs, folder, seed):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="attempts are forked")
 def test_killed_again_and_again(tmp_path):
-    kills(7, 12, tmp_path, 1)
+    kills(3, 12, tmp_path, 1)
 
 
 @pytest.mark.slow

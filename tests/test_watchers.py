@@ -190,7 +190,7 @@ def test_ctrl_c_keeps_the_last_and_the_best(tmp_path):
         assert any((last[name] != best[name]).any() for name in names)
 
 
-@pytest.mark.parametrize("blocks", [0, 2])
+@pytest.mark.parametrize("blocks", [0, 1])
 def test_ctrl_c_in_the_first_epoch_keeps_the_steps_that_were_made(blocks, tmp_path, monkeypatch, capsys):
     """Before the first step there is nothing to keep, and a file that is there stays."""
     from gradloom.cli import main

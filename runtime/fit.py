@@ -12,7 +12,7 @@ from .checkpoint_files import as_checkpoints, digest_of
 from .data import Data
 from .fit_options import check_count, check_flag, split
 from .history import History
-from .interrupts import ended_in_order, held_back
+from .interrupts import ended_in_order, held_back, not_lost
 from .keeper import Keeper, Parts, Position
 from .mapped_arrays import streamed
 from .metrics import choose_metrics
@@ -99,7 +99,8 @@ class Fit:
                 if self.place.stopped:
                     break
                 self.bar.epoch(epoch, last)
-                row = {"epoch": epoch, "loss": self._epoch(held, epoch), **self._scores(scored)}
+                with not_lost():
+                    row = {"epoch": epoch, "loss": self._epoch(held, epoch), **self._scores(scored)}
                 self._first(self._tell, epoch, row)
                 self._follow()
                 self._first(self._offer)

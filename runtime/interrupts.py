@@ -27,6 +27,35 @@ def ended_in_order() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def not_lost() -> Iterator[None]:
+    """Let Ctrl-C end what is done here even where a callback from LLVM, in the midst of compiling, dropped it."""
+    came: list[int] = []
+
+    def choose(handler: Any) -> Any:
+        if not callable(handler):
+            return None
+
+        def hear(number: int, frame: Any) -> None:
+            try:
+                handler(number, frame)
+            except KeyboardInterrupt:
+                came.append(number)
+                raise
+
+        return hear, None
+
+    try:
+        with _handled(signal.SIGINT, choose):
+            yield
+    except Exception as error:
+        if came:
+            raise KeyboardInterrupt from error
+        raise
+    if came:
+        raise KeyboardInterrupt
+
+
 def _terminate(number: int, frame: Any) -> None:
     raise Terminated
 

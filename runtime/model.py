@@ -187,6 +187,11 @@ class Model:
             overlap=overlap,
         ).run()
 
+    @property
+    def steps(self) -> int:
+        """How many steps the last optimizer has made, those of an epoch that was stopped included."""
+        return 0 if self._trainer is None else self._trainer.steps
+
     def trainer(self, optimizer: Any, batch: int, announced: bool = False) -> Trainer:
         """The trainer for `optimizer`: the last one, if its update equations are the same.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import struct
@@ -187,3 +188,57 @@ def test_ctrl_c_keeps_the_last_and_the_best(tmp_path):
         names = [name for name in last.files if name.startswith("parameter.")]
         assert epoch < 39
         assert any((last[name] != best[name]).any() for name in names)
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_ctrl_c_in_the_first_epoch_keeps_the_steps_that_were_made(blocks, tmp_path, monkeypatch, capsys):
+    """Before the first step there is nothing to keep, and a file that is there stays."""
+    from gradloom.cli import main
+    from gradloom.runtime.training import Trainer
+
+    made, run = [], Trainer.run
+
+    def stopped(trainer, data, order, batch):
+        if len(made) == blocks:
+            raise KeyboardInterrupt
+        loss = run(trainer, data, order, batch)
+        made.append(trainer.params.flat.copy())
+        return loss
+
+    monkeypatch.setattr(Trainer, "run", stopped)
+    monkeypatch.setattr(Trainer, "rows_per_call", lambda *_: 10)
+    model, saved = tmp_path / "model.py", tmp_path / "saved.npz"
+    model.write_text(MODEL)
+    saved.write_text("of before")
+    assert main(["train", str(model), "--save", str(saved)]) == 130
+    assert len(made) == blocks
+    if not blocks:
+        assert saved.read_text() == "of before"
+        return
+    with np.load(saved) as last:
+        names = [name for name in last.files if name.startswith("parameter.")]
+        np.testing.assert_array_equal(np.concatenate([last[name].ravel() for name in names]), made[-1])
+
+
+@pytest.mark.parametrize("then", [None, RuntimeError("no compiled object yet")])
+def test_ctrl_c_that_a_compiler_drops_still_stops(then, net, monkeypatch):
+    """What is raised in a callback from LLVM is printed and forgotten; an error of the compiler may follow."""
+    from gradloom.runtime.training import Trainer
+
+    run = Trainer.run
+
+    def dropping(*arguments):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        if then is not None:
+            raise then
+        return run(*arguments)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(Trainer, "run", dropping)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(net)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)

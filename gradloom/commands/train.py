@@ -24,11 +24,12 @@ from .options import (
 )
 
 HELP = "train a network and show how it went"
+DATA = ".npz, .npy, .csv[:COLUMN], .parquet or IDX (default: the MODEL file's data, or scikit-learn's digits)"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     add_model(command)
-    command.add_argument("--data", metavar="FILE", help=".npz, .npy, .csv[:COLUMN], .parquet or IDX")
+    command.add_argument("--data", metavar="FILE", help=DATA)
     command.add_argument("--epochs", type=positive, metavar="N")
     command.add_argument("--batch", type=positive, metavar="N", help="rows per step")
     add_checkpoint(command)
@@ -115,7 +116,7 @@ def _train(options: argparse.Namespace, comm: Any) -> int:
     try:
         model.fit(*data, callbacks=watchers, early_stopping=stopping, **settings)
     except KeyboardInterrupt:
-        if model.epochs and is_first:
+        if model.steps and is_first:
             _finish_training(model, settings["optimizer"], file, options.save)
             _save_best(model, stopping, options.save)
         raise

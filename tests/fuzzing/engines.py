@@ -148,6 +148,7 @@ def with_atheris(name: str, kept: Path, seconds: float, seed: int) -> NoReturn:
             os._exit(0)
 
     options: list[Any] = [
+        f"-artifact_prefix={kept}/",  # where the process itself ends, its input
         "-timeout=99999",
         "-report_slow_units=99999",
         f"-max_len={LONGEST}",

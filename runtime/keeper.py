@@ -245,7 +245,13 @@ def _lacking(run: Any) -> str | None:
     wrong = next((name for name, kind in KINDS.items() if not isinstance(run.get(name), kind)), None)
     if wrong is None and len(run["hyper"]) != 2:
         return "hyper"
+    if wrong is None and not all(_is_column(values) for values in run["history"].values()):
+        return "history"
     return "watchers" if wrong is None and len(run["watchers"]) != len(run["callbacks"]) else wrong
+
+
+def _is_column(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, int | float | None) for value in values)
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:

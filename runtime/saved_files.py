@@ -157,7 +157,7 @@ def read_file(path: str | os.PathLike[str], network: Network) -> Saved:
             **{name: about[name] for name in TRAINING},
         )
         _check(saved, network)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SavedFileError(_damaged(shown, error)) from error
     return saved
 
@@ -175,6 +175,8 @@ def _check(saved: Saved, network: Network) -> None:
     for name in ("seed", "epochs", "trainings", "steps"):
         if not isinstance(getattr(saved, name), int) or getattr(saved, name) < 0:
             raise ValueError(f"{name} is {getattr(saved, name)!r}")
+        if name != "seed" and getattr(saved, name) > 2**53:  # kernels compute with it
+            raise ValueError(f"{name} is more than 2**53")
     saved.sizes = check_sizes(saved.sizes)
     np.random.default_rng(0).bit_generator.state = saved.order
     count = 0

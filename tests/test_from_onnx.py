@@ -209,3 +209,22 @@ def test_a_matrix_of_two_layers_is_refused():
     nodes[1] = ("Gemm", ["1", "W", "b"], {})
     with pytest.raises(UnsupportedError, match=r"the operator Gemm.* shares W with another operator"):
         gl.from_onnx(made(nodes, {"W": random(5, 5), "b": random(5)}))
+
+
+@pytest.mark.parametrize("change", [{"dims": [2, 4]}, {"data_type": 255}])
+def test_constants_that_are_not_what_they_say(change):
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.ones((3, 4), np.float32), "W")
+    for name, value in change.items():
+        if name == "dims":
+            del weights.dims[:]
+            weights.dims.extend(value)
+        else:
+            weights.data_type = value
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("batch", 3))]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ("batch", 4))]
+    node = helper.make_node("MatMul", ["x", "W"], ["y"])
+    model = helper.make_model(helper.make_graph([node], "graph", inputs, outputs, [weights]))
+    with pytest.raises(DataError, match="is damaged"):
+        gl.from_onnx(model)

@@ -411,6 +411,18 @@ def test_a_checkpoint_that_lacks_a_part(tmp_path, part):
     assert (model.params.flat == before).all()
 
 
+@pytest.mark.parametrize("values", [3, ["much"], {"1": 2}])
+def test_a_history_that_is_none(tmp_path, values):
+    fit(model_of(), epochs=2, checkpoints=tmp_path)
+    for path in tmp_path.glob("checkpoint-*.npz"):
+        arrays = files.read_archive(path)
+        about = json.loads(bytes(arrays["about"]))
+        about["run"]["history"]["loss"] = values
+        files.write_archive(path, {**arrays, "about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)})
+    with pytest.raises(gl.SavedFileError, match="it has no history that can be read"):
+        fit(model_of(), checkpoints=tmp_path, resume=True)
+
+
 @pytest.mark.parametrize("part", ["best_epoch", "best", "waited"])
 @pytest.mark.parametrize("value", [[3], "3", {}])
 def test_what_a_callback_remembered_is_damaged(tmp_path, part, value):

@@ -160,6 +160,8 @@ def rewritten(path, change):
         lambda about, arrays: about.update(precision="tf32"),  # of float64
         lambda about, arrays: about.update(precision=["tf32"]),
         lambda about, arrays: about.update(order={"bit_generator": "nothing"}),
+        lambda about, arrays: about["order"]["state"].update(state=10**400),
+        lambda about, arrays: about.update(steps=10**400),
         lambda about, arrays: about.update(seed="x"),
         lambda about, arrays: arrays.update(state=np.zeros((1, 2), dtype=np.float32)),
         lambda about, arrays: arrays.update(state=np.zeros((2, 99))),

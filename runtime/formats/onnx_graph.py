@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...symbolic.errors import DataError
+
 Array = NDArray[Any]
 MOVES = ("Expand", "Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Identity", "Cast")  # zeros stay zeros
 ZERO: Array = np.zeros(())
@@ -29,7 +31,7 @@ class Known:
         graph = model.graph
         self.onnx, self.opset = onnx, opset
         self.stored = {one.name for one in graph.initializer}
-        self.constants = {one.name: np.array(onnx.numpy_helper.to_array(one)) for one in graph.initializer}
+        self.constants = {one.name: _array(onnx, one) for one in graph.initializer}
         self.shapes = _shapes(model, onnx)
         self.zeros: set[str] = set()
         self.sizes_of = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Shape"}
@@ -52,7 +54,7 @@ class Known:
             return False
         if kind == "ConstantOfShape" and given[0] not in self.constants:
             value = next((self.onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == "value"), None)
-            is_zero = value is None or not self.onnx.numpy_helper.to_array(value).any()
+            is_zero = value is None or not _array(self.onnx, value).any()
         else:
             first = self.constants.get(given[0]) if given else None
             of_zeros = bool(given) and (given[0] in self.zeros or (first is not None and not first.any()))
@@ -76,6 +78,21 @@ class Known:
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
         evaluator: Any = ReferenceEvaluator(made)
         return np.array(evaluator.run(None, {name: self.constants[name] for name in given})[0])
+
+
+def _array(onnx: Any, constant: Any) -> Array:
+    """
+    Raises
+    ------
+    DataError
+        If its numbers are not those that it says it has.
+    """
+    try:
+        return np.array(onnx.numpy_helper.to_array(constant))
+    except (ValueError, TypeError, KeyError, OSError, OverflowError) as error:
+        raise DataError(
+            f"constant {constant.name!r} of the ONNX model cannot be read: it is damaged ({error})"
+        ) from error
 
 
 def _shapes(model: Any, onnx: Any) -> dict[str, tuple[Any, ...]]:

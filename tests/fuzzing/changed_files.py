@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import pickle
@@ -99,7 +100,8 @@ def rewritten(choices: Choices, content: bytes) -> bytes:
                 continue
             arrays["about"] = np.frombuffer(text, np.uint8)
         elif kind == 3:
-            arrays[name] = choices.pick(STRANGE)(found)
+            with contextlib.suppress(TypeError, ValueError):  # of what was changed before
+                arrays[name] = choices.pick(STRANGE)(found)
         elif kind == 4:
             arrays.pop(name, None)
         else:

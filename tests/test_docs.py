@@ -45,6 +45,8 @@ def test_python_blocks_run(block, tmp_path, monkeypatch, capsys):
 def test_pages_print_what_stands_in_them(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
+    for beside in Path(__file__).parent.glob("*.py"):  # a page may write a module of the same name
+        monkeypatch.delitem(sys.modules, beside.stem, raising=False)
     space = {"__name__": "page"}
     for source, shown in re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", page.read_text(), re.S):
         exec(compile(source, page.name, "exec"), space)

@@ -247,11 +247,18 @@ def _lacking(run: Any) -> str | None:
         return "hyper"
     if wrong is None and not all(_is_column(values) for values in run["history"].values()):
         return "history"
+    if wrong is None:
+        wrong = next((name for name in ("started", "blocks", "total") if not _is_number(run[name])), None)
     return "watchers" if wrong is None and len(run["watchers"]) != len(run["callbacks"]) else wrong
 
 
 def _is_column(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(value, int | float | None) for value in values)
+    return isinstance(values, list) and all(value is None or _is_number(value) for value in values)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that a float holds: JSON has whole numbers of any length."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= 2**53)
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -411,7 +411,19 @@ def test_a_checkpoint_that_lacks_a_part(tmp_path, part):
     assert (model.params.flat == before).all()
 
 
-@pytest.mark.parametrize("values", [3, ["much"], {"1": 2}])
+@pytest.mark.parametrize("part", ["started", "blocks", "total"])
+def test_numbers_that_no_float_holds(tmp_path, part):
+    fit(model_of(), epochs=2, checkpoints=tmp_path)
+    for path in tmp_path.glob("checkpoint-*.npz"):
+        arrays = files.read_archive(path)
+        about = json.loads(bytes(arrays["about"]))
+        about["run"][part] = 10**400
+        files.write_archive(path, {**arrays, "about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)})
+    with pytest.raises(gl.SavedFileError, match=f"it has no {part} that can be read"):
+        fit(model_of(), checkpoints=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("values", [3, ["much"], {"1": 2}, [10**400]])
 def test_a_history_that_is_none(tmp_path, values):
     fit(model_of(), epochs=2, checkpoints=tmp_path)
     for path in tmp_path.glob("checkpoint-*.npz"):

@@ -56,14 +56,14 @@ def checked(estimator, check):
         check(estimator)
 
 
-@parametrize_with_checks(estimators("float64")[:2])
-def test_perceptrons_in_float64(estimator, check):
+@parametrize_with_checks(estimators("float64")[:1])
+def test_a_perceptron_in_float64(estimator, check):
     checked(estimator, check)
 
 
 @pytest.mark.slow
-@parametrize_with_checks(estimators("float64")[2:])
-def test_networks_in_float64(estimator, check):
+@parametrize_with_checks(estimators("float64")[1:])
+def test_others_in_float64(estimator, check):
     checked(estimator, check)
 
 

@@ -54,6 +54,7 @@ def test_every_choice_alone_trains_alike(declare, schedule):
     np.testing.assert_allclose(trained(declare(), schedule), expected, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", ["unrolled", "calls"])
 def test_an_epoch_may_be_unrolled_or_not(epoch):
     declare = lambda: gl.Sequential([L.Dense(3, gl.sigmoid), L.Dense(5)], (2,), loss=gl.losses.CrossEntropy("labels"))  # noqa: E731

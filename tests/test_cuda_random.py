@@ -174,7 +174,7 @@ def test_layer_of_symbolic_sizes(name):
 
 # ---- derived networks --------------------------------------------------------------------------------------------
 
-DERIVED = [(name, ("jvp", "hessian_vector")[at % 2]) for at, name in enumerate(second.CASES)]
+DERIVED = [(name, how) for name in second.CASES for how in ("hessian_vector", "jvp")]
 
 
 @pytest.mark.parametrize(("name", "how"), some([("embedding", "jvp"), ("residual", "hessian_vector")], DERIVED))

@@ -125,9 +125,10 @@ def test_batches_that_fill_no_tile(rows):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("large")
-def test_several_warps_of_a_block():
+@pytest.mark.parametrize("name", ["LSTM", "RNN"])
+def test_several_warps_of_a_block(name):
     """Blocks as they are on a GPU, whose warps make neighbouring points."""
-    assert_as_reference(CELLS["RNN"](2), rows=33)
+    assert_as_reference(CELLS[name](2), rows=33)
 
 
 @pytest.mark.usefixtures("one_warp", "large")

@@ -54,7 +54,7 @@ def test_the_same_bits_by_any_number_of_threads_of_any_number_of_rows(name, thre
         return model.params.flat
 
     alone = trained(1, "halves")
-    for count in (2, 7):
+    for count in (2, 3, 4, 7):
         np.testing.assert_array_equal(trained(count, "halves"), alone)
     np.testing.assert_allclose(alone, trained(1, "whole"), rtol=0, atol=1e-12)
 

@@ -52,7 +52,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(name, workspace, thread
     rng = np.random.default_rng(3)
     x, y = rng.standard_normal((41, *shape)), rng.integers(0, 5, 41)
     found = []
-    for count in (1, 2, 5):
+    for count in (1, 2, 5, 64):
         threads(count)
         model = gl.Model(network, seed=2, schedule={"workspace": workspace})
         history = model.fit(x, y, epochs=2, batch=13, optimizer=OPTIMIZERS[workspace], progress=False)
